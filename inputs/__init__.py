@@ -1,0 +1,34 @@
+"""What a moment is: frames, records, poses, the HD map, and the log that hands them out."""
+
+if __name__ != "perceptum.inputs":
+    raise ImportError("import this folder as perceptum.inputs, not by its bare name")
+
+from .codecs import decode_image, encode_jpeg
+from .errors import BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
+from .frame import Frame
+from .hdmap import GroundGrid, HDMap, LaneGraph, Shapes
+from .log import Log, Source
+from .poses import Poses
+from .records import CameraImage, Labels, LidarSweep, RadarSweep
+
+__all__ = [
+    "BrokenRecord",
+    "CameraImage",
+    "Frame",
+    "GroundGrid",
+    "HDMap",
+    "Labels",
+    "LaneGraph",
+    "LidarSweep",
+    "Log",
+    "LogError",
+    "MissingRecord",
+    "NotALog",
+    "PoseUnknown",
+    "Poses",
+    "RadarSweep",
+    "Shapes",
+    "Source",
+    "decode_image",
+    "encode_jpeg",
+]

@@ -1,0 +1,141 @@
+"""One moment of a log. Lazy: nothing is read until it is asked for, and then once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .hdmap import HDMap
+from .poses import Poses
+from .records import CameraImage, Labels, LidarSweep, RadarSweep
+
+if TYPE_CHECKING:
+    from .log import Log
+
+__all__ = ["Frame"]
+
+Record = TypeVar("Record", CameraImage, RadarSweep)
+
+
+class Frame:
+    """The records around one reference time, the newest lidar stamp; the ego frame is that of `time_ns`."""
+
+    def __init__(self, log: Log, index: int) -> None:
+        self.log = log
+        self.index = index
+        self.time_ns = int(log.source.times_ns[index])
+        self._sweeps: dict[tuple[str, int], LidarSweep] = {}
+
+    def __repr__(self) -> str:
+        return f"<Frame {self.index} of {self.log.source.name} at {self.time_ns} ns>"
+
+    @property
+    def poses(self) -> Poses:
+        """Poses of the whole log: world_from_ego at any recorded time."""
+        return self.log.source.poses
+
+    @cached_property
+    def world_from_ego(self) -> NDArray[np.float64]:
+        """(4, 4) float64 at `time_ns`."""
+        return self.log.world_from_ego(self.time_ns)
+
+    def sweeps(self, n: int = 1, sensor: str | None = None) -> list[LidarSweep]:
+        """Returns the last `n` sweeps at or before `time_ns`, newest first.
+
+        Of `sensor`, or of every lidar of the log; at the start of a log there are fewer. A frame of a log
+        that is no sequence has only its own sweep.
+        """
+        names = list(self.log.source.lidars) if sensor is None else [sensor]
+        picked = [(name, i) for name in names for i in self._past(name, n)]
+        picked.sort(key=lambda at: -int(self.log.source.lidars[at[0]][at[1]]))
+        return [self._sweep(name, i) for name, i in picked]
+
+    def _past(self, sensor: str, n: int) -> range:
+        times = self.log.sensor_times(self.log.source.lidars, sensor)
+        last = int(np.searchsorted(times, self.time_ns, side="right")) - 1
+        if not self.log.source.sequential:
+            return range(last, last - 1, -1) if last >= 0 and times[last] == self.time_ns else range(0)
+        return range(last, max(last - n, -1), -1)
+
+    def _sweep(self, sensor: str, index: int) -> LidarSweep:
+        key = (sensor, index)
+        if key not in self._sweeps:
+            self._sweeps[key] = self.log.lidar(sensor, index)
+        return self._sweeps[key]
+
+    @property
+    def lidar(self) -> LidarSweep | None:
+        """The newest sweep of the primary lidar; None where the log has no lidar or none so early."""
+        primary = next(iter(self.log.source.lidars), None)
+        found = [] if primary is None else self.sweeps(1, primary)
+        return found[0] if found else None
+
+    @cached_property
+    def radars(self) -> Mapping[str, RadarSweep]:
+        """Radar -> its newest cycle at or before `time_ns`; each is read when it is first taken."""
+        return _Lazy(
+            {name: self._at_or_before(times) for name, times in self.log.source.radars.items()}, self.log.radar
+        )
+
+    @property
+    def radar(self) -> Mapping[str, RadarSweep]:
+        return self.radars
+
+    def radar_sweeps(self, n: int = 1, sensor: str | None = None) -> list[RadarSweep]:
+        """Returns the last `n` cycles of `sensor`, or of every radar, at or before `time_ns`, newest first."""
+        names = list(self.log.source.radars) if sensor is None else [sensor]
+        found = []
+        for name in names:
+            times = self.log.sensor_times(self.log.source.radars, name)
+            last = self._at_or_before(times)
+            found += [self.log.radar(name, i) for i in range(last, max(last - n, -1), -1)] if last is not None else []
+        return sorted(found, key=lambda sweep: -sweep.time_ns)
+
+    @cached_property
+    def cameras(self) -> Mapping[str, CameraImage]:
+        """Camera -> its picture nearest to `time_ns`, if within the log's tolerance; bytes are read when asked for."""
+        nearest = {name: self._nearest(times) for name, times in self.log.source.cameras.items()}
+        return _Lazy(nearest, self.log.camera)
+
+    @cached_property
+    def labels(self) -> Labels | None:
+        """The boxes labelled at `time_ns`; None where the log has no labels for it."""
+        return self.log.labels(self.time_ns)
+
+    @property
+    def map(self) -> HDMap | None:
+        return self.log.map
+
+    def _at_or_before(self, times: NDArray[np.int64]) -> int | None:
+        last = int(np.searchsorted(times, self.time_ns, side="right")) - 1
+        return last if last >= 0 else None
+
+    def _nearest(self, times: NDArray[np.int64]) -> int | None:
+        if len(times) == 0:
+            return None
+        best = int(np.argmin(np.abs(times - self.time_ns)))
+        return best if abs(int(times[best]) - self.time_ns) <= self.log.camera_tolerance_ns else None
+
+
+class _Lazy(Mapping[str, Record]):
+    """Name -> record, read when first taken. Names without a record are left out."""
+
+    def __init__(self, indices: dict[str, int | None], read: Callable[[str, int], Record]) -> None:
+        self._indices = {name: index for name, index in indices.items() if index is not None}
+        self._read = read
+        self._records: dict[str, Record] = {}
+
+    def __getitem__(self, name: str) -> Record:
+        if name not in self._records:
+            self._records[name] = self._read(name, self._indices[name])
+        return self._records[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)

@@ -1,0 +1,123 @@
+"""The HD map of a log: shapes in columns, a lane graph, ground height; world frame, float64 metres."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import BrokenRecord
+
+__all__ = ["GroundGrid", "HDMap", "LaneGraph", "Shapes"]
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """Many polygons, or many lines, as one array of points and where each begins."""
+
+    kind: Literal["polygon", "line"]
+    points: Matrix
+    """(P, 3) x y z; a polygon's last point is not its first again. z is NaN where it is not known."""
+    starts: NDArray[np.int64]
+    """(n + 1,) shape i is points[starts[i]:starts[i + 1]]."""
+    ids: NDArray[np.str_]
+    """(n,)"""
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        if self.starts.shape != (n + 1,) or self.starts[0] != 0 or self.starts[-1] != len(self.points):
+            raise BrokenRecord(f"{n} shapes want {n + 1} starts from 0 to {len(self.points)}, got {self.starts.shape}")
+
+    @classmethod
+    def of(cls, kind: Literal["polygon", "line"], shapes: Mapping[str, ArrayLike]) -> Shapes:
+        """Builds from id -> (k, 2) or (k, 3) points."""
+        parts = [np.asarray(points, dtype=np.float64) for points in shapes.values()]
+        parts = [p if p.shape[1] == 3 else np.column_stack([p, np.full(len(p), np.nan)]) for p in parts]
+        starts = np.cumsum([0, *(len(p) for p in parts)], dtype=np.int64)
+        points = np.concatenate(parts) if parts else np.zeros((0, 3))
+        return cls(kind, points, starts, np.array(list(shapes), dtype=np.str_))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Matrix:
+        """Returns the (k, 3) points of one shape, a view."""
+        return self.points[self.starts[index] : self.starts[index + 1]]
+
+    @cached_property
+    def bounds(self) -> Matrix:
+        """(n, 4) xmin ymin xmax ymax."""
+        if len(self) == 0:
+            return np.zeros((0, 4))
+        low = np.minimum.reduceat(self.points[:, :2], self.starts[:-1])
+        high = np.maximum.reduceat(self.points[:, :2], self.starts[:-1])
+        return np.concatenate([low, high], axis=1)
+
+    def near(self, xmin: float, ymin: float, xmax: float, ymax: float) -> NDArray[np.intp]:
+        """Returns the indices of the shapes whose bounds touch the rectangle, in order."""
+        b = self.bounds
+        return np.flatnonzero((b[:, 0] <= xmax) & (b[:, 2] >= xmin) & (b[:, 1] <= ymax) & (b[:, 3] >= ymin))
+
+
+@dataclass(frozen=True, eq=False)
+class LaneGraph:
+    """Lanes and how they follow each other; row i of everything is lane i."""
+
+    centerlines: Shapes
+    left_boundaries: Shapes
+    right_boundaries: Shapes
+    successors: NDArray[np.int64]
+    """(k, 2) lane, the lane after it."""
+    neighbors: NDArray[np.int64]
+    """(n, 2) the lane to the left and to the right, -1 where there is none."""
+    is_intersection: NDArray[np.bool_]
+    lane_type: NDArray[np.str_]
+
+    @property
+    def ids(self) -> NDArray[np.str_]:
+        return self.centerlines.ids
+
+    def __len__(self) -> int:
+        return len(self.centerlines)
+
+
+@dataclass(frozen=True, eq=False)
+class GroundGrid:
+    """Ground height on a regular grid: cell (row, col) = floor(scale * (rotation @ xy + translation)) as (y, x)."""
+
+    height: NDArray[np.floating]
+    """(H, W) metres, NaN where unknown."""
+    rotation: Matrix
+    translation: Matrix
+    scale: float
+
+    def at(self, xy: ArrayLike) -> Matrix:
+        """Returns the height (...) in metres of the cell under world points (..., 2); NaN off the grid."""
+        p = self.scale * (np.asarray(xy, dtype=np.float64) @ self.rotation.T + self.translation)
+        col, row = np.floor(p[..., 0]), np.floor(p[..., 1])
+        inside = (row >= 0) & (row < self.height.shape[0]) & (col >= 0) & (col < self.height.shape[1])
+        out = np.full(inside.shape, np.nan)
+        out[inside] = self.height[row[inside].astype(np.intp), col[inside].astype(np.intp)]
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class HDMap:
+    """The map as a log's frames hand it out; one object per log."""
+
+    layers: Mapping[str, Shapes] = field(default_factory=dict)
+    """drivable_area, crossing, lane, ... by name."""
+    lanes: LaneGraph | None = None
+    ground: GroundGrid | None = None
+
+    def ground_height(self, xy: ArrayLike) -> Matrix:
+        """Returns the ground height (...) under world points (..., 2); NaN where the map does not know it."""
+        if self.ground is None:
+            return np.full(np.asarray(xy).shape[:-1], np.nan)
+        return self.ground.at(xy)

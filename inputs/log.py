@@ -1,0 +1,136 @@
+"""A log: one drive, opened in place. It turns a reader's records into frames, and reads only what is asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import LogError, MissingRecord
+from .frame import Frame
+from .hdmap import HDMap
+from .poses import Poses
+from .records import CameraImage, Labels, LidarSweep, RadarSweep
+
+__all__ = ["Log", "Source"]
+
+Times = NDArray[np.int64]
+
+
+class Source(Protocol):
+    """What a dataset reader answers: an index when it is made, one record at a time after that.
+
+    The stamps of a sensor strictly increase; record i of a sensor is the one at its times[i].
+    """
+
+    dataset: str
+    """The reader's name, e.g. kitti_object."""
+    name: str
+    """The log's own id."""
+    location: str
+    times_ns: Times
+    """(F,) the frames' reference times, strictly increasing."""
+    poses: Poses
+    sequential: bool
+    """False: the frames are unrelated moments, so that no sweep before a frame belongs to it."""
+    lidars: Mapping[str, Times]
+    """Sensor -> the stamps of its records, the primary lidar first."""
+    radars: Mapping[str, Times]
+    cameras: Mapping[str, Times]
+
+    def read_lidar(self, sensor: str, index: int) -> LidarSweep: ...
+    def read_radar(self, sensor: str, index: int) -> RadarSweep: ...
+    def read_camera(self, camera: str, index: int) -> CameraImage: ...
+    def read_labels(self, time_ns: int) -> Labels | None: ...
+    def read_map(self) -> HDMap | None: ...
+
+
+class Log:
+    """One drive. `len(log)`, `log[12]`, `log.frames(start, stop, step)`, `log.info()`."""
+
+    def __init__(self, source: Source, *, camera_tolerance_ns: int = 60_000_000) -> None:
+        if len(source.times_ns) == 0:
+            raise LogError(f"{source.location}: a {source.dataset} log without a single frame")
+        self.source = source
+        self.camera_tolerance_ns = camera_tolerance_ns
+        """A picture further than this from a frame's time is not part of the frame."""
+        self.reads: Counter[str] = Counter()
+        """How many records were read so far, by kind and sensor: `lidar/LIDAR_TOP`."""
+
+    def __repr__(self) -> str:
+        return f"<Log {self.source.dataset} {self.source.name}: {len(self)} frames>"
+
+    def __len__(self) -> int:
+        return len(self.source.times_ns)
+
+    def __getitem__(self, index: int) -> Frame:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.source.location}: no frame {index}, the log has {len(self)}")
+        return Frame(self, index % len(self))
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def frames(self, start: int | None = None, stop: int | None = None, step: int | None = None) -> Iterator[Frame]:
+        """Yields the frames of log[start:stop:step], each lazy."""
+        for index in range(len(self))[start:stop:step]:
+            yield self[index]
+
+    def world_from_ego(self, time_ns: int) -> NDArray[np.float64]:
+        """Returns (4, 4) float64 at any time within the log; raises PoseUnknown elsewhere."""
+        return self.source.poses.at(time_ns)
+
+    @cached_property
+    def map(self) -> HDMap | None:
+        """The HD map, read once per log; None where the log has none."""
+        self.reads["map"] += 1
+        return self.source.read_map()
+
+    def lidar(self, sensor: str, index: int) -> LidarSweep:
+        self.reads[f"lidar/{sensor}"] += 1
+        return self.source.read_lidar(sensor, index)
+
+    def radar(self, sensor: str, index: int) -> RadarSweep:
+        self.reads[f"radar/{sensor}"] += 1
+        return self.source.read_radar(sensor, index)
+
+    def camera(self, camera: str, index: int) -> CameraImage:
+        self.reads[f"camera/{camera}"] += 1
+        return self.source.read_camera(camera, index)
+
+    def labels(self, time_ns: int) -> Labels | None:
+        self.reads["labels"] += 1
+        return self.source.read_labels(time_ns)
+
+    def sensor_times(self, streams: Mapping[str, Times], sensor: str) -> Times:
+        """Returns the stamps of one sensor; raises MissingRecord that names those there are."""
+        try:
+            return streams[sensor]
+        except KeyError:
+            known = ", ".join(streams) or "none"
+            raise MissingRecord(f"{self.source.location}: no sensor '{sensor}'; the log has {known}") from None
+
+    def info(self) -> dict[str, Any]:
+        """Returns what the log holds, as plain data: frames, span, sensors with counts and rates."""
+        times = self.source.times_ns
+        return {
+            "dataset": self.source.dataset,
+            "name": self.source.name,
+            "location": self.source.location,
+            "frames": len(self),
+            "start_ns": int(times[0]),
+            "duration_s": float(times[-1] - times[0]) * 1e-9,
+            "sequential": self.source.sequential,
+            "lidars": {name: _rate(t) for name, t in self.source.lidars.items()},
+            "radars": {name: _rate(t) for name, t in self.source.radars.items()},
+            "cameras": {name: _rate(t) for name, t in self.source.cameras.items()},
+        }
+
+
+def _rate(times: Times) -> dict[str, Any]:
+    hertz = 1e9 / float(np.median(np.diff(times))) if len(times) > 1 else None
+    return {"records": len(times), "rate_hz": hertz}

@@ -1,0 +1,190 @@
+"""Rigid transforms and poses over time: float64 matrices, int64 nanoseconds, quaternions (w, x, y, z)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import LogError, PoseUnknown
+
+__all__ = [
+    "Poses",
+    "inverse",
+    "quaternion_from_rotation",
+    "quaternion_from_yaw",
+    "rigid",
+    "rotation_from_quaternion",
+    "yaw_from_rotation",
+]
+
+Matrix = NDArray[np.float64]
+
+# nlerp is exact to rounding below this angle between neighbours, where slerp divides by nearly zero
+_SMALL_ANGLE_DOT = 1.0 - 1e-12
+
+
+def rotation_from_quaternion(wxyz: ArrayLike) -> Matrix:
+    """Returns (..., 3, 3) rotations of the quaternions (..., 4), scalar first, normalised here."""
+    q = np.asarray(wxyz, dtype=np.float64)
+    w, x, y, z = np.moveaxis(q / np.linalg.norm(q, axis=-1, keepdims=True), -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def quaternion_from_rotation(rotation: ArrayLike) -> Matrix:
+    """Returns (4,) w x y z, w >= 0, of one (3, 3) rotation.
+
+    The eigenvector of Bar-Itzhack's symmetric matrix (2000): safe at every angle.
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = np.asarray(rotation, dtype=np.float64)
+    k = np.array(
+        [
+            [xx - yy - zz, 0, 0, 0],
+            [yx + xy, yy - xx - zz, 0, 0],
+            [zx + xz, zy + yz, zz - xx - yy, 0],
+            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+        ]
+    )
+    _, vectors = np.linalg.eigh(k, UPLO="L")
+    q = vectors[[3, 0, 1, 2], -1]
+    return q if q[0] >= 0 else -q
+
+
+def quaternion_from_yaw(yaw_rad: ArrayLike) -> Matrix:
+    """Returns (..., 4) w x y z of rotations about +z."""
+    half = np.asarray(yaw_rad, dtype=np.float64) / 2
+    zero = np.zeros_like(half)
+    return np.stack([np.cos(half), zero, zero, np.sin(half)], axis=-1)
+
+
+def yaw_from_rotation(rotation: ArrayLike) -> Matrix:
+    """Returns the yaw (...) in [-pi, pi] about +z of (..., 3, 3) or (..., 4, 4) matrices."""
+    r = np.asarray(rotation, dtype=np.float64)
+    return np.arctan2(r[..., 1, 0], r[..., 0, 0])
+
+
+def rigid(rotation: ArrayLike, translation: ArrayLike) -> Matrix:
+    """Returns the (..., 4, 4) transform p -> rotation @ p + translation, float64."""
+    r = np.asarray(rotation, dtype=np.float64)
+    out = np.zeros((*r.shape[:-2], 4, 4))
+    out[..., :3, :3] = r
+    out[..., :3, 3] = translation
+    out[..., 3, 3] = 1.0
+    return out
+
+
+def inverse(transform: ArrayLike) -> Matrix:
+    """Returns the inverse of rigid (..., 4, 4) transforms, from the transpose: no general inversion."""
+    t = np.asarray(transform, dtype=np.float64)
+    back = np.swapaxes(t[..., :3, :3], -1, -2)
+    return rigid(back, -np.einsum("...ij,...j->...i", back, t[..., :3, 3]))
+
+
+@dataclass(frozen=True)
+class Poses:
+    """world_from_ego over time.
+
+    Between stamps translation is linear and rotation is slerp; outside the recorded span,
+    and inside gaps longer than `max_gap_ns`, asking is an error: nothing is extrapolated in silence.
+    """
+
+    times_ns: NDArray[np.int64]
+    """(n,) strictly increasing."""
+    quaternions: NDArray[np.float64]
+    """(n, 4) w x y z."""
+    translations: NDArray[np.float64]
+    """(n, 3) metres, world frame."""
+    max_gap_ns: int = 500_000_000
+
+    def __post_init__(self) -> None:
+        n = len(self.times_ns)
+        if n == 0:
+            raise LogError("a log needs at least one pose, got none")
+        if self.quaternions.shape != (n, 4) or self.translations.shape != (n, 3):
+            raise LogError(
+                f"{n} pose times want quaternions ({n}, 4) and translations ({n}, 3), "
+                f"got {self.quaternions.shape} and {self.translations.shape}"
+            )
+        if n > 1 and not (np.diff(self.times_ns) > 0).all():
+            at = int(np.argmax(np.diff(self.times_ns) <= 0))
+            raise LogError(
+                f"pose times must increase: {self.times_ns[at]} ns is followed by {self.times_ns[at + 1]} ns"
+            )
+
+    @classmethod
+    def fixed(cls, times_ns: ArrayLike) -> Poses:
+        """The identity at each of the times: for logs that record no motion."""
+        times = np.asarray(times_ns, dtype=np.int64)
+        return cls(times, np.tile([1.0, 0, 0, 0], (len(times), 1)), np.zeros((len(times), 3)))
+
+    @property
+    def span_ns(self) -> tuple[int, int]:
+        return int(self.times_ns[0]), int(self.times_ns[-1])
+
+    @cached_property
+    def _unit(self) -> Matrix:
+        return self.quaternions / np.linalg.norm(self.quaternions, axis=1, keepdims=True)
+
+    def at(self, time_ns: int) -> Matrix:
+        """Returns the (4, 4) world_from_ego at `time_ns`; raises PoseUnknown outside the record."""
+        return self.at_many(np.array([time_ns], dtype=np.int64))[0]
+
+    def at_many(self, times_ns: ArrayLike, extrapolate_ns: int = 0) -> Matrix:
+        """Returns (k, 4, 4) world_from_ego.
+
+        Up to `extrapolate_ns` beyond either end the last motion goes on; further is PoseUnknown.
+        """
+        times = np.asarray(times_ns, dtype=np.int64)
+        before = np.clip(np.searchsorted(self.times_ns, times, side="right") - 1, 0, max(len(self.times_ns) - 2, 0))
+        after = np.minimum(before + 1, len(self.times_ns) - 1)
+        exact = self.times_ns[before] == times
+        self._check(times, before, after, exact, extrapolate_ns)
+        step = np.maximum(self.times_ns[after] - self.times_ns[before], 1)
+        fraction = np.where(exact, 0.0, (times - self.times_ns[before]) / step)
+        quaternions = _slerp(self._unit[before], self._unit[after], fraction)
+        a, b = self.translations[before], self.translations[after]
+        return rigid(rotation_from_quaternion(quaternions), a + (b - a) * fraction[:, None])
+
+    def _check(
+        self,
+        times: NDArray[np.int64],
+        before: NDArray[np.intp],
+        after: NDArray[np.intp],
+        exact: NDArray[np.bool_],
+        extrapolate_ns: int,
+    ) -> None:
+        first, last = self.span_ns
+        outside = (times < first - extrapolate_ns) | (times > last + extrapolate_ns)
+        if outside.any():
+            t = int(times[np.argmax(outside)])
+            raise PoseUnknown(f"no pose at {t} ns: poses are recorded from {first} to {last} ns")
+        exact |= self.times_ns[after] == times
+        gap = (self.times_ns[after] - self.times_ns[before] > self.max_gap_ns) & ~exact
+        if gap.any():
+            at = int(np.argmax(gap))
+            a, b = int(self.times_ns[before[at]]), int(self.times_ns[after[at]])
+            raise PoseUnknown(
+                f"no pose at {int(times[at])} ns: between {a} and {b} ns none is recorded for {(b - a) * 1e-9:.3f} s, "
+                f"more than the {self.max_gap_ns * 1e-9:.3f} s that are interpolated"
+            )
+
+
+def _slerp(a: Matrix, b: Matrix, fraction: Matrix) -> Matrix:
+    """Shoemake's slerp (1985) of unit quaternions (k, 4), by the shorter way; also beyond [0, 1]."""
+    dot = np.einsum("ij,ij->i", a, b)
+    b = np.where(dot[:, None] < 0, -b, b)
+    dot = np.minimum(np.abs(dot), 1.0)
+    near = dot > _SMALL_ANGLE_DOT
+    angle = np.arccos(np.where(near, 0.5, dot))
+    sine = np.sin(angle)
+    wa = np.where(near, 1 - fraction, np.sin((1 - fraction) * angle) / sine)
+    wb = np.where(near, fraction, np.sin(fraction * angle) / sine)
+    out = wa[:, None] * a + wb[:, None] * b
+    return out / np.linalg.norm(out, axis=1, keepdims=True)

@@ -1,0 +1,149 @@
+"""One record of one sensor, as columns: what every dataset reader hands out, whatever it read.
+
+Columns are 1-D numpy arrays of one length, in the dtype in which the log stores them; a column that the
+sensor does not give is None. Nothing here holds a Python object per point or per box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .codecs import decode_image
+from .errors import BrokenRecord
+
+__all__ = ["CameraImage", "Labels", "LidarSweep", "RadarSweep"]
+
+Column = NDArray[Any]
+Matrix = NDArray[np.float64]
+
+
+def _check_columns(where: str, first: Column, columns: dict[str, Column | None]) -> None:
+    for name, column in columns.items():
+        if column is not None and column.shape != first.shape:
+            raise BrokenRecord(f"{where}: column {name} has shape {column.shape}, x has {first.shape}")
+
+
+@dataclass(frozen=True, eq=False)
+class LidarSweep:
+    """One revolution of one lidar, in the sensor's frame (metres)."""
+
+    sensor: str
+    time_ns: int
+    """The sweep's stamp; a point was measured at time_ns + offset_ns."""
+    ego_from_sensor: Matrix
+    """(4, 4) float64."""
+    x: Column
+    y: Column
+    z: Column
+    intensity: Column | None = None
+    """As recorded; divide by `intensity_scale` for [0, 1]."""
+    ring: Column | None = None
+    """The beam's number as recorded, not sorted by elevation."""
+    offset_ns: Column | None = None
+    """int, nanoseconds after time_ns (may be negative)."""
+    intensity_scale: float = 1.0
+    compensated_to_ns: int | None = None
+    """The moment to which the points were already motion-compensated; None: as measured, each at its own time."""
+    row_of_ring: NDArray[np.int32] | None = None
+    """(rings,) the rank of each ring by elevation, 0 highest; None where the table is not known."""
+    origin: Matrix = field(default_factory=lambda: np.zeros(3))
+    """(3,) where the rays start, in this frame; not zero where a log stores points in another frame than the sensor's."""
+    source: str = ""
+    """Where the record lies, for messages."""
+
+    def __post_init__(self) -> None:
+        _check_columns(
+            self.source or self.sensor,
+            self.x,
+            {"y": self.y, "z": self.z, "intensity": self.intensity, "ring": self.ring, "offset_ns": self.offset_ns},
+        )
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, eq=False)
+class RadarSweep:
+    """The detections of one radar cycle, in the sensor's frame (metres, m/s, dBsm)."""
+
+    sensor: str
+    time_ns: int
+    ego_from_sensor: Matrix
+    x: Column
+    y: Column
+    z: Column
+    vx: Column | None = None
+    """Velocity relative to the sensor; only its radial part is measured."""
+    vy: Column | None = None
+    vx_comp: Column | None = None
+    """The same with the ego motion taken out."""
+    vy_comp: Column | None = None
+    rcs: Column | None = None
+    v_radial: Column | None = None
+    """Doppler, > 0 receding, relative to the sensor."""
+    v_radial_comp: Column | None = None
+    dyn_prop: Column | None = None
+    ambig_state: Column | None = None
+    invalid_state: Column | None = None
+    pdh0: Column | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        columns = {k: v for k, v in vars(self).items() if isinstance(v, np.ndarray) and k != "ego_from_sensor"}
+        _check_columns(self.source or self.sensor, self.x, columns)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, eq=False)
+class CameraImage:
+    """One picture. Its bytes are read when `encoded` is first asked for."""
+
+    camera: str
+    time_ns: int
+    intrinsics: Matrix
+    """(3, 3) float64, pixels."""
+    ego_from_camera: Matrix
+    """(4, 4) float64; camera axes x right, y down, z forward; at the camera's own time."""
+    read: Callable[[], bytes] = field(repr=False)
+    distortion: Matrix | None = None
+    """Coefficients in the order of `distortion_model`; None: the picture is undistorted."""
+    distortion_model: str = "none"
+    """none, brown (k1 k2 p1 p2 k3) or fisheye (k1 k2 k3 k4)."""
+    source: str = ""
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The picture as it lies in the log: JPEG or PNG bytes."""
+        return self.read()
+
+    def decode(self, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Returns (H, W, 3) uint8 RGB, written into `out` where that is given; raises BrokenRecord."""
+        return decode_image(self.encoded, out=out, source=self.source or self.camera)
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The labelled boxes of one moment, ego frame at `time_ns`."""
+
+    time_ns: int
+    boxes: Matrix
+    """(N, 7) float64: x y z (centre) length width height (metres) yaw (radians about +z, from +x)."""
+    category: Column
+    """(N,) str."""
+    track_id: Column
+    """(N,) str; the same object has the same id through the log."""
+    velocity: Matrix | None = None
+    """(N, 2) float64 m/s in the ego frame's axes, over ground; NaN where unknown; None: not labelled."""
+    num_points: NDArray[np.int64] | None = None
+    """(N,) lidar points inside, where the dataset records them."""
+
+    def __len__(self) -> int:
+        return len(self.boxes)
