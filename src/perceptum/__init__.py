@@ -22,7 +22,21 @@ _WHERE = {
 }
 _FOLDERS = ("builders", "datasets", "features", "inputs", "neuropod")
 
-__all__ = ["__version__", "builders", "datasets", "features", "inputs", "neuropod", *sorted(_WHERE)]  # noqa: PLE0604
+__all__ = [
+    "Frame",
+    "InputBuilder",
+    "Log",
+    "Schema",
+    "Spec",
+    "__version__",
+    "builders",
+    "datasets",
+    "features",
+    "inputs",
+    "load_neuropod",
+    "neuropod",
+    "open_log",
+]
 
 if TYPE_CHECKING:
     from . import builders, datasets, inputs, neuropod

@@ -1,0 +1,33 @@
+"""What the bird's-eye views share: where a cell lies in the tensor, for every layout and flip."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.features.lidar import BevParams
+
+__all__ = ["Placement"]
+
+
+class Placement:
+    """Element = base + x * stride_x + y * stride_y + channel * stride_c of the flat tensor."""
+
+    def __init__(self, params: BevParams) -> None:
+        x, y, _ = params.grid.size
+        sizes = {"X": x, "Y": y, "C": params.channels_count()}
+        strides, step = {}, 1
+        for axis in reversed(params.bev_layout):
+            strides[axis] = step
+            step *= sizes[axis]
+        self.base = 0
+        for axis, flipped in (("X", params.flip_x), ("Y", params.flip_y)):
+            if flipped:
+                self.base += (sizes[axis] - 1) * strides[axis]
+                strides[axis] = -strides[axis]
+        self.size_xy = np.array([x, y], dtype=np.int64)
+        self.strides = np.array([strides["X"], strides["Y"], strides["C"]], dtype=np.int64)
+
+    def channel(self, index: int) -> NDArray[np.int64]:
+        """Returns base, stride of x, stride of y of one channel."""
+        return np.array([self.base + index * self.strides[2], self.strides[0], self.strides[1]], dtype=np.int64)

@@ -1,0 +1,53 @@
+"""Which cell of a grid each point of a cloud lies in. Shared by voxels and bird's-eye views on the same grid."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.features import Grid
+from perceptum.features.lidar import CloudParams
+from perceptum.inputs import Frame
+
+from ..columns import Column
+from ..kernels.bev import overflow_ids
+from ..kernels.cells import cell_ids
+from ..scratch import Scratch
+from ..stage import Stage, Stages
+from .cloud import Cloud
+
+__all__ = ["Cells"]
+
+
+class Cells(Stage):
+    """Per point the linear id (z * Y + y) * X + x of its cell, -1 outside."""
+
+    def __init__(self, params: CloudParams, grid: Grid, overflow: bool, stages: Stages) -> None:
+        super().__init__()
+        x, y, z = grid.size
+        self.title = f"cells ({x} x {y} x {z})"
+        self.cloud = stages.share(Cloud, params)
+        self.needs = (self.cloud,)
+        self.size = np.array(grid.size, dtype=np.int64)
+        self._overflow = overflow
+        self._low = np.array(grid.range[:3], dtype=np.float32)
+        self._voxel = np.array(grid.voxel, dtype=np.float32)
+        cells = grid.cells + (2 * x * y if overflow else 0)
+        self._ids = Scratch(np.int32 if cells < 2**31 else np.int64)
+
+    @property
+    def nbytes(self) -> int:
+        return self._ids.array.nbytes
+
+    @property
+    def ids(self) -> NDArray[np.integer]:
+        """(n,) int32, or int64 for a grid too large for that."""
+        return self._ids.array[: self.cloud.points.n]
+
+    def run(self, frame: Frame) -> None:
+        values = self.cloud.points.values
+        x, y, z = values[Column.X], values[Column.Y], values[Column.Z]
+        self._ids.reserve(self.cloud.points.n)
+        cell_ids(x, y, z, self._low, self._voxel, self.size, self.ids)
+        if self._overflow:
+            overflow_ids(x, y, z, self._low, self._voxel, self.size, self.ids)

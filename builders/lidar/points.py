@@ -1,0 +1,62 @@
+"""lidar_points and lidar_num_points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.features.lidar import PointsParams
+from perceptum.inputs import Frame
+
+from ..columns import Column
+from ..kernels.points import crop, interleave
+from ..rows import clear_rows
+from ..scratch import Scratch
+from ..stage import Dirty, Filler, Stages
+from .cloud import Cloud
+
+__all__ = ["Points"]
+
+_EVERYWHERE = (-np.inf,) * 3 + (np.inf,) * 3
+
+
+class Points(Filler):
+    group = "lidar_points"
+
+    def __init__(self, params: PointsParams, stages: Stages) -> None:
+        super().__init__()
+        self.title = "points"
+        self.cloud = stages.share(Cloud, params.cloud())
+        self.needs = (self.cloud,)
+        self._picks = Column.picks(params.columns)
+        self._box = np.array(params.range or _EVERYWHERE, dtype=np.float32)
+        self._most = params.max_points
+        self._chosen = Scratch(np.int32)
+        self._n = 0
+
+    @property
+    def nbytes(self) -> int:
+        return self._chosen.array.nbytes
+
+    def run(self, frame: Frame) -> None:
+        points = self.cloud.points
+        # one element more: the kernel writes ahead of its count
+        chosen = self._chosen.reserve(points.n + 1)
+        inside = crop(points.block, points.n, self._box, chosen)
+        self._n = inside if self._most is None else min(inside, self._most)
+        self.dropped = {"points over max_points": inside - self._n}
+
+    def sizes(self) -> Mapping[str, int]:
+        return {"num_points": self._n}
+
+    def fill(self, feature: str, out: NDArray[Any], dirty: Dirty) -> None:
+        if feature == "lidar_num_points":
+            out[0] = self._n
+            dirty["rows"] = 1
+            return
+        rows = min(self._n, len(out))
+        interleave(self.cloud.points.block, self._picks, self._chosen.array[:rows], out)
+        clear_rows(rows, out, dirty)

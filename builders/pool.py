@@ -1,0 +1,103 @@
+"""Tensor memory: 64-byte aligned buffers, lent by reference. A buffer comes back when the last view of it dies."""
+
+from __future__ import annotations
+
+import mmap
+import weakref
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .stage import Dirty
+
+__all__ = ["ALIGNMENT", "Allocate", "Buffer", "Pool", "allocate_pages"]
+
+ALIGNMENT = 64
+"""TensorFlow aborts the process on less."""
+
+_HEADROOM = 1.25
+_PAGE = mmap.PAGESIZE
+
+Allocate = Callable[[str, int], Any]
+"""(tensor's name, bytes) -> zeroed, writable memory with the buffer protocol, aligned to 64 bytes."""
+
+
+def allocate_pages(name: str, nbytes: int) -> mmap.mmap:
+    """Returns zeroed anonymous memory, aligned to pages, that goes back to the system when nothing uses it."""
+    return mmap.mmap(-1, max(nbytes, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+
+class Buffer:
+    """One piece of tensor memory, and what its filler remembers of it."""
+
+    def __init__(self, name: str, memory: Any) -> None:
+        view = np.frombuffer(memory, np.uint8)
+        if view.ctypes.data % ALIGNMENT:
+            raise ValueError(f"the memory for '{name}' must be aligned to {ALIGNMENT} bytes")
+        self.memory = memory
+        self.capacity = len(view)
+        self.dirty: Dirty = {}
+        self._lent: weakref.ref[NDArray[Any]] | None = None
+
+    def lend(self, shape: tuple[int, ...], dtype: DTypeLike, give_back: Callable[[Buffer], None]) -> NDArray[Any]:
+        """Returns an array over this memory; `give_back` is called once nothing refers to it any more.
+
+        numpy keeps the array itself alive under every view of it, since its base is no array.
+        """
+        root: NDArray[Any] = np.ndarray(shape, dtype, buffer=self.memory)
+        self._lent = weakref.ref(root, lambda _: give_back(self))
+        return root
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """While the memory is written: what is interrupted half way leaves zeros, not a wrong `dirty`."""
+        try:
+            yield
+        except BaseException:
+            self.zero()
+            raise
+
+    def zero(self) -> None:
+        """Forgets everything that was written."""
+        np.frombuffer(self.memory, np.uint8)[:] = 0
+        self.dirty = {}
+
+
+class Pool:
+    """Buffers by key. Each holds zeros and what its `dirty` tells."""
+
+    def __init__(self, allocate: Allocate = allocate_pages, keep: int = 8) -> None:
+        self._allocate = allocate
+        self._keep = keep
+        self._free: dict[Hashable, deque[Buffer]] = {}
+        self.allocated = 0
+        """Buffers made so far; after warm-up this stands still."""
+
+    def take(self, key: Hashable, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> tuple[NDArray[Any], Buffer]:
+        """Returns a writable array and its buffer: one that came back under `key`, or a new one."""
+        need = prod(shape) * np.dtype(dtype).itemsize
+        free = self._free.setdefault(key, deque())
+        buffer = self._reuse(free, need) or self._make(name, need)
+        return buffer.lend(shape, dtype, lambda back: self._take_back(free, back)), buffer
+
+    @staticmethod
+    def _reuse(free: deque[Buffer], need: int) -> Buffer | None:
+        while free:
+            # pop and append are atomic: arrays may die in any thread
+            buffer = free.pop()
+            if buffer.capacity >= need:
+                return buffer
+        return None
+
+    def _make(self, name: str, need: int) -> Buffer:
+        self.allocated += 1
+        return Buffer(name, self._allocate(name, -(-int(need * _HEADROOM + 1) // _PAGE) * _PAGE))
+
+    def _take_back(self, free: deque[Buffer], buffer: Buffer) -> None:
+        if len(free) < self._keep:
+            free.append(buffer)

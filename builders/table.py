@@ -1,0 +1,32 @@
+"""Which class fills which group of features: one line per group."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import entry_points
+
+from .ego import Ego
+from .lidar.bev_occupancy import BevOccupancy
+from .lidar.bev_stats import BevStats
+from .lidar.points import Points
+from .lidar.range_image import RangeImage
+from .lidar.voxels import Voxels
+from .stage import Filler
+
+__all__ = ["fillers"]
+
+_OWN: tuple[type[Filler], ...] = (
+    Points,
+    Voxels,
+    BevOccupancy,
+    BevStats,
+    RangeImage,
+    Ego,
+)
+
+
+@cache
+def fillers() -> dict[str, type[Filler]]:
+    """Returns group -> filler, with those of installed plug-ins (entry points `perceptum.features`, FILLERS)."""
+    others = [filler for entry in entry_points(group="perceptum.features") for filler in entry.load().FILLERS]
+    return {filler.group: filler for filler in (*_OWN, *others)}

@@ -1,0 +1,45 @@
+"""The catalogue: what `pc.features()` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .canonical import canonical
+from .feature import Feature
+from .schema import Schema
+
+__all__ = ["Catalogue"]
+
+
+class Catalogue(Mapping[str, Feature]):
+    """Name -> Feature, and readable when printed."""
+
+    def __init__(self, schema: Schema | None = None) -> None:
+        self.schema = schema or canonical()
+
+    def __getitem__(self, name: str) -> Feature:
+        return self.schema[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (f.name for f in self.schema)
+
+    def __len__(self) -> int:
+        return len(self.schema)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self.schema
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Returns one plain dict per feature: name, dtypes, shape, units, frame, params, presets, prose."""
+        return [{**f.to_dict(), "presets": list(self.schema.presets(f.group))} for f in self.schema]
+
+    def __str__(self) -> str:
+        wide = max(len(name) for name in self)
+        lines = [f"schema {self.schema.name} {self.schema.version} ({self.schema.fingerprint})"]
+        for f in self.schema:
+            shape = ", ".join(str(d) for d in f.shape)
+            lines.append(f"{f.name:<{wide}}  {'|'.join(f.dtypes):<13}  ({shape})  {f.prose}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
