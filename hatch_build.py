@@ -11,6 +11,8 @@ FOLDERS = ("features", "inputs", "datasets", "builders", "neuropod")
 
 
 class FoldersHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Adds the folders to a wheel, and nothing to an editable install, which goes through the links."""
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version == "standard" and self.target_name == "wheel":
             for folder in FOLDERS:

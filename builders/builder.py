@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from threading import Lock
 from time import perf_counter
@@ -146,8 +146,14 @@ class InputBuilder:
             for one in work:
                 one()
             return
-        futures = [self._threads.submit(one) for one in work]
-        wait(futures)
+        futures: list[Future[None]] = []
+        try:
+            futures.extend(self._threads.submit(one) for one in work)
+            wait(futures)
+        except BaseException:
+            # an interrupt: nobody may still be writing when the stages start on another frame
+            wait(futures)
+            raise
         for future in futures:
             future.result()
 

@@ -19,7 +19,7 @@ class Batch:
     """Takes the stages' results frame by frame."""
 
     def __init__(self, plan: Plan, pool: Pool, size: int, writable: bool) -> None:
-        self._size = size
+        self._pool = pool
         self._writable = writable
         self._parts: dict[str, _Stack | _Concat] = {
             t.name: (_Concat if t.ragged else _Stack)(t, pool, size, writable) for t in plan.tensors
@@ -35,11 +35,17 @@ class Batch:
         out = {name: part.result() for name, part in self._parts.items()}
         for planned in self._tensors:
             part = self._parts[planned.name]
-            if isinstance(part, _Concat):
-                out.setdefault(_pointer_name(planned), np.array(part.starts, dtype=np.int32))
+            name = _pointer_name(planned)
+            if isinstance(part, _Concat) and name not in out:
+                out[name] = self._pointer(name, part.starts)
         for array in out.values():
             array.flags.writeable = self._writable
         return out
+
+    def _pointer(self, name: str, starts: list[int]) -> NDArray[Any]:
+        array, _ = self._pool.take(("starts", name), name, (len(starts),), np.int32)
+        array[:] = starts
+        return array
 
 
 def _pointer_name(planned: Planned) -> str:

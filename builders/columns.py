@@ -79,6 +79,9 @@ class Columns:
         self._put(Column.Z, sweep.z, n, 0)
         self._put(Column.INTENSITY, sweep.intensity, n, 0)
         self._put(Column.RING, sweep.ring, n, -1)
+        if sweep.ring is not None and sweep.ring.dtype.kind == "f":
+            ring = self.block[Column.RING, start : start + n]
+            ring[~np.isfinite(ring)] = -1
         offsets = self._offsets.array[start : start + n]
         np.copyto(offsets, 0 if sweep.offset_ns is None else sweep.offset_ns, casting="unsafe")
         kept, nonfinite = kernels.drop(start, n, close_m, drop_intensity, self.block, self._offsets.array)
@@ -88,4 +91,6 @@ class Columns:
 
     def _put(self, column: Column, values: NDArray[Any] | None, n: int, absent: float) -> None:
         target = self.block[column, self.n : self.n + n]
-        np.copyto(target, absent if values is None else values, casting="unsafe")
+        # a float64 beyond float32 becomes infinite, and is dropped as such
+        with np.errstate(over="ignore"):
+            np.copyto(target, absent if values is None else values, casting="unsafe")

@@ -36,10 +36,11 @@ class Buffer:
     """One piece of tensor memory, and what its filler remembers of it."""
 
     def __init__(self, name: str, memory: Any) -> None:
-        view = np.frombuffer(memory, np.uint8)
-        if view.ctypes.data % ALIGNMENT:
-            raise ValueError(f"the memory for '{name}' must be aligned to {ALIGNMENT} bytes")
-        self.memory = memory
+        # a memoryview, not the memory: numpy skips arrays in a chain of views, and would not keep the root alive
+        self.memory = memoryview(memory).cast("B")
+        view = np.frombuffer(self.memory, np.uint8)
+        if view.ctypes.data % ALIGNMENT or self.memory.readonly:
+            raise ValueError(f"the memory for '{name}' must be writable and aligned to {ALIGNMENT} bytes")
         self.capacity = len(view)
         self.dirty: Dirty = {}
         self._lent: weakref.ref[NDArray[Any]] | None = None
@@ -47,11 +48,14 @@ class Buffer:
     def lend(self, shape: tuple[int, ...], dtype: DTypeLike, give_back: Callable[[Buffer], None]) -> NDArray[Any]:
         """Returns an array over this memory; `give_back` is called once nothing refers to it any more.
 
-        numpy keeps the array itself alive under every view of it, since its base is no array.
+        numpy keeps the root alive under every view of it, since the root's own base is no array.
         """
-        root: NDArray[Any] = np.ndarray(shape, dtype, buffer=self.memory)
+        root = np.frombuffer(self.memory, np.uint8)
         self._lent = weakref.ref(root, lambda _: give_back(self))
-        return root
+        return root[: prod(shape) * np.dtype(dtype).itemsize].view(dtype).reshape(shape)
+
+    def came_back(self) -> None:
+        self._lent = None
 
     @contextmanager
     def filling(self) -> Iterator[None]:
@@ -75,6 +79,8 @@ class Pool:
         self._allocate = allocate
         self._keep = keep
         self._free: dict[Hashable, deque[Buffer]] = {}
+        # held while lent: a buffer that only its own callback knows is garbage to the collector, and never comes back
+        self._lent: set[Buffer] = set()
         self.allocated = 0
         """Buffers made so far; after warm-up this stands still."""
 
@@ -83,6 +89,7 @@ class Pool:
         need = prod(shape) * np.dtype(dtype).itemsize
         free = self._free.setdefault(key, deque())
         buffer = self._reuse(free, need) or self._make(name, need)
+        self._lent.add(buffer)
         return buffer.lend(shape, dtype, lambda back: self._take_back(free, back)), buffer
 
     @staticmethod
@@ -99,5 +106,7 @@ class Pool:
         return Buffer(name, self._allocate(name, -(-int(need * _HEADROOM + 1) // _PAGE) * _PAGE))
 
     def _take_back(self, free: deque[Buffer], buffer: Buffer) -> None:
+        buffer.came_back()
+        self._lent.discard(buffer)
         if len(free) < self._keep:
             free.append(buffer)

@@ -2,3 +2,8 @@
 
 if __name__ != "perceptum.datasets":
     raise ImportError("import this folder as perceptum.datasets, not by its bare name")
+
+from .detect import DATASETS, open_log
+from .memory import memory_log
+
+__all__ = ["DATASETS", "memory_log", "open_log"]

@@ -21,6 +21,13 @@ class Catalogue(Mapping[str, Feature]):
     def __getitem__(self, name: str) -> Feature:
         return self.schema[name]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Returns the feature, or `default` where no feature has the name."""
+        # Mapping's own would let UnknownFeature through, which is no KeyError
+        if name not in self:
+            return default
+        return self[name]
+
     def __iter__(self) -> Iterator[str]:
         return (f.name for f in self.schema)
 

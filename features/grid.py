@@ -6,12 +6,23 @@ from math import isfinite
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import SpecError
 
-__all__ = ["Grid"]
+__all__ = ["Grid", "check_range"]
 
 _MOST_CELLS = 2**62
+_MOST_ALONG_AN_AXIS = 2**24
+"""Up to here float32 tells every cell from the next."""
+
+
+def check_range(range: tuple[float, ...]) -> None:
+    """Raises SpecError where xmin ymin zmin xmax ymax zmax hold no space."""
+    if not all(isfinite(v) for v in range):
+        raise SpecError(f"a range must be finite, got {range}")
+    if not all(a < b for a, b in zip(range[:3], range[3:], strict=True)):
+        raise SpecError(f"a range must be min before max (x y z x y z), got {range}")
 
 
 class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,23 +34,31 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The cell's edges along x y z, metres."""
 
     def __post_init__(self) -> None:
-        low, high = self.range[:3], self.range[3:]
-        if not all(isfinite(v) for v in (*self.range, *self.voxel)):
-            raise SpecError(f"a grid's range and voxel must be finite, got {self.range} and {self.voxel}")
-        if not all(a < b for a, b in zip(low, high, strict=True)):
-            raise SpecError(f"a grid's range must be min before max (x y z x y z), got {self.range}")
-        if not all(v > 0 for v in self.voxel):
-            raise SpecError(f"a grid's voxel edges must be positive, got {self.voxel}")
+        check_range(self.range)
+        if not all(v > 0 and isfinite(v) for v in self.voxel):
+            raise SpecError(f"a grid's voxel edges must be positive and finite, got {self.voxel}")
+        if not self._is_countable():
+            raise SpecError(
+                f"a grid of {self.range} in cells of {self.voxel} is beyond what float32 can count: "
+                f"at most {_MOST_ALONG_AN_AXIS} cells along an axis"
+            )
         if min(self.size) < 1 or self.cells > _MOST_CELLS:
             raise SpecError(f"a grid of {self.range} in cells of {self.voxel} has the impossible size {self.size}")
 
     @property
     def size(self) -> tuple[int, int, int]:
         """Cells along x, y, z: round((max - min) / voxel) in float32, half to even, as the published pipelines do."""
-        low = np.array(self.range[:3], dtype=np.float32)
-        high = np.array(self.range[3:], dtype=np.float32)
-        x, y, z = np.round((high - low) / np.array(self.voxel, dtype=np.float32))
+        x, y, z = self._sizes()
         return int(x), int(y), int(z)
+
+    def _sizes(self) -> NDArray[np.float32]:
+        with np.errstate(all="ignore"):
+            low = np.array(self.range[:3], dtype=np.float32)
+            high = np.array(self.range[3:], dtype=np.float32)
+            return np.round((high - low) / np.array(self.voxel, dtype=np.float32))
+
+    def _is_countable(self) -> bool:
+        return bool((self._sizes() <= _MOST_ALONG_AN_AXIS).all())
 
     @property
     def cells(self) -> int:

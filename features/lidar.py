@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Literal
 
 import msgspec
 
 from .errors import SpecError
 from .feature import Feature
-from .grid import Grid
+from .grid import Grid, check_range
 from .params import Params
 
 __all__ = [
@@ -33,8 +34,14 @@ _SURROUND = Grid(range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.1, 0.1, 0
 
 def _at_least(low: float, **values: float | None) -> None:
     for name, value in values.items():
-        if value is not None and value < low:
+        # not >=, rather than <: NaN is refused too
+        if value is not None and not value >= low:
             raise SpecError(f"{name} must be at least {low:g}, got {value:g}")
+
+
+def _finite(name: str, values: tuple[float, ...]) -> None:
+    if not all(isfinite(v) for v in values):
+        raise SpecError(f"{name} must be finite, got {list(values)}")
 
 
 def _distinct(name: str, values: tuple[str, ...]) -> None:
@@ -66,6 +73,7 @@ class CloudParams(Params, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         _at_least(1, num_sweeps=self.num_sweeps)
         _at_least(0, remove_close=self.remove_close)
+        _finite("remove_close", (self.remove_close,))
         if self.sensors is not None:
             _distinct("sensors", self.sensors)
 
@@ -86,7 +94,7 @@ class PointsParams(CloudParams, frozen=True, kw_only=True):
         _distinct("columns", self.columns)
         _at_least(1, max_points=self.max_points)
         if self.range is not None:
-            Grid(range=self.range, voxel=(1.0, 1.0, 1.0))
+            check_range(self.range)
 
     def dims(self) -> dict[str, int]:
         return {"C": len(self.columns)}
@@ -178,6 +186,9 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
     outside_fov: Literal["clamp", "drop"] = "clamp"
     """What becomes of a point above or below: the edge row, as published, or nothing."""
     channels: tuple[RangeChannel, ...] = ("range", "x", "y", "z", "intensity")
+    xyz_frame: Literal["lidar", "ego"] = "lidar"
+    """Where x, y, z are told: in the lidar's axes as measured, or in the ego frame at the reference time with the
+    ego motion taken out. What the image shows, and range, are as measured either way."""
     intensity_mode: Literal["unit", "raw", "tanh"] = "unit"
     min_range: float = 0.1
     """Points nearer than this to the sensor, in metres, are dropped."""
@@ -188,11 +199,14 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         _at_least(1, height=self.height, width=self.width)
         _at_least(0.001, min_range=self.min_range)
+        _finite("fill and min_range", (self.fill, self.min_range))
         _distinct("channels", self.channels)
         if not -90 <= self.fov[1] < self.fov[0] <= 90:
             raise SpecError(f"fov must be the upper edge, then the lower, in degrees within -90..90, got {self.fov}")
         if self.norm is not None and not len(self.norm.mean) == len(self.norm.std) == len(self.channels):
             raise SpecError(f"norm wants a mean and a std for each of {list(self.channels)}")
+        if self.norm is not None:
+            _finite("norm's mean and std", self.norm.mean + self.norm.std)
         if self.norm is not None and 0 in self.norm.std:
             raise SpecError(f"norm: a std must not be 0, got {list(self.norm.std)}")
 
@@ -292,7 +306,7 @@ FEATURES = (
         dtypes=("float32",),
         shape=("C", "H", "W"),
         units="m; intensity by intensity_mode",
-        frame="the lidar's, as measured",
+        frame="the lidar's, as measured (x y z: by `xyz_frame`)",
         params=_RANGE,
         fill=-1,
         prose="The newest sweep as its sensor sees it; the nearest return wins, the first of equals. "

@@ -12,7 +12,7 @@ from .errors import SchemaMismatch, SpecError, UnknownFeature
 from .feature import Feature, fingerprint
 from .presets import PRESETS
 from .resolve import Resolved, resolve_row, resolve_spec
-from .spec import Row, Spec
+from .spec import Row, Spec, as_params
 
 __all__ = ["Schema"]
 
@@ -66,9 +66,7 @@ class Schema(msgspec.Struct, frozen=True):
 
     def with_params(self, name: str, version: str, params: Mapping[str, Mapping[str, Any]]) -> Schema:
         """Returns a schema of that name and version in which groups have other parameters: {group: {...}}."""
-        for group in params:
-            if not self.group(group):
-                raise UnknownFeature(f"no group '{group}'; there are {', '.join(dict.fromkeys(f.group for f in self))}")
+        self._check_groups(params)
         features = tuple(
             msgspec.structs.replace(f, params=f.params.replace(dict(params[f.group]), f"'{f.name}'"))
             if f.group in params
@@ -77,12 +75,18 @@ class Schema(msgspec.Struct, frozen=True):
         )
         return Schema(name, version, features)
 
+    def _check_groups(self, names: Iterable[str]) -> None:
+        for name in names:
+            if not self.group(name):
+                raise UnknownFeature(f"no group '{name}'; there are {', '.join(dict.fromkeys(f.group for f in self))}")
+
     def spec(self, rows: Iterable[str | Row | Mapping[str, Any]], params: Mapping[str, Any] | None = None) -> Spec:
         """Returns the spec of rows, or of feature names alone: those take their default dtype and own shape.
 
         `params` gives parameters, or a preset's name, to all rows of a group that bring none: {group: ...}.
         """
-        given = {group: Row("_", "uint8", (), _as_params(p)).params for group, p in (params or {}).items()}
+        self._check_groups(params or {})
+        given = {group: as_params(group, p) for group, p in (params or {}).items()}
         return Spec.of(self._row(row, given) for row in rows)
 
     def _row(self, row: str | Row | Mapping[str, Any], given: Mapping[str, dict[str, Any] | None]) -> Row:
@@ -124,20 +128,25 @@ class Schema(msgspec.Struct, frozen=True):
 
     def check(self, record: Mapping[str, Any]) -> None:
         """Raises SchemaMismatch where a feature of a package's record means something else here."""
-        made_with = record["schema"]
-        for name, stored in record["features"].items():
-            where = f"'{name}' was packed under schema {made_with['name']} {made_with['version']}"
-            row = Row(name, "uint8", (), stored["params"])
-            try:
-                meaning = self._meaning(row)
-            except SpecError as error:
-                raise SchemaMismatch(f"{where}, but under {self.name} {self.version}: {error}") from None
-            if fingerprint(meaning) != stored["fingerprint"]:
-                changes = "; ".join(_differences(stored["meaning"], meaning)) or "the fingerprint differs"
-                raise SchemaMismatch(
-                    f"{where} and means something else under {self.name} {self.version}: {changes}; "
-                    "give the row its old params, or train and pack again"
-                )
+        try:
+            made_with = f"{record['schema']['name']} {record['schema']['version']}"
+            rows = {name: (r["params"], r["meaning"], r["fingerprint"]) for name, r in record["features"].items()}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise SchemaMismatch(f"the record of the schema cannot be read ({error!r}); pack the model again") from None
+        for name, (params, meaning, stored) in rows.items():
+            self._check_meaning(f"'{name}' was packed under schema {made_with}", name, params, meaning, stored)
+
+    def _check_meaning(self, where: str, name: str, params: Any, old: Any, stored: Any) -> None:
+        try:
+            meaning = self._meaning(Row(name, "uint8", (), as_params(name, params)))
+        except SpecError as error:
+            raise SchemaMismatch(f"{where}, but under {self.name} {self.version}: {error}") from None
+        if fingerprint(meaning) != stored:
+            changes = "; ".join(_differences(old, meaning)) or "the fingerprint differs"
+            raise SchemaMismatch(
+                f"{where} and means something else under {self.name} {self.version}: {changes}; "
+                "give the row its old params, or train and pack again"
+            )
 
     def to_json(self) -> str:
         plain = {"name": self.name, "version": self.version, "features": [f.to_dict() for f in self.features]}
@@ -153,13 +162,9 @@ class Schema(msgspec.Struct, frozen=True):
             raise SpecError(f"not a schema: {error}") from None
 
 
-def _as_params(params: Any) -> dict[str, Any]:
-    return {"preset": params} if isinstance(params, str) else dict(params)
-
-
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
             yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
-    elif old != new:
+    elif fingerprint(old) != fingerprint(new):
         yield f"{path} was {old}, is {new}"

@@ -11,7 +11,7 @@ import numpy as np
 from .errors import SpecError
 from .feature import DTYPES
 
-__all__ = ["Dim", "Row", "Spec"]
+__all__ = ["Dim", "Row", "Spec", "as_params"]
 
 Dim = int | str | None
 """A size: a number, a symbol that has one value across the spec, or None for any."""
@@ -53,9 +53,9 @@ class Row(msgspec.Struct, frozen=True):
             what = f"lacks {', '.join(missing)}" if missing else f"has the unknown key {unknown[0]!r}"
             raise SpecError(f"spec row {row.get('name', dict(row))!r} {what}; it holds name, dtype, shape and params")
         shape = row["shape"]
-        if isinstance(shape, str) or not isinstance(shape, Sequence):
+        if isinstance(shape, (str, bytes, bytearray)) or not isinstance(shape, Sequence):
             raise SpecError(f"'{row['name']}': shape must be a list, got {shape!r}")
-        return cls(row["name"], _dtype_name(row["dtype"]), tuple(shape), _params(row["name"], row.get("params")))
+        return cls(row["name"], _dtype_name(row["dtype"]), tuple(shape), as_params(row["name"], row.get("params")))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the row in Neuropod's form."""
@@ -113,13 +113,17 @@ def _is_dim(dim: object) -> bool:
 def _dtype_name(dtype: Any) -> str:
     if isinstance(dtype, str) and (dtype in DTYPES or dtype in _ALIASES):
         return _ALIASES.get(dtype, dtype)
+    if not isinstance(dtype, (str, type, np.dtype)):
+        return str(dtype)
     try:
         return str(np.dtype(dtype).name)
-    except TypeError:
+    # numpy parses strings as Python: "f4,," is a SyntaxError, "(-1,)f4" a ValueError
+    except (TypeError, ValueError, SyntaxError):
         return str(dtype)
 
 
-def _params(name: str, params: Any) -> dict[str, Any] | None:
+def as_params(name: str, params: Any) -> dict[str, Any] | None:
+    """Returns parameters as a dict: a preset's name alone is {"preset": NAME}; raises SpecError that names `name`."""
     if params is None or isinstance(params, dict):
         return params
     if isinstance(params, str):

@@ -48,7 +48,8 @@ def _decode_with_pillow(encoded: bytes, source: str) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             return np.array(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    # a broken chunk shows as any of these; a bomb is a header that promises hundreds of megapixels
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BrokenRecord(f"{source}: not a whole picture ({error})") from error
 
 
@@ -58,6 +59,8 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
         import simplejpeg
     except ImportError:
         return _encode_with_pillow(image, quality)
+    # the encoder wants rows without gaps
+    image = np.ascontiguousarray(image)
     encoded: bytes = simplejpeg.encode_jpeg(image, quality=quality, colorspace="RGB", colorsubsampling="420")
     return encoded
 

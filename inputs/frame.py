@@ -29,6 +29,7 @@ class Frame:
         self.index = index
         self.time_ns = int(log.source.times_ns[index])
         self._sweeps: dict[tuple[str, int], LidarSweep] = {}
+        self._cycles: dict[tuple[str, int], RadarSweep] = {}
 
     def __repr__(self) -> str:
         return f"<Frame {self.index} of {self.log.source.name} at {self.time_ns} ns>"
@@ -55,11 +56,15 @@ class Frame:
         return [self._sweep(name, i) for name, i in picked]
 
     def _past(self, sensor: str, n: int) -> range:
-        times = self.log.sensor_times(self.log.source.lidars, sensor)
+        return self._last(self.log.sensor_times(self.log.source.lidars, sensor), n)
+
+    def _last(self, times: NDArray[np.int64], n: int) -> range:
+        """The last `n` records at or before `time_ns`, newest first; of unrelated frames only the frame's own."""
         last = int(np.searchsorted(times, self.time_ns, side="right")) - 1
-        if not self.log.source.sequential:
-            return range(last, last - 1, -1) if last >= 0 and times[last] == self.time_ns else range(0)
-        return range(last, max(last - n, -1), -1)
+        if not self.log.source.sequential and (last < 0 or times[last] != self.time_ns):
+            return range(0)
+        reach = n if self.log.source.sequential else min(n, 1)
+        return range(last, max(last - reach, -1), -1)
 
     def _sweep(self, sensor: str, index: int) -> LidarSweep:
         key = (sensor, index)
@@ -78,7 +83,9 @@ class Frame:
     def radars(self) -> Mapping[str, RadarSweep]:
         """Radar -> its newest cycle at or before `time_ns`; each is read when it is first taken."""
         return _Lazy(
-            {name: self._at_or_before(times) for name, times in self.log.source.radars.items()}, self.log.radar
+            "radar",
+            {name: next(iter(self._last(times, 1)), None) for name, times in self.log.source.radars.items()},
+            self._radar_sweep,
         )
 
     @property
@@ -88,18 +95,22 @@ class Frame:
     def radar_sweeps(self, n: int = 1, sensor: str | None = None) -> list[RadarSweep]:
         """Returns the last `n` cycles of `sensor`, or of every radar, at or before `time_ns`, newest first."""
         names = list(self.log.source.radars) if sensor is None else [sensor]
-        found = []
-        for name in names:
-            times = self.log.sensor_times(self.log.source.radars, name)
-            last = self._at_or_before(times)
-            found += [self.log.radar(name, i) for i in range(last, max(last - n, -1), -1)] if last is not None else []
-        return sorted(found, key=lambda sweep: -sweep.time_ns)
+        streams = {name: self.log.sensor_times(self.log.source.radars, name) for name in names}
+        picked = [(name, i) for name, times in streams.items() for i in self._last(times, n)]
+        picked.sort(key=lambda at: -int(streams[at[0]][at[1]]))
+        return [self._radar_sweep(name, i) for name, i in picked]
+
+    def _radar_sweep(self, sensor: str, index: int) -> RadarSweep:
+        key = (sensor, index)
+        if key not in self._cycles:
+            self._cycles[key] = self.log.radar(sensor, index)
+        return self._cycles[key]
 
     @cached_property
     def cameras(self) -> Mapping[str, CameraImage]:
         """Camera -> its picture nearest to `time_ns`, if within the log's tolerance; bytes are read when asked for."""
         nearest = {name: self._nearest(times) for name, times in self.log.source.cameras.items()}
-        return _Lazy(nearest, self.log.camera)
+        return _Lazy("camera", nearest, self.log.camera)
 
     @cached_property
     def labels(self) -> Labels | None:
@@ -109,10 +120,6 @@ class Frame:
     @property
     def map(self) -> HDMap | None:
         return self.log.map
-
-    def _at_or_before(self, times: NDArray[np.int64]) -> int | None:
-        last = int(np.searchsorted(times, self.time_ns, side="right")) - 1
-        return last if last >= 0 else None
 
     def _nearest(self, times: NDArray[np.int64]) -> int | None:
         if len(times) == 0:
@@ -124,15 +131,22 @@ class Frame:
 class _Lazy(Mapping[str, Record]):
     """Name -> record, read when first taken. Names without a record are left out."""
 
-    def __init__(self, indices: dict[str, int | None], read: Callable[[str, int], Record]) -> None:
+    def __init__(self, kind: str, indices: dict[str, int | None], read: Callable[[str, int], Record]) -> None:
+        self._kind = kind
         self._indices = {name: index for name, index in indices.items() if index is not None}
-        self._read = read
+        self._read: Callable[[str, int], Record] = read
         self._records: dict[str, Record] = {}
 
     def __getitem__(self, name: str) -> Record:
+        if name not in self._indices:
+            raise KeyError(f"no {self._kind} '{name}' at this frame; there are {', '.join(self._indices) or 'none'}")
         if name not in self._records:
             self._records[name] = self._read(name, self._indices[name])
         return self._records[name]
+
+    def __contains__(self, name: object) -> bool:
+        # Mapping's own would read the record
+        return name in self._indices
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._indices)

@@ -33,12 +33,15 @@ class Shapes:
         n = len(self.ids)
         if self.starts.shape != (n + 1,) or self.starts[0] != 0 or self.starts[-1] != len(self.points):
             raise BrokenRecord(f"{n} shapes want {n + 1} starts from 0 to {len(self.points)}, got {self.starts.shape}")
+        empty = np.diff(self.starts) <= 0
+        if empty.any():
+            raise BrokenRecord(f"shape {self.ids[int(np.argmax(empty))]} has no points, wanted at least one")
 
     @classmethod
     def of(cls, kind: Literal["polygon", "line"], shapes: Mapping[str, ArrayLike]) -> Shapes:
         """Builds from id -> (k, 2) or (k, 3) points."""
         parts = [np.asarray(points, dtype=np.float64) for points in shapes.values()]
-        parts = [p if p.shape[1] == 3 else np.column_stack([p, np.full(len(p), np.nan)]) for p in parts]
+        parts = [_with_z(id, part) for id, part in zip(shapes, parts, strict=True)]
         starts = np.cumsum([0, *(len(p) for p in parts)], dtype=np.int64)
         points = np.concatenate(parts) if parts else np.zeros((0, 3))
         return cls(kind, points, starts, np.array(list(shapes), dtype=np.str_))
@@ -63,6 +66,12 @@ class Shapes:
         """Returns the indices of the shapes whose bounds touch the rectangle, in order."""
         b = self.bounds
         return np.flatnonzero((b[:, 0] <= xmax) & (b[:, 2] >= xmin) & (b[:, 1] <= ymax) & (b[:, 3] >= ymin))
+
+
+def _with_z(id: str, points: Matrix) -> Matrix:
+    if points.ndim != 2 or points.shape[1] not in (2, 3):
+        raise BrokenRecord(f"shape {id} has points of shape {points.shape}, wanted (k, 2) or (k, 3)")
+    return points if points.shape[1] == 3 else np.column_stack([points, np.full(len(points), np.nan)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +108,9 @@ class GroundGrid:
 
     def at(self, xy: ArrayLike) -> Matrix:
         """Returns the height (...) in metres of the cell under world points (..., 2); NaN off the grid."""
-        p = self.scale * (np.asarray(xy, dtype=np.float64) @ self.rotation.T + self.translation)
+        # a point at infinity times a 0 of the rotation is NaN, which is off the grid as it should be
+        with np.errstate(invalid="ignore", over="ignore"):
+            p = self.scale * (np.asarray(xy, dtype=np.float64) @ self.rotation.T + self.translation)
         col, row = np.floor(p[..., 0]), np.floor(p[..., 1])
         inside = (row >= 0) & (row < self.height.shape[0]) & (col >= 0) & (col < self.height.shape[1])
         out = np.full(inside.shape, np.nan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -34,13 +35,17 @@ class Source(Protocol):
     location: str
     times_ns: Times
     """(F,) the frames' reference times, strictly increasing."""
-    poses: Poses
     sequential: bool
     """False: the frames are unrelated moments, so that no sweep before a frame belongs to it."""
     lidars: Mapping[str, Times]
     """Sensor -> the stamps of its records, the primary lidar first."""
     radars: Mapping[str, Times]
     cameras: Mapping[str, Times]
+
+    @property
+    def poses(self) -> Poses:
+        """world_from_ego over the log; a reader may read them when first asked."""
+        ...
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep: ...
     def read_radar(self, sensor: str, index: int) -> RadarSweep: ...
@@ -54,7 +59,11 @@ class Log:
 
     def __init__(self, source: Source, *, camera_tolerance_ns: int = 60_000_000) -> None:
         if len(source.times_ns) == 0:
-            raise LogError(f"{source.location}: a {source.dataset} log without a single frame")
+            raise LogError(f"{source.location}: not a single frame in this {source.dataset} log")
+        _check_times(source, "frames", source.times_ns)
+        for streams in (source.lidars, source.radars, source.cameras):
+            for sensor, times in streams.items():
+                _check_times(source, sensor, times)
         self.source = source
         self.camera_tolerance_ns = camera_tolerance_ns
         """A picture further than this from a frame's time is not part of the frame."""
@@ -68,7 +77,7 @@ class Log:
         return len(self.source.times_ns)
 
     def __getitem__(self, index: int) -> Frame:
-        if not -len(self) <= index < len(self):
+        if not -len(self) <= operator.index(index) < len(self):
             raise IndexError(f"{self.source.location}: no frame {index}, the log has {len(self)}")
         return Frame(self, index % len(self))
 
@@ -129,6 +138,17 @@ class Log:
             "radars": {name: _rate(t) for name, t in self.source.radars.items()},
             "cameras": {name: _rate(t) for name, t in self.source.cameras.items()},
         }
+
+
+def _check_times(source: Source, stream: str, times: Times) -> None:
+    if times.dtype != np.int64:
+        raise LogError(f"{source.location}: the times of {stream} are {times.dtype}, wanted int64 nanoseconds")
+    falls = times[1:] <= times[:-1]
+    if falls.any():
+        at = int(np.argmax(falls))
+        raise LogError(
+            f"{source.location}: the times of {stream} must increase: {times[at]} ns is followed by {times[at + 1]} ns"
+        )
 
 
 def _rate(times: Times) -> dict[str, Any]:

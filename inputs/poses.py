@@ -112,10 +112,23 @@ class Poses:
                 f"{n} pose times want quaternions ({n}, 4) and translations ({n}, 3), "
                 f"got {self.quaternions.shape} and {self.translations.shape}"
             )
-        if n > 1 and not (np.diff(self.times_ns) > 0).all():
-            at = int(np.argmax(np.diff(self.times_ns) <= 0))
+        self._check_numbers()
+        # compared, not subtracted: a difference of int64 may wrap
+        falls = self.times_ns[1:] <= self.times_ns[:-1]
+        if falls.any():
+            at = int(np.argmax(falls))
             raise LogError(
                 f"pose times must increase: {self.times_ns[at]} ns is followed by {self.times_ns[at + 1]} ns"
+            )
+
+    def _check_numbers(self) -> None:
+        lengths = np.linalg.norm(self.quaternions, axis=1)
+        bad = ~(np.isfinite(self.translations).all(axis=1) & np.isfinite(lengths) & (lengths > 0))
+        if bad.any():
+            at = int(np.argmax(bad))
+            raise LogError(
+                f"the pose at {self.times_ns[at]} ns is no pose: quaternion {self.quaternions[at].tolist()}, "
+                f"translation {self.translations[at].tolist()}; wanted finite numbers and a rotation"
             )
 
     @classmethod
@@ -130,11 +143,12 @@ class Poses:
 
     @cached_property
     def _unit(self) -> Matrix:
-        return self.quaternions / np.linalg.norm(self.quaternions, axis=1, keepdims=True)
+        return np.asarray(self.quaternions / np.linalg.norm(self.quaternions, axis=1, keepdims=True))
 
     def at(self, time_ns: int) -> Matrix:
         """Returns the (4, 4) world_from_ego at `time_ns`; raises PoseUnknown outside the record."""
-        return self.at_many(np.array([time_ns], dtype=np.int64))[0]
+        world_from_ego: Matrix = self.at_many(np.array([time_ns], dtype=np.int64))[0]
+        return world_from_ego
 
     def at_many(self, times_ns: ArrayLike, extrapolate_ns: int = 0) -> Matrix:
         """Returns (k, 4, 4) world_from_ego.
@@ -144,29 +158,25 @@ class Poses:
         times = np.asarray(times_ns, dtype=np.int64)
         before = np.clip(np.searchsorted(self.times_ns, times, side="right") - 1, 0, max(len(self.times_ns) - 2, 0))
         after = np.minimum(before + 1, len(self.times_ns) - 1)
-        exact = self.times_ns[before] == times
-        self._check(times, before, after, exact, extrapolate_ns)
+        self._check(times, before, after, extrapolate_ns)
         step = np.maximum(self.times_ns[after] - self.times_ns[before], 1)
-        fraction = np.where(exact, 0.0, (times - self.times_ns[before]) / step)
+        # a single pose says nothing of motion: it holds
+        fraction = np.where(after == before, 0.0, (times - self.times_ns[before]) / step)
         quaternions = _slerp(self._unit[before], self._unit[after], fraction)
         a, b = self.translations[before], self.translations[after]
-        return rigid(rotation_from_quaternion(quaternions), a + (b - a) * fraction[:, None])
+        # weights, not a + (b - a) * fraction: a recorded pose comes back to the last bit at both ends
+        return rigid(rotation_from_quaternion(quaternions), (1 - fraction)[:, None] * a + fraction[:, None] * b)
 
     def _check(
-        self,
-        times: NDArray[np.int64],
-        before: NDArray[np.intp],
-        after: NDArray[np.intp],
-        exact: NDArray[np.bool_],
-        extrapolate_ns: int,
+        self, times: NDArray[np.int64], before: NDArray[np.intp], after: NDArray[np.intp], extrapolate_ns: int
     ) -> None:
         first, last = self.span_ns
         outside = (times < first - extrapolate_ns) | (times > last + extrapolate_ns)
         if outside.any():
             t = int(times[np.argmax(outside)])
             raise PoseUnknown(f"no pose at {t} ns: poses are recorded from {first} to {last} ns")
-        exact |= self.times_ns[after] == times
-        gap = (self.times_ns[after] - self.times_ns[before] > self.max_gap_ns) & ~exact
+        recorded = (self.times_ns[before] == times) | (self.times_ns[after] == times)
+        gap = (self.times_ns[after] - self.times_ns[before] > self.max_gap_ns) & ~recorded
         if gap.any():
             at = int(np.argmax(gap))
             a, b = int(self.times_ns[before[at]]), int(self.times_ns[after[at]])
@@ -187,4 +197,4 @@ def _slerp(a: Matrix, b: Matrix, fraction: Matrix) -> Matrix:
     wa = np.where(near, 1 - fraction, np.sin((1 - fraction) * angle) / sine)
     wb = np.where(near, fraction, np.sin(fraction * angle) / sine)
     out = wa[:, None] * a + wb[:, None] * b
-    return out / np.linalg.norm(out, axis=1, keepdims=True)
+    return np.asarray(out / np.linalg.norm(out, axis=1, keepdims=True))

@@ -6,7 +6,7 @@ sensor does not give is None. Nothing here holds a Python object per point or pe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,10 +23,17 @@ Column = NDArray[Any]
 Matrix = NDArray[np.float64]
 
 
-def _check_columns(where: str, first: Column, columns: dict[str, Column | None]) -> None:
+def _check_columns(where: str, first: Column, columns: Mapping[str, Column | None]) -> None:
+    if first.ndim != 1:
+        raise BrokenRecord(f"{where}: column x has shape {first.shape}, wanted one dimension")
     for name, column in columns.items():
         if column is not None and column.shape != first.shape:
             raise BrokenRecord(f"{where}: column {name} has shape {column.shape}, x has {first.shape}")
+
+
+def _check_shape(name: str, column: Column | None, shape: tuple[int, ...]) -> None:
+    if column is not None and column.shape != shape:
+        raise BrokenRecord(f"labels: {name} has shape {column.shape}, wanted {shape}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +60,7 @@ class LidarSweep:
     row_of_ring: NDArray[np.int32] | None = None
     """(rings,) the rank of each ring by elevation, 0 highest; None where the table is not known."""
     origin: Matrix = field(default_factory=lambda: np.zeros(3))
-    """(3,) where the rays start, in this frame; not zero where a log stores points in another frame than the sensor's."""
+    """(3,) where the rays start, in this frame; not zero where a log stores points in another frame than its own."""
     source: str = ""
     """Where the record lies, for messages."""
 
@@ -144,6 +151,14 @@ class Labels:
     """(N, 2) float64 m/s in the ego frame's axes, over ground; NaN where unknown; None: not labelled."""
     num_points: NDArray[np.int64] | None = None
     """(N,) lidar points inside, where the dataset records them."""
+
+    def __post_init__(self) -> None:
+        n = len(self.boxes)
+        _check_shape("boxes", self.boxes, (n, 7))
+        _check_shape("category", self.category, (n,))
+        _check_shape("track_id", self.track_id, (n,))
+        _check_shape("velocity", self.velocity, (n, 2))
+        _check_shape("num_points", self.num_points, (n,))
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -54,12 +54,12 @@ def move(start: int, n: int, transform: Any, columns: Any) -> None:
 
 @kernel
 def move_per_point(
-    start: int, n: int, offsets_ns: Any, first_ns: int, step_ns: int, knots: Any, blend: Any, columns: Any
+    start: int, n: int, offsets_ns: Any, first_ns: int, step_ns: float, knots: Any, blend: Any, columns: Any
 ) -> None:
     """Moves each point by the transform of its own time.
 
     knots: (k, 3, 4) float64, one every `step_ns` from `first_ns`; between two the entries are linear, which for
-    steps of a millisecond is slerp to 1e-9. Points of one firing share a time, so the blend is kept while it lasts.
+    a quarter of a millisecond at 1 rad/s is slerp to 1e-8. Points of one firing share a time, so the blend is kept while it lasts.
     blend: (3, 4) float64 for the work.
     """
     t = blend
@@ -67,8 +67,9 @@ def move_per_point(
     for i in range(start, start + n):
         if offsets_ns[i] != time_ns:
             time_ns = offsets_ns[i]
-            k = (time_ns - first_ns) // step_ns
-            f = ((time_ns - first_ns) - k * step_ns) / step_ns
+            at = (time_ns - first_ns) / step_ns
+            k = min(np.int64(at), np.int64(len(knots) - 2))
+            f = at - k
             for row in range(3):
                 for col in range(4):
                     t[row, col] = (1 - f) * knots[k, row, col] + f * knots[k + 1, row, col]

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from perceptum.features.lidar import CloudParams
 from perceptum.inputs import Frame, LidarSweep, MissingRecord
-from perceptum.inputs.poses import inverse
 
 from ..columns import INTENSITY_MODES, Column, Columns
-from ..kernels import cloud as kernels
-from ..motion import ref_from_ego
+from ..kernels.cloud import lag_per_point, scale_intensity
 from ..stage import Stage, Stages
+from .placing import Placing
 
 __all__ = ["Cloud"]
-
-_KNOT_NS = 1_000_000
 
 
 class Cloud(Stage):
@@ -27,7 +21,7 @@ class Cloud(Stage):
         self.title = f"cloud ({params.num_sweeps} sweep{'s' if params.num_sweeps > 1 else ''}, {params.frame} frame)"
         self.params = params
         self.points = Columns()
-        self._blend = np.empty((3, 4))
+        self._placing = Placing(params.frame, params.compensate == "per_point")
 
     @property
     def nbytes(self) -> int:
@@ -52,50 +46,12 @@ class Cloud(Stage):
         return sorted(sweeps, key=lambda sweep: -sweep.time_ns)
 
     def _add(self, frame: Frame, sweep: LidarSweep) -> None:
-        p = self.params
-        start, n = self.points.append(sweep, p.remove_close, p.nonfinite_features == "drop")
-        kernels.scale_intensity(start, n, INTENSITY_MODES[p.intensity_mode], sweep.intensity_scale, self.points.block)
+        p, points = self.params, self.points
+        start, n = points.append(sweep, p.remove_close, p.nonfinite_features == "drop")
+        scale_intensity(start, n, INTENSITY_MODES[p.intensity_mode], sweep.intensity_scale, points.block)
         lag_ns = frame.time_ns - sweep.time_ns
-        if self._per_point(sweep):
-            kernels.lag_per_point(start, n, lag_ns, self.points.offsets_ns, self.points.block)
-            self._move_per_point(frame, sweep, start, n)
+        if self._placing.per_point(sweep):
+            lag_per_point(start, n, lag_ns, points.offsets_ns, points.block)
         else:
-            self.points.block[Column.TIME_LAG, start : start + n] = lag_ns * 1e-9
-            self._move(frame, sweep, start, n)
-
-    def _per_point(self, sweep: LidarSweep) -> bool:
-        timed = sweep.offset_ns is not None and sweep.compensated_to_ns is None
-        return self.params.compensate == "per_point" and timed
-
-    def _move(self, frame: Frame, sweep: LidarSweep, start: int, n: int) -> None:
-        time_ns = sweep.time_ns if sweep.compensated_to_ns is None else sweep.compensated_to_ns
-        moved = time_ns != frame.time_ns
-        if not moved and self._in_place(frame, sweep):
-            return
-        ego = sweep.ego_from_sensor
-        if moved:
-            ego = ref_from_ego(frame.poses, frame.time_ns, [time_ns])[0] @ ego
-        kernels.move(start, n, self._into_frame(frame, ego)[:3], self.points.block)
-
-    def _in_place(self, frame: Frame, sweep: LidarSweep) -> bool:
-        """Whether the points already stand in the frame of reference: then no arithmetic touches them."""
-        if self.params.frame == "lidar":
-            return sweep is frame.lidar
-        return np.array_equal(sweep.ego_from_sensor, np.eye(4))
-
-    def _move_per_point(self, frame: Frame, sweep: LidarSweep, start: int, n: int) -> None:
-        if n == 0:
-            return
-        offsets = self.points.offsets_ns[start : start + n]
-        first, last = int(offsets.min()), int(offsets.max())
-        times = np.arange(first, last + 2 * _KNOT_NS, _KNOT_NS) + sweep.time_ns
-        knots = self._into_frame(frame, ref_from_ego(frame.poses, frame.time_ns, times) @ sweep.ego_from_sensor)
-        kernels.move_per_point(
-            start, n, self.points.offsets_ns, first, _KNOT_NS, knots[:, :3].copy(), self._blend, self.points.block
-        )
-
-    def _into_frame(self, frame: Frame, ego: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns `ego` (..., 4, 4), which leads into the ego frame, leading into the frame of reference."""
-        if self.params.frame == "ego" or frame.lidar is None:
-            return ego
-        return inverse(frame.lidar.ego_from_sensor) @ ego
+            points.block[Column.TIME_LAG, start : start + n] = lag_ns * 1e-9
+        self._placing.place(frame, sweep, points, start, n)

@@ -15,6 +15,7 @@ from ..kernels import range_image as kernels
 from ..kernels.cloud import scale_intensity
 from ..scratch import Scratch
 from ..stage import Dirty, Filler, Stages
+from .placing import Placing
 
 __all__ = ["RangeImage"]
 
@@ -33,7 +34,8 @@ class RangeImage(Filler):
         self._cells, self._ranges = Scratch(np.int32), Scratch(np.float32)
         cells = params.height * params.width
         self._best, self._index = np.empty(cells, np.float32), np.empty(cells, np.int32)
-        self._origin = np.zeros(3)
+        self._placing = Placing("ego", per_point=True)
+        self._shift = np.zeros(3)
 
     @property
     def nbytes(self) -> int:
@@ -45,6 +47,7 @@ class RangeImage(Filler):
         self._points.start(0 if sweep is None else len(sweep))
         if sweep is not None:
             self._project(sweep)
+            self._place(frame, sweep)
         kernels.nearest(self._cells.array, self._ranges.array, self._points.n, self._best, self._index)
         self.dropped = {"non-finite points": self._points.nonfinite}
 
@@ -63,10 +66,18 @@ class RangeImage(Filler):
         table = self._row_of_ring(sweep)
         start, n = points.append(sweep)
         scale_intensity(start, n, INTENSITY_MODES[p.intensity_mode], sweep.intensity_scale, points.block)
-        self._origin = np.asarray(sweep.origin, dtype=np.float64)
+        origin = np.asarray(sweep.origin, dtype=np.float64)
         size, clamp = (p.height, p.width), p.outside_fov == "clamp"
         cells, ranges = self._cells.reserve(n), self._ranges.reserve(n)
-        kernels.project(points.block, n, self._origin, *size, self._fov_rad, clamp, p.min_range, table, cells, ranges)
+        kernels.project(points.block, n, origin, *size, self._fov_rad, clamp, p.min_range, table, cells, ranges)
+
+    def _place(self, frame: Frame, sweep: LidarSweep) -> None:
+        """Brings x, y, z to where the spec wants them told; the cells are fixed by now."""
+        if self.params.xyz_frame == "ego":
+            self._placing.place(frame, sweep, self._points, 0, self._points.n)
+            self._shift = np.zeros(3)
+        else:
+            self._shift = np.asarray(sweep.origin, dtype=np.float64)
 
     def _row_of_ring(self, sweep: LidarSweep) -> NDArray[np.int32]:
         if self.params.rows == "spherical":
@@ -100,4 +111,4 @@ class RangeImage(Filler):
         if name == "range":
             return self._ranges.array, 0.0
         column = Column[name.upper()]
-        return self._points.block[column], self._origin[column] if column <= Column.Z else 0.0
+        return self._points.block[column], self._shift[column] if column <= Column.Z else 0.0

@@ -65,9 +65,7 @@ class Voxels(Filler):
     def _hash_table(self, rows: int) -> NDArray[np.int32]:
         """Returns a table of a power of two, at most half full."""
         size = 1 << max(10, (2 * rows - 1).bit_length())
-        if len(self._table.array) != size:
-            self._table.array = np.full(size, -1, np.int32)
-        return self._table.array
+        return self._table.reserve(size)[:size]
 
     def _count_dropped(self, ids: NDArray[np.integer], slots: NDArray[np.int64]) -> None:
         full = self._rows == self.params.max_voxels

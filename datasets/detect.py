@@ -1,0 +1,165 @@
+"""Opens a log of any dataset: by the name of the format, or by the look of the folder.
+
+A dataset is a module with three names: `recognises(path) -> bool` looks at names only, `LOOKS_LIKE` is one phrase
+for the message when nothing was recognised, `open_source(path, **options)` opens. Others' datasets come in by
+entry points of the group `perceptum.datasets`, name -> module; ours win where both recognise a folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from perceptum.inputs import Log, LogError, NotALog, Source
+
+from .files import subfolders
+from .options import check_options, options_of_text
+
+__all__ = ["DATASETS", "open_log"]
+
+DATASETS: Mapping[str, str] = {
+    "argoverse2": "perceptum.datasets.argoverse2",
+    "kitti_object": "perceptum.datasets.kitti_object",
+    "synthetic": "perceptum.datasets.synthetic",
+}
+"""Name of the format -> the module that reads it."""
+
+NEEDS_NO_FILES = "synthetic"
+_ON_DISK = [name for name in DATASETS if name != NEEDS_NO_FILES]
+ENTRY_POINTS = "perceptum.datasets"
+
+# how far below a folder that is no log we look for logs to name in the message
+_LOOK_DEPTH = 3
+_LOOK_FOLDERS = 200
+
+
+class Dataset(Protocol):
+    """What a dataset module offers."""
+
+    LOOKS_LIKE: str
+
+    def recognises(self, path: Path) -> bool: ...
+    def open_source(self, path: Path, **options: Any) -> Source: ...
+
+
+def open_log(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    camera_tolerance_ns: int = 60_000_000,
+    **options: Any,
+) -> Log:
+    """Opens the log at `path`; reads nothing but names of files.
+
+    `path` is a dataset's folder, or "synthetic" (also "synthetic:frames=20,seed=3"), which needs no files; a folder
+    of that name is "./synthetic". `format` forces a dataset, `options` are the dataset's own. A picture further than
+    `camera_tolerance_ns` from a frame's time is not part of the frame. Raises NotALog or LogError.
+    """
+    name, colon, text = os.fspath(path).partition(":")
+    if name == NEEDS_NO_FILES and format in (None, NEEDS_NO_FILES):
+        return _open_made(options_of_text(NEEDS_NO_FILES, text, bool(colon)) | options, camera_tolerance_ns)
+    if format == NEEDS_NO_FILES:
+        raise NotALog(f"{path}: format='synthetic' reads no folder; open the log 'synthetic' instead")
+    folder = _folder(path)
+    chosen = _named(format) if format is not None else _detected(folder)
+    module = _module(chosen)
+    check_options(chosen, module.open_source, options, given=1)
+    return Log(module.open_source(folder, **options), camera_tolerance_ns=camera_tolerance_ns)
+
+
+def _open_made(options: dict[str, Any], camera_tolerance_ns: int) -> Log:
+    open_source = importlib.import_module(DATASETS[NEEDS_NO_FILES]).open_source
+    check_options(NEEDS_NO_FILES, open_source, options, given=0)
+    return Log(open_source(**options), camera_tolerance_ns=camera_tolerance_ns)
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    text = os.fspath(path)
+    if "://" in text:
+        raise NotALog(f"{text}: only folders on this machine can be opened; copy the log to one")
+    folder = Path(text)
+    if os.path.isdir(folder):
+        return folder
+    if os.path.exists(folder):
+        raise NotALog(f"{text}: is a file, wanted the folder of a log")
+    near = get_close_matches(text, _formats(), n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else "; check the path"
+    raise NotALog(f"{text}: no such folder{hint}")
+
+
+def _formats() -> list[str]:
+    return sorted({*DATASETS, *(entry.name for entry in _others())})
+
+
+def _others() -> list[metadata.EntryPoint]:
+    return [entry for entry in metadata.entry_points(group=ENTRY_POINTS) if entry.name not in DATASETS]
+
+
+def _named(format: str) -> str:
+    if format in _formats():
+        return format
+    near = get_close_matches(format, _formats(), n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    raise NotALog(f"no dataset format '{format}'; there are {', '.join(_formats())}{hint}")
+
+
+def _module(name: str) -> Dataset:
+    if name in DATASETS:
+        ours: Dataset = importlib.import_module(DATASETS[name])
+        return ours
+    entry = next(entry for entry in _others() if entry.name == name)
+    try:
+        theirs: Dataset = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise LogError(f"dataset '{name}' ({entry.value}) cannot be imported: {error}") from error
+    missing = [part for part in ("recognises", "LOOKS_LIKE", "open_source") if not hasattr(theirs, part)]
+    if missing:
+        raise LogError(f"dataset '{name}' ({entry.value}) lacks {', '.join(missing)}")
+    return theirs
+
+
+def _recognised(folder: Path, names: list[str]) -> list[str]:
+    return [name for name in names if _module(name).recognises(folder)]
+
+
+def _detected(folder: Path) -> str:
+    found = _recognised(folder, _ON_DISK) or _recognised(folder, [entry.name for entry in _others()])
+    if len(found) > 1:
+        raise NotALog(f"{folder}: looks like {' and like '.join(found)}; say which with format='{found[0]}'")
+    if not found:
+        raise NotALog(_why_not(folder))
+    return found[0]
+
+
+def _why_not(folder: Path) -> str:
+    inside = list(islice(_logs_below(folder), 4))
+    if inside:
+        listed = ", ".join(f"{path.relative_to(folder)} ({name})" for name, path in inside[:3])
+        more = ", ..." if inside[3:] else ""
+        return f"{folder}: is no log itself but holds {listed}{more}; open one of them, e.g. {inside[0][1]}"
+    names = [name for name in _formats() if name != NEEDS_NO_FILES]
+    known = "; ".join(f"{name}: {_module(name).LOOKS_LIKE}" for name in names)
+    return f"{folder}: no log of a format we know ({known})"
+
+
+def _logs_below(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yields (format, path) of logs below, nearest first; looks at no more than a few hundred folders."""
+    level, looked = [folder], 0
+    for _ in range(_LOOK_DEPTH):
+        below = []
+        for path in (child for parent in level for child in subfolders(parent)):
+            looked += 1
+            if looked > _LOOK_FOLDERS:
+                return
+            found = _recognised(path, _ON_DISK)
+            if found:
+                yield found[0], path
+            else:
+                below.append(path)
+        level = below

@@ -1,0 +1,152 @@
+"""Folders and files of a log: numbered files as times, whole bytes and text, errors that name the file."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import BrokenRecord, LogError, MissingRecord
+
+__all__ = [
+    "Numbered",
+    "check_file",
+    "floats",
+    "has_numbered",
+    "numbered",
+    "one_file",
+    "read_bytes",
+    "read_text",
+    "subfolders",
+]
+
+_INT64_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Numbered:
+    """The files of one folder whose names are numbers, in the order of the numbers."""
+
+    numbers: NDArray[np.int64]
+    """(n,) strictly increasing."""
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def _pattern(suffixes: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"(\d+)(?:{'|'.join(map(re.escape, suffixes))})", re.ASCII)
+
+
+def has_numbered(folder: Path, *suffixes: str) -> bool:
+    """Whether the folder is there and holds a file such as 000134.bin; stops at the first."""
+    pattern = _pattern(suffixes)
+    try:
+        with os.scandir(folder) as entries:
+            return any(pattern.fullmatch(entry.name) for entry in entries)
+    except OSError:
+        return False
+
+
+def numbered(folder: Path, *suffixes: str, unit: int = 1) -> Numbered:
+    """Lists folder/<number><suffix> as numbers * unit; other files are left alone, a missing folder is empty.
+
+    Raises LogError where two files have one number, or a number does not fit int64.
+    """
+    pattern = _pattern(suffixes)
+    found: dict[int, str] = {}
+    for name in _names(folder):
+        match = pattern.fullmatch(name)
+        if match is None:
+            continue
+        number = _number(match[1], folder / name, unit)
+        if number in found:
+            raise LogError(f"{folder}: {found[number]} and {name} have the same number; remove one of them")
+        found[number] = name
+    order = sorted(found)
+    return Numbered(np.array(order, dtype=np.int64), tuple(folder / found[number] for number in order))
+
+
+def _number(digits: str, path: Path, unit: int) -> int:
+    # int() of thousands of digits is refused by Python, and slow before that
+    number = int(digits) * unit if len(digits) <= 25 else _INT64_MAX + 1
+    if number > _INT64_MAX:
+        raise LogError(f"{path}: the number in the name is too large for a time in int64 nanoseconds")
+    return number
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise LogError(f"{folder}: cannot be listed ({error.strerror})") from error
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Returns the folders in a folder, sorted by name; none where it is missing or closed to us."""
+    try:
+        return sorted(path for path in folder.iterdir() if os.path.isdir(path))
+    except OSError:
+        return []
+
+
+def one_file(folder: Path, pattern: str) -> Path | None:
+    """Returns the one file of that pattern, None where there is none; raises LogError where there are more."""
+    found = sorted(folder.glob(pattern))
+    if len(found) > 1:
+        raise LogError(f"{folder}: {len(found)} files {pattern} ({found[0].name}, {found[1].name}), wanted one")
+    return found[0] if found else None
+
+
+def check_file(path: Path, what: str) -> int:
+    """Returns the file's size in bytes; raises MissingRecord, where `what` says what is then missing, or BrokenRecord.
+
+    A pipe or a device is refused before it is opened: reading one may never end.
+    """
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingRecord(f"{path}: no such file; {what}") from None
+    except OSError as error:
+        raise BrokenRecord(f"{path}: cannot be read ({error.strerror})") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise BrokenRecord(f"{path}: is no regular file; {what}")
+    return status.st_size
+
+
+def read_bytes(path: Path, what: str) -> bytes:
+    """Returns the whole file; raises as `check_file` does."""
+    check_file(path, what)
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise BrokenRecord(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def read_text(path: Path, what: str) -> str:
+    """The same as text; raises BrokenRecord where the bytes are not UTF-8."""
+    encoded = read_bytes(path, what)
+    try:
+        return encoded.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BrokenRecord(f"{path}: byte {error.start} is not UTF-8 text, wanted plain text") from error
+
+
+def floats(words: list[str]) -> list[float]:
+    """Returns the words as numbers; raises ValueError that quotes the first that is none, cut to 40 characters."""
+    values = []
+    for word in words:
+        try:
+            values.append(float(word))
+        except ValueError:
+            raise ValueError(f"{word[:40]!r} is not a number") from None
+    return values

@@ -1,0 +1,113 @@
+"""A log of records that are already in memory: a car's own, a simulator's, a test's. It reads no files.
+
+log = memory_log([LidarSweep(...), LidarSweep(...)], poses=Poses(...))
+tensors = builder.build(log[-1])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, Log, LogError, Poses, RadarSweep
+
+__all__ = ["MemorySource", "memory_log"]
+
+Times = NDArray[np.int64]
+Record = TypeVar("Record", LidarSweep, RadarSweep, CameraImage)
+
+
+class MemorySource:
+    """Answers what a dataset reader would; see `memory_log`."""
+
+    dataset = "memory"
+    location = "memory"
+
+    def __init__(
+        self,
+        sweeps: Sequence[LidarSweep],
+        radars: Sequence[RadarSweep],
+        cameras: Sequence[CameraImage],
+        labels: Sequence[Labels],
+        hdmap: HDMap | None,
+        poses: Poses | None,
+        times_ns: ArrayLike | None,
+        name: str,
+        sequential: bool,
+    ) -> None:
+        self.name = name
+        self.sequential = sequential
+        self._lidar = _by_sensor(sweeps, [s.sensor for s in sweeps])
+        self._radar = _by_sensor(radars, [r.sensor for r in radars])
+        self._camera = _by_sensor(cameras, [c.camera for c in cameras])
+        self._labels = {label.time_ns: label for label in labels}
+        self._map = hdmap
+        self.lidars, self.radars, self.cameras = _times(self._lidar), _times(self._radar), _times(self._camera)
+        self.times_ns = self._reference_times(times_ns)
+        self._poses = Poses.fixed(self.times_ns) if poses is None else poses
+
+    def _reference_times(self, times_ns: ArrayLike | None) -> Times:
+        if times_ns is not None:
+            return np.asarray(times_ns, dtype=np.int64)
+        if not self.lidars:
+            raise LogError("a memory log without lidar sweeps needs times_ns, the frames' reference times")
+        return next(iter(self.lidars.values()))
+
+    @property
+    def poses(self) -> Poses:
+        return self._poses
+
+    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
+        return self._lidar[sensor][index]
+
+    def read_radar(self, sensor: str, index: int) -> RadarSweep:
+        return self._radar[sensor][index]
+
+    def read_camera(self, camera: str, index: int) -> CameraImage:
+        return self._camera[camera][index]
+
+    def read_labels(self, time_ns: int) -> Labels | None:
+        return self._labels.get(time_ns)
+
+    def read_map(self) -> HDMap | None:
+        return self._map
+
+
+def memory_log(
+    sweeps: Sequence[LidarSweep] = (),
+    *,
+    radars: Sequence[RadarSweep] = (),
+    cameras: Sequence[CameraImage] = (),
+    labels: Sequence[Labels] = (),
+    hdmap: HDMap | None = None,
+    poses: Poses | None = None,
+    times_ns: ArrayLike | None = None,
+    name: str = "memory",
+    sequential: bool = True,
+) -> Log:
+    """Returns a log of records in memory; the first sweep's sensor is the primary lidar.
+
+    poses: world_from_ego over time; None: the car stands still at the world's origin.
+    times_ns: (F,) the frames' reference times; None: the stamps of the primary lidar.
+    sequential: False where the frames are unrelated moments. Raises LogError.
+    """
+    return Log(MemorySource(sweeps, radars, cameras, labels, hdmap, poses, times_ns, name, sequential))
+
+
+def _by_sensor(records: Sequence[Record], names: Sequence[str]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {name: [] for name in names}
+    for name, record in zip(names, records, strict=True):
+        found[name].append(record)
+    for name, own in found.items():
+        own.sort(key=lambda record: record.time_ns)
+        twice = [a.time_ns for a, b in zip(own, own[1:], strict=False) if a.time_ns == b.time_ns]
+        if twice:
+            raise LogError(f"{name}: two records have the time {twice[0]} ns; a sensor's times must differ")
+    return found
+
+
+def _times(records: Mapping[str, Sequence[Record]]) -> dict[str, Times]:
+    return {name: np.array([r.time_ns for r in own], dtype=np.int64) for name, own in records.items()}

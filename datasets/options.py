@@ -1,0 +1,58 @@
+"""The options of a dataset: from the text of `synthetic:frames=20,seed=3`, and checked against what it takes."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from perceptum.inputs import LogError
+
+__all__ = ["check_options", "options_of_text"]
+
+_SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
+
+
+def options_of_text(dataset: str, text: str, wanted: bool) -> dict[str, Any]:
+    """Returns the options of "frames=20,noise_m=0.02,image_size=160x90": ints, floats and WxH pairs.
+
+    `wanted`: whether the name was followed by a colon at all.
+    """
+    if not wanted:
+        return {}
+    options: dict[str, Any] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (name and equals and value):
+            raise LogError(f"{dataset}: option '{part.strip()}' is not of the form name=value, e.g. frames=20")
+        if name in options:
+            raise LogError(f"{dataset}: option {name} is given twice, {options[name]} and {value}")
+        options[name] = _value(dataset, name, value)
+    return options
+
+
+def _value(dataset: str, name: str, text: str) -> int | float | tuple[int, int]:
+    size = _SIZE.fullmatch(text)
+    if size:
+        return int(size[1]), int(size[2])
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    raise LogError(f"{dataset}: option {name} is '{text}', wanted a number or a size such as 1600x900")
+
+
+def check_options(dataset: str, open_source: Callable[..., Any], options: Mapping[str, Any], given: int) -> None:
+    """Raises LogError for an option that `open_source` does not take; its first `given` parameters are ours."""
+    parameters = list(inspect.signature(open_source).parameters.values())[given:]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    takes = [p.name for p in parameters]
+    for name in options:
+        if name not in takes:
+            near = get_close_matches(name, takes, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise LogError(f"{dataset}: no option '{name}'; it takes {', '.join(takes) or 'none'}{hint}")

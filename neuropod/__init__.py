@@ -1,0 +1,26 @@
+"""How a model is packed and run: packages, backends, validation, and the hand-off to the frameworks."""
+
+if __name__ != "perceptum.neuropod":
+    raise ImportError("import this folder as perceptum.neuropod, not by its bare name")
+
+from .errors import NeuropodError
+from .front_door import load_neuropod
+from .model import Model
+from .packagers import (
+    create_keras_neuropod,
+    create_python_neuropod,
+    create_pytorch_neuropod,
+    create_tensorflow_neuropod,
+    create_torchscript_neuropod,
+)
+
+__all__ = [
+    "Model",
+    "NeuropodError",
+    "create_keras_neuropod",
+    "create_python_neuropod",
+    "create_pytorch_neuropod",
+    "create_tensorflow_neuropod",
+    "create_torchscript_neuropod",
+    "load_neuropod",
+]

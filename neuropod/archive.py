@@ -1,0 +1,169 @@
+"""The files of a package, in a folder or in a zip file. What a hostile zip may hold is refused before it is read."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import struct
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import IO, Protocol
+
+from .errors import NeuropodError
+
+__all__ = ["Files", "FolderFiles", "ZipFiles", "write_zip"]
+
+# a real model's zip grows a few times; DEFLATE can grow 1032 times
+MAX_GROWTH = 200
+SMALL_BYTES = 256 << 20
+
+_ZIP_TIME = (2000, 1, 1, 0, 0, 0)
+
+
+class Files(Protocol):
+    """Named files; a name is a path inside the package, with slashes."""
+
+    @property
+    def names(self) -> frozenset[str]: ...
+
+    def open(self, name: str) -> AbstractContextManager[IO[bytes]]: ...
+
+    def read(self, name: str) -> bytes: ...
+
+    def folder(self, name: str) -> Path:
+        """Returns a real folder with what lies under `name` ("" is all); a zip is extracted for it, once."""
+        ...
+
+    def discard_folders(self) -> None:
+        """Deletes what was extracted."""
+        ...
+
+
+class FolderFiles:
+    """A package that is a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.names = frozenset(
+            (Path(folder) / file).relative_to(root).as_posix() for folder, _, files in os.walk(root) for file in files
+        )
+
+    def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
+        return (self._root / name).open("rb")
+
+    def read(self, name: str) -> bytes:
+        return (self._root / name).read_bytes()
+
+    def folder(self, name: str) -> Path:
+        return self._root / name
+
+    def discard_folders(self) -> None:
+        """There is nothing to delete: the folder is the package."""
+
+
+class ZipFiles:
+    """A package that is a zip file. It is checked whole when it is opened, and opened for each read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._extracted: dict[str, tempfile.TemporaryDirectory[str]] = {}
+        with self._zip() as archive:
+            entries = [e for e in archive.infolist() if not e.is_dir()]
+        for entry in entries:
+            _check_entry(entry)
+        _check_growth(entries, path.stat().st_size)
+        self.names = frozenset(e.filename for e in entries)
+        if len(self.names) != len(entries):
+            raise NeuropodError("a file name stands twice in the zip file; get the package again")
+
+    @contextmanager
+    def _zip(self) -> Iterator[zipfile.ZipFile]:
+        try:
+            with zipfile.ZipFile(self._path) as archive:
+                yield archive
+        except NeuropodError:
+            raise
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error) as error:
+            raise NeuropodError(f"not a whole zip file ({error}); get the package again") from error
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise NeuropodError("not a whole zip file (it points outside of itself); get the package again") from error
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        with self._zip() as archive, _inflating(), archive.open(name) as stream:
+            yield stream
+
+    def read(self, name: str) -> bytes:
+        with self.open(name) as stream:
+            return stream.read()
+
+    def folder(self, name: str) -> Path:
+        if name not in self._extracted:
+            self._extracted[name] = self._extract(name)
+        return Path(self._extracted[name].name, name)
+
+    def _extract(self, name: str) -> tempfile.TemporaryDirectory[str]:
+        target = tempfile.TemporaryDirectory(prefix="neuropod_", ignore_cleanup_errors=True)
+        Path(target.name, name).mkdir(parents=True, exist_ok=True)
+        for file in sorted(self.names):
+            if not name or file.startswith(f"{name}/"):
+                path = Path(target.name, file)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with self.open(file) as source, path.open("xb") as out:
+                    shutil.copyfileobj(source, out, 1 << 20)
+        return target
+
+    def discard_folders(self) -> None:
+        while self._extracted:
+            self._extracted.popitem()[1].cleanup()
+
+
+@contextmanager
+def _inflating() -> Iterator[None]:
+    import zlib
+
+    try:
+        yield
+    except zlib.error as error:
+        raise zipfile.BadZipFile(str(error)) from error
+
+
+def _check_entry(entry: zipfile.ZipInfo) -> None:
+    name = entry.filename
+    parts = name.split("/")
+    if name.startswith("/") or "\\" in name or ":" in parts[0] or any(part in ("", ".", "..") for part in parts):
+        raise NeuropodError(f"the zip file holds the path '{name}', which leads out of the package; do not use it")
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        raise NeuropodError(f"'{name}' in the zip file is a link or a device, not a file; do not use it")
+    if entry.flag_bits & 1:
+        raise NeuropodError(f"'{name}' in the zip file is encrypted; make the package without a password")
+
+
+def _check_growth(entries: list[zipfile.ZipInfo], size_bytes: int) -> None:
+    whole_bytes = sum(entry.file_size for entry in entries)
+    if whole_bytes > SMALL_BYTES and whole_bytes > MAX_GROWTH * size_bytes:
+        raise NeuropodError(
+            f"the zip file of {size_bytes} bytes holds {whole_bytes} bytes, more than {MAX_GROWTH} times as much; "
+            "if you trust it, unpack it and load the folder"
+        )
+
+
+def write_zip(folder: Path, target: Path, compression: int) -> None:
+    """Writes all files of `folder`, sorted, dated 2000-01-01: the same files give the same bytes."""
+    paths = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    with zipfile.ZipFile(target, "x", compression, strict_timestamps=True) as archive:
+        for name in paths:
+            info = zipfile.ZipInfo(name, _ZIP_TIME)
+            info.compress_type = compression
+            info.external_attr = (stat.S_IFREG | 0o644) << 16
+            info.file_size = (folder / name).stat().st_size  # lets zipfile choose zip64 where it must
+            with (folder / name).open("rb") as source, archive.open(info, "w") as out:
+                shutil.copyfileobj(source, out, 1 << 20)

@@ -1,0 +1,64 @@
+"""The frameworks: one file and one line in the table each. Others' come in by the entry points `perceptum.backends`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Any, Protocol, cast
+
+from numpy.typing import NDArray
+
+from ..errors import NeuropodError
+from ..package import Package
+
+__all__ = ["Backend", "Runner", "find_backend"]
+
+_TABLE = {
+    "python": "perceptum.neuropod.backends.python",
+    "pytorch": "perceptum.neuropod.backends.python",
+    "tensorflow": "perceptum.neuropod.backends.tensorflow",
+    "torchscript": "perceptum.neuropod.backends.torchscript",
+}
+
+
+class Runner(Protocol):
+    """A model that is loaded and runs."""
+
+    def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Mapping[str, NDArray[Any]]:
+        """Returns what the model gives, among it the `wanted` outputs where it has them.
+
+        Inputs are C-contiguous, in native byte order, perhaps read-only; strings are of kind U, S or T. What is
+        returned shares memory with no input and with nothing that the model keeps. Strings are returned as kind U.
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives back what the model holds; it does not run again."""
+        ...
+
+
+class Backend(Protocol):
+    """What a file of this folder offers: a module is one."""
+
+    RUNS_CODE: bool
+    """Whether a package of this platform can do anything that a program can."""
+
+    def version(self) -> str:
+        """Returns the framework's version; raises NeuropodError that says what to install."""
+        ...
+
+    def load(self, package: Package, visible_gpu: int | None) -> Runner:
+        """Loads a package's model; None keeps it on the CPU."""
+        ...
+
+
+def find_backend(platform: str) -> Backend:
+    """Returns the backend of a platform; raises NeuropodError that names those there are."""
+    if platform in _TABLE:
+        return cast(Backend, importlib.import_module(_TABLE[platform]))
+    plugins = {entry.name: entry for entry in entry_points(group="perceptum.backends")}
+    if platform in plugins:
+        return cast(Backend, plugins[platform].load())
+    known = ", ".join(sorted({*_TABLE, *plugins}))
+    raise NeuropodError(f"no backend for the platform '{platform}'; there are {known}")

@@ -1,0 +1,143 @@
+"""Plain Python and PyTorch code: the package's own modules, under a name of their own. This is code: it can do all."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import json
+import platform
+import sys
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import custom_ops, requirements
+from ..config import parse_object
+from ..errors import NeuropodError
+from ..handoff import private_copy, shares_memory
+from ..package import CODE, DATA, MODEL_CONFIG, OPS, Package
+from ..strings import is_string, to_unicode
+
+__all__ = ["RUNS_CODE", "load", "version"]
+
+RUNS_CODE = True
+
+
+def version() -> str:
+    return platform.python_version()
+
+
+def load(package: Package, visible_gpu: int | None) -> PythonRunner:
+    """Loads the entry point. Packages with modules of the same names do not see each other.
+
+    Code decides by itself where it runs: `visible_gpu` is not for it.
+    """
+    entry = parse_object(package.read(MODEL_CONFIG))
+    for key in ("entrypoint", "entrypoint_package"):
+        if not isinstance(entry.get(key), str):
+            raise NeuropodError(f"{MODEL_CONFIG}: '{key}' must be a string, got {json.dumps(entry.get(key))}")
+    if package.has(requirements.LOCK):
+        requirements.check_installed(package.read(requirements.LOCK).decode(), str(package.path))
+    folder = package.files.folder("")
+    if package.config.custom_ops:
+        custom_ops.add_python_modules(folder / OPS, package.config.custom_ops)
+    code = _Code(folder / CODE)
+    try:
+        model = code.call(entry["entrypoint_package"], entry["entrypoint"], str(folder / DATA))
+    except BaseException:
+        code.forget()
+        raise
+    return PythonRunner(model, code)
+
+
+class PythonRunner:
+    """A callable that takes the inputs by name and returns a dict of numpy arrays."""
+
+    def __init__(self, model: Callable[..., Any], code: _Code) -> None:
+        self._model = model
+        self._code = code
+
+    def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        outputs = self._model(**{n: to_unicode(a) if is_string(a) else a for n, a in inputs.items()})
+        if not isinstance(outputs, Mapping):
+            raise NeuropodError(f"the model must return a dict of numpy arrays, got {type(outputs).__name__}")
+        given = list(inputs.values())
+        return {name: _own(name, value, given) for name, value in outputs.items()}
+
+    def close(self) -> None:
+        self._code.forget()
+
+
+def _own(name: str, value: object, inputs: list[NDArray[Any]]) -> NDArray[Any]:
+    if not isinstance(value, np.ndarray | np.generic):
+        raise NeuropodError(f"All outputs must be numpy arrays! Output `{name}` was of type `{type(value)}`")
+    array = np.asarray(value)
+    if is_string(array):
+        return to_unicode(array)
+    return private_copy(array) if shares_memory(array, inputs) else array
+
+
+class _SourceLoader(importlib.machinery.SourceFileLoader):
+    """Runs the source that the manifest vouches for, never byte code beside it, and writes none."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
+_LOADERS = (
+    (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES),
+    (_SourceLoader, importlib.machinery.SOURCE_SUFFIXES),
+)
+
+
+class _Code:
+    """A package's code tree as one importable package of a name that nothing else has."""
+
+    def __init__(self, folder: Path) -> None:
+        self._name = f"neuropod_{uuid.uuid4().hex}"
+        init = folder / "__init__.py"
+        if not init.is_file():
+            raise NeuropodError(f"the package has no {CODE}/__init__.py; pack it again")
+        self._spec = importlib.util.spec_from_file_location(
+            self._name, init, loader=_SourceLoader(self._name, str(init)), submodule_search_locations=[str(folder)]
+        )
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Answers Python's import for the modules of this tree, and for no other."""
+        if name == self._name:
+            return self._spec
+        if not name.startswith(f"{self._name}."):
+            return None
+        found = (importlib.machinery.FileFinder(folder, *_LOADERS).find_spec(name) for folder in path or ())
+        return next((spec for spec in found if spec is not None), None)
+
+    def call(self, module_name: str, function: str, data_path: str) -> Callable[..., Any]:
+        """Imports the module and returns what its entry point makes of the data folder: the model."""
+        sys.meta_path.insert(0, self)
+        if not hasattr(sys, "argv"):
+            sys.argv = [""]
+        module = importlib.import_module(f"{self._name}.{module_name}")
+        make = getattr(module, function, None)
+        if not callable(make):
+            raise NeuropodError(f"the entry point '{module_name}.{function}' is no function of the package's code")
+        model = make(data_path)
+        if not callable(model):
+            raise NeuropodError(f"the entry point '{module_name}.{function}' must return a callable, got {type(model)}")
+        return model  # type: ignore[no-any-return]
+
+    def forget(self) -> None:
+        """Takes the modules out of Python's table; what still runs keeps its own."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        for name in [n for n in sys.modules if n == self._name or n.startswith(f"{self._name}.")]:
+            del sys.modules[name]

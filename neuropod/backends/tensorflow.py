@@ -1,0 +1,197 @@
+"""TensorFlow: frozen graphs and SavedModels, both through a session, the one road that copies nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import custom_ops
+from ..config import Config, parse_object
+from ..errors import NeuropodError, first_line
+from ..handoff import private_copy
+from ..package import DATA, MODEL_CONFIG, OPS, Package
+from ..strings import is_string, to_unicode
+from ..tensorflow_import import import_tensorflow
+from .tensorflow_aliases import kept_outputs
+
+__all__ = ["RUNS_CODE", "load", "version"]
+
+RUNS_CODE = False
+
+FROZEN = f"{DATA}/model.pb"
+SAVED = f"{DATA}/savedmodel"
+
+
+def version() -> str:
+    return str(import_tensorflow().__version__)
+
+
+def load(package: Package, visible_gpu: int | None) -> TensorFlowRunner:
+    tf = import_tensorflow()
+    if package.config.custom_ops:
+        custom_ops.load_libraries(package.files.folder(OPS), package.config.custom_ops, tf.load_op_library)
+    graph = tf.Graph()
+    session = tf.compat.v1.Session(graph=graph, config=_session_config(tf, visible_gpu))
+    device = _device(tf, visible_gpu)
+    try:
+        if package.has(FROZEN):
+            nodes = _load_frozen(tf, package, session, device)
+        elif package.under(SAVED):
+            nodes = _load_saved(tf, package, session, device)
+        else:
+            raise NeuropodError(f"neither {FROZEN} nor {SAVED}/ is there; a TensorFlow package needs one")
+    except BaseException:
+        session.close()
+        raise
+    return TensorFlowRunner(session, nodes, package.config)
+
+
+class TensorFlowRunner:
+    """A session, whose variables are the model's state, and a callable per set of names."""
+
+    def __init__(self, session: Any, nodes: Mapping[str, str], config: Config) -> None:
+        self._session = session
+        self._nodes = nodes
+        self._inputs = tuple(row.name for row in config.inputs)
+        self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], _Callable] = {}
+
+    def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        key = (tuple(inputs), tuple(wanted))
+        call = self._callables.get(key)
+        if call is None:
+            call = self._callables[key] = self._make(*key)
+        return call(inputs)
+
+    def _make(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> _Callable:
+        for name in (*feeds, *fetches):
+            if name not in self._nodes:
+                raise NeuropodError(f"Node {name} not found in node_name_mapping; it holds {', '.join(self._nodes)}")
+        return _Callable(self._session, {n: self._nodes[n] for n in feeds}, {n: self._nodes[n] for n in fetches})
+
+    def close(self) -> None:
+        self._callables.clear()
+        self._session.close()
+
+
+class _Callable:
+    """One set of feeds and fetches, prepared: a call costs microseconds where Session.run costs a hundred."""
+
+    def __init__(self, session: Any, feeds: Mapping[str, str], fetches: Mapping[str, str]) -> None:
+        self._feeds = tuple(feeds)
+        self._fetches = tuple(fetches)
+        self._run = _prepare(session, list(feeds.values()), list(fetches.values()))
+        kept = kept_outputs(session.graph, feeds.values(), fetches.values())
+        self._kept = tuple(node in kept for node in fetches.values())
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        values = self._run(*[_feed(inputs[name]) for name in self._feeds])
+        return {
+            name: _fetched(value, kept) for name, value, kept in zip(self._fetches, values, self._kept, strict=True)
+        }
+
+
+def _feed(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(object) if array.dtype.kind == "T" else array
+
+
+def _fetched(value: Any, kept: bool) -> NDArray[Any]:
+    array = np.asarray(value)
+    if is_string(array) or array.dtype == object:
+        return to_unicode(array)
+    return private_copy(array) if kept else array
+
+
+def _prepare(session: Any, feeds: list[str], fetches: list[str]) -> Callable[..., Any]:
+    from tensorflow.core.protobuf import config_pb2
+
+    options = config_pb2.CallableOptions(feed=feeds, fetch=fetches)
+    run: Callable[..., Any] = session._make_callable_from_options(options)
+    return run
+
+
+def _session_config(tf: Any, visible_gpu: int | None) -> Any:
+    """Operators run one after the other in the caller's thread (5 us a small call, 27 with TensorFlow's own pool);
+    large operators still spread over all cores."""
+    config = tf.compat.v1.ConfigProto(inter_op_parallelism_threads=-1, allow_soft_placement=True)
+    config.gpu_options.allow_growth = True
+    if visible_gpu is None or visible_gpu < 0:
+        config.device_count["GPU"] = 0
+    return config
+
+
+def _device(tf: Any, visible_gpu: int | None) -> str:
+    gpu = visible_gpu is not None and visible_gpu >= 0 and bool(tf.config.list_physical_devices("GPU"))
+    return f"/device:GPU:{visible_gpu}" if gpu else "/device:CPU:0"
+
+
+def _load_frozen(tf: Any, package: Package, session: Any, device: str) -> dict[str, str]:
+    config = parse_object(package.read(MODEL_CONFIG))
+    graph_def = _graph_def(tf, package)
+    for node in graph_def.node:
+        if node.device != "/device:CPU:0":
+            node.device = device
+    try:
+        with session.graph.as_default():
+            tf.graph_util.import_graph_def(graph_def, name="")
+    except (ValueError, tf.errors.OpError) as error:
+        raise NeuropodError(f"{FROZEN}: TensorFlow cannot load it: {first_line(error)}") from error
+    nodes = _node_names(package, config.get("node_name_mapping"))
+    _check_nodes(package, session.graph, nodes)
+    for op in _init_ops(config.get("init_op_names")):
+        session.run(_operation(package, session.graph, op))
+    return nodes
+
+
+def _graph_def(tf: Any, package: Package) -> Any:
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        return tf.compat.v1.GraphDef.FromString(package.read(FROZEN))
+    except DecodeError as error:
+        raise NeuropodError(f"{FROZEN} is no frozen graph ({first_line(error)}); pack it again") from error
+
+
+def _node_names(package: Package, mapping: object) -> dict[str, str]:
+    if not isinstance(mapping, dict) or not all(isinstance(node, str) for node in mapping.values()):
+        raise NeuropodError(f"{MODEL_CONFIG}: 'node_name_mapping' must be an object of node names")
+    return {name: node if ":" in node else f"{node}:0" for name, node in mapping.items()}
+
+
+def _check_nodes(package: Package, graph: Any, nodes: Mapping[str, str]) -> None:
+    for name, node in nodes.items():
+        try:
+            graph.get_tensor_by_name(node)
+        except (KeyError, ValueError) as error:
+            raise NeuropodError(f"'{name}' maps to the node '{node}', which the graph has not") from error
+
+
+def _init_ops(names: object) -> list[str]:
+    """Returns the operators to run once; genuine old packages hold an empty object here, which means none."""
+    if isinstance(names, str):
+        return [names]
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def _operation(package: Package, graph: Any, name: str) -> Any:
+    try:
+        return graph.get_operation_by_name(name.partition(":")[0])
+    except KeyError as error:
+        raise NeuropodError(f"the graph has no init op '{name}'") from error
+
+
+def _load_saved(tf: Any, package: Package, session: Any, device: str) -> dict[str, str]:
+    folder = package.files.folder(SAVED)
+    try:
+        with session.graph.as_default(), session.graph.device(device):
+            meta = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
+    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
+        raise NeuropodError(f"{SAVED}: TensorFlow cannot load it: {first_line(error)}") from error
+    if not any(name.startswith(f"{SAVED}/assets/") for name in package.files.names):
+        package.files.discard_folders()  # variables are in the session now; only vocabularies may be read later
+    if "serving_default" not in meta.signature_def:
+        raise NeuropodError(f"{SAVED} has no signature 'serving_default'; save it with one")
+    signature = meta.signature_def["serving_default"]
+    return {name: info.name for side in (signature.inputs, signature.outputs) for name, info in side.items()}

@@ -1,0 +1,202 @@
+"""config.json: what a package says of itself. The bytes written are those of Uber's tool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .errors import NeuropodError
+
+__all__ = ["DTYPES", "Config", "TensorSpec"]
+
+DTYPES = ("float32", "float64", "string", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+"""All that a spec may hold."""
+
+_ROW_KEYS = ("name", "dtype", "shape", "params")
+_DEVICES = ("GPU", "CPU")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One row of a spec: what one tensor must be."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...]
+    """Per axis: a fixed size of 1 or more, a symbol that has one value over the side, or None for any."""
+    params: Mapping[str, Any] | None = None
+    """The feature's parameters; they are stored beside config.json, where Uber's readers do not look."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise NeuropodError(f"Field 'name' must be a string! Got value {self.name} of type {type(self.name)}.")
+        if self.dtype not in DTYPES:
+            raise NeuropodError(f"{self.dtype} is not an allowed data type! Tensor '{self.name}': {', '.join(DTYPES)}")
+        for dim in self.shape:
+            _check_dim(self.name, dim)
+
+    @classmethod
+    def of(cls, row: Any) -> TensorSpec:
+        """Checks a row in Neuropod's form; any numpy dtype goes ("double" is float64, "str" is string)."""
+        row = row.to_dict() if hasattr(row, "to_dict") else row
+        if not isinstance(row, Mapping):
+            raise NeuropodError(f"a spec row must be a dict with name, dtype and shape, got {row!r}")
+        missing = [key for key in _ROW_KEYS[:3] if key not in row]
+        unknown = [key for key in row if key not in _ROW_KEYS]
+        if missing or unknown:
+            what = f"lacks '{missing[0]}'" if missing else f"has the unknown key '{unknown[0]}'"
+            raise NeuropodError(f"spec row {row.get('name', '?')!r} {what}; a row holds {', '.join(_ROW_KEYS)}")
+        shape = row["shape"]
+        if not isinstance(shape, list | tuple):
+            raise NeuropodError(f"Field 'shape' must be a tuple! Got value {shape} of type {type(shape)}.")
+        return cls(row["name"], _dtype_name(row["dtype"]), tuple(shape), _params(row["name"], row.get("params")))
+
+    def plain(self) -> dict[str, Any]:
+        """Returns the row as config.json holds it."""
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the row in Neuropod's form, with its params where it has any."""
+        return self.plain() if self.params is None else {**self.plain(), "params": dict(self.params)}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says; `from_json` fills what old packages lack."""
+
+    name: str
+    platform: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    custom_ops: tuple[str, ...] = ()
+    """File names under 0/ops."""
+    input_tensor_device: Mapping[str, str] = field(default_factory=dict)
+    """Input name to "GPU" or "CPU"; an input that is not named here goes to the GPU."""
+    platform_version_semver: str = "*"
+
+    def __post_init__(self) -> None:
+        for key in ("name", "platform", "platform_version_semver"):
+            value = getattr(self, key)
+            if not isinstance(value, str):
+                raise NeuropodError(
+                    f"Field '{key}' in config must be a string! Got value {value} of type {type(value)}."
+                )
+        for op in self.custom_ops:
+            _check_op_name(op)
+        _check_names(self.inputs, "input_spec")
+        _check_names(self.outputs, "output_spec")
+        self._check_devices()
+
+    def _check_devices(self) -> None:
+        unknown = set(self.input_tensor_device) - {row.name for row in self.inputs}
+        if unknown:
+            names = "{" + ", ".join(map(repr, sorted(unknown))) + "}"
+            raise NeuropodError(f"Devices were specified for some tensors not in the `input_spec`: {names}")
+        for name, device in self.input_tensor_device.items():
+            if device not in _DEVICES:
+                raise NeuropodError(
+                    f"Device must either be 'GPU' or 'CPU'! Got value '{device}' for tensor named '{name}'."
+                )
+
+    def to_json(self) -> str:
+        """Returns the text of config.json, byte for byte what Uber's packager wrote: seven keys, no last newline."""
+        plain = {
+            "name": self.name,
+            "platform": self.platform,
+            "platform_version_semver": self.platform_version_semver,
+            "input_spec": [row.plain() for row in self.inputs],
+            "output_spec": [row.plain() for row in self.outputs],
+            "custom_ops": list(self.custom_ops),
+            "input_tensor_device": {row.name: self.device(row.name) for row in self.inputs},
+        }
+        return json.dumps(plain, indent=4, sort_keys=True)
+
+    def device(self, name: str) -> str:
+        """Returns "GPU" or "CPU": where the model wants this input when there is a GPU."""
+        return self.input_tensor_device.get(name, "GPU")
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Config:
+        plain = parse_object(text)
+        missing = [key for key in ("name", "platform") if key not in plain]
+        if missing:
+            raise NeuropodError(f"the key '{missing[0]}' is missing")
+        ops = plain.get("custom_ops") or []
+        if not isinstance(ops, list):
+            raise NeuropodError(f"Optional field 'custom_ops' must be a list! Got value {ops} of type {type(ops)}")
+        devices = plain.get("input_tensor_device") or {}
+        if not isinstance(devices, dict):
+            raise NeuropodError(f"'input_tensor_device' must be an object, got {devices!r}")
+        return cls(
+            name=plain["name"],
+            platform=plain["platform"],
+            inputs=_rows(plain.get("input_spec"), "input_spec"),
+            outputs=_rows(plain.get("output_spec"), "output_spec"),
+            custom_ops=tuple(ops),
+            input_tensor_device=devices,
+            platform_version_semver=plain.get("platform_version_semver", "*"),
+        )
+
+
+def parse_object(text: bytes) -> dict[str, Any]:
+    """Returns the JSON object in `text`; raises NeuropodError where it is none."""
+    try:
+        plain = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NeuropodError(f"not JSON: {error}") from None
+    if not isinstance(plain, dict):
+        raise NeuropodError(f"must hold a JSON object, got {type(plain).__name__}")
+    return plain
+
+
+def _rows(rows: object, key: str) -> tuple[TensorSpec, ...]:
+    if rows is None:
+        return ()
+    if not isinstance(rows, list):
+        raise NeuropodError(f"'{key}' must be a list of rows, got {type(rows).__name__}")
+    return tuple(TensorSpec.of(row) for row in rows)
+
+
+def _check_dim(name: str, dim: object) -> None:
+    number = isinstance(dim, int) and not isinstance(dim, bool) and dim > 0
+    if not (dim is None or number or isinstance(dim, str)):
+        raise NeuropodError(
+            f"All items in 'shape' must either be None, a string, or a positive integer! Got {dim} in tensor '{name}'"
+        )
+
+
+def _check_op_name(op: object) -> None:
+    if not isinstance(op, str):
+        raise NeuropodError(f"All items in 'custom_ops' must be strings! Got value {op} of type {type(op)}.")
+    if op in ("", ".", "..") or "/" in op or "\\" in op:
+        raise NeuropodError(f"'custom_ops' must hold names of files in 0/ops, got '{op}'")
+
+
+def _check_names(rows: Iterable[TensorSpec], key: str) -> None:
+    seen: set[str] = set()
+    for row in rows:
+        if row.name in seen:
+            raise NeuropodError(f"'{row.name}' stands twice in '{key}'; names must differ")
+        seen.add(row.name)
+
+
+def _params(name: object, params: object) -> Mapping[str, Any] | None:
+    if params is None or isinstance(params, Mapping):
+        return params
+    if isinstance(params, str):
+        return {"preset": params}
+    raise NeuropodError(f"'{name}': params must be a dict or a preset's name, got {params!r}")
+
+
+def _dtype_name(dtype: Any) -> str:
+    if isinstance(dtype, str) and dtype in DTYPES:
+        return dtype
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        return str(dtype)
+    return "string" if found.kind in "SUT" else found.name

@@ -1,0 +1,58 @@
+"""Shared libraries and modules that a package brings for its framework. Each is loaded once, whatever its name."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .errors import NeuropodError
+
+__all__ = ["add_python_modules", "load_libraries"]
+
+# sha256 of what this process has loaded: registering an operator twice ends the process
+_LOADED: set[str] = set()
+
+
+def load_libraries(folder: Path, names: Sequence[str], load: Callable[[str], object]) -> None:
+    """Calls `load(path)` for each library whose very bytes this process has not loaded before."""
+    for name in names:
+        path = _existing(folder, name)
+        digest = _digest(path)
+        if digest not in _LOADED and digest not in _mapped_digests(path.stat().st_size):
+            load(str(path))
+        _LOADED.add(digest)
+
+
+def add_python_modules(folder: Path, names: Sequence[str]) -> None:
+    """Makes the modules in `folder` importable; raises where a name already stands for other bytes."""
+    for name in names:
+        path = _existing(folder, name)
+        found = importlib.util.find_spec(path.name.partition(".")[0])
+        if found is not None and (found.origin is None or _digest(Path(found.origin)) != _digest(path)):
+            raise NeuropodError(
+                f"custom op '{name}': another module of that name is already importable from {found.origin}; "
+                "rename one of them"
+            )
+    sys.path.insert(0, str(folder))
+
+
+def _mapped_digests(size_bytes: int) -> set[str]:
+    """Returns the sha256 of the files of that size which this process has mapped: others load libraries too."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text(encoding="utf-8").splitlines() if maps.exists() else []
+    mapped = {Path(line[line.index("/") :]) for line in lines if "/" in line}
+    return {_digest(path) for path in mapped if path.is_file() and path.stat().st_size == size_bytes}
+
+
+def _existing(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.is_file():
+        raise NeuropodError(f"custom op '{name}' is missing from the package's 0/ops; pack it again")
+    return path
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

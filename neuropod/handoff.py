@@ -1,0 +1,128 @@
+"""From numpy to a framework's tensor and back without a copy, where the framework allows it.
+
+| from -> to | no copy when | else |
+|---|---|---|
+| numpy -> torch | native byte order, positive strides, memory that may be written | one copy |
+| numpy -> TensorFlow session | C order, start on a multiple of 64 bytes (read-only is fine) | TensorFlow copies |
+| numpy -> TensorFlow eager (DLPack) | as above, and memory that may be written | one copy |
+| torch, TensorFlow session -> numpy | always, unless the model's output is its own input or memory | one copy |
+
+TensorFlow aborts the process when DLPack brings it memory that does not start on a multiple of 64: nothing reaches it
+from here unchecked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import NeuropodError
+from .strings import is_string
+from .tensorflow_import import import_tensorflow
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "ALIGNMENT_BYTES",
+    "address",
+    "aligned_empty",
+    "as_tensorflow",
+    "as_torch",
+    "copy_reason",
+    "private_copy",
+    "shares_memory",
+    "writable_alias",
+]
+
+ALIGNMENT_BYTES = 64
+
+
+def address(array: NDArray[Any]) -> int:
+    """Returns where in memory an array's first element lies."""
+    return int(array.__array_interface__["data"][0])
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
+    """Returns an array of that shape whose memory starts on a multiple of 64; numpy's own never does."""
+    size_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    raw = np.empty(size_bytes + ALIGNMENT_BYTES, np.uint8)
+    start = -address(raw) % ALIGNMENT_BYTES
+    return np.ndarray(shape, dtype, raw, start)
+
+
+def private_copy(array: NDArray[Any]) -> NDArray[Any]:
+    """Returns an aligned, contiguous, writable copy in native byte order; a 0-d array stays 0-d."""
+    out = aligned_empty(array.shape, array.dtype.newbyteorder("="))
+    out[...] = array
+    return out
+
+
+def writable_alias(array: NDArray[Any]) -> NDArray[Any] | None:
+    """Returns an array on the same memory that may be written, or None where that memory is truly read-only.
+
+    Builders hand out read-only views of memory that is their own. torch warns at every such array, and TensorFlow's
+    DLPack refuses it; who takes the alias promises not to write.
+    """
+    if array.flags.writeable:
+        return array
+    alias = array.view()
+    try:
+        alias.flags.writeable = True
+    except ValueError:
+        return None
+    return alias
+
+
+def copy_reason(array: NDArray[Any], framework: str) -> str | None:
+    """Returns why an array must be copied on its way into "torch" or "tensorflow", or None where it need not be."""
+    if framework not in ("torch", "tensorflow"):
+        raise NeuropodError(f"copy_reason knows torch and tensorflow, got '{framework}'")
+    if is_string(array):
+        return "strings have another form in every framework"
+    if not array.dtype.isnative:
+        return "its byte order is not this machine's"
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        return "its elements do not lie one after the other"
+    if framework == "tensorflow":
+        return (
+            None if address(array) % ALIGNMENT_BYTES == 0 else f"it does not start on a multiple of {ALIGNMENT_BYTES}"
+        )
+    return None if writable_alias(array) is not None else "its memory is read-only"
+
+
+def as_torch(array: NDArray[Any]) -> torch.Tensor:
+    """Returns a CPU tensor on the array's own memory, or on a copy where `copy_reason` has a reason.
+
+    A read-only array gives a tensor that could write into it: its user must not.
+    """
+    import torch
+
+    if array.flags.carray:  # C order, aligned, writable: the builder's own, and most others
+        try:
+            return torch.from_numpy(array)
+        except (TypeError, ValueError):  # text, or another byte order
+            pass
+    _refuse_strings(array, "torch")
+    alias = writable_alias(array) if array.flags.c_contiguous and array.flags.aligned else None
+    return torch.from_numpy(private_copy(array) if alias is None or not array.dtype.isnative else alias)
+
+
+def as_tensorflow(array: NDArray[Any]) -> Any:
+    """Returns an eager tf.Tensor on the array's own memory, or on an aligned copy where `copy_reason` has a reason."""
+    tf = import_tensorflow()
+    _refuse_strings(array, "tensorflow")
+    alias = writable_alias(array) if copy_reason(array, "tensorflow") is None else None
+    return tf.experimental.dlpack.from_dlpack((private_copy(array) if alias is None else alias).__dlpack__())
+
+
+def shares_memory(array: NDArray[Any], others: list[NDArray[Any]]) -> bool:
+    """Returns whether an array's memory overlaps the span of one of the others; a few of each are compared quickly."""
+    return any(np.may_share_memory(array, other) for other in others)
+
+
+def _refuse_strings(array: NDArray[Any], framework: str) -> None:
+    if is_string(array) or array.dtype.hasobject:
+        raise NeuropodError(f"an array of {array.dtype} has no memory that {framework} could take; give it numbers")

@@ -1,0 +1,83 @@
+"""perceptum.json: what we store beside Uber's files, where old readers do not look. Plain packages have none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from .config import Config, TensorSpec, parse_object
+from .errors import NeuropodError
+
+if TYPE_CHECKING:
+    from perceptum.features import Schema
+
+__all__ = ["FILE_NAME", "Metadata"]
+
+FILE_NAME = "perceptum.json"
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The schema that a model was trained under, and its rows' own parameters."""
+
+    schema: Mapping[str, Any] | None = None
+    """The record that `Schema.record` made at packing: name, version, fingerprint, what each feature means."""
+    input_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    output_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config, schema: Schema | None) -> Metadata | None:
+        """Returns what to store: None where no row has params and no schema is given."""
+        inputs, outputs = _params(config.inputs), _params(config.outputs)
+        if schema is None and not inputs and not outputs:
+            return None
+        return cls((schema or _canonical()).record([row.to_dict() for row in config.inputs]), inputs, outputs)
+
+    def check(self, schema: Schema | None = None) -> None:
+        """Raises NeuropodError where a feature no longer means what it meant when the package was made."""
+        if self.schema is None:
+            return
+        try:
+            (schema or _canonical()).check(self.schema)
+        except ValueError as error:
+            raise NeuropodError(str(error)) from error
+
+    def apply(self, config: Config) -> Config:
+        """Returns the config whose rows carry their params."""
+        return replace(
+            config,
+            inputs=tuple(replace(row, params=self.input_params.get(row.name)) for row in config.inputs),
+            outputs=tuple(replace(row, params=self.output_params.get(row.name)) for row in config.outputs),
+        )
+
+    def to_json(self) -> str:
+        plain = {
+            "format": 1,
+            "schema": self.schema,
+            "input_params": self.input_params,
+            "output_params": self.output_params,
+        }
+        return json.dumps(plain, indent=4, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Metadata:
+        plain = parse_object(text)
+        if plain.get("format") != 1:
+            raise NeuropodError(f"format is {plain.get('format')!r}, this version reads 1; upgrade perceptum")
+        schema, inputs, outputs = (plain.get(key) for key in ("schema", "input_params", "output_params"))
+        for value in (schema, inputs, outputs):
+            if value is not None and not isinstance(value, dict):
+                raise NeuropodError(f"schema, input_params and output_params must be objects, got {value!r}")
+        return cls(schema, inputs or {}, outputs or {})
+
+
+def _params(rows: tuple[TensorSpec, ...]) -> dict[str, Mapping[str, Any]]:
+    return {row.name: row.params for row in rows if row.params is not None}
+
+
+def _canonical() -> Schema:
+    from perceptum.features import canonical
+
+    return canonical()

@@ -1,0 +1,184 @@
+"""A loaded model: whatever its framework, one `infer`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .backends import Runner, find_backend
+from .errors import NeuropodError, first_line
+from .handoff import private_copy
+from .package import Package, open_package
+from .validation import compile_checks
+from .versions import check_version
+
+if TYPE_CHECKING:
+    from perceptum.features import Schema
+
+__all__ = ["LEVELS", "Model", "open_model"]
+
+LEVELS = ("full", "cheap", "off")
+"""How much of each call is checked: all; names, types and ranks of the inputs; nothing."""
+
+# numpy's letters for the numbers and texts that a spec can hold
+_CHARS = frozenset("bBhHiIlLqQfdSUT")
+_log = logging.getLogger(__name__)
+
+
+class Model:
+    """A model with its spec. `infer` may be called from several threads."""
+
+    def __init__(self, package: Package, runner: Runner, validate: str) -> None:
+        self._config = package.config
+        self._path = package.path
+        self._runner: Runner | None = runner
+        self._files = package.files
+        self._check_inputs = compile_checks(self._config.inputs, "input spec", validate)
+        self._check_outputs = compile_checks(
+            self._config.outputs, "output spec", "full" if validate == "full" else "off"
+        )
+        self._outputs = tuple(row.name for row in self._config.outputs)
+        self._copied: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        return self._config.name
+
+    @property
+    def platform(self) -> str:
+        return self._config.platform
+
+    @property
+    def inputs(self) -> list[dict[str, Any]]:
+        """The input spec, in order: rows of name, dtype and shape (a list), and params where there are any."""
+        return [row.to_dict() for row in self._config.inputs]
+
+    @property
+    def outputs(self) -> list[dict[str, Any]]:
+        """The output spec, in the same form."""
+        return [row.to_dict() for row in self._config.outputs]
+
+    def infer(
+        self, inputs: Mapping[str, NDArray[Any]], requested_outputs: Iterable[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Returns the outputs by name: the requested ones, or all where none is requested.
+
+        Inputs are numpy arrays, or numpy scalars, as the input spec says; nothing is cast, none is changed, and each
+        may be left out where the model can do without. Strings are unicode arrays, both ways. The arrays returned
+        are the caller's own: no later call changes them. Raises NeuropodError that names the model.
+        """
+        if self._runner is None:
+            raise NeuropodError(f"model '{self.name}' is closed; load it again")
+        try:
+            requested = self._requested(requested_outputs)
+            arrays = {name: self._array(name, value) for name, value in inputs.items()}
+            self._check_inputs(arrays)
+            found = self._runner.run(arrays, requested or self._outputs)
+            if requested:
+                found = {name: found[name] for name in requested if name in found}
+            self._check_outputs(found)
+        except NeuropodError as error:
+            raise NeuropodError(f"model '{self.name}': {error}") from error.__cause__
+        except Exception as error:  # a model's own code may raise anything
+            raise NeuropodError(f"model '{self.name}' failed: {first_line(error)}") from error
+        return {name: array if array.flags.c_contiguous else private_copy(array) for name, array in found.items()}
+
+    def _requested(self, names: Iterable[str] | None) -> tuple[str, ...]:
+        if names is None:
+            return ()
+        names = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+        for name in names:
+            if name not in self._outputs:
+                raise NeuropodError(
+                    f"Tried to request a tensor that does not exist: {name}; there are {', '.join(self._outputs)}"
+                )
+        return names
+
+    def _array(self, name: str, value: Any) -> NDArray[Any]:
+        """Returns an input as a plain array in C order."""
+        array = value if type(value) is np.ndarray else _as_array(name, value)
+        dtype = array.dtype
+        if dtype.char not in _CHARS or not dtype.isnative:
+            raise NeuropodError(
+                f"Unsupported array type in python bindings: {dtype.kind} (input '{name}' is {dtype.str})"
+            )
+        flags = array.flags
+        return array if flags.c_contiguous and flags.aligned else self._contiguous(name, array)
+
+    def _contiguous(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        if name not in self._copied:
+            self._copied.add(name)
+            _log.warning("model '%s': input '%s' is not contiguous and is copied in each call", self.name, name)
+        return private_copy(array) if array.dtype.kind in "iuf" else np.array(array, order="C")
+
+    def close(self) -> None:
+        """Gives back the model's memory and files; a second call does nothing."""
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+            self._files.discard_folders()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Model '{self.name}' ({self.platform}) from {self._path}>"
+
+
+def open_model(
+    path: str | os.PathLike[str],
+    *,
+    trust: bool,
+    visible_gpu: int | None,
+    validate: str,
+    schema: Schema | None,
+) -> Model:
+    """Opens a package and loads its model in this process; raises NeuropodError that names the package."""
+    if validate not in LEVELS:
+        raise NeuropodError(f"validate must be {' or '.join(map(repr, LEVELS))}, got {validate!r}")
+    package = open_package(path)
+    try:
+        return Model(package, _load(package, trust, visible_gpu, schema), validate)
+    except BaseException:
+        package.files.discard_folders()
+        raise
+
+
+def _load(package: Package, trust: bool, visible_gpu: int | None, schema: Schema | None) -> Runner:
+    try:
+        backend = find_backend(package.config.platform)
+        _check_trust(package, trust or not (backend.RUNS_CODE or package.config.custom_ops))
+        if package.config.platform_version_semver != "*":
+            check_version(package.config.platform, backend.version(), package.config.platform_version_semver)
+        package.metadata.check(schema)
+        return backend.load(package, visible_gpu)
+    except NeuropodError as error:
+        raise NeuropodError(f"{package.path}: {error}") from error.__cause__
+    except Exception as error:  # a model's own code may raise anything
+        raise NeuropodError(f"{package.path}: loading failed: {first_line(error)}") from error
+
+
+def _check_trust(package: Package, may_run: bool) -> None:
+    if not may_run:
+        raise NeuropodError(
+            f"this package is code ({_why_code(package)}) and can do anything that you can; "
+            "if you trust who made it, load it with trust=True"
+        )
+
+
+def _why_code(package: Package) -> str:
+    return "it brings custom ops" if package.config.custom_ops else f"platform '{package.config.platform}'"
+
+
+def _as_array(name: str, value: Any) -> NDArray[Any]:
+    if not isinstance(value, np.ndarray | np.generic):
+        raise NeuropodError(f"input '{name}' must be a numpy array, got {type(value).__name__}; nothing is converted")
+    return np.asarray(value)

@@ -1,0 +1,132 @@
+"""A package on disk, in Uber's layout: opened and checked here, and made whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from . import manifest, metadata
+from .archive import Files, FolderFiles, ZipFiles, write_zip
+from .config import Config
+from .errors import NeuropodError
+from .metadata import Metadata
+
+__all__ = [
+    "CODE",
+    "CONFIG",
+    "DATA",
+    "MODEL_CONFIG",
+    "OPS",
+    "Package",
+    "open_package",
+    "refuse_existing",
+    "write_package",
+]
+
+T = TypeVar("T")
+
+CONFIG = "config.json"
+MODEL_CONFIG = "0/config.json"
+DATA = "0/data"
+CODE = "0/code"
+OPS = "0/ops"
+
+
+@dataclass(frozen=True)
+class Package:
+    """An opened package: its manifest holds, its config makes sense."""
+
+    path: Path
+    files: Files
+    config: Config
+    """Rows carry their params, where the package stores any."""
+    metadata: Metadata
+
+    def has(self, name: str) -> bool:
+        return name in self.files.names
+
+    def read(self, name: str) -> bytes:
+        """Returns the bytes of a file; raises NeuropodError where the package lacks it."""
+        if not self.has(name):
+            raise NeuropodError(f"the file {name} is missing; a {self.config.platform} package needs it")
+        return self.files.read(name)
+
+    def under(self, folder: str) -> list[str]:
+        """Returns the names of all files in a folder of the package, sorted."""
+        return sorted(name for name in self.files.names if name.startswith(f"{folder}/"))
+
+
+def open_package(path: str | os.PathLike[str]) -> Package:
+    """Opens a folder or a zip file and checks it; raises NeuropodError that names the package."""
+    path = Path(path)
+    files = _files(path)
+    try:
+        manifest.verify(files)
+        meta = (
+            _parse(files, metadata.FILE_NAME, Metadata.from_json) if metadata.FILE_NAME in files.names else Metadata()
+        )
+        config = meta.apply(_parse(files, CONFIG, Config.from_json))
+    except NeuropodError as error:
+        raise NeuropodError(f"{path}: {error}") from error
+    return Package(path, files, config, meta)
+
+
+def _files(path: Path) -> Files:
+    if path.is_dir():
+        files: Files = FolderFiles(path)
+    elif not path.exists():
+        raise NeuropodError(f"Error loading Neuropod. No file or directory at '{path}'")
+    elif not zipfile.is_zipfile(path):
+        raise NeuropodError(f"{path}: a package is a folder or a zip file, this is neither; get it again")
+    else:
+        try:
+            files = ZipFiles(path)
+        except NeuropodError as error:
+            raise NeuropodError(f"{path}: {error}") from error
+    if CONFIG not in files.names:
+        raise NeuropodError(f"{path}: no {CONFIG}, so this is no package; a package holds it at its root")
+    return files
+
+
+def _parse(files: Files, name: str, parse: Callable[[bytes], T]) -> T:
+    try:
+        return parse(files.read(name))
+    except NeuropodError as error:
+        raise NeuropodError(f"{name}: {error}") from error
+
+
+def write_package(path: Path, fill: Callable[[Path], None], as_zip: bool, compression: int) -> None:
+    """Makes a package of what `fill` writes into the folder it is given; the path holds all of it or nothing.
+
+    It is written beside its place under another name, then renamed; where anything fails it is deleted.
+    """
+    refuse_existing(path)
+    work = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
+    try:
+        whole = _write(work, fill, as_zip, compression)
+        refuse_existing(path)
+        whole.rename(path)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _write(work: Path, fill: Callable[[Path], None], as_zip: bool, compression: int) -> Path:
+    folder = work / "package"
+    folder.mkdir(parents=True)
+    fill(folder)
+    (folder / manifest.FILE_NAME).write_text(manifest.write(FolderFiles(folder)), encoding="utf-8")
+    if not as_zip:
+        return folder
+    write_zip(folder, work / "package.zip", compression)
+    return work / "package.zip"
+
+
+def refuse_existing(path: Path) -> None:
+    if os.path.lexists(path):
+        raise NeuropodError(f"The specified neuropod path ({path}) already exists! Aborting...")

@@ -1,0 +1,128 @@
+"""The packagers, at Uber's place and with Uber's keywords. Each makes a package and tests it in a fresh process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+from .config import Config
+from .errors import NeuropodError
+from .packing import Common, pack
+
+__all__ = [
+    "create_keras_neuropod",
+    "create_python_neuropod",
+    "create_pytorch_neuropod",
+    "create_tensorflow_neuropod",
+    "create_torchscript_neuropod",
+]
+
+
+def create_torchscript_neuropod(
+    *, module: Any = None, module_path: str | os.PathLike[str] | None = None, **common: Unpack[Common]
+) -> None:
+    """Packs a ScriptModule, or the file that one was saved in: exactly one of the two.
+
+    The other keywords are those of `packing.PackOptions`.
+    """
+    if (module is None) == (module_path is None):
+        raise NeuropodError("Exactly one of 'module' or 'module_path' must be provided.")
+
+    def write(folder: Path, _: Config) -> None:
+        from .backends import torchscript
+
+        torchscript.write(folder, module, module_path)
+
+    pack("torchscript", common, write)
+
+
+def create_tensorflow_neuropod(
+    *,
+    node_name_mapping: Mapping[str, str] | None = None,
+    frozen_graph_path: str | os.PathLike[str] | None = None,
+    graph_def: Any = None,
+    saved_model_dir: str | os.PathLike[str] | None = None,
+    trackable_obj: Any = None,
+    init_op_names: str | Sequence[str] = (),
+    **common: Unpack[Common],
+) -> None:
+    """Packs one of: a frozen graph's file, a GraphDef, a SavedModel's folder, an object that tf.saved_model.save takes.
+
+    node_name_mapping: spec name to node ("node" or "node:0"); needed for the first two.
+    init_op_names: operators to run once after loading.
+    The other keywords are those of `packing.PackOptions`.
+    """
+    sources = (frozen_graph_path, graph_def, saved_model_dir, trackable_obj)
+    if sum(source is not None for source in sources) != 1:
+        raise NeuropodError(
+            "Exactly one of `frozen_graph_path`, `graph_def`, `saved_model_dir` and `trackable_obj` must be provided."
+        )
+    init_ops = [init_op_names] if isinstance(init_op_names, str) else list(init_op_names)
+
+    def write(folder: Path, config: Config) -> None:
+        from .backends import tensorflow_write
+
+        if saved_model_dir is not None or trackable_obj is not None:
+            tensorflow_write.write_saved(folder, config, saved_model_dir, trackable_obj, node_name_mapping, init_ops)
+        else:
+            tensorflow_write.write_frozen(folder, config, frozen_graph_path, graph_def, node_name_mapping, init_ops)
+
+    pack("tensorflow", common, write)
+
+
+def create_python_neuropod(
+    *,
+    data_paths: Sequence[Mapping[str, str]],
+    code_path_spec: Sequence[Mapping[str, Any]],
+    entrypoint_package: str,
+    entrypoint: str,
+    requirements: str | None = None,
+    **common: Unpack[Common],
+) -> None:
+    """Packs Python code and its data. Who loads it runs it: it needs trust.
+
+    data_paths: [{"path": FILE, "packaged_name": NAME}].
+    code_path_spec: [{"python_root": FOLDER, "dirs_to_package": [FOLDER IN IT, ...]}]; "" is all of it.
+    entrypoint_package, entrypoint: a module and its function, which is given the folder of the data and returns the
+        model: a callable that takes the inputs by name and returns a dict of numpy arrays.
+    requirements: the packages that the code needs, as pip reads them.
+    The other keywords are those of `packing.PackOptions`.
+    """
+
+    def write(folder: Path, _: Config) -> None:
+        from .backends import python_write
+
+        python_write.write_code(folder, Path(common["neuropod_path"]), code_path_spec)
+        python_write.write_data(folder, data_paths)
+        python_write.write_entry(folder, entrypoint_package, entrypoint, requirements)
+
+    pack("python", common, write)
+
+
+create_pytorch_neuropod = create_python_neuropod
+
+
+def create_keras_neuropod(
+    *,
+    sess: Any = None,
+    model: Any,
+    node_name_mapping: Mapping[str, str] | None = None,
+    **common: Unpack[Common],
+) -> None:
+    """Packs a Keras 3 model, traced into a SavedModel: what is stored is data.
+
+    sess: None; sessions ended with Keras 2.
+    node_name_mapping: spec name to the model's own name of that input or output; needed where they differ.
+    input_spec and output_spec may be left out: they are read off the model, the first axis being "batch_size".
+    The other keywords are those of `packing.PackOptions`.
+    """
+    from .backends import keras_export
+
+    if sess is not None:
+        raise NeuropodError("create_keras_neuropod packs Keras 3 models, which have no session; leave sess out")
+    names = keras_export.names(model, node_name_mapping)
+    common.setdefault("input_spec", keras_export.input_spec(model, names))
+    common.setdefault("output_spec", keras_export.output_spec(model, names))
+    create_tensorflow_neuropod(trackable_obj=keras_export.servable(model, names), **common)

@@ -1,0 +1,37 @@
+"""platform_version_semver: which versions of its framework a package runs with, in npm's range language."""
+
+from __future__ import annotations
+
+import re
+
+from .errors import NeuropodError
+
+__all__ = ["check_version"]
+
+
+def check_version(platform: str, version: str, wanted: str) -> None:
+    """Raises NeuropodError where the framework's version is outside the range, or the range is none.
+
+    "2.13.0+cpu" counts as 2.13.0: what stands after the three numbers says how it was built.
+    """
+    import nodesemver
+
+    try:
+        nodesemver.make_range(wanted, loose=False)
+    except ValueError:
+        raise NeuropodError(
+            f"platform_version_semver '{wanted}' is no version range; write 1.13.1, '> 1.13.1' or '1.4.0 - 1.6.0'"
+        ) from None
+    plain = _plain(version)
+    if not nodesemver.satisfies(plain, wanted, loose=False):
+        raise NeuropodError(
+            f"the package wants {platform} '{wanted}', here is {plain}; install a version in that range, or pack again"
+        )
+
+
+def _plain(version: str) -> str:
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    if found is None:
+        raise NeuropodError(f"cannot read the framework's version '{version}'")
+    major, minor, patch = found.groups(default="0")
+    return f"{major}.{minor}.{patch}"

@@ -1,0 +1,56 @@
+"""How fast the builder is: each tensor alone, then all together, on frames whose records are already read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from perceptum.builders import InputBuilder
+from perceptum.features import canonical
+from perceptum.inputs import Frame
+
+__all__ = ["measure_builder"]
+
+
+def measure_builder(
+    frames: Sequence[Frame],
+    rows: Sequence[Any] | None,
+    rounds: int,
+    threads: int = 1,
+    track: Callable[[Iterable[int], str, int], Iterable[int]] = lambda items, _, __: items,
+) -> list[dict[str, Any]]:
+    """Returns a line per tensor and one for all: median and least milliseconds per frame, frames per second.
+
+    The builders take turns, so that a slow moment of the machine falls on all of them.
+    """
+    wanted = list(rows) if rows is not None else [feature.name for feature in canonical()]
+    builders = {_name(row): InputBuilder([row], threads=threads) for row in wanted}
+    builders[f"all {len(wanted)}"] = InputBuilder(wanted, threads=threads)
+    times: dict[str, list[float]] = {name: [] for name in builders}
+    for frame in frames:
+        frame.sweeps()
+    for number in track(range(rounds + 1), "measuring", rounds + 1):
+        for frame in frames:
+            for name, builder in builders.items():
+                start = perf_counter()
+                builder.build(frame)
+                # the first round compiles and allocates
+                if number:
+                    times[name].append((perf_counter() - start) * 1e3)
+    return [
+        {
+            "tensors": name,
+            "median ms": round(median(took), 3),
+            "least ms": round(min(took), 3),
+            "frames/s": round(1e3 / median(took), 1),
+        }
+        for name, took in times.items()
+    ]
+
+
+def _name(row: Any) -> str:
+    if isinstance(row, str):
+        return row
+    return str(row["name"] if isinstance(row, dict) else row.name)

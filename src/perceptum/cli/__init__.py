@@ -1,0 +1,52 @@
+"""The command line: one file per kind of command. Exit status 0, 1 (ran, but failed) or 2 (bad use)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from . import look, models, specs
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="perceptum",
+    help="Canonical input building for perception models.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+for commands in (models, specs, look):
+    commands.add_to(app)
+
+
+def main() -> None:
+    """Runs the command line; an error that is the user's to mend is one line, without a traceback."""
+    try:
+        app()
+    except BrokenPipeError:
+        # the reader of our output went away, as `head` does; nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
+        status = _status(error)
+        if status is None:
+            raise
+        typer.echo(f"perceptum: {error}", err=True)
+        sys.exit(status)
+
+
+def _status(error: Exception) -> int | None:
+    """Returns the exit status for an error that we understand, or None for one that is our own mistake."""
+    from perceptum import errors
+
+    if isinstance(error, errors.SchemaMismatch):
+        return 1
+    if isinstance(error, (errors.UsageError, errors.NotALog, errors.SpecError)):
+        return 2
+    if isinstance(error, (errors.LogError, errors.NeuropodError, OSError)):
+        return 1
+    # a framework or library that an extra brings is absent
+    return 1 if isinstance(error, ImportError) and "pip install" in str(error) else None

@@ -1,0 +1,76 @@
+"""Commands that look: info, view, doctor."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .arguments import LogPath
+from .output import Json, print_json, print_table
+
+__all__ = ["add_to"]
+
+
+class Viewer(StrEnum):
+    png = "png"
+    open3d = "open3d"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(info)
+    app.command()(view)
+    app.command()(doctor)
+
+
+def info(log: LogPath, json: Json = False) -> None:
+    """Tell what a log holds."""
+    from perceptum.datasets import open_log
+
+    found = open_log(log).info()
+    if json:
+        print_json(found)
+        return
+    print_table([{"": key, found["name"]: value} for key, value in found.items() if not isinstance(value, dict)])
+    sensors = [
+        {"sensor": name, "kind": kind.removesuffix("s"), **values}
+        for kind in ("lidars", "radars", "cameras")
+        for name, values in found[kind].items()
+    ]
+    print_table(sensors)
+
+
+def view(
+    log: LogPath,
+    frame: Annotated[int, typer.Option(help="Which frame.")] = 0,
+    model: Annotated[list[Path] | None, typer.Option(help="Draw this detector's boxes too; may be repeated.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Run packages that are code (platform python).")] = False,
+    viewer: Annotated[Viewer, typer.Option(help="A picture from above, or a window in 3D.")] = Viewer.png,
+    out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("frame.png"),
+) -> None:
+    """Draw a frame: points, map, labels, and the boxes of models."""
+    from perceptum.datasets import open_log
+    from perceptum.view import Scene
+
+    scene = Scene.of(open_log(log)[frame], model or [], trust)
+    if viewer is Viewer.open3d:
+        scene.show()
+    else:
+        scene.draw(out)
+        typer.echo(f"picture: {out}")
+
+
+def doctor(json: Json = False) -> None:
+    """Tell what is installed here, what is missing, and what would make trouble."""
+    from perceptum.doctor import examine
+
+    found: dict[str, Any] = examine()
+    if json:
+        print_json(found)
+        return
+    print_table([{"": key, "here": value} for key, value in found["machine"].items()])
+    print_table(found["packages"])
+    for advice in found["advice"]:
+        typer.echo(f"advice: {advice}")

@@ -1,0 +1,88 @@
+"""Commands that run models: demo, infer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .arguments import Frames, LogPath, Threads, frame_indices
+from .output import Json, print_json, print_table, say, track
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(demo)
+    app.command()(infer)
+
+
+def demo(
+    frames: Annotated[int, typer.Option(min=1, help="Length of the synthetic drive.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Another street for another seed.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the packages and the picture.")] = Path("demo"),
+    json: Json = False,
+) -> None:
+    """Pack two detectors in two frameworks, run both on one drive, compare them, and draw a frame."""
+    from perceptum.demo.run import run_demo
+
+    result = run_demo(out, frames, seed, say, track)
+    if json:
+        print_json(result.to_dict())
+        return
+    columns = {"inputs": "inputs", "build_ms": "build ms", "infer_ms": "infer ms"}
+    keys = ("model", "framework", "inputs", "build_ms", "infer_ms", "precision", "recall")
+    print_table([{columns.get(k, k): row[k] for k in keys} for row in (m.to_dict() for m in result.models)])
+    typer.echo(f"picture: {result.picture}")
+    typer.echo("packages: " + "  ".join(map(str, result.packages)))
+
+
+def infer(
+    log: LogPath,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A packaged model: a folder or a zip file.")],
+    frames: Frames = ":",
+    out: Annotated[Path | None, typer.Option(help="Write the outputs to this Arrow file.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Run a package that is code (platform python).")] = False,
+    threads: Threads = 1,
+    json: Json = False,
+) -> None:
+    """Run a packaged model on a log: build what it asks for, frame by frame, and tell or write its answers."""
+    from perceptum.datasets import open_log
+    from perceptum.inference import Times
+    from perceptum.neuropod import load_neuropod
+
+    opened = open_log(log)
+    picked = frame_indices(opened, frames)
+    with load_neuropod(model, trust=trust) as loaded:
+        times = Times()
+        rows = _run(opened, picked, loaded, times, out, threads)
+    summary = {"model": loaded.name, "platform": loaded.platform, "log": opened.info()["name"], **times.summary()}
+    if json:
+        print_json({**summary, "out": None if out is None else str(out), "outputs": rows})
+        return
+    print_table(rows, f"{loaded.name} ({loaded.platform}) on {opened.source.location}")
+    typer.echo(
+        f"{summary['frames']} frames, build {summary['build_ms']} ms, infer {summary['infer_ms']} ms (medians)"
+        + (f"; written to {out}" if out else "")
+    )
+
+
+def _run(log: Any, picked: range, model: Any, times: Any, out: Path | None, threads: int) -> list[dict[str, Any]]:
+    """Runs the model, writes the results where asked for, and returns a line per frame."""
+    from contextlib import nullcontext
+
+    from perceptum.inference import run_model
+    from perceptum.results import ResultsWriter
+
+    about: dict[bytes | str, bytes | str] = {"model": model.name, "log": log.source.location}
+    rows = []
+    writer = nullcontext() if out is None else ResultsWriter(out, model.outputs, about)
+    with writer as sink:
+        chosen = track((log[i] for i in picked), model.name, len(picked))
+        for answer in run_model(chosen, model, times, threads=threads):
+            shapes = {name: f"{tuple(array.shape)} {array.dtype}" for name, array in answer.outputs.items()}
+            rows.append({"frame": answer.frame.index, "time_ns": answer.frame.time_ns, **shapes})
+            if sink is not None:
+                sink.write(answer.frame.index, answer.frame.time_ns, answer.outputs)
+    return rows

@@ -1,0 +1,129 @@
+"""Commands about tensors: features, explain, build, bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .arguments import Frames, LogPath, Threads, frame_indices, open_rows
+from .output import Json, print_json, print_table, track
+
+__all__ = ["add_to"]
+
+SpecArgument = Annotated[
+    str, typer.Argument(metavar="SPEC", help="A package, a JSON file of spec rows, or feature names joined by commas.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(features)
+    app.command()(explain)
+    app.command()(build)
+    app.command()(bench)
+
+
+def features(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One feature, with all it says.")] = None,
+    json: Json = False,
+) -> None:
+    """List the features: what each tensor is."""
+    from perceptum.features import Catalogue
+
+    catalogue = Catalogue()
+    chosen = [row for row in catalogue.to_rows() if name is None or row["name"] == catalogue[name].name]
+    if json:
+        print_json(chosen if name is None else chosen[0])
+    elif name is None:
+        print_table(
+            [
+                {k: _shape(row[k]) if k == "shape" else row[k] for k in ("name", "dtypes", "shape", "prose")}
+                for row in chosen
+            ]
+        )
+    else:
+        print_table([{"": key, name: _pairs(value)} for key, value in chosen[0].items()])
+
+
+def _shape(shape: list[Any]) -> str:
+    return f"({', '.join(map(str, shape))})"
+
+
+def _pairs(value: Any) -> Any:
+    return [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else value
+
+
+def explain(
+    spec: SpecArgument,
+    log: Annotated[str | None, typer.Option(help="Build a frame of this log, to tell sizes and times too.")] = None,
+    frame: Annotated[int, typer.Option(help="Which frame.")] = 0,
+    threads: Threads = 1,
+    json: Json = False,
+) -> None:
+    """Show what will be computed for a spec, what is shared, who owns the memory, and that nothing is copied."""
+    from perceptum.builders import InputBuilder
+    from perceptum.datasets import open_log
+
+    builder = InputBuilder(open_rows(spec), threads=threads)
+    if log is not None:
+        one = open_log(log)[frame]
+        # the first build compiles and allocates; the second tells what every later one takes
+        builder.build(one)
+        builder.build(one)
+    explanation = builder.explain()
+    if json:
+        print_json(explanation.to_dict())
+    else:
+        typer.echo(str(explanation))
+
+
+def build(
+    log: LogPath,
+    spec: SpecArgument,
+    frames: Frames = ":",
+    out: Annotated[Path, typer.Option(help="Folder for one .npz file per frame.")] = Path("out"),
+    threads: Threads = 1,
+    json: Json = False,
+) -> None:
+    """Build the tensors of a spec and write them, one .npz file per frame."""
+    from perceptum.builders import InputBuilder
+    from perceptum.datasets import open_log
+    from perceptum.tensors import write_tensors
+
+    builder = InputBuilder(open_rows(spec), threads=threads)
+    opened = open_log(log)
+    picked = frame_indices(opened, frames)
+    out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for index in track(picked, "building", len(picked)):
+        tensors = builder.build(opened[index])
+        path = out / f"{index:06d}.npz"
+        write_tensors(path, tensors)
+        shapes = {name: f"{tuple(array.shape)} {array.dtype}" for name, array in tensors.items()}
+        rows.append({"file": str(path), **shapes})
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows)
+
+
+def bench(
+    log: LogPath = "synthetic:frames=10",
+    spec: Annotated[str, typer.Option(metavar="SPEC", help="As for explain; all features if not given.")] = "",
+    frames: Frames = ":10",
+    rounds: Annotated[int, typer.Option(min=1, help="How often every frame is built.")] = 5,
+    threads: Threads = 1,
+    json: Json = False,
+) -> None:
+    """Measure the builder: milliseconds per frame, with the frames' records already read."""
+    from perceptum.bench import measure_builder
+    from perceptum.datasets import open_log
+
+    opened = open_log(log)
+    picked = [opened[i] for i in frame_indices(opened, frames)]
+    rows = measure_builder(picked, open_rows(spec) if spec else None, rounds, threads, track)
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows, f"{opened.source.location}: {len(picked)} frames, {rounds} rounds, {threads} threads")

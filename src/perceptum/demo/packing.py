@@ -1,0 +1,76 @@
+"""The two detectors as packages."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from perceptum.builders import InputBuilder
+from perceptum.features import canonical
+from perceptum.inputs import Frame
+from perceptum.neuropod import create_tensorflow_neuropod, create_torchscript_neuropod
+from perceptum.neuropod.tensorflow_import import import_tensorflow
+from perceptum.problems import Detection
+
+__all__ = ["PACKERS", "pack_bev_detector", "pack_range_detector"]
+
+
+def pack_bev_detector(path: Path, frame: Frame) -> None:
+    """Packs the TorchScript detector; `frame` gives the test data."""
+    import torch
+
+    from .bev_detector import INPUTS, BevDetector
+
+    module = torch.jit.script(BevDetector().eval())
+    _replace(path, create_torchscript_neuropod, "bev detector", INPUTS, frame, module=module)
+
+
+def pack_range_detector(path: Path, frame: Frame) -> None:
+    """Packs the TensorFlow detector; `frame` gives the test data."""
+    tf = import_tensorflow()
+    from .range_detector import INPUTS, RangeDetector
+
+    with TemporaryDirectory() as folder:
+        detector = RangeDetector()
+        tf.saved_model.save(detector, folder, signatures=detector.__call__.get_concrete_function())
+        _replace(path, create_tensorflow_neuropod, "range detector", INPUTS, frame, saved_model_dir=folder)
+
+
+def _replace(
+    path: Path, create: Callable[..., None], name: str, inputs: list[dict[str, Any]], frame: Frame, **source: Any
+) -> None:
+    """Packs beside `path` and puts the package there when it is whole and tested."""
+    beside = path.with_name(f".{path.name}.new")
+    _remove(beside)
+    try:
+        create(
+            neuropod_path=str(beside),
+            model_name=name,
+            input_spec=inputs,
+            output_spec=list(Detection().outputs),
+            schema=canonical(),
+            test_input_data=InputBuilder(inputs).build(frame),
+            persist_test_data=False,
+            **source,
+        )
+        _remove(path)
+        beside.rename(path)
+    finally:
+        _remove(beside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+PACKERS: dict[str, Callable[[Path, Frame], None]] = {
+    "bev_detector": pack_bev_detector,
+    "range_detector": pack_range_detector,
+}
+"""File name -> what packs it."""

@@ -1,0 +1,126 @@
+"""`perceptum demo`: pack both detectors, open a drive, run both, tell and show what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perceptum.builders import InputBuilder
+from perceptum.datasets import open_log
+from perceptum.features import canonical
+from perceptum.inference import Answer, Times, run_model
+from perceptum.inputs import Frame, Log
+from perceptum.neuropod import Model, load_neuropod
+from perceptum.neuropod.tensorflow_import import import_tensorflow
+from perceptum.picture import Picture
+from perceptum.problems import Detection, Score
+
+from .packing import PACKERS
+
+__all__ = ["DemoResult", "ModelResult", "run_demo"]
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """How one model did on the drive."""
+
+    model: str
+    framework: str
+    inputs: tuple[str, ...]
+    times: Times
+    score: Score
+
+    def to_dict(self) -> dict[str, Any]:
+        score = {"precision": round(self.score.precision, 3), "recall": round(self.score.recall, 3)}
+        inputs = {"model": self.model, "framework": self.framework, "inputs": list(self.inputs)}
+        return {**inputs, **self.times.summary(), **score}
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    log: dict[str, Any]
+    models: tuple[ModelResult, ...]
+    packages: tuple[Path, ...]
+    picture: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "log": self.log,
+            "models": [model.to_dict() for model in self.models],
+            "packages": [str(path) for path in self.packages],
+            "picture": str(self.picture),
+        }
+
+
+def run_demo(
+    out: Path,
+    frames: int = 20,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+    track: Callable[[Iterable[Frame], str, int], Iterable[Frame]] = lambda frames, _, __: frames,
+) -> DemoResult:
+    """Runs the demo and writes packages and picture to the folder `out`, which is made if need be.
+
+    say: told each step. track: passes frames through, for a progress bar.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    log = open_log("synthetic", frames=frames, seed=seed)
+    shown = log[len(log) // 2]
+    say("packing two detectors, each tested in a fresh process")
+    packages = _pack(out, shown)
+    problem, results, answers = Detection(), [], []
+    for path in packages:
+        with load_neuropod(path) as model:
+            say(f"running '{model.name}' ({model.platform}) on {len(log)} frames of the synthetic drive")
+            result, answer = _run(model, track(log.frames(), model.name, len(log)), problem, shown.index)
+        results.append(result)
+        answers.append((result, answer))
+    picture = out / "frame.png"
+    _draw(shown, answers, problem, picture)
+    return DemoResult(log.info(), tuple(results), packages, picture)
+
+
+def _pack(out: Path, frame: Frame) -> tuple[Path, ...]:
+    """Packs both detectors at once: most of the time goes to importing their frameworks in the test processes."""
+    import_tensorflow()
+    paths = tuple(out / f"{name}.neuropod" for name in PACKERS)
+    with ThreadPoolExecutor(len(paths)) as both:
+        jobs = [both.submit(pack, path, frame) for pack, path in zip(PACKERS.values(), paths, strict=True)]
+        for job in jobs:
+            job.result()
+    return paths
+
+
+def _run(model: Model, frames: Iterable[Frame], problem: Detection, keep: int) -> tuple[ModelResult, Answer]:
+    times, score, kept = Times(), Score(), None
+    for answer in run_model(frames, model, times, touch=lambda frame: frame.sweeps()):
+        if answer.frame.labels is not None:
+            score += problem.judge(answer.outputs, answer.frame.labels)
+        if answer.frame.index == keep:
+            kept = answer
+    assert kept is not None
+    names = tuple(row["name"] for row in model.inputs)
+    return ModelResult(model.name, _framework(model), names, times, score), kept
+
+
+def _framework(model: Model) -> str:
+    return {"torchscript": "TorchScript", "tensorflow": "TensorFlow"}.get(model.platform, model.platform)
+
+
+def _draw(frame: Frame, answers: list[tuple[ModelResult, Answer]], problem: Detection, path: Path) -> None:
+    log: Log = frame.log
+    picture = Picture(title=f"{log.source.dataset} drive, frame {frame.index}: one schema, two models, two frameworks")
+    picture.points(InputBuilder(["lidar_points"], schema=canonical()).build(frame)["lidar_points"])
+    if frame.map is not None:
+        picture.map(frame.map, frame.world_from_ego)
+    if frame.labels is not None:
+        picture.labels(frame.labels)
+    for result, answer in answers:
+        sure = np.asarray(answer.outputs["scores"]) >= problem.min_score
+        picture.boxes(np.asarray(answer.outputs["boxes"])[sure], f"{result.model}, {result.framework}")
+    picture.save(path)

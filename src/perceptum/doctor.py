@@ -1,0 +1,77 @@
+"""What is installed here, what is missing, and what would make trouble."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+__all__ = ["examine"]
+
+# distribution -> import name, what it is for, the extra that brings it
+_PACKAGES = {
+    "numpy": ("numpy", "core", ""),
+    "numba": ("numba", "core: kernels", ""),
+    "pyarrow": ("pyarrow", "core: tables", ""),
+    "msgspec": ("msgspec", "core: schema", ""),
+    "torch": ("torch", "TorchScript and PyTorch models", "torch"),
+    "tensorflow": ("tensorflow", "TensorFlow models", "tensorflow"),
+    "simplejpeg": ("simplejpeg", "quick JPEG", "camera"),
+    "pillow": ("PIL", "pictures", "camera"),
+    "matplotlib": ("matplotlib", "drawings", "view"),
+    "open3d": ("open3d", "the 3D viewer", "open3d"),
+}
+
+
+def examine() -> dict[str, Any]:
+    """Returns machine, packages and advice, as plain data; imports none of the heavy packages."""
+    packages = [_package(name, *about) for name, about in _PACKAGES.items()]
+    machine = {
+        "perceptum": importlib.metadata.version("perceptum"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "kernel cache": str(_cache_folder()),
+        "kernels in cache": len(list(_cache_folder().rglob("*.nbi"))),
+        "threads set by": ", ".join(f"{k}={os.environ[k]}" for k in _THREADS if k in os.environ) or "nothing",
+        "shared memory free": _free("/dev/shm"),
+        "temporary space free": _free("/tmp"),
+    }
+    return {"machine": machine, "packages": packages, "advice": _advice(packages, machine)}
+
+
+_THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+
+
+def _package(name: str, module: str, use: str, extra: str) -> dict[str, Any]:
+    here = importlib.util.find_spec(module) is not None
+    try:
+        version = importlib.metadata.version(name) if here else None
+    except importlib.metadata.PackageNotFoundError:
+        version = "unknown"
+    return {"package": name, "version": version or "-", "for": use, "extra": extra or "-"}
+
+
+def _cache_folder() -> Path:
+    """Where numba keeps compiled kernels: beside them, or where it is told to."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    return Path(named) if named else Path(__file__).resolve().parent.joinpath("builders").resolve()
+
+
+def _free(folder: str) -> str:
+    return f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB" if Path(folder).is_dir() else "no such folder"
+
+
+def _advice(packages: list[dict[str, Any]], machine: dict[str, Any]) -> list[str]:
+    found = [
+        f"{p['package']} is not installed ({p['for']}): pip install 'perceptum[{p['extra']}]'"
+        for p in packages
+        if p["version"] == "-"
+    ]
+    if machine["kernels in cache"] == 0:
+        found.append("no kernel is compiled yet: the first build takes some seconds longer")
+    return found

@@ -1,0 +1,87 @@
+"""A frame seen from above: points, labels, and the boxes of models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import HDMap, Labels
+from perceptum.inputs.poses import inverse
+
+__all__ = ["Picture"]
+
+_COLORS = ("#e4572e", "#2e86ab", "#8a4fff", "#f3a712")
+_LABEL_COLOR = "#2a9d4a"
+
+
+class Picture:
+    """Draws into one PNG; x (forward) points up, y (left) to the left."""
+
+    def __init__(self, reach_m: float = 45.0, title: str = "") -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self._reach = reach_m
+        self._figure = Figure(figsize=(10, 10), dpi=110)
+        FigureCanvasAgg(self._figure)
+        self._axes = self._figure.add_axes((0.06, 0.05, 0.92, 0.9))
+        self._axes.set(xlim=(reach_m, -reach_m), ylim=(-reach_m, reach_m), aspect="equal", title=title)
+        self._axes.set(xlabel="y, metres to the left", ylabel="x, metres ahead")
+        self._handles: list[Any] = []
+
+    def points(self, xyz: NDArray[Any]) -> None:
+        """Draws points (N, >= 3), ego frame, darker the higher they are."""
+        near = xyz[np.abs(xyz[:, :2]).max(axis=1) < self._reach]
+        shade = np.clip((near[:, 2] + 0.5) / 3.0, 0, 1)
+        self._axes.scatter(near[:, 1], near[:, 0], c=1 - 0.8 * shade - 0.15, cmap="gray", vmin=0, vmax=1, s=0.4, lw=0)
+
+    def map(self, hdmap: HDMap, world_from_ego: NDArray[np.float64]) -> None:
+        """Draws the lines and polygons of the map near the vehicle."""
+        ego_from_world = inverse(world_from_ego)
+        x, y = world_from_ego[:2, 3]
+        for name, layer in hdmap.layers.items():
+            closed = layer.kind == "polygon"
+            for index in layer.near(x - self._reach, y - self._reach, x + self._reach, y + self._reach):
+                world = layer[int(index)][:, :2]
+                ego = (world - [x, y]) @ ego_from_world[:2, :2].T
+                ego = np.vstack([ego, ego[:1]]) if closed else ego
+                color = "#c9d6e3" if name != "crossing" else "#e3c9d6"
+                self._axes.plot(ego[:, 1], ego[:, 0], color=color, lw=0.8, zorder=0)
+
+    def labels(self, labels: Labels) -> None:
+        """Draws the true boxes."""
+        self._draw(labels.boxes, _LABEL_COLOR, "labels", 2.4, "-")
+
+    def boxes(self, boxes: NDArray[Any], name: str) -> None:
+        """Draws a model's boxes (N, 7)."""
+        self._draw(boxes, _COLORS[(len(self._handles) - 1) % len(_COLORS)], name, 1.3, "--")
+
+    def _draw(self, boxes: NDArray[Any], color: str, name: str, width: float, style: str) -> None:
+        from matplotlib.lines import Line2D
+
+        for box in boxes[np.abs(boxes[:, :2]).max(axis=1) < self._reach]:
+            corners = _corners(box)
+            self._axes.plot(corners[:, 1], corners[:, 0], color=color, lw=width, ls=style)
+        self._handles.append(Line2D([], [], color=color, lw=width, ls=style, label=f"{name} ({len(boxes)})"))
+
+    def save(self, path: Path) -> None:
+        """Writes the PNG, whole or not at all."""
+        self._axes.legend(handles=self._handles, loc="upper right")
+        beside = path.with_name(f".{path.name}.part")
+        try:
+            self._figure.savefig(beside, format="png")
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def _corners(box: NDArray[Any]) -> NDArray[np.float64]:
+    """Returns (6, 2): the outline from the front left corner round, and a line to the front's middle."""
+    x, y, _, length, width, _, yaw = box
+    along = np.array([0.5, -0.5, -0.5, 0.5, 0.5, 0.5]) * length
+    across = np.array([0.5, 0.5, -0.5, -0.5, 0.5, 0.0]) * width
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    return np.stack([x + cos * along - sin * across, y + sin * along + cos * across], axis=1)

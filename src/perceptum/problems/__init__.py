@@ -1,0 +1,5 @@
+"""Problems: what a kind of model takes and gives, and the metric that judges it; models for one are interchangeable."""
+
+from .detection import Detection, Score
+
+__all__ = ["Detection", "Score"]

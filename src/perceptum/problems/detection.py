@@ -1,0 +1,90 @@
+"""3D detection: boxes with scores, judged by the distance of their centres."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import Labels
+
+__all__ = ["Detection", "Score"]
+
+Boxes = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a model got right."""
+
+    found: int = 0
+    """Detections that lie on an object of their own."""
+    detections: int = 0
+    objects: int = 0
+
+    @property
+    def precision(self) -> float:
+        """found / detections; NaN without detections."""
+        return self.found / self.detections if self.detections else float("nan")
+
+    @property
+    def recall(self) -> float:
+        """found / objects; NaN without objects."""
+        return self.found / self.objects if self.objects else float("nan")
+
+    def __add__(self, other: Score) -> Score:
+        return Score(self.found + other.found, self.detections + other.detections, self.objects + other.objects)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """The problem: which boxes stand around the vehicle."""
+
+    outputs: tuple[dict[str, Any], ...] = field(
+        default=(
+            {"name": "boxes", "dtype": "float32", "shape": ["num_boxes", 7]},
+            {"name": "scores", "dtype": "float32", "shape": ["num_boxes"]},
+        )
+    )
+    """boxes: x y z (centre) length width height (m) yaw (rad), ego frame at the reference time. scores: in [0, 1]."""
+    match_m: float = 2.0
+    """A detection may be so far from its object, between centres seen from above."""
+    range_m: float = 40.0
+    """Objects and detections further than this from the vehicle do not count."""
+    min_points: int = 20
+    """Objects with fewer lidar points need not be found, and finding them is no mistake."""
+    min_score: float = 0.3
+
+    def judge(self, outputs: Mapping[str, NDArray[Any]], labels: Labels) -> Score:
+        """Returns what a frame's outputs got right: in falling score, each detection takes the nearest free object."""
+        boxes, scores = np.asarray(outputs["boxes"]), np.asarray(outputs["scores"])
+        keep = (scores >= self.min_score) & self._near(boxes)
+        boxes = boxes[keep][np.argsort(-scores[keep], kind="stable")]
+        objects = labels.boxes[self._near(labels.boxes)]
+        counts = np.ones(len(labels), bool) if labels.num_points is None else labels.num_points >= self.min_points
+        counts = counts[self._near(labels.boxes)]
+        taken = self._match(boxes, objects)
+        found = sum(1 for t in taken if t is not None and counts[t])
+        excused = sum(1 for t in taken if t is not None and not counts[t])
+        return Score(found, len(boxes) - excused, int(counts.sum()))
+
+    def _near(self, boxes: Boxes) -> NDArray[np.bool_]:
+        near: NDArray[np.bool_] = np.hypot(boxes[:, 0], boxes[:, 1]) <= self.range_m
+        return near
+
+    def _match(self, boxes: Boxes, objects: Boxes) -> list[int | None]:
+        """Returns per box the object that it takes, or None."""
+        free = np.ones(len(objects), bool)
+        taken: list[int | None] = []
+        for box in boxes:
+            away = np.hypot(objects[:, 0] - box[0], objects[:, 1] - box[1])
+            away[~free] = np.inf
+            best = int(np.argmin(away)) if len(away) else -1
+            hit = best >= 0 and away[best] <= self.match_m
+            taken.append(best if hit else None)
+            if hit:
+                free[best] = False
+        return taken

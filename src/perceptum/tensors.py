@@ -1,0 +1,23 @@
+"""Tensors of a frame in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["write_tensors"]
+
+
+def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Writes an .npz file, whole or not at all."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with beside.open("wb") as file:
+            np.savez(file, allow_pickle=False, **tensors)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,120 @@
+"""One frame to look at: points, map, labels, and the boxes of models; as a picture, or in open3d's window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.builders import InputBuilder
+from perceptum.errors import UsageError
+from perceptum.inputs import Frame
+from perceptum.neuropod import Model, load_neuropod
+from perceptum.picture import Picture
+from perceptum.problems import Detection
+
+__all__ = ["Scene", "box_corners", "predicted_boxes"]
+
+_EDGES = (
+    [(i, (i + 1) % 4) for i in range(4)] + [(i + 4, (i + 1) % 4 + 4) for i in range(4)] + [(i, i + 4) for i in range(4)]
+)
+_LABEL_RGB = (0.16, 0.62, 0.29)
+_MODEL_RGB = ((0.89, 0.34, 0.18), (0.18, 0.53, 0.67), (0.54, 0.31, 1.0))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is drawn."""
+
+    frame: Frame
+    points: NDArray[np.float32]
+    """(N, 3) ego frame."""
+    boxes: dict[str, NDArray[Any]]
+    """Model -> (n, 7) boxes."""
+
+    @classmethod
+    def of(cls, frame: Frame, packages: Iterable[Path] = (), trust: bool = False) -> Scene:
+        """Builds what is seen, and what the detectors say of it; raises UsageError for a model that is no detector."""
+        params = {"lidar_points": {"columns": ["x", "y", "z"]}}
+        points = InputBuilder(["lidar_points"], params=params).build(frame)["lidar_points"]
+        boxes = {}
+        for path in packages:
+            with load_neuropod(path, trust=trust) as model:
+                boxes[model.name] = predicted_boxes(model, frame)
+        return cls(frame, points, boxes)
+
+    def draw(self, path: Path) -> None:
+        """Writes a PNG from above."""
+        frame = self.frame
+        picture = Picture(title=f"{frame.log.source.dataset} {frame.log.source.name}, frame {frame.index}")
+        picture.points(self.points)
+        if frame.map is not None:
+            picture.map(frame.map, frame.world_from_ego)
+        if frame.labels is not None:
+            picture.labels(frame.labels)
+        for name, boxes in self.boxes.items():
+            picture.boxes(boxes, name)
+        picture.save(path)
+
+    def show(self) -> None:
+        """Opens open3d's window until it is closed."""
+        o3d = _open3d()
+        o3d.visualization.draw_geometries(self.geometries(), window_name=f"frame {self.frame.index}")
+
+    def geometries(self) -> list[Any]:
+        """Returns the scene as open3d geometries: one cloud, and one set of lines per source of boxes."""
+        o3d = _open3d()
+        cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(self.points.astype(np.float64)))
+        cloud.paint_uniform_color((0.35, 0.35, 0.4))
+        found = [cloud]
+        if self.frame.labels is not None:
+            found.append(_lines(o3d, self.frame.labels.boxes, _LABEL_RGB))
+        for index, boxes in enumerate(self.boxes.values()):
+            found.append(_lines(o3d, boxes, _MODEL_RGB[index % len(_MODEL_RGB)]))
+        return found
+
+
+def predicted_boxes(model: Model, frame: Frame) -> NDArray[Any]:
+    """Returns the (n, 7) boxes of which a detector is sure enough; raises UsageError for other models."""
+    problem = Detection()
+    missing = {row["name"] for row in problem.outputs} - {row["name"] for row in model.outputs}
+    if missing:
+        gives = ", ".join(row["name"] for row in model.outputs)
+        raise UsageError(f"model '{model.name}' is no detector: it gives {gives}, not {', '.join(sorted(missing))}")
+    outputs = model.infer(InputBuilder(model).build(frame))
+    return np.asarray(outputs["boxes"])[np.asarray(outputs["scores"]) >= problem.min_score]
+
+
+def box_corners(boxes: NDArray[Any]) -> NDArray[np.float64]:
+    """Returns (n, 8, 3): the corners of (n, 7) boxes, the lower four first, both round the same way."""
+    x, y, z, length, width, height, yaw = np.asarray(boxes, dtype=np.float64).reshape(-1, 7).T[:, :, None]
+    along = np.tile([0.5, -0.5, -0.5, 0.5], 2) * length
+    across = np.tile([0.5, 0.5, -0.5, -0.5], 2) * width
+    up = np.repeat([-0.5, 0.5], 4) * height
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    return np.stack([x + cos * along - sin * across, y + sin * along + cos * across, z + up], axis=-1)
+
+
+def _lines(o3d: Any, boxes: NDArray[Any], color: tuple[float, float, float]) -> Any:
+    corners = box_corners(boxes)
+    edges = (np.arange(len(corners))[:, None, None] * 8 + np.array(_EDGES)).reshape(-1, 2)
+    lines = o3d.geometry.LineSet(
+        o3d.utility.Vector3dVector(corners.reshape(-1, 3)), o3d.utility.Vector2iVector(edges.astype(np.int32))
+    )
+    lines.paint_uniform_color(color)
+    return lines
+
+
+def _open3d() -> Any:
+    try:
+        import open3d
+    except ImportError as error:
+        raise ImportError(
+            f"the 3D viewer needs open3d ({error}): pip install 'perceptum[open3d]', and on Debian or Ubuntu "
+            "apt-get install libusb-1.0-0 libegl1 libgl1 libx11-6"
+        ) from error
+    return open3d

@@ -1,0 +1,203 @@
+"""Opening: the format is detected, and what is no log says so."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+from perceptum.datasets import DATASETS, detect, open_log
+from perceptum.inputs import LogError
+
+
+def message(*args, **options) -> str:
+    with pytest.raises(LogError) as caught:
+        open_log(*args, **options)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_the_format_is_detected_from_the_folder(kitti, argoverse2):
+    assert open_log(kitti).source.dataset == "kitti_object"
+    assert open_log(str(kitti / "training")).source.dataset == "kitti_object"
+    assert open_log(argoverse2).source.dataset == "argoverse2"
+
+
+def test_a_forced_format_is_taken_at_its_word(argoverse2):
+    assert open_log(argoverse2, format="argoverse2").source.name == "log-0001"
+    assert message(argoverse2, format="kitti_object") == f"{argoverse2}: not a single frame in this kitti_object log"
+
+
+def test_a_link_to_a_log_is_a_log(argoverse2, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(argoverse2)
+    assert len(open_log(link)) == 4
+
+
+def test_the_camera_tolerance_is_the_users(argoverse2):
+    assert len(open_log(argoverse2)[0].cameras) == 2
+    assert len(open_log(argoverse2, camera_tolerance_ns=7_000_000)[0].cameras) == 0
+
+
+def test_no_such_folder_says_so(tmp_path):
+    assert message(tmp_path / "gone") == f"{tmp_path}/gone: no such folder; check the path"
+
+
+def test_a_misspelt_name_is_guessed():
+    assert message("sinthetic") == "sinthetic: no such folder; did you mean 'synthetic'?"
+
+
+def test_a_file_is_no_log(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"")
+    assert message(tmp_path / "a.bin") == f"{tmp_path}/a.bin: is a file, wanted the folder of a log"
+
+
+def test_an_address_is_refused():
+    assert message("s3://b/log") == "s3://b/log: only folders on this machine can be opened; copy the log to one"
+
+
+def test_a_folder_that_is_no_log_says_what_a_log_looks_like(tmp_path):
+    assert message(tmp_path) == (
+        f"{tmp_path}: no log of a format we know (argoverse2: one log with sensors/lidar/NS.feather and "
+        "city_SE3_egovehicle.feather; kitti_object: training/ or testing/ with velodyne/NNNNNN.bin, calib/ and "
+        "image_2/)"
+    )
+
+
+def test_a_folder_of_several_logs_names_the_first(tmp_path):
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / "val" / name / "sensors" / "lidar").mkdir(parents=True)
+        (tmp_path / "val" / name / "calibration").mkdir()
+    assert message(tmp_path) == (
+        f"{tmp_path}: is no log itself but holds val/a (argoverse2), val/b (argoverse2), val/c (argoverse2), ...; "
+        f"open one of them, e.g. {tmp_path}/val/a"
+    )
+
+
+def test_looking_for_logs_below_comes_to_an_end(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    for i in range(300):
+        (tmp_path / f"b{i}").mkdir()
+    assert "no log of a format we know" in message(tmp_path)
+
+
+def test_an_unknown_format_lists_those_there_are(tmp_path):
+    assert message(tmp_path, format="kitty_object") == (
+        "no dataset format 'kitty_object'; there are argoverse2, kitti_object, synthetic; did you mean 'kitti_object'?"
+    )
+
+
+def test_an_unknown_option_lists_those_there_are(kitti):
+    assert message(kitti, frames=3) == "kitti_object: no option 'frames'; it takes none"
+    text = message("synthetic", frame=3)
+    assert text.startswith("synthetic: no option 'frame'; it takes ")
+    assert text.endswith("; did you mean 'frames'?")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("synthetic:frames", "option 'frames' is not of the form name=value, e.g. frames=20"),
+        ("synthetic:", "option '' is not of the form name=value, e.g. frames=20"),
+        ("synthetic:frames=", "option 'frames=' is not of the form name=value, e.g. frames=20"),
+        ("synthetic:frames=2,frames=3", "option frames is given twice, 2 and 3"),
+        ("synthetic:frames=many", "option frames is 'many', wanted a number or a size such as 1600x900"),
+    ],
+)
+def test_options_in_the_name_are_checked(text, wanted):
+    assert message(text) == f"synthetic: {wanted}"
+
+
+def test_options_in_the_name_are_numbers_and_sizes(monkeypatch):
+    taken = {}
+
+    def open_source(frames=1, noise_m=0.0, image_size=(1, 1)):
+        taken.update(frames=frames, noise_m=noise_m, image_size=image_size)
+
+    made = types.SimpleNamespace(open_source=open_source)
+    monkeypatch.setattr(detect.importlib, "import_module", lambda name: made)
+    monkeypatch.setattr(detect, "Log", lambda source, camera_tolerance_ns: source)
+    open_log("synthetic:frames=20,noise_m=0.5,image_size=160x90", frames=21)
+    assert taken == {"frames": 21, "noise_m": 0.5, "image_size": (160, 90)}
+
+
+def test_synthetic_reads_no_folder(tmp_path):
+    assert message(tmp_path, format="synthetic") == (
+        f"{tmp_path}: format='synthetic' reads no folder; open the log 'synthetic' instead"
+    )
+
+
+class Entry:
+    """An entry point as importlib.metadata gives it."""
+
+    def __init__(self, name, module):
+        self.name, self.value, self.module = name, f"somewhere:{name}", module
+
+    def load(self):
+        if isinstance(self.module, Exception):
+            raise self.module
+        return self.module
+
+
+@pytest.fixture
+def others(monkeypatch):
+    entries = []
+    monkeypatch.setattr(detect.metadata, "entry_points", lambda group: entries)
+    return entries
+
+
+def theirs(source):
+    return types.SimpleNamespace(
+        recognises=lambda path: (path / "theirs").exists(), LOOKS_LIKE="a file theirs", open_source=lambda path: source
+    )
+
+
+def test_others_datasets_come_in_by_entry_points(others, tmp_path, kitti):
+    source = open_log(kitti).source
+    others.append(Entry("theirs", theirs(source)))
+    (tmp_path / "theirs").write_text("")
+    assert open_log(tmp_path).source is source
+    assert open_log(tmp_path, format="theirs").source is source
+    assert "theirs: a file theirs" in message(kitti / "training" / "velodyne")
+
+
+def test_two_datasets_that_recognise_one_folder_are_named(others, tmp_path):
+    others += [Entry("one", theirs(None)), Entry("two", theirs(None))]
+    (tmp_path / "theirs").write_text("")
+    assert message(tmp_path) == f"{tmp_path}: looks like one and like two; say which with format='one'"
+
+
+def test_a_dataset_that_cannot_be_used_is_named(others, tmp_path):
+    others.append(Entry("broken", ImportError("no module named nowhere")))
+    assert message(tmp_path, format="broken") == (
+        "dataset 'broken' (somewhere:broken) cannot be imported: no module named nowhere"
+    )
+    others[:] = [Entry("half", types.SimpleNamespace(recognises=lambda path: False))]
+    assert message(tmp_path, format="half") == "dataset 'half' (somewhere:half) lacks LOOKS_LIKE, open_source"
+
+
+def test_a_table_line_is_a_module_with_the_protocol():
+    for name, module in DATASETS.items():
+        loaded = detect.importlib.import_module(module)
+        assert callable(loaded.recognises), name
+        assert callable(loaded.open_source), name
+        assert name == "synthetic" or isinstance(loaded.LOOKS_LIKE, str), name
+
+
+def test_opening_imports_nothing_heavy(kitti, argoverse2):
+    code = (
+        "import sys, perceptum as pc;"
+        f"pc.open_log({str(kitti)!r}); pc.open_log({str(argoverse2)!r});"
+        "heavy = {'pyarrow', 'msgspec', 'numba', 'PIL', 'simplejpeg', 'torch', 'tensorflow', 'open3d', 'scipy'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_log_without_frames_says_so(tmp_path):
+    (tmp_path / "sensors" / "lidar").mkdir(parents=True)
+    (tmp_path / "calibration").mkdir()
+    assert message(tmp_path) == f"{tmp_path}: not a single frame in this argoverse2 log"

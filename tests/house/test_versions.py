@@ -1,0 +1,68 @@
+"""The pinned versions: every package that is asked for, one exact public version each."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[0-9][A-Za-z0-9.]*)$")
+
+
+def pins() -> dict[str, str]:
+    """Package -> version; a line that is no plain pin (a path, a host, a local build) is refused here."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    matches = [(line, PIN.match(line)) for line in lines if line and not line.startswith("#")]
+    assert [line for line, match in matches if match is None] == []
+    return {canonicalize_name(match["name"]): match["version"] for _, match in matches if match}
+
+
+def asked_for() -> list[Requirement]:
+    """Every requirement that pyproject.toml names, our own extras apart."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    groups = [*extras.values(), *project["dependency-groups"].values()]
+    lines = [*project["project"]["dependencies"], *project["build-system"]["requires"], *(r for g in groups for r in g)]
+    return [r for line in lines if (r := Requirement(line)).name != "perceptum"]
+
+
+def test_each_line_is_one_public_version():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert len(pins()) == len([line for line in lines if line and not line.startswith("#")])
+
+
+@pytest.mark.parametrize("wanted", asked_for(), ids=str)
+def test_what_the_project_asks_for_is_pinned_within_its_range(wanted):
+    assert wanted.specifier.contains(pins()[canonicalize_name(wanted.name)])
+
+
+def test_the_versions_others_rely_on_hold():
+    assert pins()["torch"] == "2.13.0"
+    assert Version("6.33.5") <= Version(pins()["protobuf"]) < Version("8")
+
+
+def test_what_the_pinned_packages_need_is_pinned_too():
+    here = {canonicalize_name(name) for name in (d.metadata["Name"] for d in metadata.distributions()) if name}
+    needed = {
+        canonicalize_name(requirement.name)
+        for name in set(pins()) & here
+        for requirement in map(Requirement, metadata.requires(name) or [])
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    }
+    # PyPI's torch brings its own pinned CUDA packages, which a CPU build has not
+    own = {name for name in needed if name.startswith(("nvidia-", "cuda-", "triton"))}
+    assert needed - own <= set(pins())
+
+
+def test_the_version_is_the_same_everywhere():
+    import perceptum
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert perceptum.__version__ == project["version"]

@@ -1,0 +1,93 @@
+"""The wheel holds the package and nothing else, from whatever source it is built."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("features", "inputs", "datasets", "builders", "neuropod")
+
+pytestmark = pytest.mark.slow
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def expected_modules(source_files: list[Path]) -> dict[str, bytes]:
+    """Path in the wheel -> bytes, of every .py file of the five folders and of the face."""
+    found = {}
+    for file in source_files:
+        if file.suffix != ".py":
+            continue
+        if file.parts[0] in FOLDERS:
+            found[f"perceptum/{file}"] = (ROOT / file).read_bytes()
+        elif file.parts[:2] == ("src", "perceptum"):
+            found[str(file.relative_to("src"))] = (ROOT / file).read_bytes()
+    return found
+
+
+def copy_without_links(files: list[Path], target: Path) -> Path:
+    """A copy of the checkout as an archive unpacks it where links are unknown."""
+    for file in files:
+        if not (ROOT / file).is_symlink():
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, target / file)
+    return target
+
+
+def test_the_wheel_holds_exactly_the_tracked_modules(distributions, source_files):
+    modules = {name: data for name, data in contents(distributions[0]).items() if name.endswith(".py")}
+    expected = expected_modules(source_files)
+    assert sorted(modules) == sorted(expected)
+    assert modules == expected
+
+
+def test_the_wheel_holds_nothing_but_the_package_and_its_papers(distributions):
+    with zipfile.ZipFile(distributions[0]) as archive:
+        infos = archive.infolist()
+    names = [info.filename for info in infos]
+    assert len(names) == len(set(names))
+    assert {name.split("/")[0] for name in names} == {"perceptum", "perceptum-0.1.0.dist-info"}
+    assert [name for name in names if "/tests/" in name or name.endswith((".pyc", ".nbi", ".nbc"))] == []
+    assert [info.filename for info in infos if stat.S_ISLNK(info.external_attr >> 16)] == []
+    assert {"perceptum/py.typed", "perceptum-0.1.0.dist-info/licenses/LICENSE"} <= set(names)
+
+
+def test_a_wheel_from_the_sdist_is_the_same(build, distributions, tmp_path):
+    wheel, sdist = distributions
+    with tarfile.open(sdist) as archive:
+        assert [member.name for member in archive if member.issym() or member.islnk()] == []
+        archive.extractall(tmp_path, filter="data")
+    build(tmp_path / sdist.name.removesuffix(".tar.gz"), tmp_path / "again", "--wheel")
+    assert contents(next((tmp_path / "again").glob("*.whl"))) == contents(wheel)
+
+
+@pytest.mark.parametrize("links", ["left out", "as text files"])
+def test_a_wheel_from_an_archive_without_links_is_the_same(build, distributions, source_files, tmp_path, links):
+    source = copy_without_links(source_files, tmp_path / "source")
+    if links == "as text files":
+        # git on a file system that has no links writes where they would lead
+        for folder in FOLDERS:
+            (source / "src" / "perceptum" / folder).write_text(f"../../{folder}")
+    build(source, tmp_path / "out", "--wheel")
+    assert contents(next((tmp_path / "out").glob("*.whl"))) == contents(distributions[0])
+
+
+def test_the_wheel_says_what_it_needs_and_what_it_runs(distributions):
+    files = contents(distributions[0])
+    metadata = files["perceptum-0.1.0.dist-info/METADATA"].decode()
+    assert "License-Expression: Apache-2.0" in metadata
+    assert "Requires-Python: >=3.11" in metadata
+    needed = {
+        line.split()[1] for line in metadata.splitlines() if line.startswith("Requires-Dist:") and ";" not in line
+    }
+    assert not any(name.startswith(("torch", "tensorflow", "open3d")) for name in needed)
+    assert "perceptum = perceptum.cli:main" in files["perceptum-0.1.0.dist-info/entry_points.txt"].decode()

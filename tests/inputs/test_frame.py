@@ -1,0 +1,207 @@
+"""Frames and logs over a source made up here, that counts what is read of it."""
+
+import numpy as np
+import pytest
+
+from perceptum.inputs import (
+    CameraImage,
+    Labels,
+    LidarSweep,
+    Log,
+    LogError,
+    MissingRecord,
+    Poses,
+    RadarSweep,
+    encode_jpeg,
+)
+
+MS = 1_000_000
+
+
+def times(*ms):
+    return np.array(ms, dtype=np.int64) * MS
+
+
+class Made:
+    """Two lidars, two radars, two cameras; every record says which it is in its x."""
+
+    dataset = "made"
+    name = "drive"
+    location = "made/drive"
+    sequential = True
+
+    def __init__(self, **changed):
+        self.times_ns = times(0, 100, 200, 300)
+        self.lidars = {"TOP": times(0, 100, 200, 300), "SIDE": times(50, 100, 260)}
+        self.radars = {"FRONT": times(10, 90, 170, 250, 330), "BACK": times(290, 310)}
+        self.cameras = {"CAM_A": times(20, 130, 290), "CAM_B": times(900)}
+        self.poses = Poses.fixed(times(0, 300))
+        vars(self).update(changed)
+
+    def _columns(self, index):
+        return {name: np.full(3, index, np.float32) for name in "xyz"}
+
+    def read_lidar(self, sensor, index):
+        return LidarSweep(sensor, int(self.lidars[sensor][index]), np.eye(4), **self._columns(index))
+
+    def read_radar(self, sensor, index):
+        return RadarSweep(sensor, int(self.radars[sensor][index]), np.eye(4), **self._columns(index))
+
+    def read_camera(self, camera, index):
+        picture = encode_jpeg(np.full((4, 6, 3), 90, np.uint8))
+        return CameraImage(camera, int(self.cameras[camera][index]), np.eye(3), np.eye(4), lambda: picture)
+
+    def read_labels(self, time_ns):
+        return Labels(time_ns, np.zeros((0, 7)), np.zeros(0, np.str_), np.zeros(0, np.str_)) if time_ns else None
+
+    def read_map(self):
+        return None
+
+
+def stamps(records):
+    return [(record.sensor, record.time_ns // MS) for record in records]
+
+
+def test_sweeps_of_all_lidars_are_newest_first_and_the_primary_leads_a_tie():
+    frame = Log(Made())[1]
+    assert stamps(frame.sweeps(2)) == [("TOP", 100), ("SIDE", 100), ("SIDE", 50), ("TOP", 0)]
+    assert stamps(frame.sweeps(2, "SIDE")) == [("SIDE", 100), ("SIDE", 50)]
+
+
+def test_a_sweep_of_the_future_is_never_given():
+    frame = Log(Made())[2]
+    assert stamps(frame.sweeps(1, "SIDE")) == [("SIDE", 100)]
+
+
+@pytest.mark.parametrize(("n", "wanted"), [(-1, 0), (0, 0), (1, 1), (3, 3), (99, 4)])
+def test_at_the_start_there_are_fewer_sweeps(n, wanted):
+    log = Log(Made())
+    assert len(log[3].sweeps(n, "TOP")) == wanted
+    assert len(log[0].sweeps(n, "TOP")) == min(wanted, 1)
+
+
+def test_unrelated_frames_lend_each_other_nothing():
+    log = Log(Made(sequential=False, radars={"FRONT": times(10, 200)}))
+    assert stamps(log[2].sweeps(5)) == [("TOP", 200)]
+    assert stamps(log[1].sweeps(5)) == [("TOP", 100), ("SIDE", 100)]
+    assert list(log[1].radars) == []
+    assert stamps(log[2].radar_sweeps(5)) == [("FRONT", 200)]
+    assert log[2].sweeps(0) == []
+
+
+def test_radar_cycles_are_newest_first_and_read_once():
+    log = Log(Made())
+    frame = log[3]
+    assert stamps(frame.radar_sweeps(2)) == [("BACK", 290), ("FRONT", 250), ("FRONT", 170)]
+    assert stamps(frame.radar_sweeps(9, "FRONT")) == [("FRONT", t) for t in (250, 170, 90, 10)]
+    assert frame.radars["FRONT"] is frame.radar_sweeps(1, "FRONT")[0]
+    assert log.reads == {"radar/FRONT": 4, "radar/BACK": 1}
+
+
+def test_a_radar_that_did_not_speak_yet_is_left_out():
+    log = Log(Made())
+    assert list(log[0].radars) == []
+    assert list(log[1].radars) == ["FRONT"]
+    assert log[0].radar_sweeps(3) == []
+
+
+@pytest.mark.parametrize(
+    ("tolerance_ms", "wanted"),
+    [
+        (60, [20, 130, None, 290]),
+        (9, [None, None, None, None]),
+        (10, [None, None, None, 290]),
+        (90, [20, 130, 130, 290]),
+    ],
+)
+def test_a_picture_is_the_nearest_within_the_tolerance(tolerance_ms, wanted):
+    log = Log(Made(), camera_tolerance_ns=tolerance_ms * MS)
+    found = [frame.cameras["CAM_A"].time_ns // MS if "CAM_A" in frame.cameras else None for frame in log]
+    assert found == wanted
+    assert "CAM_B" not in log[0].cameras
+
+
+def test_taking_a_picture_reads_it_once_and_listing_reads_none():
+    log = Log(Made())
+    cameras = log[0].cameras
+    assert (list(cameras), len(cameras), "CAM_A" in cameras) == (["CAM_A"], 1, True)
+    assert cameras.get("CAM_B") is None
+    assert dict(log.reads) == {}
+    assert cameras["CAM_A"] is cameras["CAM_A"]
+    assert cameras["CAM_A"].decode().shape == (4, 6, 3)
+    assert log.reads == {"camera/CAM_A": 1}
+
+
+def test_a_camera_that_is_not_there_lists_those_that_are():
+    with pytest.raises(KeyError) as caught:
+        Log(Made())[0].cameras["CAM_Z"]
+    assert caught.value.args == ("no camera 'CAM_Z' at this frame; there are CAM_A",)
+    with pytest.raises(KeyError) as caught:
+        Log(Made())[0].radars["FRONT"]
+    assert caught.value.args == ("no radar 'FRONT' at this frame; there are none",)
+
+
+def test_a_log_without_lidar_has_none():
+    frame = Log(Made(lidars={}))[0]
+    assert frame.lidar is None
+    assert frame.sweeps(3) == []
+
+
+def test_labels_are_asked_for_once_also_where_there_are_none():
+    log = Log(Made())
+    first = log[0]
+    assert (first.labels, first.labels) == (None, None)
+    assert log.reads == {"labels": 1}
+    assert len(log[1].labels) == 0
+
+
+def test_the_map_is_read_once_per_log():
+    log = Log(Made())
+    assert [frame.map for frame in log] == [None] * 4
+    assert log.reads == {"map": 1}
+
+
+def test_an_unknown_sensor_lists_those_there_are():
+    with pytest.raises(MissingRecord) as caught:
+        Log(Made())[0].sweeps(1, "BOTTOM")
+    assert str(caught.value) == "made/drive: no sensor 'BOTTOM'; the log has TOP, SIDE"
+    with pytest.raises(MissingRecord) as caught:
+        Log(Made(radars={}))[0].radar_sweeps(1, "BOTTOM")
+    assert str(caught.value) == "made/drive: no sensor 'BOTTOM'; the log has none"
+
+
+@pytest.mark.parametrize(
+    ("changed", "wanted"),
+    [
+        ({"times_ns": times()}, "not a single frame in this made log"),
+        (
+            {"times_ns": times(0, 5, 5)},
+            "the times of frames must increase: 5000000 ns is followed by 5000000 ns",
+        ),
+        (
+            {"cameras": {"CAM_A": times(3, 2)}},
+            "the times of CAM_A must increase: 3000000 ns is followed by 2000000 ns",
+        ),
+        ({"lidars": {"TOP": np.array([0.5])}}, "the times of TOP are float64, wanted int64 nanoseconds"),
+    ],
+)
+def test_a_source_whose_times_are_wrong_is_refused(changed, wanted):
+    with pytest.raises(LogError) as caught:
+        Log(Made(**changed))
+    assert str(caught.value) == f"made/drive: {wanted}"
+
+
+def test_an_index_is_a_whole_number():
+    log = Log(Made())
+    assert log[np.int64(-1)].index == 3
+    for index in ("0", 1.0, slice(2)):
+        with pytest.raises(TypeError):
+            log[index]
+
+
+def test_info_counts_records_and_rates():
+    info = Log(Made()).info()
+    assert info["lidars"]["TOP"] == {"records": 4, "rate_hz": 10.0}
+    assert info["cameras"]["CAM_B"] == {"records": 1, "rate_hz": None}
+    assert (info["frames"], info["start_ns"], info["sequential"]) == (4, 0, True)
+    assert info["duration_s"] == pytest.approx(0.3)

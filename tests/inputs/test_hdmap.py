@@ -1,0 +1,95 @@
+"""Shapes in columns, their bounds against shapely, and ground height off the grid."""
+
+import numpy as np
+import pytest
+from shapely import LineString, box
+
+from perceptum.inputs import BrokenRecord, GroundGrid, HDMap, Shapes
+
+
+def made(n=200, seed=0):
+    rng = np.random.default_rng(seed)
+    return {f"s{i}": rng.normal(size=(rng.integers(2, 9), 2)) + rng.uniform(-50, 50, 2) for i in range(n)}
+
+
+def test_shapes_come_back_as_they_were_given():
+    given = made()
+    shapes = Shapes.of("line", given)
+    assert len(shapes) == 200
+    assert shapes.ids.tolist() == list(given)
+    for i, points in enumerate(given.values()):
+        np.testing.assert_array_equal(shapes[i][:, :2], points)
+        assert np.isnan(shapes[i][:, 2]).all()
+    assert np.shares_memory(shapes[3], shapes.points)
+
+
+def test_bounds_are_shapelys():
+    given = made()
+    bounds = [LineString(points).bounds for points in given.values()]
+    np.testing.assert_allclose(Shapes.of("line", given).bounds, bounds)
+
+
+def test_near_finds_the_shapes_whose_bounds_touch_the_window():
+    given = made()
+    window = (-10.0, -20.0, 15.0, 5.0)
+    wanted = [i for i, p in enumerate(given.values()) if box(*LineString(p).bounds).intersects(box(*window))]
+    assert Shapes.of("line", given).near(*window).tolist() == wanted
+    assert len(wanted) > 5
+
+
+def test_no_shapes_are_an_empty_set():
+    shapes = Shapes.of("polygon", {})
+    assert len(shapes) == 0
+    assert shapes.points.shape == (0, 3)
+    assert shapes.bounds.shape == (0, 4)
+    assert shapes.near(-1, -1, 1, 1).tolist() == []
+
+
+def test_broken_shapes_are_refused():
+    for id, points, wanted in (
+        ("a", np.zeros((0, 3)), "shape a has no points, wanted at least one"),
+        ("b", np.zeros(3), "shape b has points of shape (3,), wanted (k, 2) or (k, 3)"),
+        ("c", np.zeros((2, 4)), "shape c has points of shape (2, 4), wanted (k, 2) or (k, 3)"),
+    ):
+        with pytest.raises(BrokenRecord) as caught:
+            Shapes.of("line", {"first": np.zeros((2, 2)), id: points})
+        assert str(caught.value) == wanted
+    with pytest.raises(BrokenRecord) as caught:
+        Shapes("line", np.zeros((4, 3)), np.array([0, 2]), np.array(["a"]))
+    assert str(caught.value) == "1 shapes want 2 starts from 0 to 4, got (2,)"
+
+
+GROUND = GroundGrid(np.array([[1, 2, 3], [4, np.nan, 6]], np.float16), np.eye(2), np.array([-100.0, -200.0]), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("xy", "wanted"),
+    [
+        ((100.0, 200.0), 1),
+        ((101.49, 200.99), 6),
+        ((100.6, 200.6), np.nan),
+        ((99.99, 200.0), np.nan),
+        ((101.5, 200.0), np.nan),
+        ((100.0, 201.0), np.nan),
+        ((np.nan, 200.0), np.nan),
+        ((np.inf, 200.0), np.nan),
+        ((1e300, -1e300), np.nan),
+    ],
+)
+def test_ground_height_is_that_of_the_cell_and_nan_off_the_grid(xy, wanted):
+    # floor, not truncation: just below the edge is outside, not cell 0
+    np.testing.assert_equal(float(GROUND.at(xy)), wanted)
+
+
+def test_ground_height_keeps_the_shape_asked_for():
+    assert HDMap(ground=GROUND).ground_height(np.zeros((4, 5, 2))).shape == (4, 5)
+    unknown = HDMap().ground_height(np.zeros((3, 2)))
+    assert unknown.shape == (3,)
+    assert np.isnan(unknown).all()
+
+
+def test_a_turned_grid_is_turned_back():
+    turn = np.array([[0.0, -1.0], [1.0, 0.0]])
+    turned = GroundGrid(GROUND.height, turn, np.zeros(2), 1.0)
+    # world (1.5, -2.5) turns to grid (2.5, 1.5)
+    assert float(turned.at([1.5, -2.5])) == 6

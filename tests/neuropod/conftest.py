@@ -1,0 +1,305 @@
+"""Small problems, each packed for every backend: what the contract suite runs on."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perceptum.neuropod import (
+    create_python_neuropod,
+    create_tensorflow_neuropod,
+    create_torchscript_neuropod,
+    load_neuropod,
+)
+
+BACKENDS = ("python", "torchscript", "tensorflow_frozen", "tensorflow_saved")
+
+
+def row(name, dtype, *shape):
+    return {"name": name, "dtype": dtype, "shape": shape}
+
+
+# problem -> input rows, output rows
+PROBLEMS = {
+    "addition": (
+        [row("x", "float32", "n", 2), row("y", "float32", "n", 2)],
+        [row("out", "float32", "n", 2)],
+    ),
+    "strings": ([row("x", "string", "n"), row("y", "string", "n")], [row("out", "string", "n")]),
+    "mixed": (
+        [row("x", "float64", "n"), row("words", "string", "m")],
+        [row("twice", "float64", "n"), row("shout", "string", "m")],
+    ),
+    "scalar": ([row("x", "int64")], [row("out", "int64")]),
+    "identity": ([row("x", "float32", None)], [row("out", "float32", None), row("tail", "float32", None)]),
+    "state": ([row("x", "float32", 3)], [row("total", "float32", 3)]),
+    "constant": ([row("x", "float32", 3)], [row("weights", "float32", 3)]),
+    "wrong_output": ([row("x", "float32", "n")], [row("out", "int32", "n")]),
+    "extra_output": ([row("x", "float32", "n")], [row("out", "float32", "n")]),
+}
+
+PYTHON_SOURCE = textwrap.dedent(
+    """
+    import numpy as np
+
+    def addition(data):
+        return lambda x, y: {"out": x + y}
+
+    def strings(data):
+        return lambda x, y: {"out": np.array([f"{a} {b}" for a, b in zip(x, y)], dtype=np.str_)}
+
+    def mixed(data):
+        return lambda x, words: {"twice": x * 2, "shout": np.array([w + "!" for w in words], dtype=np.str_)}
+
+    def scalar(data):
+        return lambda x: {"out": x + 1}
+
+    def identity(data):
+        return lambda x: {"out": x, "tail": x[1:]}
+
+    def state(data):
+        total = np.zeros(3, np.float32)
+        def model(x):
+            total[:] += x
+            return {"total": total.copy()}
+        return model
+
+    def constant(data):
+        return lambda x: {"weights": np.array([1, 2, 3], np.float32)}
+
+    def wrong_output(data):
+        return lambda x: {"out": x}
+
+    def extra_output(data):
+        return lambda x: {"out": x + 1, "more": x + 2}
+    """
+)
+
+
+def pack_python(problem, common, work):
+    code = work / "code"
+    code.mkdir()
+    (code / "problems.py").write_text(PYTHON_SOURCE)
+    create_python_neuropod(
+        data_paths=[],
+        code_path_spec=[{"python_root": str(code), "dirs_to_package": [""]}],
+        entrypoint_package="problems",
+        entrypoint=problem,
+        **common,
+    )
+
+
+TORCH_SOURCE = textwrap.dedent(
+    """
+    from typing import Dict, List, Tuple
+    import torch
+    from torch import Tensor, nn
+
+    class addition(nn.Module):
+        def forward(self, x: Tensor, y: Tensor):
+            return {"out": x + y}
+
+    class strings(nn.Module):
+        def forward(self, x: List[str], y: List[str]) -> Dict[str, List[str]]:
+            out: List[str] = []
+            for i in range(len(x)):
+                out.append(x[i] + " " + y[i])
+            return {"out": out}
+
+    class mixed(nn.Module):
+        def forward(self, x: Tensor, words: List[str]) -> Tuple[Dict[str, Tensor], Dict[str, List[str]]]:
+            return {"twice": x * 2}, {"shout": [word + "!" for word in words]}
+
+    class scalar(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + 1
+
+    class identity(nn.Module):
+        def forward(self, x: Tensor):
+            return {"out": x, "tail": x[1:]}
+
+    class state(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("total", torch.zeros(3))
+        def forward(self, x: Tensor):
+            self.total.add_(x)
+            return {"total": self.total}
+
+    class constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weights = nn.Parameter(torch.tensor([1.0, 2.0, 3.0]))
+        def forward(self, x: Tensor):
+            return {"weights": self.weights}
+
+    class wrong_output(nn.Module):
+        def forward(self, x: Tensor):
+            return {"out": x}
+
+    class extra_output(nn.Module):
+        def forward(self, x: Tensor):
+            return {"out": x + 1, "more": x + 2}
+    """
+)
+
+
+def script(source, name, folder):
+    """TorchScript wants to read a class's source from a file."""
+    import importlib.util
+
+    import torch
+
+    path = folder / f"torch_{name}.py"
+    path.write_text(source)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return torch.jit.script(getattr(module, name)())
+
+
+def pack_torchscript(problem, common, work):
+    create_torchscript_neuropod(module=script(TORCH_SOURCE, problem, work), **common)
+
+
+def tensorflow_model(problem):
+    """Returns inputs as dict -> outputs as dict, in TensorFlow's words; a variable is made where it is first run."""
+    import tensorflow as tf
+
+    return {
+        "addition": lambda t: {"out": t["x"] + t["y"]},
+        "strings": lambda t: {"out": tf.strings.join([t["x"], t["y"]], " ")},
+        "mixed": lambda t: {"twice": t["x"] * 2, "shout": tf.strings.join([t["words"], "!"])},
+        "scalar": lambda t: {"out": t["x"] + 1},
+        "identity": lambda t: {"out": tf.identity(t["x"]), "tail": tf.identity(t["x"][1:])},
+        "constant": lambda t: {"weights": tf.identity(tf.constant([1.0, 2.0, 3.0]))},
+        "wrong_output": lambda t: {"out": tf.identity(t["x"])},
+        "extra_output": lambda t: {"out": t["x"] + 1, "more": t["x"] + 2},
+    }[problem]
+
+
+def pack_tensorflow_frozen(problem, common, work):
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    init = []
+    with tf.Graph().as_default() as graph:
+        feeds = {r["name"]: v1.placeholder(r["dtype"], None, name=f"in_{r['name']}") for r in common["input_spec"]}
+        if problem == "state":
+            total = v1.get_variable("total", [3], initializer=v1.zeros_initializer(), use_resource=False)
+            outputs = {"total": v1.assign_add(total, feeds["x"])}
+            init = v1.global_variables_initializer().name
+        else:
+            outputs = tensorflow_model(problem)(feeds)
+    nodes = {name: tensor.name for name, tensor in {**feeds, **outputs}.items()}
+    create_tensorflow_neuropod(graph_def=graph.as_graph_def(), node_name_mapping=nodes, init_op_names=init, **common)
+
+
+def pack_tensorflow_saved(problem, common, work):
+    import tensorflow as tf
+
+    model = tf.Module()
+    if problem == "state":
+        model.total = tf.Variable([0.0, 0.0, 0.0])
+        run = lambda t: {"total": model.total.assign_add(t["x"])}  # noqa: E731
+    else:
+        run = tensorflow_model(problem)
+    shapes = [[d if isinstance(d, int) else None for d in r["shape"]] for r in common["input_spec"]]
+    specs = {
+        r["name"]: tf.TensorSpec(shape, r["dtype"], r["name"])
+        for r, shape in zip(common["input_spec"], shapes, strict=True)
+    }
+    model.serve = tf.function(lambda **tensors: run(tensors)).get_concrete_function(**specs)
+    folder = work / "saved"
+    tf.saved_model.save(model, str(folder), signatures={"serving_default": model.serve})
+    create_tensorflow_neuropod(saved_model_dir=folder, **common)
+
+
+PACKERS = {
+    "python": pack_python,
+    "torchscript": pack_torchscript,
+    "tensorflow_frozen": pack_tensorflow_frozen,
+    "tensorflow_saved": pack_tensorflow_saved,
+}
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory):
+    """Returns packed(backend, problem, **options) -> the path of the package, made once per session."""
+    made = {}
+
+    def make(backend, problem, **options):
+        key = (backend, problem, tuple(sorted(options.items())))
+        if key not in made:
+            work = tmp_path_factory.mktemp(f"{backend}_{problem}")
+            inputs, outputs = PROBLEMS[problem]
+            path = work / "model.neuropod"
+            common = {
+                "neuropod_path": path,
+                "model_name": f"{problem}_model",
+                "input_spec": inputs,
+                "output_spec": outputs,
+                **options,
+            }
+            PACKERS[backend](problem, common, work)
+            made[key] = path
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def loaded(packed):
+    """Returns loaded(backend, problem) -> the model, shared by the tests that leave no trace in it."""
+    models = {}
+
+    def load(backend, problem):
+        if (backend, problem) not in models:
+            models[backend, problem] = load_neuropod(packed(backend, problem), trust=True)
+        return models[backend, problem]
+
+    yield load
+    for model in models.values():
+        model.close()
+
+
+@pytest.fixture
+def package_folder(tmp_path):
+    """Returns package_folder(zip) -> the package unpacked, without a manifest, to be damaged at will."""
+    import zipfile
+
+    def unpack(path: Path) -> Path:
+        folder = tmp_path / "unpacked"
+        zipfile.ZipFile(path).extractall(folder)
+        (folder / "manifest.json").unlink()
+        return folder
+
+    return unpack
+
+
+@pytest.fixture
+def aligned():
+    """Returns aligned(values) -> the array in memory that starts on a multiple of 64, as a builder's does."""
+    from perceptum.neuropod.handoff import aligned_empty
+
+    def make(values):
+        values = np.asarray(values)
+        out = aligned_empty(values.shape, values.dtype)
+        out[...] = values
+        return out
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def torch_module():
+    """Returns torch_module(source, name, folder) -> the scripted module of a class in that source."""
+    return script

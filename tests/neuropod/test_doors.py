@@ -1,0 +1,214 @@
+"""The front door and the old-style door: trust, keywords, versions, schema."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import perceptum
+from perceptum.features import canonical
+from perceptum.neuropod import NeuropodError, create_python_neuropod, load_neuropod, loader
+
+
+def test_the_front_door_is_the_packages_own_name():
+    assert perceptum.load_neuropod is load_neuropod
+
+
+def test_a_code_package_is_not_run_without_trust(packed):
+    path = packed("python", "scalar")
+    with pytest.raises(NeuropodError) as error:
+        load_neuropod(path)
+    assert str(error.value) == (
+        f"{path}: this package is code (platform 'python') and can do anything that you can; "
+        "if you trust who made it, load it with trust=True"
+    )
+
+
+@pytest.mark.parametrize("backend", ["torchscript", "tensorflow_frozen", "tensorflow_saved"])
+def test_a_package_that_is_data_needs_no_trust(packed, backend):
+    with load_neuropod(packed(backend, "scalar")) as model:
+        assert model.infer({"x": np.int64(1)})["out"] == 2
+
+
+def test_custom_ops_make_any_package_code(packed, package_folder):
+    folder = package_folder(packed("torchscript", "scalar"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "custom_ops": ["op.so"]}))
+    with pytest.raises(NeuropodError, match=r"this package is code \(it brings custom ops\)"):
+        load_neuropod(folder)
+
+
+def test_the_old_door_runs_code_as_ubers_did(packed):
+    with loader.load_neuropod(packed("python", "scalar"), visible_gpu=None) as model:
+        assert model.infer({"x": np.int64(1)})["out"] == 2
+
+
+def test_the_old_door_knows_its_keywords(packed):
+    path = packed("python", "scalar")
+    with pytest.raises(RuntimeError, match="Got unexpected keyword argument load_custom_ops"):
+        loader.load_neuropod(path, load_custom_ops=False)
+    with pytest.raises(ValueError, match="_always_use_native=False is no longer supported"):
+        loader.load_neuropod(path, _always_use_native=False)
+
+
+def test_isolation_is_refused_and_not_forgotten(packed):
+    path = packed("torchscript", "scalar")
+    with pytest.raises(NeuropodError) as error:
+        load_neuropod(path, isolate=True)
+    assert str(error.value) == f"{path}: isolate=True is not built yet: load without isolate"
+
+
+def test_a_level_of_validation_that_does_not_exist_is_refused(packed):
+    with pytest.raises(NeuropodError, match="validate must be 'full' or 'cheap' or 'off', got 'some'"):
+        load_neuropod(packed("torchscript", "scalar"), validate="some")
+
+
+@pytest.mark.parametrize("backend", ["torchscript", "tensorflow_saved", "python"])
+def test_the_cpu_can_be_asked_for(packed, backend):
+    for gpu in (None, -1):
+        with load_neuropod(packed(backend, "scalar"), trust=True, visible_gpu=gpu) as model:
+            assert model.infer({"x": np.int64(1)})["out"] == 2
+
+
+@pytest.mark.parametrize("backend", ["python", "torchscript", "tensorflow_saved"])
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("a.b.c", "platform_version_semver 'a.b.c' is no version range"),
+        ("0.0.1", "the package wants {platform} '0.0.1', here is "),
+        ("", None),
+        ("2.0.0 - 3.99.0", None),
+        (">=2", None),
+    ],
+)
+def test_the_frameworks_version_must_be_in_the_packages_range(packed, package_folder, backend, wanted, message):
+    folder = package_folder(packed(backend, "scalar"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "platform_version_semver": wanted}))
+    if message is None:
+        load_neuropod(folder, trust=True).close()
+    else:
+        message = message.format(platform=config["platform"])
+        with pytest.raises(NeuropodError, match=rf"^{re.escape(f'{folder}: {message}')}"):
+            load_neuropod(folder, trust=True)
+
+
+GRID = {"grid": {"range": [-10, -10, -3, 10, 10, 3], "voxel": [0.5, 0.5, 6]}}
+
+
+@pytest.fixture
+def feature_package(tmp_path):
+    """A code package whose input is a canonical feature with parameters of its own."""
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "model.py").write_text("def make(data):\n    return lambda **inputs: {}\n")
+
+    def make(name="features", **options):
+        path = tmp_path / name
+        create_python_neuropod(
+            **{
+                "neuropod_path": path,
+                "model_name": "detector",
+                "input_spec": [
+                    {"name": "lidar_bev_occupancy", "dtype": "float32", "shape": (None, None, None), "params": GRID},
+                    {"name": "threshold", "dtype": "float32", "shape": ()},
+                ],
+                "output_spec": [],
+                "data_paths": [],
+                "code_path_spec": [{"python_root": code, "dirs_to_package": [""]}],
+                "entrypoint_package": "model",
+                "entrypoint": "make",
+                "package_as_zip": False,
+                **options,
+            }
+        )
+        return path
+
+    return make
+
+
+def test_a_rows_params_come_back_and_stay_out_of_ubers_files(feature_package):
+    path = feature_package()
+    with load_neuropod(path, trust=True) as model:
+        assert model.inputs[0]["params"] == GRID
+        assert "params" not in model.inputs[1]
+    assert "params" not in (path / "config.json").read_text()
+    record = json.loads((path / "perceptum.json").read_text())
+    assert record["schema"]["schema"]["fingerprint"] == canonical().fingerprint
+    assert list(record["schema"]["features"]) == ["lidar_bev_occupancy"]
+    assert "perceptum.json" in json.loads((path / "manifest.json").read_text())["files"]
+
+
+def test_a_given_schema_is_recorded_without_params(feature_package):
+    rows = [{"name": "lidar_bev_occupancy", "dtype": "float32", "shape": (None, None, None)}]
+    path = feature_package(input_spec=rows, schema=canonical())
+    assert (path / "perceptum.json").exists()
+    load_neuropod(path, trust=True).close()
+
+
+def test_a_plain_package_has_no_record(feature_package):
+    rows = [{"name": "lidar_bev_occupancy", "dtype": "float32", "shape": (None, None, None)}]
+    assert not (feature_package(input_spec=rows) / "perceptum.json").exists()
+
+
+def test_a_feature_that_means_something_else_today_is_an_error_at_both_doors(feature_package):
+    ours = canonical().with_params("canonical", "1.0.0", {"lidar_bev_occupancy": {"grid": {**GRID["grid"]}}})
+    rows = [{"name": "lidar_bev_occupancy", "dtype": "float32", "shape": (None, None, None)}]
+    path = feature_package(input_spec=rows, schema=ours)
+    for door in (lambda: load_neuropod(path, trust=True), lambda: loader.load_neuropod(path)):
+        with pytest.raises(
+            NeuropodError, match=rf"^{re.escape(str(path))}: .*lidar_bev_occupancy.* was .*, is "
+        ) as error:
+            door()
+        assert "\n" not in str(error.value)
+    load_neuropod(path, trust=True, schema=ours).close()
+
+
+def test_a_record_that_cannot_be_read_is_named(feature_package):
+    path = feature_package()
+    (path / "manifest.json").unlink()
+    for text, message in (
+        ("{", "perceptum.json: not JSON"),
+        ('{"format": 2}', "perceptum.json: format is 2, this version reads 1; upgrade perceptum"),
+        ('{"format": 1, "schema": 3}', "perceptum.json: schema, input_params and output_params must be objects"),
+        ('{"format": 1, "schema": {"features": []}}', "the record of the schema cannot be read"),
+    ):
+        (path / "perceptum.json").write_text(text)
+        with pytest.raises(NeuropodError, match=rf"^{re.escape(str(path))}: {re.escape(message)}"):
+            load_neuropod(path, trust=True)
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_the_folder_is_imported_without_any_framework():
+    code = (
+        "import sys, perceptum.neuropod, perceptum.neuropod.packagers, perceptum.neuropod.loader\n"
+        "print([m for m in ('torch', 'tensorflow', 'keras', 'numba', 'perceptum.builders') if m in sys.modules])"
+    )
+    assert run_python(code).stdout == "[]\n"
+
+
+def test_a_framework_that_is_not_installed_is_named_with_what_to_do(packed):
+    for backend, module, extra in (("torchscript", "torch", "torch"), ("tensorflow_saved", "tensorflow", "tensorflow")):
+        code = (
+            f"import sys; sys.modules[{module!r}] = None\n"
+            "import perceptum\n"
+            f"perceptum.load_neuropod({str(packed(backend, 'scalar'))!r})"
+        )
+        assert f"needs {module}: pip install 'perceptum[{extra}]'" in run_python(code).stderr.splitlines()[-1]
+
+
+def test_loading_a_tensorflow_package_is_quiet_and_leaves_the_environment_alone(packed):
+    code = (
+        "import os, numpy, perceptum\n"
+        f"model = perceptum.load_neuropod({str(packed('tensorflow_frozen', 'scalar'))!r})\n"
+        "print(model.infer({'x': numpy.int64(1)})['out'])\n"
+        "assert 'TF_CPP_MIN_LOG_LEVEL' not in os.environ\n"
+    )
+    done = run_python(code)
+    assert (done.stdout, done.stderr) == ("2\n", "")
