@@ -39,7 +39,7 @@ unit: .venv-test/.installed ## every test, the slow ones too
 	@$(TEST) -m pytest
 
 bench: .venv-test/.installed ## measure, and compare with other libraries
-	@for script in benchmarks/[a-z]*.py; do echo "$$script" && $(TEST) "$$script" || exit 1; done
+	@$(TEST) benchmarks/run.py
 
 system-libs: ## the system libraries of the open3d viewer
 	@.ci/system-libs

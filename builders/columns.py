@@ -14,7 +14,7 @@ from perceptum.inputs import LidarSweep
 from .kernels import cloud as kernels
 from .scratch import Scratch
 
-__all__ = ["INTENSITY_MODES", "Column", "Columns"]
+__all__ = ["Column", "Columns"]
 
 
 class Column(IntEnum):
@@ -33,13 +33,14 @@ class Column(IntEnum):
         return np.array([cls[name.upper()] for name in names], dtype=np.int64)
 
 
-INTENSITY_MODES = {"raw": kernels.RAW, "unit": kernels.UNIT, "tanh": kernels.TANH}
+_INTENSITY_MODES = {"raw": kernels.RAW, "unit": kernels.UNIT, "tanh": kernels.TANH}
 
 
 class Columns:
-    """A growing block of columns that is kept from frame to frame."""
+    """A growing block of columns that is kept from frame to frame. Only `wanted` ones are filled."""
 
     def __init__(self) -> None:
+        self.wanted = {Column.X, Column.Y, Column.Z}
         self._values = Scratch(np.float32, rows=len(Column))
         self._offsets = Scratch(np.int64)
         self.n = 0
@@ -63,6 +64,11 @@ class Columns:
         return self._values.array
 
     @property
+    def bits(self) -> NDArray[np.int32]:
+        """The same memory as integers."""
+        return self._values.array.view(np.int32)
+
+    @property
     def offsets_ns(self) -> NDArray[np.int64]:
         """(capacity,) int64, each point's time after its sweep's stamp."""
         return self._offsets.array
@@ -77,17 +83,29 @@ class Columns:
         self._put(Column.X, sweep.x, n, 0)
         self._put(Column.Y, sweep.y, n, 0)
         self._put(Column.Z, sweep.z, n, 0)
-        self._put(Column.INTENSITY, sweep.intensity, n, 0)
-        self._put(Column.RING, sweep.ring, n, -1)
-        if sweep.ring is not None and sweep.ring.dtype.kind == "f":
-            ring = self.block[Column.RING, start : start + n]
-            ring[~np.isfinite(ring)] = -1
-        offsets = self._offsets.array[start : start + n]
-        np.copyto(offsets, 0 if sweep.offset_ns is None else sweep.offset_ns, casting="unsafe")
-        kept, nonfinite = kernels.drop(start, n, close_m, drop_intensity, self.block, self._offsets.array)
+        if drop_intensity or Column.INTENSITY in self.wanted:
+            self._put(Column.INTENSITY, sweep.intensity, n, 0)
+        if Column.RING in self.wanted:
+            self._put_ring(sweep, n)
+        if sweep.offset_ns is not None:
+            np.copyto(self._offsets.array[start : start + n], sweep.offset_ns, casting="unsafe")
+        kept, nonfinite = n, 0
+        if close_m > 0 or not kernels.all_finite(self.bits[:, start : start + n], drop_intensity):
+            kept, nonfinite = kernels.drop(start, n, close_m, drop_intensity, self.block, self._offsets.array)
         self.n = start + kept
         self.nonfinite += nonfinite
         return start, kept
+
+    def scale_intensity(self, sweep: LidarSweep, mode: str, start: int, n: int) -> None:
+        """Brings the raw intensity of the points [start, start + n), which are of `sweep`, to its mode."""
+        values = self.block[Column.INTENSITY, start : start + n]
+        kernels.scale_intensity(_INTENSITY_MODES[mode], sweep.intensity_scale, values)
+
+    def _put_ring(self, sweep: LidarSweep, n: int) -> None:
+        self._put(Column.RING, sweep.ring, n, -1)
+        if sweep.ring is not None and sweep.ring.dtype.kind == "f":
+            ring = self.block[Column.RING, self.n : self.n + n]
+            ring[~np.isfinite(ring)] = -1
 
     def _put(self, column: Column, values: NDArray[Any] | None, n: int, absent: float) -> None:
         target = self.block[column, self.n : self.n + n]

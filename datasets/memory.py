@@ -7,6 +7,7 @@ tensors = builder.build(log[-1])
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -45,7 +46,9 @@ class MemorySource:
         self._camera = _by_sensor(cameras, [c.camera for c in cameras])
         self._labels = {label.time_ns: label for label in labels}
         self._map = hdmap
-        self.lidars, self.radars, self.cameras = _times(self._lidar), _times(self._radar), _times(self._camera)
+        self.lidars: Mapping[str, Times] = _times(self._lidar)
+        self.radars: Mapping[str, Times] = _times(self._radar)
+        self.cameras: Mapping[str, Times] = _times(self._camera)
         self.times_ns = self._reference_times(times_ns)
         self._poses = Poses.fixed(self.times_ns) if poses is None else poses
 
@@ -103,7 +106,7 @@ def _by_sensor(records: Sequence[Record], names: Sequence[str]) -> dict[str, lis
         found[name].append(record)
     for name, own in found.items():
         own.sort(key=lambda record: record.time_ns)
-        twice = [a.time_ns for a, b in zip(own, own[1:], strict=False) if a.time_ns == b.time_ns]
+        twice = [a.time_ns for a, b in pairwise(own) if a.time_ns == b.time_ns]
         if twice:
             raise LogError(f"{name}: two records have the time {twice[0]} ns; a sensor's times must differ")
     return found

@@ -9,6 +9,7 @@ import stat
 import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -39,8 +40,8 @@ class Files(Protocol):
         """Returns a real folder with what lies under `name` ("" is all); a zip is extracted for it, once."""
         ...
 
-    def discard_folders(self) -> None:
-        """Deletes what was extracted."""
+    def close(self) -> None:
+        """Deletes what was extracted, and closes the file; what is asked for later opens it again."""
         ...
 
 
@@ -62,18 +63,19 @@ class FolderFiles:
     def folder(self, name: str) -> Path:
         return self._root / name
 
-    def discard_folders(self) -> None:
+    def close(self) -> None:
         """There is nothing to delete: the folder is the package."""
 
 
 class ZipFiles:
-    """A package that is a zip file. It is checked whole when it is opened, and opened for each read."""
+    """A package that is a zip file. It is checked whole when it is opened, and stays open until it is closed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._archive: zipfile.ZipFile | None = None
         self._extracted: dict[str, tempfile.TemporaryDirectory[str]] = {}
-        with self._zip() as archive:
-            entries = [e for e in archive.infolist() if not e.is_dir()]
+        with _reading():
+            entries = [e for e in self._opened().infolist() if not e.is_dir()]
         for entry in entries:
             _check_entry(entry)
         _check_growth(entries, path.stat().st_size)
@@ -81,23 +83,14 @@ class ZipFiles:
         if len(self.names) != len(entries):
             raise NeuropodError("a file name stands twice in the zip file; get the package again")
 
-    @contextmanager
-    def _zip(self) -> Iterator[zipfile.ZipFile]:
-        try:
-            with zipfile.ZipFile(self._path) as archive:
-                yield archive
-        except NeuropodError:
-            raise
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error) as error:
-            raise NeuropodError(f"not a whole zip file ({error}); get the package again") from error
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            raise NeuropodError("not a whole zip file (it points outside of itself); get the package again") from error
+    def _opened(self) -> zipfile.ZipFile:
+        if self._archive is None:
+            self._archive = zipfile.ZipFile(self._path)
+        return self._archive
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        with self._zip() as archive, _inflating(), archive.open(name) as stream:
+        with _reading(), self._opened().open(name) as stream:
             yield stream
 
     def read(self, name: str) -> bytes:
@@ -120,19 +113,27 @@ class ZipFiles:
                     shutil.copyfileobj(source, out, 1 << 20)
         return target
 
-    def discard_folders(self) -> None:
+    def close(self) -> None:
         while self._extracted:
             self._extracted.popitem()[1].cleanup()
+        if self._archive is not None:
+            self._archive.close()
+            self._archive = None
 
 
 @contextmanager
-def _inflating() -> Iterator[None]:
-    import zlib
-
+def _reading() -> Iterator[None]:
+    """Says in one way what Python's zipfile says in many: the file is broken."""
     try:
         yield
-    except zlib.error as error:
-        raise zipfile.BadZipFile(str(error)) from error
+    except NeuropodError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, struct.error) as error:
+        raise NeuropodError(f"not a whole zip file ({error}); get the package again") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise NeuropodError("not a whole zip file (it points outside of itself); get the package again") from error
 
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:

@@ -77,10 +77,10 @@ def writable_alias(array: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def copy_reason(array: NDArray[Any], framework: str) -> str | None:
-    """Returns why an array must be copied on its way into "torch" or "tensorflow", or None where it need not be."""
-    if framework not in ("torch", "tensorflow"):
-        raise NeuropodError(f"copy_reason knows torch and tensorflow, got '{framework}'")
-    if is_string(array):
+    """Returns why an array must be copied on its way into "torch", "tensorflow" or "numpy" code, or None."""
+    if framework not in ("torch", "tensorflow", "numpy"):
+        raise NeuropodError(f"copy_reason knows torch, tensorflow and numpy, got '{framework}'")
+    if is_string(array) and framework != "numpy":
         return "strings have another form in every framework"
     if not array.dtype.isnative:
         return "its byte order is not this machine's"
@@ -90,7 +90,7 @@ def copy_reason(array: NDArray[Any], framework: str) -> str | None:
         return (
             None if address(array) % ALIGNMENT_BYTES == 0 else f"it does not start on a multiple of {ALIGNMENT_BYTES}"
         )
-    return None if writable_alias(array) is not None else "its memory is read-only"
+    return "its memory is read-only" if framework == "torch" and writable_alias(array) is None else None
 
 
 def as_torch(array: NDArray[Any]) -> torch.Tensor:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .backends import Runner, find_backend
 from .errors import NeuropodError, first_line
-from .handoff import private_copy
+from .handoff import copy_reason, private_copy
 from .package import Package, open_package
 from .validation import compile_checks
 from .versions import check_version
@@ -43,7 +43,8 @@ class Model:
             self._config.outputs, "output spec", "full" if validate == "full" else "off"
         )
         self._outputs = tuple(row.name for row in self._config.outputs)
-        self._copied: set[str] = set()
+        self._framework = find_backend(self._config.platform).FRAMEWORK
+        self._warned: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -88,6 +89,11 @@ class Model:
             raise NeuropodError(f"model '{self.name}' failed: {first_line(error)}") from error
         return {name: array if array.flags.c_contiguous else private_copy(array) for name, array in found.items()}
 
+    def copies(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, str]:
+        """Returns why each of these inputs is copied on its way into the framework; those that are not are left out."""
+        reasons = {name: copy_reason(np.asarray(array), self._framework) for name, array in inputs.items()}
+        return {name: reason for name, reason in reasons.items() if reason is not None}
+
     def _requested(self, names: Iterable[str] | None) -> tuple[str, ...]:
         if names is None:
             return ()
@@ -111,8 +117,8 @@ class Model:
         return array if flags.c_contiguous and flags.aligned else self._contiguous(name, array)
 
     def _contiguous(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
-        if name not in self._copied:
-            self._copied.add(name)
+        if name not in self._warned:
+            self._warned.add(name)
             _log.warning("model '%s': input '%s' is not contiguous and is copied in each call", self.name, name)
         return private_copy(array) if array.dtype.kind in "iuf" else np.array(array, order="C")
 
@@ -121,7 +127,7 @@ class Model:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
-            self._files.discard_folders()
+            self._files.close()
 
     def __enter__(self) -> Self:
         return self
@@ -148,7 +154,7 @@ def open_model(
     try:
         return Model(package, _load(package, trust, visible_gpu, schema), validate)
     except BaseException:
-        package.files.discard_folders()
+        package.files.close()
         raise
 
 
@@ -179,6 +185,6 @@ def _why_code(package: Package) -> str:
 
 
 def _as_array(name: str, value: Any) -> NDArray[Any]:
-    if not isinstance(value, np.ndarray | np.generic):
+    if not isinstance(value, np.ndarray | np.generic) or isinstance(value, np.ma.MaskedArray):
         raise NeuropodError(f"input '{name}' must be a numpy array, got {type(value).__name__}; nothing is converted")
     return np.asarray(value)

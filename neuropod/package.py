@@ -65,7 +65,14 @@ class Package:
 def open_package(path: str | os.PathLike[str]) -> Package:
     """Opens a folder or a zip file and checks it; raises NeuropodError that names the package."""
     path = Path(path)
-    files = _files(path)
+    try:
+        files = _files(path)
+        return _read(path, files)
+    except OSError as error:
+        raise NeuropodError(f"{path}: cannot be read: {error}") from error
+
+
+def _read(path: Path, files: Files) -> Package:
     try:
         manifest.verify(files)
         meta = (
@@ -79,6 +86,7 @@ def open_package(path: str | os.PathLike[str]) -> Package:
 
 def _files(path: Path) -> Files:
     if path.is_dir():
+        _require_config((path / CONFIG).is_file(), path)  # before all of some other folder is looked through
         files: Files = FolderFiles(path)
     elif not path.exists():
         raise NeuropodError(f"Error loading Neuropod. No file or directory at '{path}'")
@@ -89,9 +97,13 @@ def _files(path: Path) -> Files:
             files = ZipFiles(path)
         except NeuropodError as error:
             raise NeuropodError(f"{path}: {error}") from error
-    if CONFIG not in files.names:
-        raise NeuropodError(f"{path}: no {CONFIG}, so this is no package; a package holds it at its root")
+    _require_config(CONFIG in files.names, path)
     return files
+
+
+def _require_config(is_there: bool, path: Path) -> None:
+    if not is_there:
+        raise NeuropodError(f"{path}: no {CONFIG}, so this is no package; a package holds it at its root")
 
 
 def _parse(files: Files, name: str, parse: Callable[[bytes], T]) -> T:

@@ -41,6 +41,7 @@ class BevStats(Filler):
         self.title = f"column statistics ({len(params.channels)} channels)"
         self.cells = stages.share(Cells, params.cloud(), params.grid, False)
         self.needs = (self.cells,)
+        self.cells.cloud.want(("intensity",))
         self.params = params
         self._place = Placement(params)
         counts = np.arange(params.density_cap + 1)

@@ -33,7 +33,8 @@ class Cells(Stage):
         self._low = np.array(grid.range[:3], dtype=np.float32)
         self._voxel = np.array(grid.voxel, dtype=np.float32)
         cells = grid.cells + (2 * x * y if overflow else 0)
-        self._ids = Scratch(np.int32 if cells < 2**31 else np.int64)
+        self.dtype = np.dtype(np.int32 if cells < 2**31 else np.int64)
+        self._ids = Scratch(self.dtype)
 
     @property
     def nbytes(self) -> int:

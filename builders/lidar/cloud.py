@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from perceptum.features.lidar import CloudParams
+from collections.abc import Iterable
+
+from perceptum.features.lidar import CloudParams, PointColumn
 from perceptum.inputs import Frame, LidarSweep, MissingRecord
 
-from ..columns import INTENSITY_MODES, Column, Columns
-from ..kernels.cloud import lag_per_point, scale_intensity
+from ..columns import Column, Columns
+from ..kernels.cloud import lag_per_point
 from ..stage import Stage, Stages
 from .placing import Placing
 
@@ -26,6 +28,10 @@ class Cloud(Stage):
     @property
     def nbytes(self) -> int:
         return self.points.nbytes
+
+    def want(self, columns: Iterable[PointColumn]) -> None:
+        """Tells at planning time which columns are needed; the others are left alone."""
+        self.points.wanted.update(Column[name.upper()] for name in columns)
 
     def run(self, frame: Frame) -> None:
         sweeps = self._sweeps(frame)
@@ -48,10 +54,15 @@ class Cloud(Stage):
     def _add(self, frame: Frame, sweep: LidarSweep) -> None:
         p, points = self.params, self.points
         start, n = points.append(sweep, p.remove_close, p.nonfinite_features == "drop")
-        scale_intensity(start, n, INTENSITY_MODES[p.intensity_mode], sweep.intensity_scale, points.block)
-        lag_ns = frame.time_ns - sweep.time_ns
+        if Column.INTENSITY in points.wanted:
+            points.scale_intensity(sweep, p.intensity_mode, start, n)
+        if Column.TIME_LAG in points.wanted:
+            self._write_lag(frame.time_ns - sweep.time_ns, sweep, start, n)
+        self._placing.place(frame, sweep, points, start, n)
+
+    def _write_lag(self, lag_ns: int, sweep: LidarSweep, start: int, n: int) -> None:
+        points = self.points
         if self._placing.per_point(sweep):
             lag_per_point(start, n, lag_ns, points.offsets_ns, points.block)
         else:
             points.block[Column.TIME_LAG, start : start + n] = lag_ns * 1e-9
-        self._placing.place(frame, sweep, points, start, n)

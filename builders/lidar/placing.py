@@ -48,7 +48,7 @@ class Placing:
             ego = ref_from_ego(frame.poses, frame.time_ns, [time_ns])[0] @ ego
         elif self._in_place(frame, sweep):
             return
-        kernels.move(start, n, self._into_frame(frame, ego)[:3], points.block)
+        kernels.move(self._into_frame(frame, ego)[:3], *points.block[:3, start : start + n])
 
     def _in_place(self, frame: Frame, sweep: LidarSweep) -> bool:
         """Whether the points already stand in the frame of reference: then no arithmetic touches them."""

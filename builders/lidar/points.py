@@ -31,6 +31,7 @@ class Points(Filler):
         self.title = "points"
         self.cloud = stages.share(Cloud, params.cloud())
         self.needs = (self.cloud,)
+        self.cloud.want(params.columns)
         self._picks = Column.picks(params.columns)
         self._box = np.array(params.range or _EVERYWHERE, dtype=np.float32)
         self._most = params.max_points

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from perceptum.features.lidar import RangeImageParams
 from perceptum.inputs import BrokenRecord, Frame, LidarSweep, MissingRecord
 
-from ..columns import INTENSITY_MODES, Column, Columns
+from ..columns import Column, Columns
 from ..kernels import range_image as kernels
-from ..kernels.cloud import scale_intensity
 from ..scratch import Scratch
 from ..stage import Dirty, Filler, Stages
 from .placing import Placing
@@ -34,6 +33,10 @@ class RangeImage(Filler):
         self._cells, self._ranges = Scratch(np.int32), Scratch(np.float32)
         cells = params.height * params.width
         self._best, self._index = np.empty(cells, np.float32), np.empty(cells, np.int32)
+        if "intensity" in params.channels:
+            self._points.wanted.add(Column.INTENSITY)
+        if params.rows == "ring":
+            self._points.wanted.add(Column.RING)
         self._placing = Placing("ego", per_point=True)
         self._shift = np.zeros(3)
 
@@ -65,11 +68,16 @@ class RangeImage(Filler):
         p, points = self.params, self._points
         table = self._row_of_ring(sweep)
         start, n = points.append(sweep)
-        scale_intensity(start, n, INTENSITY_MODES[p.intensity_mode], sweep.intensity_scale, points.block)
+        if Column.INTENSITY in points.wanted:
+            points.scale_intensity(sweep, p.intensity_mode, start, n)
         origin = np.asarray(sweep.origin, dtype=np.float64)
-        size, clamp = (p.height, p.width), p.outside_fov == "clamp"
+        size = (p.height, p.width)
         cells, ranges = self._cells.reserve(n), self._ranges.reserve(n)
-        kernels.project(points.block, n, origin, *size, self._fov_rad, clamp, p.min_range, table, cells, ranges)
+        if p.rows == "ring":
+            kernels.project_rings(points.block, n, origin, *size, p.min_range, table, cells, ranges)
+        else:
+            clamp = p.outside_fov == "clamp"
+            kernels.project(points.block, n, origin, *size, self._fov_rad, clamp, p.min_range, cells, ranges)
 
     def _place(self, frame: Frame, sweep: LidarSweep) -> None:
         """Brings x, y, z to where the spec wants them told; the cells are fixed by now."""

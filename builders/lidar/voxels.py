@@ -35,9 +35,10 @@ class Voxels(Filler):
         self.needs = (self.cells,)
         self.params = params
         self._picks = Column.picks(params.columns)
+        self.cells.cloud.want(params.columns)
         self._table = Scratch(np.int32, fill=-1)
-        self._places = Scratch(np.int64)
-        self._keys = Scratch(np.int64)
+        self._places = Scratch(np.int32)
+        self._keys = Scratch(self.cells.dtype)
         self._counts = Scratch(np.int32)
         self._slots = Scratch(np.int64)
         self._rows = 0

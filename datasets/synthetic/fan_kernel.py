@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import compiled, ground_ray, hit
+from .ground_kernel import ground_ray
+from .kernels import compiled, hit
 
 __all__ = ["cast_fan"]
 

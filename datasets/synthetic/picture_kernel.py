@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import chance_bits, compiled, facing, ground_ray, hit, road, surface
+from .ground_kernel import ground_ray, road, surface
+from .kernels import chance_bits, compiled, facing, hit
 
 __all__ = ["draw_ground", "draw_solids"]
 

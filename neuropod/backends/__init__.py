@@ -29,7 +29,8 @@ class Runner(Protocol):
         """Returns what the model gives, among it the `wanted` outputs where it has them.
 
         Inputs are C-contiguous, in native byte order, perhaps read-only; strings are of kind U, S or T. What is
-        returned shares memory with no input and with nothing that the model keeps. Strings are returned as kind U.
+        returned shares memory with no input and, code packages excepted, with nothing that the model keeps. Strings
+        are returned as kind U.
         """
         ...
 
@@ -41,6 +42,8 @@ class Runner(Protocol):
 class Backend(Protocol):
     """What a file of this folder offers: a module is one."""
 
+    FRAMEWORK: str
+    """Whose tensors the inputs become: torch, tensorflow or numpy."""
     RUNS_CODE: bool
     """Whether a package of this platform can do anything that a program can."""
 

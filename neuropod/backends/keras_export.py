@@ -54,8 +54,7 @@ def servable(model: Any, spec_names: Mapping[str, str]) -> Any:
     specs = {spec_names[n]: tf.TensorSpec(t.shape, t.dtype, spec_names[n]) for n, t in _inputs(model)}
     module = tf.Module()
     module.model = model
-    module.signatures = {"serving_default": tf.function(serve).get_concrete_function(**specs)}
-    module.serve = module.signatures["serving_default"]
+    module.serve = tf.function(serve).get_concrete_function(**specs)  # the only one, so it is the signature
     return module
 
 

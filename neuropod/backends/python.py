@@ -24,8 +24,9 @@ from ..handoff import private_copy, shares_memory
 from ..package import CODE, DATA, MODEL_CONFIG, OPS, Package
 from ..strings import is_string, to_unicode
 
-__all__ = ["RUNS_CODE", "load", "version"]
+__all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version"]
 
+FRAMEWORK = "numpy"
 RUNS_CODE = True
 
 

@@ -17,8 +17,9 @@ from ..strings import is_string, to_unicode
 from ..tensorflow_import import import_tensorflow
 from .tensorflow_aliases import kept_outputs
 
-__all__ = ["RUNS_CODE", "load", "version"]
+__all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version"]
 
+FRAMEWORK = "tensorflow"
 RUNS_CODE = False
 
 FROZEN = f"{DATA}/model.pb"
@@ -190,7 +191,7 @@ def _load_saved(tf: Any, package: Package, session: Any, device: str) -> dict[st
     except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
         raise NeuropodError(f"{SAVED}: TensorFlow cannot load it: {first_line(error)}") from error
     if not any(name.startswith(f"{SAVED}/assets/") for name in package.files.names):
-        package.files.discard_folders()  # variables are in the session now; only vocabularies may be read later
+        package.files.close()  # variables are in the session now; only vocabularies may be read later
     if "serving_default" not in meta.signature_def:
         raise NeuropodError(f"{SAVED} has no signature 'serving_default'; save it with one")
     signature = meta.signature_def["serving_default"]

@@ -14,58 +14,25 @@ from typing import Any, Protocol
 
 __all__ = ["kept_outputs"]
 
-# operators that may hand their input's memory on; all others write into new memory
-_HAND_ON = frozenset(
-    [
-        "Identity",
-        "IdentityN",
-        "Reshape",
-        "Squeeze",
-        "ExpandDims",
-        "StopGradient",
-        "PreventGradient",
-        "Snapshot",
-        "CheckNumerics",
-        "Bitcast",
-        "Cast",
-        "PlaceholderWithDefault",
-        "EnsureShape",
-        "Switch",
-        "Merge",
-        "Enter",
-        "Exit",
-        "NextIteration",
-        "Slice",
-        "StridedSlice",
-        "Split",
-        "SplitV",
-        "Unpack",
-        "Pack",
-        "Concat",
-        "ConcatV2",
-        "Transpose",
-        "Tile",
-        "Pad",
-        "PadV2",
-        "Reverse",
-        "ReverseV2",
-        "BroadcastTo",
-        "Sum",
-        "Mean",
-        "Max",
-        "Min",
-        "Prod",
-        "AddN",
-        "TensorListGetItem",
-        "TensorListStack",
-        "Copy",
-        "CopyHost",
-        "DebugIdentity",
-    ]
-)
-_KEEP = frozenset(
-    ["Const", "ImmutableConst", "Placeholder", "ReadVariableOp", "If", "StatelessIf", "Case", "StatelessCase", "While"]
-)
+_EACH = slice(None)
+_FIRST = slice(0, 1)
+
+# operators that may hand the memory of some of their inputs on, and which; all others write into new memory
+_HAND_ON = {
+    **dict.fromkeys(("Identity", "Snapshot", "Copy", "CopyHost", "DebugIdentity", "CheckNumerics"), _FIRST),
+    **dict.fromkeys(("StopGradient", "PreventGradient", "PlaceholderWithDefault", "EnsureShape"), _FIRST),
+    **dict.fromkeys(("Reshape", "Squeeze", "ExpandDims", "Bitcast", "Cast", "Transpose", "BroadcastTo"), _FIRST),
+    **dict.fromkeys(
+        ("Slice", "StridedSlice", "SplitV", "Unpack", "Tile", "Pad", "PadV2", "Reverse", "ReverseV2"), _FIRST
+    ),
+    **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Prod"), _FIRST),  # over no axis
+    **dict.fromkeys(("Switch", "Enter", "Exit", "NextIteration", "TensorListGetItem", "TensorListStack"), _FIRST),
+    **dict.fromkeys(("IdentityN", "Merge", "Pack", "AddN"), _EACH),
+    "Split": slice(1, 2),
+    "Concat": slice(1, None),
+    "ConcatV2": slice(0, -1),
+}
+_KEEP = frozenset(("Const", "ImmutableConst", "Placeholder", "If", "StatelessIf", "Case", "StatelessCase"))
 _CALLS = frozenset(("PartitionedCall", "StatefulPartitionedCall"))
 
 
@@ -108,7 +75,7 @@ def _is_kept(body: _Body, tensor: str, fed: Collection[str]) -> bool:
     if call is not None:
         return _is_kept(*call, frozenset())
     if node.type in _HAND_ON:
-        return any(_is_kept(body, name, fed) for name in node.inputs)
+        return any(_is_kept(body, name, fed) for name in node.inputs[_HAND_ON[node.type]])
     return not any(_is_changing(body, name, fed) for name in _ancestors(body, tensor))
 
 

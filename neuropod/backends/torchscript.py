@@ -25,8 +25,9 @@ from .torchscript_calls import Call, collect, plan_call
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["RUNS_CODE", "load", "version", "write"]
+__all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version", "write"]
 
+FRAMEWORK = "torch"
 RUNS_CODE = False
 
 MODEL = f"{DATA}/model.pt"
@@ -98,8 +99,11 @@ class TorchScriptRunner:
                 continue
             tensor = tensors[name] = as_torch(private_copy(array) if self._writes_inputs else array)
             values[name] = tensor.to(self._device) if name in self._moved else tensor
-        with self._torch.no_grad():
-            answer = self._call(self._forward, values)
+        try:
+            with self._torch.no_grad():
+                answer = self._call(self._forward, values)
+        except self._torch.jit.Error as error:
+            raise NeuropodError(f"failed: {_reason(error)}") from error
         written = [name for name, tensor in tensors.items() if tensor._version]
         if written and not self._writes_inputs:
             self._keep_written({name: inputs[name] for name in written})
@@ -161,6 +165,11 @@ def _strings(name: str, array: NDArray[Any]) -> list[str]:
             f"input '{name}': TorchScript takes strings as a list, so with 1 dimension, got {array.ndim}"
         )
     return to_list(array)
+
+
+def _reason(error: BaseException) -> str:
+    """Returns the last line of TorchScript's traceback: the first ones tell where, not what."""
+    return str(error).strip().splitlines()[-1].removeprefix("builtins.")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import re
 import textwrap
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..errors import NeuropodError
@@ -80,7 +81,7 @@ class _Rewriter:
     def files(self) -> dict[str, bytes]:
         module = self._module(self._model["mainModule"], "Model")
         code = "\n".join(self._classes)
-        constants = tuple(self._tensors) if "CONSTANTS." in code else ()
+        constants = tuple(replace(t, requires_grad=False) for t in self._tensors) if "CONSTANTS." in code else ()
         data = {f"{place}/{key}": self._old[key] for place in ("data", "constants") for key in self._keys()}
         return {
             "version": self._old.get("version", b"1\n"),

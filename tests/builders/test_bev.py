@@ -76,7 +76,9 @@ def awkward_clouds(draw):
 
 
 @settings(max_examples=80, deadline=None)
-@given(points=awkward_clouds(), binary=st.booleans(), overflow=st.booleans(), dtype=st.sampled_from(["uint8", "float32"]))
+@given(
+    points=awkward_clouds(), binary=st.booleans(), overflow=st.booleans(), dtype=st.sampled_from(["uint8", "float32"])
+)
 def test_occupancy_is_that_of_the_definition(frame_of, points, binary, overflow, dtype):
     params = {"grid": GRID, "binary": binary, "overflow_slices": overflow}
     row = {"name": "lidar_bev_occupancy", "dtype": dtype, "shape": [Z + 2 * overflow, Y, X], "params": params}
@@ -93,7 +95,9 @@ def test_statistics_are_those_of_the_definition(frame_of, build, points, cap):
     assert np.array_equal(got, statistics(points, cap))
 
 
-@pytest.mark.parametrize(("layout", "flip_x", "flip_y"), product(["CYX", "CXY", "YXC"], [False, True], [False, True]))
+@pytest.mark.parametrize(
+    ("layout", "flip_x", "flip_y"), list(product(["CYX", "CXY", "YXC"], [False, True], [False, True]))
+)
 def test_every_layout_and_flip_is_the_same_view(frame_of, build, layout, flip_x, flip_y):
     points = cloud(300)
     view = {"grid": GRID, "bev_layout": layout, "flip_x": flip_x, "flip_y": flip_y}

@@ -155,9 +155,7 @@ def test_world_coordinates_near_five_million_metres_change_nothing_above_a_micro
     offsets = random.integers(-20 * MS, 20 * MS, 50)
     found = []
     for origin in ((0, 0, 0), (east, north, up)):
-        records = [
-            sweep_of(xyz, time_ns=T0 + 50 * MS * k, ego_from_sensor=MOUNT, offset_ns=offsets) for k in (1, 2, 3)
-        ]
+        records = [sweep_of(xyz, time_ns=T0 + 50 * MS * k, ego_from_sensor=MOUNT, offset_ns=offsets) for k in (1, 2, 3)]
         log = memory_log(records, drive(origin=origin))
         found.append(build(["lidar_points"], log[2], {"lidar_points": {"num_sweeps": 3}})["lidar_points"])
     assert np.abs(found[0] - found[1]).max() <= 1e-6
@@ -187,7 +185,7 @@ def test_a_point_time_far_from_its_sweep_is_a_broken_record(memory_log, sweep_of
         build(["lidar_points"], memory_log([sweep])[0])
     assert str(error.value) == (
         f"drive/0003.bin: the points' offset_ns go from {span[0]} to {span[1]}, wanted at most 10 s from the sweep's "
-        "stamp; take compensate \"per_sweep\" to do without them"
+        'stamp; take compensate "per_sweep" to do without them'
     )
 
 

@@ -106,9 +106,7 @@ def test_voxels_are_those_of_the_definition(frame_of, build, cloud, most_points,
 @pytest.mark.parametrize("grid", GRIDS, ids=["tiny", "pillars", "hash", "int64"])
 @pytest.mark.parametrize("most_voxels", [50, 100_000])
 @pytest.mark.parametrize("overflow", ["continue", "break"])
-def test_voxels_of_a_dense_cloud_are_those_of_the_definition(
-    frame_of, build, street, grid, most_voxels, overflow
-):
+def test_voxels_of_a_dense_cloud_are_those_of_the_definition(frame_of, build, street, grid, most_voxels, overflow):
     points = street(3000, seed=3)
     params = voxel_params(*grid, 3, most_voxels, overflow=overflow)
     tensors = build(NAMES, frame_of(points[:, :3], points[:, 3]), params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import subprocess
 import sys
@@ -80,6 +81,37 @@ def test_another_process_gives_the_same_bytes(source):
     sweep, radar = source.read_lidar("LIDAR_TOP", 4), source.read_radar("RADAR_FRONT", 3)
     here = hashlib.sha256(sweep.x.tobytes() + sweep.intensity.tobytes() + radar.v_radial.tobytes()).hexdigest()
     assert done.stdout.decode().strip() == here
+
+
+@pytest.mark.slow
+def test_a_processor_without_vector_and_fused_instructions_gives_the_same_bytes(source, tmp_path):
+    plain = {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+        "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL",
+    }
+    code = (
+        "import hashlib, pickle, sys; from perceptum.datasets.synthetic.camera import draw;"
+        "s = pickle.load(sys.stdin.buffer);"
+        "w, r = s.read_lidar('LIDAR_TOP', 4), s.read_radar('RADAR_FRONT', 3); l = s.read_labels(int(s.times_ns[2]));"
+        "p = draw(s.world, 'CAM_BACK', int(s.times_ns[3]), 160, 90);"
+        "poses = (s.poses.quaternions, s.poses.translations);"
+        "arrays = (w.x, w.z, w.intensity, r.x, r.v_radial, r.rcs, l.boxes, *poses, p);"
+        "print(hashlib.sha256(b''.join(a.tobytes() for a in arrays)).hexdigest())"
+    )
+    runs = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            input=pickle.dumps(source),
+            env={**os.environ, **extra},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for extra in ({}, plain)
+    ]
+    assert len(runs[0]) == 65
+    assert runs[0] == runs[1]
 
 
 def test_the_length_of_the_drive_changes_no_frame():

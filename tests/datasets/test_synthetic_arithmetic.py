@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perceptum.datasets.synthetic import chance, kernels
+from perceptum.datasets.synthetic import chance, ground_kernel, kernels
 from perceptum.datasets.synthetic.course import Course
 from perceptum.datasets.synthetic.trig import angle, cosine, sine
 
@@ -52,7 +52,7 @@ def test_rays_meet_the_ground_where_a_slow_march_does(wave_m):
         z = float(course.ground(x, y)) + rng.uniform(0.5, 2.5)
         azimuth, elevation = rng.uniform(0, 6.28), -abs(rng.normal(0, 0.03)) if k % 2 else rng.uniform(-0.5, 0.05)
         d = np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)
-        t = kernels.ground_ray(waves, steepest, x, y, z, *d, 0.0, 0.0, 120.0)
+        t = ground_kernel.ground_ray(waves, steepest, x, y, z, *d, 0.0, 0.0, 120.0)
         gap = z + steps * d[2] - course.ground(x + steps * d[0], y + steps * d[1])
         if (gap < 0).any():
             first = int(np.argmax(gap < 0))
@@ -99,9 +99,21 @@ def test_a_ray_from_inside_a_solid_or_away_from_it_meets_nothing(kind):
     assert kernels.hit(kind, -5.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 2.0, 3.0) == 4.0
 
 
+def test_a_kernel_is_compiled_where_no_cache_can_be_written(monkeypatch):
+    njit = kernels.numba.njit
+
+    def no_folder(**options):
+        if options.pop("cache", False):
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(kernels.numba, "njit", no_folder)
+    assert kernels.compiled(lambda x: x + 1)(2) == 3
+
+
 def test_the_road_under_a_point_is_found_again():
     course, rng = Course.of(4, 0.5), np.random.default_rng(2)
     along, across = rng.uniform(-250, 250, 500), rng.uniform(-15, 15, 500)
     table = course.table(-300, 300)
     for (x, y), a, b in zip(course.place(along, across), along, across, strict=True):
-        assert np.allclose(kernels.road(x, y, x, table), (a, b), atol=1e-3)
+        assert np.allclose(ground_kernel.road(x, y, x, table), (a, b), atol=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,15 +20,19 @@ def _build(source: Path, out: Path, *kinds: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def source_files() -> list[Path]:
-    """What git tracks, or would after `git add`, relative to the repository; links are in it."""
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, links and all, of what git tracks or would after `git add`: nobody edits it while tests look."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("git knows nothing of this folder: it is no checkout")
-    files = [Path(name) for name in listed.split("\0") if name]
-    return [file for file in files if (ROOT / file).is_symlink() or (ROOT / file).exists()]
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_symlink() or (ROOT / name).exists():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    return copy
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +44,14 @@ def build() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def distributions(build: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The wheel and the sdist of this checkout."""
+def distributions(
+    build: Callable[..., None], checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """The wheel and the sdist of this checkout, in which code has already run."""
+    cache = checkout / "features" / "__pycache__"
+    cache.mkdir()
+    (cache / "kernel.cpython-311.pyc").touch()
+    (cache / "kernel.square-1.py311.nbi").touch()
     out = tmp_path_factory.mktemp("dist")
-    build(ROOT, out, "--wheel", "--sdist")
+    build(checkout, out, "--wheel", "--sdist")
     return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))

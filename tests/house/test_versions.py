@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -59,6 +61,23 @@ def test_what_the_pinned_packages_need_is_pinned_too():
     # PyPI's torch brings its own pinned CUDA packages, which a CPU build has not
     own = {name for name in needed if name.startswith(("nvidia-", "cuda-", "triton"))}
     assert needed - own <= set(pins())
+
+
+OPEN3D_TAKES_POINTS = """
+import numpy, open3d
+points = numpy.arange(12, dtype=numpy.float32).reshape(4, 3)
+cloud = open3d.t.geometry.PointCloud(open3d.core.Tensor.from_numpy(points))
+assert numpy.array_equal(cloud.point.positions.numpy(), points)
+"""
+
+
+def test_the_pinned_open3d_takes_points_beside_the_pinned_numpy():
+    # in a process of its own: it loads graphics libraries
+    done = subprocess.run([sys.executable, "-c", OPEN3D_TAKES_POINTS], capture_output=True, text=True, check=False)
+    last = (done.stderr.strip().splitlines() or [""])[-1]
+    if last.startswith(("ImportError", "ModuleNotFoundError", "OSError")):
+        pytest.skip(f"open3d cannot be imported ({last}); `make system-libs` installs what it loads")
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_version_is_the_same_everywhere():

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("features", "inputs", "datasets", "builders", "neuropod")
 
 pytestmark = pytest.mark.slow
@@ -21,31 +20,31 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def expected_modules(source_files: list[Path]) -> dict[str, bytes]:
+def papers(wheel: Path) -> str:
+    """The folder beside the package, named after the version."""
+    return "-".join(wheel.name.split("-")[:2]) + ".dist-info"
+
+
+def expected_modules(checkout: Path) -> dict[str, bytes]:
     """Path in the wheel -> bytes, of every .py file of the five folders and of the face."""
-    found = {}
-    for file in source_files:
-        if file.suffix != ".py":
-            continue
-        if file.parts[0] in FOLDERS:
-            found[f"perceptum/{file}"] = (ROOT / file).read_bytes()
-        elif file.parts[:2] == ("src", "perceptum"):
-            found[str(file.relative_to("src"))] = (ROOT / file).read_bytes()
-    return found
+    face = checkout / "src" / "perceptum"
+    found = {
+        f"perceptum/{path.relative_to(face)}": path
+        for path in face.rglob("*.py")
+        if path.relative_to(face).parts[0] not in FOLDERS
+    }
+    for folder in FOLDERS:
+        found |= {f"perceptum/{path.relative_to(checkout)}": path for path in (checkout / folder).rglob("*.py")}
+    return {name: path.read_bytes() for name, path in found.items()}
 
 
-def copy_without_links(files: list[Path], target: Path) -> Path:
-    """A copy of the checkout as an archive unpacks it where links are unknown."""
-    for file in files:
-        if not (ROOT / file).is_symlink():
-            (target / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / file, target / file)
-    return target
+def without_links(folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if (Path(folder) / name).is_symlink()}
 
 
-def test_the_wheel_holds_exactly_the_tracked_modules(distributions, source_files):
+def test_the_wheel_holds_exactly_the_tracked_modules(distributions, checkout):
     modules = {name: data for name, data in contents(distributions[0]).items() if name.endswith(".py")}
-    expected = expected_modules(source_files)
+    expected = expected_modules(checkout)
     assert sorted(modules) == sorted(expected)
     assert modules == expected
 
@@ -55,10 +54,10 @@ def test_the_wheel_holds_nothing_but_the_package_and_its_papers(distributions):
         infos = archive.infolist()
     names = [info.filename for info in infos]
     assert len(names) == len(set(names))
-    assert {name.split("/")[0] for name in names} == {"perceptum", "perceptum-0.1.0.dist-info"}
+    assert {name.split("/")[0] for name in names} == {"perceptum", papers(distributions[0])}
     assert [name for name in names if "/tests/" in name or name.endswith((".pyc", ".nbi", ".nbc"))] == []
     assert [info.filename for info in infos if stat.S_ISLNK(info.external_attr >> 16)] == []
-    assert {"perceptum/py.typed", "perceptum-0.1.0.dist-info/licenses/LICENSE"} <= set(names)
+    assert {"perceptum/py.typed", f"{papers(distributions[0])}/licenses/LICENSE"} <= set(names)
 
 
 def test_a_wheel_from_the_sdist_is_the_same(build, distributions, tmp_path):
@@ -71,8 +70,8 @@ def test_a_wheel_from_the_sdist_is_the_same(build, distributions, tmp_path):
 
 
 @pytest.mark.parametrize("links", ["left out", "as text files"])
-def test_a_wheel_from_an_archive_without_links_is_the_same(build, distributions, source_files, tmp_path, links):
-    source = copy_without_links(source_files, tmp_path / "source")
+def test_a_wheel_from_an_archive_without_links_is_the_same(build, checkout, distributions, tmp_path, links):
+    source = shutil.copytree(checkout, tmp_path / "source", ignore=without_links)
     if links == "as text files":
         # git on a file system that has no links writes where they would lead
         for folder in FOLDERS:
@@ -83,11 +82,12 @@ def test_a_wheel_from_an_archive_without_links_is_the_same(build, distributions,
 
 def test_the_wheel_says_what_it_needs_and_what_it_runs(distributions):
     files = contents(distributions[0])
-    metadata = files["perceptum-0.1.0.dist-info/METADATA"].decode()
+    metadata = files[f"{papers(distributions[0])}/METADATA"].decode()
     assert "License-Expression: Apache-2.0" in metadata
     assert "Requires-Python: >=3.11" in metadata
     needed = {
         line.split()[1] for line in metadata.splitlines() if line.startswith("Requires-Dist:") and ";" not in line
     }
     assert not any(name.startswith(("torch", "tensorflow", "open3d")) for name in needed)
-    assert "perceptum = perceptum.cli:main" in files["perceptum-0.1.0.dist-info/entry_points.txt"].decode()
+    commands = files[f"{papers(distributions[0])}/entry_points.txt"].decode()
+    assert "perceptum = perceptum.cli:main" in commands

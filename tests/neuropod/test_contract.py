@@ -289,6 +289,26 @@ def test_a_package_with_a_broken_model_says_which_file(packed, backend, package_
     assert "\n" not in str(error.value)
 
 
+def test_a_masked_array_is_refused_for_its_mask_would_be_lost(loaded, backend):
+    with pytest.raises(NeuropodError, match="input 'x' must be a numpy array, got MaskedArray"):
+        loaded(backend, "addition").infer({"x": np.ma.masked_array(pairs(1), True), "y": pairs(1)})
+
+
+def test_a_memory_mapped_array_is_taken(loaded, backend, tmp_path):
+    np.save(tmp_path / "x.npy", pairs(3))
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    np.testing.assert_array_equal(loaded(backend, "addition").infer({"x": x, "y": x})["out"], 2 * pairs(3))
+
+
+def test_the_model_tells_which_inputs_are_copied_and_why(loaded, backend, aligned):
+    model = loaded(backend, "addition")
+    unaligned = aligned(np.zeros(34, np.float32))[2:].reshape(16, 2)
+    assert model.copies({"x": aligned(pairs(2))}) == {}
+    assert model.copies({"x": pairs(2).T}) == {"x": "its elements do not lie one after the other"}
+    reasons = {"x": "it does not start on a multiple of 64"} if backend.startswith("tensorflow") else {}
+    assert model.copies({"x": unaligned}) == reasons
+
+
 def test_threads_may_share_a_model(loaded, backend):
     from concurrent.futures import ThreadPoolExecutor
 

@@ -143,6 +143,30 @@ def test_a_file_that_is_no_package_is_named(tmp_path):
         assert str(error.value) == f"{path}: a package is a folder or a zip file, this is neither; get it again"
 
 
+def test_a_package_that_may_not_be_read_is_named(pack, monkeypatch):
+    path = pack()
+
+    def denied(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("perceptum.neuropod.package.ZipFiles", denied)
+    with pytest.raises(NeuropodError, match=rf"^{re.escape(str(path))}: cannot be read: .*Permission denied"):
+        load_neuropod(path)
+
+
+def test_a_package_of_many_files_opens_quickly(tmp_path):
+    import time
+
+    path = tmp_path / "many.zip"
+    config = b'{"name": "m", "platform": "python", "input_spec": [], "output_spec": []}'
+    files = {"config.json": config, **{f"0/data/{i}": b"" for i in range(3000)}}
+    manifest = {"files": {name: digest(data) for name, data in files.items()}, "manifest_version": 1}
+    write_zip(path, [*files.items(), ("manifest.json", json.dumps(manifest).encode())])
+    start_s = time.perf_counter()
+    assert len(open_package(path).files.names) == 3002
+    assert time.perf_counter() - start_s < 5
+
+
 def test_a_folder_that_is_no_package_is_named(tmp_path):
     with pytest.raises(NeuropodError) as error:
         load_neuropod(tmp_path)

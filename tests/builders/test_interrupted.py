@@ -1,0 +1,177 @@
+"""Whatever goes wrong in the middle of a build, the next one gives the right bytes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from random import Random
+
+import numpy as np
+import pytest
+
+from perceptum.builders import InputBuilder
+from perceptum.builders import builder as module
+from perceptum.builders.kernels import bev, voxels
+from perceptum.features import canonical
+from perceptum.inputs import BrokenRecord
+
+NAMES = [feature.name for feature in canonical()]
+GRID = {"range": [-40, -40, -3, 40, 40, 3], "voxel": [1, 1, 1]}
+PARAMS = {group: {"grid": GRID} for group in ("lidar_voxels", "lidar_bev_occupancy", "lidar_bev_stats")}
+
+
+def everything(**options):
+    return InputBuilder(NAMES, params=PARAMS, **options)
+
+
+def in_bytes(tensors):
+    return {name: (array.shape, array.tobytes()) for name, array in tensors.items()}
+
+
+@pytest.fixture(scope="module")
+def frames(frame_of, street):
+    return [frame_of(street(n, seed=n)[:, :3]) for n in (900, 50, 700, 0, 899)]
+
+
+@pytest.fixture(scope="module")
+def truth(frames):
+    return [in_bytes(everything().build(frame)) for frame in frames]
+
+
+def break_at(monkeypatch, owner, name, error, after_work):
+    """Lets the next call of owner.name fail, before or after it has done its work."""
+    real, armed = getattr(owner, name), [True]
+
+    def failing(*args):
+        result = real(*args) if after_work or not armed[0] else None
+        if armed[0]:
+            armed[0] = False
+            raise error
+        return result
+
+    monkeypatch.setattr(owner, name, failing)
+
+
+KERNELS = [
+    (voxels, "gather"),
+    (voxels, "clear_slots"),
+    (voxels, "write_coords"),
+    (voxels, "assign_dense"),
+    (bev, "accumulate"),
+    (bev, "clear_columns"),
+    (bev, "write_channel"),
+]
+
+
+@pytest.mark.parametrize("after_work", [False, True])
+@pytest.mark.parametrize(("owner", "name"), KERNELS, ids=[name for _, name in KERNELS])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()], ids=["interrupt", "memory"])
+@pytest.mark.parametrize("batched", [False, True], ids=["build", "batch"])
+def test_a_build_that_fails_half_way_leaves_no_trace(
+    monkeypatch, frames, truth, owner, name, error, after_work, batched
+):
+    builder, random = everything(), Random(0)
+    for k in (0, 2, 4):
+        builder.build(frames[k])
+        builder.build_batch([frames[k], frames[1]])
+    break_at(monkeypatch, owner, name, error, after_work)
+    with pytest.raises(type(error)):
+        builder.build_batch(frames[:2]) if batched else builder.build(frames[2])
+    for _ in range(3):
+        for k in random.sample(range(5), 5):
+            assert in_bytes(builder.build(frames[k])) == truth[k]
+            batch = builder.build_batch([frames[1], frames[k]])
+            assert batch["lidar_bev_stats"][1].tobytes() == truth[k]["lidar_bev_stats"][1]
+            start = batch["lidar_voxels_batch_ptr"][1]
+            assert batch["lidar_voxels"][start:].tobytes() == truth[k]["lidar_voxels"][1]
+
+
+@pytest.mark.parametrize("after_work", [False, True])
+def test_an_occupancy_that_fails_half_way_leaves_no_trace(monkeypatch, frames, truth, after_work):
+    from perceptum.builders.lidar import bev_occupancy
+
+    builder = everything()
+    builder.build(frames[0])
+    break_at(monkeypatch, bev_occupancy, "occupy", KeyboardInterrupt(), after_work)
+    with pytest.raises(KeyboardInterrupt):
+        builder.build(frames[2])
+    assert [in_bytes(builder.build(frame)) for frame in frames] == truth
+
+
+def test_an_interrupt_waits_for_the_threads_that_are_still_writing(monkeypatch, frames, truth):
+    """They went on with one frame while the stages had started on the next."""
+    builder, running = everything(threads=4), threading.Event()
+    builder.build(frames[0])
+    real_gather, real_wait = voxels.gather, module.wait
+
+    def slow_gather(*args):
+        running.set()
+        time.sleep(0.1)
+        real_gather(*args)
+
+    def interrupted_wait(futures):
+        if running.is_set():
+            monkeypatch.setattr(module, "wait", real_wait)
+            raise KeyboardInterrupt
+        # the level before: nothing slow is running yet
+        result = real_wait(futures, timeout=0.05)
+        if running.is_set():
+            monkeypatch.setattr(module, "wait", real_wait)
+            raise KeyboardInterrupt
+        return real_wait(futures) if result.not_done else result
+
+    monkeypatch.setattr(voxels, "gather", slow_gather)
+    monkeypatch.setattr(module, "wait", interrupted_wait)
+    with pytest.raises(KeyboardInterrupt):
+        builder.build(frames[2])
+    monkeypatch.setattr(voxels, "gather", real_gather)
+    for _ in range(3):
+        assert [in_bytes(builder.build(frame)) for frame in frames] == truth
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_record_that_cannot_be_read_fails_its_own_frame_only(memory_log, sweep_of, street, threads):
+    points = street(300)
+    log = memory_log([sweep_of(points[:, :3], time_ns=10**9 * (k + 1)) for k in range(3)])
+    read = log.source.read_lidar
+
+    def read_lidar(sensor, index):
+        if index == 1:
+            raise BrokenRecord("drive/1.bin: cut short")
+        return read(sensor, index)
+
+    log.source.read_lidar = read_lidar
+    builder = everything(threads=threads)
+    first = in_bytes(builder.build(log[0]))
+    with pytest.raises(BrokenRecord, match=r"^drive/1.bin: cut short$"):
+        builder.build(log[1])
+    with pytest.raises(BrokenRecord, match=r"^drive/1.bin: cut short$"):
+        builder.build_batch([log[0], log[1]])
+    last = in_bytes(builder.build(log[2]))
+    assert {n: last[n] for n in NAMES if n != "reference_stamp"} == {
+        n: first[n] for n in NAMES if n != "reference_stamp"
+    }
+
+
+def test_a_model_whose_memory_runs_out_loses_nothing(frames, truth):
+    class Model:
+        inputs = [row.to_dict() for row in everything().spec]
+        left = 3
+
+        def allocator(self, name, nbytes):
+            if self.left == 0:
+                raise MemoryError(name)
+            self.left -= 1
+            return memoryview(aligned(nbytes))
+
+    def aligned(nbytes):
+        raw = np.zeros(nbytes + 64, np.uint8)
+        return raw[-raw.ctypes.data % 64 :][:nbytes]
+
+    model = Model()
+    model.inputs = [{**row, "params": PARAMS.get(canonical()[row["name"]].group)} for row in model.inputs]
+    builder = InputBuilder(model)
+    with pytest.raises(MemoryError):
+        builder.build(frames[0])
+    model.left = 1000
+    assert [in_bytes(builder.build(frame)) for frame in frames] == truth

@@ -1,0 +1,220 @@
+"""The range image, its mask and its index, against a slow numpy oracle and the reference's numbers."""
+
+from __future__ import annotations
+
+from math import floor, pi, radians
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perceptum.builders import InputBuilder
+from perceptum.builders.kernels.range_image import arctangent2
+from perceptum.inputs import BrokenRecord, Poses
+from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
+
+NAMES = ["lidar_range_image", "lidar_range_image_mask", "lidar_range_image_index"]
+CHANNELS = ["range", "x", "y", "z", "intensity"]
+
+
+def image_params(**params):
+    return {"lidar_range_image": {"intensity_mode": "raw", **params}}
+
+
+def range_image(points, height, width, fov, drop=False, min_range=0.1, origin=(0, 0, 0), rows=None):
+    """Section 2.6, a point at a time in float64: the channels, and the index of the nearest point, first of equals."""
+    index = np.full((height, width), -1, np.int32)
+    best = np.full((height, width), np.inf)
+    upper, lower = radians(fov[0]), radians(fov[1])
+    finite = points[np.isfinite(points[:, :3]).all(axis=1)]
+    for i, p in enumerate(finite):
+        # without the sign of zero: straight above has no azimuth, and behind is one place, not two
+        x, y, z = np.float64(p[:3]) - origin + 0.0
+        distance = np.sqrt(x * x + y * y + z * z)
+        if distance < min_range:
+            continue
+        if rows is None:
+            row = floor((upper - np.arctan2(z, np.hypot(x, y))) / (upper - lower) * height)
+            row = row if drop else min(max(row, 0), height - 1)
+        else:
+            row = rows[i]
+        column = floor(0.5 * (1 - np.arctan2(y, x) / pi) * width) % width
+        if 0 <= row < height and np.float32(distance) < best[row, column]:
+            best[row, column], index[row, column] = np.float32(distance), i
+    channels = np.full((5, height, width), -1, np.float32)
+    hit = index >= 0
+    channels[0][hit] = best[hit]
+    for k in range(3):
+        channels[1 + k][hit] = (np.float64(finite[index[hit], k]) - origin[k]).astype(np.float32)
+    channels[4][hit] = np.where(np.isfinite(finite[index[hit], 3]), finite[index[hit], 3], 0)
+    return channels, hit.astype(np.uint8), index
+
+
+def assert_same(tensors, expected):
+    for name, wanted in zip(NAMES, expected, strict=True):
+        assert tensors[name].dtype == wanted.dtype
+        assert np.array_equal(tensors[name], wanted), name
+
+
+def scan(n, seed=0):
+    """(n, 4) points all around, some equally near, some not numbers."""
+    random = np.random.default_rng(seed)
+    points = random.normal(0, (20, 20, 3, 0), (n, 4))
+    points[:, 3] = random.uniform(0, 1, n)
+    points[n // 2 :: 7, :3] = points[: len(points[n // 2 :: 7]), :3]
+    points[::11, 1] = np.nan
+    return points.astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("outside", ["clamp", "drop"])
+@pytest.mark.parametrize(("height", "width", "fov"), [(64, 2048, (3, -25)), (16, 100, (15, -15)), (1, 1, (90, -90))])
+def test_the_image_is_that_of_the_definition(frame_of, build, seed, outside, height, width, fov):
+    points = scan(1500, seed)
+    params = image_params(height=height, width=width, fov=list(fov), outside_fov=outside, channels=CHANNELS)
+    got = build(NAMES, frame_of(points[:, :3], points[:, 3]), params)
+    assert_same(got, range_image(points, height, width, fov, drop=outside == "drop"))
+
+
+awkward = st.one_of(
+    st.sampled_from([0.0, -0.0, 1e-7, -1e-7, 1.0, -1.0, np.nan, np.inf, -np.inf, 1e30]), st.floats(-9, 9, width=32)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(points=st.lists(st.tuples(awkward, awkward, awkward), max_size=30), drop=st.booleans())
+def test_awkward_points_go_where_the_definition_says(frame_of, build, points, drop):
+    cloud = np.float32([(*p, 5.0) for p in points]).reshape(-1, 4)
+    params = image_params(height=8, width=36, fov=[20, -20], outside_fov="drop" if drop else "clamp", channels=CHANNELS)
+    got = build(NAMES, frame_of(cloud[:, :3], cloud[:, 3]), params)
+    assert_same(got, range_image(cloud, 8, 36, (20, -20), drop))
+
+
+@pytest.mark.parametrize(
+    ("point", "cell"),
+    [
+        ((10, 0, 0), (6, 1024)),
+        ((0, 10, 0), (6, 512)),
+        ((-10, 0, 0), (6, 0)),
+        ((0, -10, 0), (6, 1536)),
+        ((10, 0, 5), (0, 1024)),
+        ((-10, -1e-7, 0), (6, 2047)),
+        ((-10, -0.0, 0), (6, 0)),
+    ],
+)
+def test_points_fall_into_the_published_cells(frame_of, build, point, cell):
+    """Golden vector 3 of the reference; what it clamps at the seam is periodic here, so -0.0 lies with +0.0."""
+    index = build(NAMES, frame_of(np.float32([point])))["lidar_range_image_index"]
+    assert [tuple(c) for c in np.argwhere(index >= 0)] == [cell]
+
+
+def test_the_origin_of_the_rays_may_lie_beside_the_origin_of_the_points(frame_of, build):
+    points, origin = scan(800), np.array([1.5, -0.5, 1.9])
+    params = image_params(height=32, width=360, channels=CHANNELS)
+    got = build(NAMES, frame_of(points[:, :3], points[:, 3], origin=origin), params)
+    assert_same(got, range_image(points, 32, 360, (3, -25), origin=origin))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
+def test_rows_by_ring_follow_the_table_of_elevations(frame_of, build, dtype):
+    points, random = scan(800), np.random.default_rng(9)
+    table = random.permutation(16).astype(np.int32)
+    ring = random.integers(0, 18, len(points))
+    finite = np.isfinite(points[:, :3]).all(axis=1)
+    rows = [table[r] if r < 16 else -1 for r in ring[finite]]
+    params = image_params(height=12, width=360, rows="ring", channels=CHANNELS)
+    frame = frame_of(points[:, :3], points[:, 3], ring=ring.astype(dtype), row_of_ring=table)
+    assert_same(build(NAMES, frame, params), range_image(points, 12, 360, (3, -25), rows=rows))
+
+
+@pytest.mark.parametrize(
+    ("more", "lacks"),
+    [({"ring": np.zeros(3, np.uint8)}, "table of its rings by elevation"), ({}, "ring column")],
+)
+def test_rows_by_ring_need_a_ring_and_its_table(frame_of, build, more, lacks):
+    frame = frame_of(np.ones((3, 3)), source="drive/3.bin", **more)
+    with pytest.raises(BrokenRecord) as error:
+        build(NAMES, frame, image_params(rows="ring"))
+    assert str(error.value) == f'drive/3.bin: the lidar gives no {lacks}, which rows "ring" need; use rows "spherical"'
+
+
+def test_normalised_channels_are_shifted_and_scaled_and_empty_cells_are_zero(frame_of, build):
+    points = scan(500)
+    frame = frame_of(points[:, :3], points[:, 3])
+    mean, std = [12.12, 10.88, 0.23, -1.04, 0.21], [12.32, 11.47, 6.91, 0.86, 0.16]
+    size = {"height": 16, "width": 128, "channels": CHANNELS}
+    plain = build(NAMES, frame, image_params(**size))
+    got = build(NAMES, frame, image_params(**size, norm={"mean": mean, "std": std}))["lidar_range_image"]
+    shifted = (plain["lidar_range_image"] - np.float32(mean)[:, None, None]) / np.float32(std)[:, None, None]
+    assert np.array_equal(got, np.where(plain["lidar_range_image_mask"], shifted, np.float32(0)))
+
+
+def test_empty_cells_hold_the_fill_value(frame_of, build):
+    got = build(NAMES, frame_of(np.zeros((0, 3))), image_params(fill=-7))
+    assert (got["lidar_range_image"] == -7).all()
+    assert not got["lidar_range_image_mask"].any()
+    assert (got["lidar_range_image_index"] == -1).all()
+
+
+@pytest.mark.parametrize(("distance", "kept"), [(0.0, 0), (0.4999, 0), (0.5, 1), (2, 1)])
+def test_points_nearer_than_min_range_leave_no_trace(frame_of, build, distance, kept):
+    got = build(NAMES, frame_of(np.float32([[distance, 0, 0]])), image_params(min_range=0.5))
+    assert got["lidar_range_image_mask"].sum() == kept
+
+
+def test_of_two_points_equally_near_the_first_is_shown(frame_of, build):
+    frame = frame_of(np.float32([[5, 0, 0], [4, 0, 0], [4, 0, 0]]), np.float32([1, 2, 3]))
+    got = build(NAMES, frame, image_params(channels=["intensity"]))
+    assert got["lidar_range_image"].max() == 2
+    assert got["lidar_range_image_index"].max() == 1
+
+
+def test_the_index_leads_back_to_the_points_that_the_image_shows(frame_of, build):
+    """Property 6 of the reference: each cell shows the nearest of all points that fall into it."""
+    points = scan(2000)
+    finite = points[np.isfinite(points[:, :3]).all(axis=1)]
+    got = build(NAMES, frame_of(points[:, :3], points[:, 3]), image_params(channels=CHANNELS, height=16, width=64))
+    image, index = got["lidar_range_image"], got["lidar_range_image_index"]
+    hit = index >= 0
+    assert np.array_equal(hit, got["lidar_range_image_mask"] == 1)
+    assert np.array_equal(image[1:4][:, hit], finite[index[hit], :3].T)
+    distance = np.sqrt((np.float64(finite[:, :3]) ** 2).sum(axis=1)).astype(np.float32)
+    assert np.array_equal(image[0][hit], distance[index[hit]])
+
+
+def test_a_spec_may_take_another_lidar_of_the_log(memory_log, sweep_of):
+    log = memory_log([sweep_of([[10, 0, 0]], sensor="top"), sweep_of([[0, 10, 0], [0, 10, 0]], sensor="side")])
+    shown = {}
+    for sensor in (None, "top", "side"):
+        image = InputBuilder(NAMES, params=image_params(sensor=sensor)).build(log[0])["lidar_range_image_mask"]
+        shown[sensor] = np.argwhere(image)[:, 1].tolist()
+    assert shown == {None: [1024], "top": [1024], "side": [512]}
+
+
+def test_x_y_z_may_be_told_in_the_ego_frame_without_changing_what_is_shown(memory_log, sweep_of, build):
+    points, times = scan(600), 1_700_000_000_000_000_000 + np.arange(3) * 50_000_000
+    poses = Poses(times, quaternion_from_yaw(0.05 * np.arange(3)), np.outer(np.arange(3), [0.5, 0.1, 0]))
+    mount = rigid(rotation_from_quaternion(quaternion_from_yaw(0.7)), [1, 2, 1.5])
+    offsets = np.random.default_rng(0).integers(-40_000_000, 40_000_000, len(points))
+    sweep = sweep_of(points[:, :3], points[:, 3], time_ns=int(times[1]), ego_from_sensor=mount, offset_ns=offsets)
+    frame = memory_log([sweep], poses)[0]
+    size = {"height": 16, "width": 128, "channels": CHANNELS}
+    lidar, ego = (build(NAMES, frame, image_params(**size, xyz_frame=f)) for f in ("lidar", "ego"))
+    cloud = build(["lidar_points"], frame, {"lidar_points": {"columns": ["x", "y", "z"]}})["lidar_points"]
+    index = ego["lidar_range_image_index"]
+    hit = index >= 0
+    assert np.array_equal(index, lidar["lidar_range_image_index"])
+    assert np.array_equal(ego["lidar_range_image"][[0, 4]], lidar["lidar_range_image"][[0, 4]])
+    assert np.array_equal(ego["lidar_range_image"][1:4][:, hit], cloud[index[hit]].T)
+
+
+def test_arctangent2_is_numpys_to_fourteen_digits_save_for_the_sign_of_zero():
+    """Positive and negative zero are one value here: a point on the seam has one column, not two."""
+    steps = np.concatenate([np.linspace(-3, 3, 401), [0.0, -0.0, 1e-300, -1e-300, 1e-12, 1e30, -1e30]])
+    angles = [(arctangent2(y, x), np.arctan2(y + 0.0, x + 0.0)) for y in steps for x in steps]
+    got, expected = np.array(angles).T
+    assert np.abs(got - expected).max() <= 1e-14
+    turn = np.linspace(-np.pi, np.pi, 20_011)
+    got = np.array([arctangent2(s, c) for s, c in zip(np.sin(turn), np.cos(turn), strict=True)])
+    assert np.abs(got - np.arctan2(np.sin(turn), np.cos(turn))).max() <= 1e-14
