@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -30,6 +31,8 @@ class Frame:
         self.time_ns = int(log.source.times_ns[index])
         self._sweeps: dict[tuple[str, int], LidarSweep] = {}
         self._cycles: dict[tuple[str, int], RadarSweep] = {}
+        # two threads that both found a record missing would both read it
+        self._reading = Lock()
 
     def __repr__(self) -> str:
         return f"<Frame {self.index} of {self.log.source.name} at {self.time_ns} ns>"
@@ -68,8 +71,9 @@ class Frame:
 
     def _sweep(self, sensor: str, index: int) -> LidarSweep:
         key = (sensor, index)
-        if key not in self._sweeps:
-            self._sweeps[key] = self.log.lidar(sensor, index)
+        with self._reading:
+            if key not in self._sweeps:
+                self._sweeps[key] = self.log.lidar(sensor, index)
         return self._sweeps[key]
 
     @property
@@ -102,8 +106,9 @@ class Frame:
 
     def _radar_sweep(self, sensor: str, index: int) -> RadarSweep:
         key = (sensor, index)
-        if key not in self._cycles:
-            self._cycles[key] = self.log.radar(sensor, index)
+        with self._reading:
+            if key not in self._cycles:
+                self._cycles[key] = self.log.radar(sensor, index)
         return self._cycles[key]
 
     @cached_property

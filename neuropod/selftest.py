@@ -84,7 +84,7 @@ def _run_in_new_process(
             json.dumps(dict(load_args)),
         ]
         done = subprocess.run(
-            command, env=_environment(), capture_output=True, text=True, errors="replace", check=False
+            command, env=_environment(folder), capture_output=True, text=True, errors="replace", check=False
         )
         if not answer.exists():
             raise NeuropodError(f"{path}: the test after packing ended without an answer: {_reason(done)}")
@@ -95,13 +95,14 @@ def _run_in_new_process(
     return outputs
 
 
-def _environment() -> dict[str, str]:
-    """Returns this process's environment, in which perceptum is found where it was found here."""
+def _environment(folder: str) -> dict[str, str]:
+    """Returns this process's environment, with perceptum found where it was found here, and `folder` for what is
+    extracted: a model that kills its process leaves nothing behind."""
     import perceptum
 
     home = str(Path(perceptum.__path__[0]).parent)
     others = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([home, *others])}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([home, *others]), "TMPDIR": folder}
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:

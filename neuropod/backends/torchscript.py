@@ -91,6 +91,12 @@ class TorchScriptRunner:
         self._writes_inputs = False
 
     def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        if self._torch.is_inference_mode_enabled():  # in which torch counts no writes
+            with self._torch.inference_mode(False):
+                return self._run(inputs)
+        return self._run(inputs)
+
+    def _run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         tensors: dict[str, torch.Tensor] = {}
         values: dict[str, Any] = {}
         for name, array in inputs.items():
@@ -104,9 +110,10 @@ class TorchScriptRunner:
                 answer = self._call(self._forward, values)
         except self._torch.jit.Error as error:
             raise NeuropodError(f"failed: {_reason(error)}") from error
-        written = [name for name, tensor in tensors.items() if tensor._version]
-        if written and not self._writes_inputs:
-            self._keep_written({name: inputs[name] for name in written})
+        finally:
+            written = [name for name, tensor in tensors.items() if tensor._version]
+            if written and not self._writes_inputs:
+                self._keep_written({name: inputs[name] for name in written})
         return self._collected(answer)
 
     def close(self) -> None:

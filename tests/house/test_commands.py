@@ -110,7 +110,7 @@ def test_a_machine_with_the_system_libraries_is_left_alone(machine):
 def test_ci_runs_make_test_where_home_cannot_be_written(machine, status):
     path = machine(make=f'[ -w "$HOME" ] && echo "$@"; exit {status}')
     done = run("run", path=path, HOME="/nonexistent")
-    assert (done.returncode, done.stdout) == (status, "--no-print-directory test\n")
+    assert (done.returncode, done.stdout) == (status, "--no-print-directory --keep-going test\n")
 
 
 def test_help_lists_every_command():

@@ -152,6 +152,12 @@ class tells(nn.Module):
         told = torch.ops.perceptum_tests.tell(x) + torch.ops.perceptum_tests.tell(out)
         return {"out": out, "told": told}
 
+class scribbles_and_fails(nn.Module):
+    def forward(self, x: Tensor):
+        x[0] = 99.0
+        assert x.numel() == 0, "too many"
+        return {"out": x}
+
 class scribbles(nn.Module):
     def forward(self, x: Tensor, y: Tensor):
         x[0] = 99.0
@@ -260,6 +266,25 @@ def test_a_model_that_writes_into_its_input_is_found_out_and_gets_copies(torch_m
         "model 'scribbles' wrote into its input 'x'; from now on it gets its own copy of every input: "
         "let it clone before it writes"
     ]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_model_that_writes_and_then_fails_is_found_out_too(torch_model, caplog):
+    x = filled((4,), "float32")
+    with caplog.at_level(logging.WARNING), pytest.raises(NeuropodError, match="AssertionError: too many"):
+        torch_model("scribbles_and_fails", ["x"]).infer({"x": x})
+    assert "wrote into its input 'x'" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_write_is_found_out_in_inference_mode_too(torch_model, caplog):
+    import torch
+
+    with torch.inference_mode(), caplog.at_level(logging.WARNING):
+        x, y = filled((4,), "float32"), filled((4,), "float32")
+        assert torch_model("scribbles", ["x", "y"]).infer({"x": x, "y": y})["out"].tolist() == [99, 2, 4, 6]
+        assert torch.is_inference_mode_enabled()
+    assert "wrote into its input 'x'" in caplog.text
 
 
 @pytest.mark.parametrize("hand_over", [as_torch, as_tensorflow])

@@ -92,9 +92,14 @@ def test_a_model_that_raises_is_a_runtime_error_with_its_reason(pack):
         pack("fail", test_input_data=GIVEN)
 
 
-def test_a_model_that_dies_takes_only_its_own_process_with_it(pack):
+def test_a_model_that_dies_takes_only_its_own_process_with_it_and_leaves_nothing(pack, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setenv("TMPDIR", str(temporary))
     with pytest.raises(NeuropodError, match="the test after packing ended without an answer: killed by SIGKILL"):
         pack("die", test_input_data=GIVEN)
+    assert list(temporary.iterdir()) == []
 
 
 def test_expected_outputs_need_inputs(pack):

@@ -1,0 +1,91 @@
+"""explain(): the plan, with sizes and times once a frame has been built."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from perceptum.builders import InputBuilder
+from perceptum.features import canonical
+
+NAMES = [feature.name for feature in canonical()]
+
+
+@pytest.fixture
+def frame(frame_of, street):
+    points = street(200)
+    points[3, 0] = float("nan")
+    return frame_of(points[:, :3])
+
+
+def test_before_a_build_the_plan_shows_what_will_be_and_no_times():
+    plan = InputBuilder(NAMES).explain()
+    assert [t.name for t in plan.tensors] == NAMES
+    assert {t.ms for t in plan.tensors} | {s.ms for s in plan.stages} == {None}
+    shapes = {t.name: t.shape for t in plan.tensors}
+    assert shapes["lidar_points"] == ("num_points", 5)
+    assert shapes["lidar_bev_occupancy"] == (40, 1024, 1024)
+    sizes = {t.name: t.nbytes for t in plan.tensors}
+    assert sizes["lidar_points"] is None
+    assert sizes["lidar_bev_occupancy"] == 40 * 1024 * 1024
+    assert sizes["ego_pose"] == 128
+
+
+def test_after_a_build_it_shows_the_frames_sizes_and_the_times(frame):
+    builder = InputBuilder(NAMES)
+    tensors = builder.build(frame)
+    plan = builder.explain()
+    for line in plan.tensors:
+        assert line.shape == tensors[line.name].shape
+        assert line.nbytes == tensors[line.name].nbytes
+        assert line.ms >= 0
+        assert (line.owner, line.copies) == ("builder's pool", "none")
+    assert all(stage.ms >= 0 for stage in plan.stages)
+    assert plan.stages[0].dropped == {"non-finite points": 1}
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_the_plan_is_plain_data_that_json_can_carry(frame, built):
+    builder = InputBuilder(NAMES)
+    if built:
+        builder.build(frame)
+    plain = json.loads(json.dumps(builder.explain().to_dict()))
+    assert plain["fingerprint"] == canonical().fingerprint
+    assert plain["schema"] == f"canonical {canonical().version}"
+    assert [tensor["name"] for tensor in plain["tensors"]] == NAMES
+    assert plain["tensors"][0]["params"]["columns"] == ["x", "y", "z", "intensity", "time_lag"]
+    assert plain["writable"] is False
+
+
+def test_it_tells_which_tensors_share_a_stage():
+    stages = {s.title: s.serves for s in InputBuilder(NAMES).explain().stages}
+    lidar = tuple(name for name in NAMES if name.startswith("lidar") and "range" not in name)
+    assert stages["cloud (1 sweep, ego frame)"] == lidar
+    assert stages["cells (1024 x 1024 x 40)"] == tuple(n for n in lidar if "point" not in n or "voxel" in n)
+    assert stages["ego"] == ("ego_pose", "reference_stamp")
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_printed_it_names_every_stage_and_tensor(frame, built):
+    builder = InputBuilder(NAMES, writable=True)
+    if built:
+        builder.build(frame)
+    text, plan = str(builder.explain()), builder.explain()
+    for word in [*NAMES, *(s.title for s in plan.stages), canonical().fingerprint, "shared by", "in builder's pool"]:
+        assert word in text
+    assert text.endswith("tensors are writable, 64-byte aligned")
+    assert ("1 non-finite points dropped" in text) == built
+    assert (" ms" in text) == built
+
+
+def test_it_says_whose_the_memory_is_and_where_a_framework_copies():
+    class Model:
+        inputs = ({"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]},)
+        copies = {"lidar_points": "onnx has no DLPack"}  # noqa: RUF012
+
+        def allocator(self, name, nbytes):
+            raise AssertionError("planning takes no memory")
+
+    (line,) = InputBuilder(Model()).explain().tensors
+    assert (line.owner, line.copies) == ("model", "onnx has no DLPack")
