@@ -8,8 +8,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .plan import Plan, Planned
+from .pool import allocate_pages
 
 __all__ = ["Explanation", "StageLine", "TensorLine", "explain"]
 
@@ -68,10 +70,26 @@ def explain(plan: Plan, times_s: Mapping[object, float], model: object | None, w
         for s in plan.stages
     )
     owner = "model" if getattr(model, "allocator", None) else "builder's pool"
-    copies: Mapping[str, str] = getattr(model, "copies", None) or {}
+    copies = _copies(plan, model)
     tensors = tuple(_tensor(t, bool(times_s), owner, copies.get(t.name, "none"), times_s) for t in plan.tensors)
     name = f"{plan.schema.name} {plan.schema.version}"
     return Explanation(name, plan.schema.fingerprint, stages, tensors, writable)
+
+
+def _copies(plan: Plan, model: object | None) -> Mapping[str, str]:
+    """Returns why the model's framework will copy a tensor, for those that it will; the model says it."""
+    tell = getattr(model, "copies", None)
+    if tell is None:
+        return {}
+    reasons: Mapping[str, str] = tell({t.name: _like(t) for t in plan.tensors})
+    return reasons
+
+
+def _like(t: Planned) -> NDArray[Any]:
+    """Returns an array in memory such as the pool gives, with one row where the frame decides; it is never touched."""
+    shape = tuple(1 if n is None else n for n in t.resolved.fixed)
+    array: NDArray[Any] = np.ndarray(shape, t.dtype, allocate_pages(t.name, prod(shape) * np.dtype(t.dtype).itemsize))
+    return array
 
 
 def _tensor(t: Planned, built: bool, owner: str, copies: str, times_s: Mapping[object, float]) -> TensorLine:

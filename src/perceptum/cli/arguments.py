@@ -50,6 +50,6 @@ def open_rows(spec: str) -> Sequence[Any]:
         from perceptum.neuropod.package import open_package
 
         package = open_package(path)
-        package.files.discard_folders()
+        package.files.close()
         return [row.to_dict() for row in package.config.inputs]
     return [name.strip() for name in spec.split(",") if name.strip()]

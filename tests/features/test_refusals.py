@@ -1,0 +1,187 @@
+"""What cannot be met is refused when planning: the row, what was wanted, what is offered."""
+
+from __future__ import annotations
+
+import pytest
+
+from perceptum.features import Spec, SpecError, UnknownFeature, canonical
+
+FEATURES = ", ".join(feature.name for feature in canonical())
+CLOUD = "sensors, num_sweeps, frame, intensity_mode, remove_close, compensate, nonfinite_features, required"
+
+
+def row(name, dtype, shape, **params):
+    return {"name": name, "dtype": dtype, "shape": shape, **({"params": params} if params else {})}
+
+
+VOXELS = row("lidar_voxels", "float32", ["num_voxels", 10, 5])
+POINTS = row("lidar_points", "float32", ["num_points", 5])
+CASES = {
+    "near name": ([row("lidar_voxel", "float32", [])], "no feature 'lidar_voxel'; did you mean 'lidar_voxels'?"),
+    "far name": ([row("qqqq", "float32", [])], f"no feature 'qqqq'; there are {FEATURES}"),
+    "only a suffix": ([row("__b", "float32", [])], f"no feature ''; there are {FEATURES}"),
+    "dtype": (
+        [row("lidar_voxels", "float64", ["n", 10, 5])],
+        "input 'lidar_voxels' can be float32, the spec wants float64",
+    ),
+    "dtypes": (
+        [row("lidar_bev_occupancy", "int8", [40, 1024, 1024])],
+        "input 'lidar_bev_occupancy' can be uint8 or float32, the spec wants int8",
+    ),
+    "size": (
+        [row("lidar_voxels", "float32", ["n", 10, 4])],
+        "input 'lidar_voxels' must be (num_voxels, 10, 5) float32, the spec wants (n, 10, 4); "
+        "sizes follow from the row's params",
+    ),
+    "rank": (
+        [row("lidar_bev_occupancy", "uint8", [1024, 1024])],
+        "input 'lidar_bev_occupancy' must be (40, 1024, 1024) uint8, the spec wants (1024, 1024); "
+        "sizes follow from the row's params",
+    ),
+    "scalar": (
+        [row("lidar_num_points", "int32", [])],
+        "input 'lidar_num_points' must be (1,) int32, the spec wants (); sizes follow from the row's params",
+    ),
+    "any": (
+        [row("lidar_points", "float32", [None])],
+        "input 'lidar_points' must be (num_points, 5) float32, the spec wants (any,); "
+        "sizes follow from the row's params",
+    ),
+    "one symbol, two frame sizes": (
+        [row("lidar_voxels", "float32", ["n", 10, 5]), row("lidar_points", "float32", ["n", 5])],
+        "the symbol 'n' has one value across a spec, but it stands for axis 0 of 'lidar_voxels' "
+        "(num_voxels under its params) and axis 0 of 'lidar_points' (num_points under its params); use two symbols",
+    ),
+    "one symbol, a frame size and a number": (
+        [row("lidar_voxels", "float32", ["n", "n", 5])],
+        "the symbol 'n' has one value across a spec, but it stands for axis 0 of 'lidar_voxels' "
+        "(num_voxels under its params) and axis 1 of 'lidar_voxels' (10); use two symbols",
+    ),
+    "one symbol, two numbers": (
+        [row("ego_pose", "float64", ["n", "n"]), row("reference_stamp", "int64", ["n"])],
+        "the symbol 'n' has one value across a spec, but it stands for axis 0 of 'ego_pose' (4) "
+        "and axis 0 of 'reference_stamp' (1); use two symbols",
+    ),
+    "a group that disagrees": (
+        [VOXELS, row("lidar_voxel_coords", "int32", ["m", 3], max_voxels=5)],
+        "'lidar_voxels' and 'lidar_voxel_coords' belong together but their params differ; "
+        "give both the same, or a suffix to one: lidar_voxel_coords__b",
+    ),
+    "a count beyond the cut": (
+        [row("lidar_points", "float32", [100, 5]), row("lidar_num_points", "int32", [1])],
+        "'lidar_points' is cut at 100 rows, but 'lidar_num_points' counts all; "
+        'give both the params {"max_points": 100}',
+    ),
+    "a larger count beyond the cut": (
+        [
+            row("lidar_num_points", "int32", [1], max_points=101),
+            row("lidar_points", "float32", [100, 5], max_points=101),
+        ],
+        "'lidar_points' is cut at 100 rows, but 'lidar_num_points' counts up to 101; "
+        'give both the params {"max_points": 100}',
+    ),
+    "unknown parameter": (
+        [row("lidar_points", "float32", ["n", 5], max_point=3)],
+        "input 'lidar_points': Object contains unknown field `max_point`; "
+        f"there are {CLOUD}, columns, range, max_points",
+    ),
+    "parameter of another type": (
+        [row("lidar_points", "float32", ["n", 5], num_sweeps="two")],
+        "input 'lidar_points': Expected `int`, got `str` - at `$.num_sweeps`",
+    ),
+    "parameter out of its range": (
+        [row("lidar_points", "float32", ["n", 5], num_sweeps=0)],
+        "input 'lidar_points': num_sweeps must be at least 1, got 0",
+    ),
+    "no number": (
+        [row("lidar_points", "float32", ["n", 5], remove_close=float("nan"))],
+        "input 'lidar_points': remove_close must be at least 0, got nan",
+    ),
+    "infinite": (
+        [row("lidar_points", "float32", ["n", 5], remove_close=float("inf"))],
+        "input 'lidar_points': remove_close must be finite, got [inf]",
+    ),
+    "infinite fill": (
+        [row("lidar_range_image", "float32", [5, 64, 2048], fill=float("nan"))],
+        "input 'lidar_range_image': fill and min_range must be finite, got [nan, 0.1]",
+    ),
+    "columns twice": (
+        [row("lidar_points", "float32", ["n", 2], columns=["x", "x"])],
+        "input 'lidar_points': columns must be one or more names, each once, got ['x', 'x']",
+    ),
+    "no columns": (
+        [row("lidar_points", "float32", ["n", 1], columns=[])],
+        "input 'lidar_points': columns must be one or more names, each once, got []",
+    ),
+    "an impossible range": (
+        [row("lidar_points", "float32", ["n", 5], range=[0, 0, 0, 1, 1, 0])],
+        "input 'lidar_points': a range must be min before max (x y z x y z), got (0.0, 0.0, 0.0, 1.0, 1.0, 0.0)",
+    ),
+    "an impossible grid": (
+        [row("lidar_voxels", "float32", ["n", 10, 5], grid={"voxel": [0, 1, 1]})],
+        "input 'lidar_voxels': a grid's voxel edges must be positive and finite, got (0.0, 1.0, 1.0) - at `$.grid`",
+    ),
+    "field of view": (
+        [row("lidar_range_image", "float32", [5, 64, 2048], fov=[-25, 3])],
+        "input 'lidar_range_image': fov must be the upper edge, then the lower, in degrees within -90..90, "
+        "got (-25.0, 3.0)",
+    ),
+    "a norm too short": (
+        [row("lidar_range_image", "float32", [5, 64, 2048], norm={"mean": [0], "std": [1]})],
+        "input 'lidar_range_image': norm wants a mean and a std for each of ['range', 'x', 'y', 'z', 'intensity']",
+    ),
+    "a norm by zero": (
+        [row("lidar_range_image", "float32", [1, 64, 2048], channels=["x"], norm={"mean": [0], "std": [0]})],
+        "input 'lidar_range_image': norm: a std must not be 0, got [0.0]",
+    ),
+    "near preset": (
+        [row("lidar_voxels", "float32", ["n", 10, 5], preset="bevfusio")],
+        "input 'lidar_voxels': no preset 'bevfusio'; did you mean 'bevfusion'?",
+    ),
+    "far preset": (
+        [row("lidar_range_image", "float32", [5, 64, 2048], preset=7)],
+        "input 'lidar_range_image': no preset '7'; there are rangenet_64x2048",
+    ),
+    "no presets": (
+        [row("ego_pose", "float64", [4, 4], preset="x")],
+        "input 'ego_pose': no preset 'x'; there are none for this feature",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_spec_that_cannot_be_met_is_refused_with_what_is_offered(case):
+    rows, message = CASES[case]
+    with pytest.raises(SpecError) as error:
+        canonical().resolve(Spec.of(rows))
+    assert str(error.value) == message
+    assert isinstance(error.value, UnknownFeature) == message.startswith("no feature")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [VOXELS, row("lidar_voxel_coords", "int32", ["num_voxels", 3])],
+        [VOXELS, row("lidar_voxel_coords", "int32", ["other", 3])],
+        [VOXELS, row("lidar_voxel_coords__b", "int32", ["m", 3], max_voxels=5)],
+        [POINTS, row("lidar_num_points", "int32", ["one"])],
+        [
+            row("lidar_points", "float32", [100, 5], max_points=100),
+            row("lidar_num_points", "int32", [1], max_points=100),
+        ],
+        [row("lidar_points", "float32", [None, "c"])],
+        [row("lidar_bev_occupancy", "float32", ["a", "b", "b"])],
+    ],
+)
+def test_a_spec_that_can_be_met_is_not_refused(rows):
+    assert [resolved.name for resolved in canonical().resolve(Spec.of(rows))] == [r["name"] for r in rows]
+
+
+def test_every_preset_can_be_planned_for_every_feature_of_its_group():
+    schema = canonical()
+    planned = 0
+    for feature in schema:
+        for preset in schema.presets(feature.group):
+            schema.resolve(schema.spec([feature.name], {feature.group: preset}))
+            planned += 1
+    assert planned > 30
