@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from perceptum.inputs import Log, LogError, NotALog, Source
 
@@ -52,31 +52,40 @@ def open_log(
     path: str | os.PathLike[str],
     *,
     format: str | None = None,
+    camera_sync: Literal["nearest", "before"] = "nearest",
     camera_tolerance_ns: int = 60_000_000,
+    on_error: Literal["raise", "skip"] = "raise",
     **options: Any,
 ) -> Log:
     """Opens the log at `path`; reads nothing but names of files.
 
     `path` is a dataset's folder, or "synthetic" (also "synthetic:frames=20,seed=3"), which needs no files; a folder
-    of that name is "./synthetic". `format` forces a dataset, `options` are the dataset's own. A picture further than
-    `camera_tolerance_ns` from a frame's time is not part of the frame. Raises NotALog or LogError.
+    of that name is "./synthetic". `format` forces a dataset, `options` are the dataset's own. A frame has of each
+    camera the picture nearest to its time, or the last one before it (`camera_sync`), if that is within
+    `camera_tolerance_ns`. A broken record is an error, or is left out and told in `log.skipped` (`on_error`).
+    Raises NotALog or LogError.
     """
+    rules: dict[str, Any] = {
+        "camera_sync": camera_sync,
+        "camera_tolerance_ns": camera_tolerance_ns,
+        "on_error": on_error,
+    }
     name, colon, text = os.fspath(path).partition(":")
     if name == NEEDS_NO_FILES and format in (None, NEEDS_NO_FILES):
-        return _open_made(options_of_text(NEEDS_NO_FILES, text, bool(colon)) | options, camera_tolerance_ns)
+        return _open_made(options_of_text(NEEDS_NO_FILES, text, bool(colon)) | options, rules)
     if format == NEEDS_NO_FILES:
         raise NotALog(f"{path}: format='synthetic' reads no folder; open the log 'synthetic' instead")
     folder = _folder(path)
     chosen = _named(format) if format is not None else _detected(folder)
     module = _module(chosen)
     check_options(chosen, module.open_source, options, given=1)
-    return Log(module.open_source(folder, **options), camera_tolerance_ns=camera_tolerance_ns)
+    return Log(module.open_source(folder, **options), **rules)
 
 
-def _open_made(options: dict[str, Any], camera_tolerance_ns: int) -> Log:
+def _open_made(options: dict[str, Any], rules: dict[str, Any]) -> Log:
     open_source = importlib.import_module(DATASETS[NEEDS_NO_FILES]).open_source
     check_options(NEEDS_NO_FILES, open_source, options, given=0)
-    return Log(open_source(**options), camera_tolerance_ns=camera_tolerance_ns)
+    return Log(open_source(**options), **rules)
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:

@@ -88,5 +88,14 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fingerprint(meaning: Any) -> str:
-    """Returns 16 hex digits that stand for plain data, whatever the order of its keys."""
-    return hashlib.sha256(msgspec.json.encode(meaning, order="sorted")).hexdigest()[:16]
+    """Returns 16 hex digits that stand for plain data, whatever the order of its keys; 1 and 1.0 are the same."""
+    return hashlib.sha256(msgspec.json.encode(_whole(meaning), order="sorted")).hexdigest()[:16]
+
+
+def _whole(plain: Any) -> Any:
+    """Returns plain data with whole floats as integers: defaults in code and what comes from JSON differ in that."""
+    if isinstance(plain, dict):
+        return {key: _whole(value) for key, value in plain.items()}
+    if isinstance(plain, (list, tuple)):
+        return [_whole(value) for value in plain]
+    return int(plain) if isinstance(plain, float) and plain.is_integer() else plain

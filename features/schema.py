@@ -156,8 +156,10 @@ class Schema(msgspec.Struct, frozen=True):
         """Returns the schema in `text`; this one gives the types of the features' parameters."""
         try:
             plain = msgspec.json.decode(text)
-            features = tuple(self[f["name"]].from_dict(f) for f in plain["features"])
-            return type(self)(plain["name"], plain["version"], features)
+            parts = msgspec.convert(plain["features"], list[dict[str, Any]])
+            features = tuple(self[f["name"]].from_dict(f) for f in parts)
+            name, version = (msgspec.convert(plain[key], str) for key in ("name", "version"))
+            return type(self)(name, version, features)
         except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
             raise SpecError(f"not a schema: {error}") from None
 

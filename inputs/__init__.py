@@ -5,7 +5,7 @@ if __name__ != "perceptum.inputs":
 
 from .codecs import decode_image, encode_jpeg
 from .errors import BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
-from .frame import Frame
+from .frame import Frame, Sync
 from .hdmap import GroundGrid, HDMap, LaneGraph, Shapes
 from .log import Log, Source
 from .poses import Poses
@@ -29,6 +29,7 @@ __all__ = [
     "RadarSweep",
     "Shapes",
     "Source",
+    "Sync",
     "decode_image",
     "encode_jpeg",
 ]

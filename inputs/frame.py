@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import MissingRecord
 from .hdmap import HDMap
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
@@ -17,9 +19,20 @@ from .records import CameraImage, Labels, LidarSweep, RadarSweep
 if TYPE_CHECKING:
     from .log import Log
 
-__all__ = ["Frame"]
+__all__ = ["Frame", "Sync"]
 
 Record = TypeVar("Record", CameraImage, RadarSweep)
+
+
+@dataclass(frozen=True, eq=False)
+class Sync:
+    """How the sensors of one kind fit a frame's time."""
+
+    sensors: tuple[str, ...]
+    valid: NDArray[np.uint8]
+    """(K,) 1 where the frame has a record of the sensor."""
+    dt_ns: NDArray[np.int64]
+    """(K,) the record's stamp less the frame's; 0 where there is none."""
 
 
 class Frame:
@@ -29,8 +42,8 @@ class Frame:
         self.log = log
         self.index = index
         self.time_ns = int(log.source.times_ns[index])
-        self._sweeps: dict[tuple[str, int], LidarSweep] = {}
-        self._cycles: dict[tuple[str, int], RadarSweep] = {}
+        self._sweeps: dict[tuple[str, int], LidarSweep | None] = {}
+        self._cycles: dict[tuple[str, int], RadarSweep | None] = {}
         # two threads that both found a record missing would both read it
         self._reading = Lock()
 
@@ -56,7 +69,7 @@ class Frame:
         names = list(self.log.source.lidars) if sensor is None else [sensor]
         picked = [(name, i) for name in names for i in self._past(name, n)]
         picked.sort(key=lambda at: -int(self.log.source.lidars[at[0]][at[1]]))
-        return [self._sweep(name, i) for name, i in picked]
+        return [sweep for name, i in picked if (sweep := self._sweep(name, i)) is not None]
 
     def _past(self, sensor: str, n: int) -> range:
         return self._last(self.log.sensor_times(self.log.source.lidars, sensor), n)
@@ -69,7 +82,7 @@ class Frame:
         reach = n if self.log.source.sequential else min(n, 1)
         return range(last, max(last - reach, -1), -1)
 
-    def _sweep(self, sensor: str, index: int) -> LidarSweep:
+    def _sweep(self, sensor: str, index: int) -> LidarSweep | None:
         key = (sensor, index)
         with self._reading:
             if key not in self._sweeps:
@@ -102,9 +115,9 @@ class Frame:
         streams = {name: self.log.sensor_times(self.log.source.radars, name) for name in names}
         picked = [(name, i) for name, times in streams.items() for i in self._last(times, n)]
         picked.sort(key=lambda at: -int(streams[at[0]][at[1]]))
-        return [self._radar_sweep(name, i) for name, i in picked]
+        return [cycle for name, i in picked if (cycle := self._radar_sweep(name, i)) is not None]
 
-    def _radar_sweep(self, sensor: str, index: int) -> RadarSweep:
+    def _radar_sweep(self, sensor: str, index: int) -> RadarSweep | None:
         key = (sensor, index)
         with self._reading:
             if key not in self._cycles:
@@ -117,6 +130,17 @@ class Frame:
         nearest = {name: self._nearest(times) for name, times in self.log.source.cameras.items()}
         return _Lazy("camera", nearest, self.log.camera)
 
+    def sync(self, kind: Literal["lidars", "radars", "cameras"]) -> Sync:
+        """Returns which sensors have a record in this frame, and how far from `time_ns` it was taken; reads nothing."""
+        streams: Mapping[str, NDArray[np.int64]] = getattr(self.log.source, kind)
+        picked = {name: self._pick(kind, times) for name, times in streams.items()}
+        dt_ns = [0 if i is None else int(streams[name][i]) - self.time_ns for name, i in picked.items()]
+        valid = [i is not None for i in picked.values()]
+        return Sync(tuple(picked), np.array(valid, dtype=np.uint8), np.array(dt_ns, dtype=np.int64))
+
+    def _pick(self, kind: str, times: NDArray[np.int64]) -> int | None:
+        return self._nearest(times) if kind == "cameras" else next(iter(self._last(times, 1)), None)
+
     @cached_property
     def labels(self) -> Labels | None:
         """The boxes labelled at `time_ns`; None where the log has no labels for it."""
@@ -127,26 +151,31 @@ class Frame:
         return self.log.map
 
     def _nearest(self, times: NDArray[np.int64]) -> int | None:
-        if len(times) == 0:
-            return None
-        best = int(np.argmin(np.abs(times - self.time_ns)))
-        return best if abs(int(times[best]) - self.time_ns) <= self.log.camera_tolerance_ns else None
+        """The picture that belongs to this frame by the log's rule, or None where none is within its tolerance."""
+        after = int(np.searchsorted(times, self.time_ns, side="right"))
+        near = [after - 1] if self.log.camera_sync == "before" else [after - 1, after]
+        found = [(abs(int(times[i]) - self.time_ns), i) for i in near if 0 <= i < len(times)]
+        away, best = min(found, default=(self.log.camera_tolerance_ns + 1, -1))
+        return best if away <= self.log.camera_tolerance_ns else None
 
 
 class _Lazy(Mapping[str, Record]):
     """Name -> record, read when first taken. Names without a record are left out."""
 
-    def __init__(self, kind: str, indices: dict[str, int | None], read: Callable[[str, int], Record]) -> None:
+    def __init__(self, kind: str, indices: dict[str, int | None], read: Callable[[str, int], Record | None]) -> None:
         self._kind = kind
         self._indices = {name: index for name, index in indices.items() if index is not None}
-        self._read: Callable[[str, int], Record] = read
+        self._read: Callable[[str, int], Record | None] = read
         self._records: dict[str, Record] = {}
 
     def __getitem__(self, name: str) -> Record:
         if name not in self._indices:
             raise KeyError(f"no {self._kind} '{name}' at this frame; there are {', '.join(self._indices) or 'none'}")
         if name not in self._records:
-            self._records[name] = self._read(name, self._indices[name])
+            record = self._read(name, self._indices[name])
+            if record is None:
+                raise MissingRecord(f"the record of {self._kind} '{name}' is broken and was skipped")
+            self._records[name] = record
         return self._records[name]
 
     def __contains__(self, name: object) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import LogError, MissingRecord
+from .errors import BrokenRecord, LogError, MissingRecord
 from .frame import Frame
 from .hdmap import HDMap
 from .poses import Poses
@@ -20,6 +20,7 @@ from .records import CameraImage, Labels, LidarSweep, RadarSweep
 __all__ = ["Log", "Source"]
 
 Times = NDArray[np.int64]
+Record = TypeVar("Record")
 
 
 class Source(Protocol):
@@ -57,7 +58,18 @@ class Source(Protocol):
 class Log:
     """One drive. `len(log)`, `log[12]`, `log.frames(start, stop, step)`, `log.info()`."""
 
-    def __init__(self, source: Source, *, camera_tolerance_ns: int = 60_000_000) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        camera_tolerance_ns: int = 60_000_000,
+        camera_sync: Literal["nearest", "before"] = "nearest",
+        on_error: Literal["raise", "skip"] = "raise",
+    ) -> None:
+        if camera_sync not in ("nearest", "before"):
+            raise LogError(f"camera_sync must be 'nearest' or 'before', got {camera_sync!r}")
+        if on_error not in ("raise", "skip"):
+            raise LogError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
         if len(source.times_ns) == 0:
             raise LogError(f"{source.location}: not a single frame in this {source.dataset} log")
         _check_times(source, "frames", source.times_ns)
@@ -67,6 +79,12 @@ class Log:
         self.source = source
         self.camera_tolerance_ns = camera_tolerance_ns
         """A picture further than this from a frame's time is not part of the frame."""
+        self.camera_sync = camera_sync
+        """nearest: the picture nearest to a frame's time; before: the last one at or before it."""
+        self.on_error = on_error
+        """raise: a broken record is an error; skip: it is left out, and told in `skipped`."""
+        self.skipped: list[str] = []
+        """What was left out so far, a line each."""
         self.reads: Counter[str] = Counter()
         """How many records were read so far, by kind and sensor: `lidar/LIDAR_TOP`."""
 
@@ -99,21 +117,28 @@ class Log:
         self.reads["map"] += 1
         return self.source.read_map()
 
-    def lidar(self, sensor: str, index: int) -> LidarSweep:
-        self.reads[f"lidar/{sensor}"] += 1
-        return self.source.read_lidar(sensor, index)
+    def lidar(self, sensor: str, index: int) -> LidarSweep | None:
+        """Returns one record; None where it is broken and the log skips what is."""
+        return self._read(f"lidar/{sensor}", index, lambda: self.source.read_lidar(sensor, index))
 
-    def radar(self, sensor: str, index: int) -> RadarSweep:
-        self.reads[f"radar/{sensor}"] += 1
-        return self.source.read_radar(sensor, index)
+    def radar(self, sensor: str, index: int) -> RadarSweep | None:
+        return self._read(f"radar/{sensor}", index, lambda: self.source.read_radar(sensor, index))
 
-    def camera(self, camera: str, index: int) -> CameraImage:
-        self.reads[f"camera/{camera}"] += 1
-        return self.source.read_camera(camera, index)
+    def camera(self, camera: str, index: int) -> CameraImage | None:
+        return self._read(f"camera/{camera}", index, lambda: self.source.read_camera(camera, index))
 
     def labels(self, time_ns: int) -> Labels | None:
-        self.reads["labels"] += 1
-        return self.source.read_labels(time_ns)
+        return self._read("labels", time_ns, lambda: self.source.read_labels(time_ns))
+
+    def _read(self, what: str, which: int, read: Callable[[], Record]) -> Record | None:
+        self.reads[what] += 1
+        try:
+            return read()
+        except BrokenRecord as error:
+            if self.on_error == "raise":
+                raise
+            self.skipped.append(f"{what} {which}: {error}")
+            return None
 
     def sensor_times(self, streams: Mapping[str, Times], sensor: str) -> Times:
         """Returns the stamps of one sensor; raises MissingRecord that names those there are."""

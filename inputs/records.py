@@ -54,6 +54,10 @@ class LidarSweep:
     """The beam's number as recorded, not sorted by elevation."""
     offset_ns: Column | None = None
     """int, nanoseconds after time_ns (may be negative)."""
+    elongation: Column | None = None
+    """How far the returned pulse is stretched, as recorded (Waymo)."""
+    return_index: Column | None = None
+    """0 for a ray's first return, 1 for its second."""
     intensity_scale: float = 1.0
     compensated_to_ns: int | None = None
     """The moment to which the points were already motion-compensated; None: as measured, each at its own time."""
@@ -65,11 +69,8 @@ class LidarSweep:
     """Where the record lies, for messages."""
 
     def __post_init__(self) -> None:
-        _check_columns(
-            self.source or self.sensor,
-            self.x,
-            {"y": self.y, "z": self.z, "intensity": self.intensity, "ring": self.ring, "offset_ns": self.offset_ns},
-        )
+        names = ("y", "z", "intensity", "ring", "offset_ns", "elongation", "return_index")
+        _check_columns(self.source or self.sensor, self.x, {name: getattr(self, name) for name in names})
 
     def __len__(self) -> int:
         return len(self.x)
@@ -96,9 +97,16 @@ class RadarSweep:
     """Doppler, > 0 receding, relative to the sensor."""
     v_radial_comp: Column | None = None
     dyn_prop: Column | None = None
+    """Moving, stationary, ...; this and the next columns by the codes of the dataset (nuScenes: ARS 408)."""
+    id: Column | None = None
+    is_quality_valid: Column | None = None
     ambig_state: Column | None = None
     invalid_state: Column | None = None
     pdh0: Column | None = None
+    x_rms: Column | None = None
+    y_rms: Column | None = None
+    vx_rms: Column | None = None
+    vy_rms: Column | None = None
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -123,7 +131,7 @@ class CameraImage:
     distortion: Matrix | None = None
     """Coefficients in the order of `distortion_model`; None: the picture is undistorted."""
     distortion_model: str = "none"
-    """none, brown (k1 k2 p1 p2 k3) or fisheye (k1 k2 k3 k4)."""
+    """none, brown (k1 k2 p1 p2 [k3 [k4 k5 k6]]), fisheye (k1 k2 k3 k4) or mei (xi k1 k2 p1 p2)."""
     source: str = ""
 
     @cached_property

@@ -10,7 +10,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-__all__ = ["examine"]
+import perceptum
+
+__all__ = ["examine", "missing_package"]
 
 # distribution -> import name, what it is for, the extra that brings it
 _PACKAGES = {
@@ -31,7 +33,7 @@ def examine() -> dict[str, Any]:
     """Returns machine, packages and advice, as plain data; imports none of the heavy packages."""
     packages = [_package(name, *about) for name, about in _PACKAGES.items()]
     machine = {
-        "perceptum": importlib.metadata.version("perceptum"),
+        "perceptum": perceptum.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -42,6 +44,19 @@ def examine() -> dict[str, Any]:
         "temporary space free": _free("/tmp"),
     }
     return {"machine": machine, "packages": packages, "advice": _advice(packages, machine)}
+
+
+def missing_package(module: str | None) -> str | None:
+    """Returns what to say where the import of a package of ours failed, or None where it is none of ours."""
+    top = (module or "").partition(".")[0]
+    for package, (name, use, extra) in _PACKAGES.items():
+        if name == top:
+            return f"{package} is not installed ({use}): {_install(extra)}"
+    return None
+
+
+def _install(extra: str) -> str:
+    return f"pip install 'perceptum[{extra}]'" if extra.strip("-") else "pip install perceptum"
 
 
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
@@ -68,9 +83,7 @@ def _free(folder: str) -> str:
 
 def _advice(packages: list[dict[str, Any]], machine: dict[str, Any]) -> list[str]:
     found = [
-        f"{p['package']} is not installed ({p['for']}): pip install 'perceptum[{p['extra']}]'"
-        for p in packages
-        if p["version"] == "-"
+        f"{p['package']} is not installed ({p['for']}): {_install(p['extra'])}" for p in packages if p["version"] == "-"
     ]
     if machine["kernels in cache"] == 0:
         found.append("no kernel is compiled yet: the first build takes some seconds longer")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import HDMap, Labels
 from perceptum.inputs.poses import inverse
+from perceptum.output_file import whole_file
 
 __all__ = ["Picture"]
 
@@ -70,12 +71,8 @@ class Picture:
     def save(self, path: Path) -> None:
         """Writes the PNG, whole or not at all."""
         self._axes.legend(handles=self._handles, loc="upper right")
-        beside = path.with_name(f".{path.name}.part")
-        try:
+        with whole_file(path) as beside:
             self._figure.savefig(beside, format="png")
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
 
 
 def _corners(box: NDArray[Any]) -> NDArray[np.float64]:

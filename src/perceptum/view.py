@@ -41,10 +41,11 @@ class Scene:
         """Builds what is seen, and what the detectors say of it; raises UsageError for a model that is no detector."""
         params = {"lidar_points": {"columns": ["x", "y", "z"]}}
         points = InputBuilder(["lidar_points"], params=params).build(frame)["lidar_points"]
-        boxes = {}
+        boxes: dict[str, NDArray[Any]] = {}
         for path in packages:
             with load_neuropod(path, trust=trust) as model:
-                boxes[model.name] = predicted_boxes(model, frame)
+                name = model.name if model.name not in boxes else f"{model.name} ({path})"
+                boxes[name] = predicted_boxes(model, frame)
         return cls(frame, points, boxes)
 
     def draw(self, path: Path) -> None:
@@ -85,8 +86,8 @@ def predicted_boxes(model: Model, frame: Frame) -> NDArray[Any]:
     if missing:
         gives = ", ".join(row["name"] for row in model.outputs)
         raise UsageError(f"model '{model.name}' is no detector: it gives {gives}, not {', '.join(sorted(missing))}")
-    outputs = model.infer(InputBuilder(model).build(frame))
-    return np.asarray(outputs["boxes"])[np.asarray(outputs["scores"]) >= problem.min_score]
+    boxes, scores = problem.answer(model.infer(InputBuilder(model).build(frame)))
+    return boxes[scores >= problem.min_score]
 
 
 def box_corners(boxes: NDArray[Any]) -> NDArray[np.float64]:

@@ -118,7 +118,7 @@ def test_options_in_the_name_are_numbers_and_sizes(monkeypatch):
 
     made = types.SimpleNamespace(open_source=open_source)
     monkeypatch.setattr(detect.importlib, "import_module", lambda name: made)
-    monkeypatch.setattr(detect, "Log", lambda source, camera_tolerance_ns: source)
+    monkeypatch.setattr(detect, "Log", lambda source, **rules: source)
     open_log("synthetic:frames=20,noise_m=0.5,image_size=160x90", frames=21)
     assert taken == {"frames": 21, "noise_m": 0.5, "image_size": (160, 90)}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from perceptum.features import Spec, SpecError, UnknownFeature, canonical
 
@@ -16,6 +18,7 @@ def row(name, dtype, shape, **params):
 
 VOXELS = row("lidar_voxels", "float32", ["num_voxels", 10, 5])
 POINTS = row("lidar_points", "float32", ["num_points", 5])
+COUNT = row("lidar_num_points", "int32", [1], max_points=101)
 CASES = {
     "near name": ([row("lidar_voxel", "float32", [])], "no feature 'lidar_voxel'; did you mean 'lidar_voxels'?"),
     "far name": ([row("qqqq", "float32", [])], f"no feature 'qqqq'; there are {FEATURES}"),
@@ -175,6 +178,28 @@ def test_a_spec_that_cannot_be_met_is_refused_with_what_is_offered(case):
 )
 def test_a_spec_that_can_be_met_is_not_refused(rows):
     assert [resolved.name for resolved in canonical().resolve(Spec.of(rows))] == [r["name"] for r in rows]
+
+
+names = st.sampled_from([name for f in canonical() for name in (*type(f.params).__struct_fields__, "preset", "?")])
+nonsense = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats() | st.text(max_size=5) | st.just(object()),
+    lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=2),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(feature=st.sampled_from(list(canonical())), params=st.dictionaries(names, nonsense, max_size=3))
+def test_nonsense_as_params_is_a_spec_error_or_is_planned(feature, params):
+    dims = [None] * len(feature.shape)
+    spec = Spec.of([row(feature.name, feature.dtypes[0], dims, **params)])
+    try:
+        (resolved,) = canonical().resolve(spec)
+    except SpecError as error:
+        message = str(error)
+    else:
+        message = f"input '{resolved.name}'"
+    assert message.startswith(f"input '{feature.name}'")
 
 
 def test_every_preset_can_be_planned_for_every_feature_of_its_group():

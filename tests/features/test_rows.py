@@ -39,12 +39,11 @@ nonsense = st.recursive(
 def test_nonsense_is_a_spec_error_or_a_whole_row(row):
     try:
         checked = Row.of(row)
-    except SpecError as error:
-        assert str(error).count("\n") == 0 or "\n" in repr(row)
-    else:
-        assert checked.name
-        assert checked.dtype in DTYPES
-        assert all(d is None or (isinstance(d, (int, str)) and d is not True and d) for d in checked.shape)
+    except SpecError:
+        return
+    assert checked.name
+    assert checked.dtype in DTYPES
+    assert all(d is None or (isinstance(d, (int, str)) and d is not True and d) for d in checked.shape)
 
 
 @settings(max_examples=200, deadline=None)

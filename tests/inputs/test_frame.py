@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from perceptum.datasets import memory_log
 from perceptum.inputs import (
+    BrokenRecord,
     CameraImage,
     Labels,
     LidarSweep,
@@ -205,3 +207,43 @@ def test_info_counts_records_and_rates():
     assert info["cameras"]["CAM_B"] == {"records": 1, "rate_hz": None}
     assert (info["frames"], info["start_ns"], info["sequential"]) == (4, 0, True)
     assert info["duration_s"] == pytest.approx(0.3)
+
+
+def test_sync_tells_which_cameras_belong_to_a_frame_and_how_far_off_they_are():
+    image = dict(intrinsics=np.eye(3), ego_from_camera=np.eye(4), read=lambda: b"")
+    cameras = [CameraImage("front", t, **image) for t in (80, 130)] + [CameraImage("back", 300, **image)]
+    source = memory_log(cameras=cameras, times_ns=[100]).source
+    nearest = Log(source, camera_tolerance_ns=50)[0].sync("cameras")
+    assert nearest.sensors == ("front", "back")
+    assert nearest.valid.tolist() == [1, 0]
+    assert nearest.dt_ns.tolist() == [-20, 0]
+    assert Log(source, camera_tolerance_ns=10)[0].sync("cameras").valid.tolist() == [0, 0]
+    assert Log(source, camera_tolerance_ns=300)[0].sync("cameras").dt_ns.tolist() == [-20, 200]
+    before = Log(source, camera_tolerance_ns=300, camera_sync="before")[0]
+    assert before.sync("cameras").valid.tolist() == [1, 0]
+    assert list(before.cameras) == ["front"]
+
+
+def test_a_log_that_skips_leaves_broken_records_out_and_tells():
+    good = LidarSweep("top", 10, np.eye(4), *np.zeros((3, 2), np.float32))
+    source = memory_log([good, LidarSweep("top", 20, np.eye(4), *np.zeros((3, 2), np.float32))]).source
+
+    def read_lidar(sensor, index):
+        if index == 1:
+            raise BrokenRecord("0001.bin: cut short")
+        return good
+
+    source.read_lidar = read_lidar
+    with pytest.raises(BrokenRecord, match=r"^0001.bin: cut short$"):
+        Log(source)[1].sweeps()
+    log = Log(source, on_error="skip")
+    assert [sweep.time_ns for sweep in log[1].sweeps(2)] == [10]
+    assert log.skipped == ["lidar/top 1: 0001.bin: cut short"]
+
+
+def test_rules_of_a_log_are_checked():
+    source = memory_log(times_ns=[1]).source
+    with pytest.raises(LogError, match=r"^camera_sync must be 'nearest' or 'before', got 'after'$"):
+        Log(source, camera_sync="after")
+    with pytest.raises(LogError, match=r"^on_error must be 'raise' or 'skip', got 'ignore'$"):
+        Log(source, on_error="ignore")

@@ -11,6 +11,9 @@ from . import look, models, specs
 
 __all__ = ["app", "main"]
 
+# what typer ends with after Ctrl-C
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="perceptum",
     help="Canonical input building for perception models.",
@@ -30,11 +33,15 @@ def main() -> None:
         # the reader of our output went away, as `head` does; nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            typer.echo("perceptum: interrupted", err=True)
+        raise
     except (ValueError, RuntimeError, OSError, ImportError) as error:
         status = _status(error)
         if status is None:
             raise
-        typer.echo(f"perceptum: {error}", err=True)
+        typer.echo(f"perceptum: {_text(error)}", err=True)
         sys.exit(status)
 
 
@@ -49,4 +56,18 @@ def _status(error: Exception) -> int | None:
     if isinstance(error, (errors.LogError, errors.NeuropodError, OSError)):
         return 1
     # a framework or library that an extra brings is absent
-    return 1 if isinstance(error, ImportError) and "pip install" in str(error) else None
+    return 1 if isinstance(error, ImportError) and _missing(error) is not None else None
+
+
+def _text(error: Exception) -> str:
+    """Returns one line: the error's own, and for the system's errors and absent packages what they lack."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    text = (isinstance(error, ImportError) and _missing(error)) or str(error)
+    return " ".join(text.split("\n"))
+
+
+def _missing(error: ImportError) -> str | None:
+    from perceptum.doctor import missing_package
+
+    return str(error) if "pip install" in str(error) else missing_package(error.name)

@@ -11,9 +11,9 @@ import typer
 from perceptum.errors import UsageError
 
 if TYPE_CHECKING:
-    from perceptum.inputs import Log
+    from perceptum.inputs import Frame, Log
 
-__all__ = ["Frames", "LogPath", "Threads", "frame_indices", "open_rows"]
+__all__ = ["Frames", "LogPath", "Threads", "frame_indices", "one_frame", "open_named", "open_rows"]
 
 LogPath = Annotated[
     str, typer.Argument(metavar="LOG", help='A dataset folder, or "synthetic", or "synthetic:frames=20,seed=3".')
@@ -22,14 +22,34 @@ Frames = Annotated[str, typer.Option("--frames", metavar="A:B[:STEP]", help="Whi
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads within a build; no byte depends on it.")]
 
 
+def open_named(log: str) -> Log:
+    """Opens the log that was named; options of "synthetic:..." that cannot be are a UsageError."""
+    from perceptum.datasets import open_log
+    from perceptum.inputs import LogError
+
+    try:
+        return open_log(log)
+    except LogError as error:
+        if log.startswith("synthetic:"):
+            raise UsageError(str(error)) from error
+        raise
+
+
+def one_frame(log: Log, index: int) -> Frame:
+    """Returns frame `index`, from the end where negative; raises UsageError where the log has no such frame."""
+    try:
+        return log[index]
+    except IndexError as error:
+        raise UsageError(str(error)) from error
+
+
 def frame_indices(log: Log, frames: str) -> range:
     """Returns the indices that `a:b:step`, or one number, picks; raises UsageError for nonsense and for no frame."""
-    parts = frames.split(":")
     try:
-        numbers = [int(part) if part.strip() else None for part in parts]
+        numbers = [int(part) if part.strip() else None for part in frames.split(":")]
         if len(numbers) == 1:
-            (only,) = numbers
-            picked = range(len(log))[slice(only, None if only in (None, -1) else only + 1)]
+            only = int(frames)
+            picked = range(len(log))[slice(only, None if only == -1 else only + 1)]
         else:
             picked = range(len(log))[slice(*numbers)]
     except (ValueError, TypeError):
@@ -40,16 +60,41 @@ def frame_indices(log: Log, frames: str) -> range:
 
 
 def open_rows(spec: str) -> Sequence[Any]:
-    """Returns spec rows: of a package, of a JSON file with rows, or of feature names joined by commas."""
+    """Returns spec rows: of feature names joined by commas, of a JSON file with rows, or of a package.
+
+    A file that has a feature's name is "./lidar_points". Raises SpecError or NeuropodError, which name the file.
+    """
+    names = [name.strip() for name in spec.split(",") if name.strip()]
     path = Path(spec)
-    if path.suffix == ".json" and path.is_file():
-        from perceptum.features import Spec
+    if not names or _are_features(names) or not (path.exists() or _looks_like_a_path(spec)):
+        return names
+    if not path.exists():
+        raise UsageError(f"{spec}: no such file; a spec is a package, a JSON file, or feature names joined by commas")
+    return _json_rows(path) if path.suffix == ".json" and path.is_file() else _package_rows(path)
 
+
+def _are_features(names: Sequence[str]) -> bool:
+    from perceptum.features import Catalogue
+
+    return all(name in Catalogue() for name in names)
+
+
+def _looks_like_a_path(spec: str) -> bool:
+    return "/" in spec or spec.endswith((".json", ".neuropod", ".zip"))
+
+
+def _json_rows(path: Path) -> Sequence[Any]:
+    from perceptum.features import Spec, SpecError
+
+    try:
         return Spec.from_json(path.read_bytes()).rows
-    if path.exists():
-        from perceptum.neuropod.package import open_package
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from error
 
-        package = open_package(path)
-        package.files.close()
-        return [row.to_dict() for row in package.config.inputs]
-    return [name.strip() for name in spec.split(",") if name.strip()]
+
+def _package_rows(path: Path) -> Sequence[Any]:
+    from perceptum.neuropod.package import open_package
+
+    package = open_package(path)
+    package.files.close()
+    return [row.to_dict() for row in package.config.inputs]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .arguments import LogPath
+from .arguments import LogPath, one_frame, open_named
 from .output import Json, print_json, print_table
 
 __all__ = ["add_to"]
@@ -27,9 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 def info(log: LogPath, json: Json = False) -> None:
     """Tell what a log holds."""
-    from perceptum.datasets import open_log
-
-    found = open_log(log).info()
+    found = open_named(log).info()
     if json:
         print_json(found)
         return
@@ -51,10 +49,9 @@ def view(
     out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("frame.png"),
 ) -> None:
     """Draw a frame: points, map, labels, and the boxes of models."""
-    from perceptum.datasets import open_log
     from perceptum.view import Scene
 
-    scene = Scene.of(open_log(log)[frame], model or [], trust)
+    scene = Scene.of(one_frame(open_named(log), frame), model or [], trust)
     if viewer is Viewer.open3d:
         scene.show()
     else:

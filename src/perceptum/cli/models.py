@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .arguments import Frames, LogPath, Threads, frame_indices
+from .arguments import Frames, LogPath, Threads, frame_indices, open_named
 from .output import Json, print_json, print_table, say, track
 
 __all__ = ["add_to"]
@@ -48,11 +48,10 @@ def infer(
     json: Json = False,
 ) -> None:
     """Run a packaged model on a log: build what it asks for, frame by frame, and tell or write its answers."""
-    from perceptum.datasets import open_log
     from perceptum.inference import Times
     from perceptum.neuropod import load_neuropod
 
-    opened = open_log(log)
+    opened = open_named(log)
     picked = frame_indices(opened, frames)
     with load_neuropod(model, trust=trust) as loaded:
         times = Times()

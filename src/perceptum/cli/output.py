@@ -26,16 +26,19 @@ def print_json(value: Any) -> None:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> None:
-    """Prints one line per row, a column per key."""
+    """Prints one line per row, a column per key of any row; a row may lack some."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for key in rows[0] if rows else ():
-        number = all(isinstance(row[key], int | float) for row in rows)
-        table.add_column(key, justify="right" if number else "left", overflow="fold")
+    # Text, not str, in which rich would take [brackets] for its own
+    table = Table(title=None if title is None else Text(title), title_justify="left", header_style="bold")
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    for key in keys:
+        number = all(isinstance(row[key], int | float) for row in rows if key in row)
+        table.add_column(Text(key), justify="right" if number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
+        table.add_row(*(Text(_cell(row.get(key))) for key in keys))
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 

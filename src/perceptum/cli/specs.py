@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .arguments import Frames, LogPath, Threads, frame_indices, open_rows
+from .arguments import Frames, LogPath, Threads, frame_indices, one_frame, open_named, open_rows
 from .output import Json, print_json, print_table, track
 
 __all__ = ["add_to"]
@@ -63,11 +63,10 @@ def explain(
 ) -> None:
     """Show what will be computed for a spec, what is shared, who owns the memory, and that nothing is copied."""
     from perceptum.builders import InputBuilder
-    from perceptum.datasets import open_log
 
     builder = InputBuilder(open_rows(spec), threads=threads)
     if log is not None:
-        one = open_log(log)[frame]
+        one = one_frame(open_named(log), frame)
         # the first build compiles and allocates; the second tells what every later one takes
         builder.build(one)
         builder.build(one)
@@ -88,11 +87,10 @@ def build(
 ) -> None:
     """Build the tensors of a spec and write them, one .npz file per frame."""
     from perceptum.builders import InputBuilder
-    from perceptum.datasets import open_log
     from perceptum.tensors import write_tensors
 
     builder = InputBuilder(open_rows(spec), threads=threads)
-    opened = open_log(log)
+    opened = open_named(log)
     picked = frame_indices(opened, frames)
     out.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -118,9 +116,8 @@ def bench(
 ) -> None:
     """Measure the builder: milliseconds per frame, with the frames' records already read."""
     from perceptum.bench import measure_builder
-    from perceptum.datasets import open_log
 
-    opened = open_log(log)
+    opened = open_named(log)
     picked = [opened[i] for i in frame_indices(opened, frames)]
     rows = measure_builder(picked, open_rows(spec) if spec else None, rounds, threads, track)
     if json:

@@ -56,8 +56,9 @@ def _replace(
             persist_test_data=False,
             **source,
         )
-        _remove(path)
-        beside.rename(path)
+        if path.is_dir() and not path.is_symlink():
+            _remove(path)
+        beside.replace(path)
     finally:
         _remove(beside)
 

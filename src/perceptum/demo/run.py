@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from perceptum.builders import InputBuilder
 from perceptum.datasets import open_log
 from perceptum.features import canonical
@@ -121,6 +119,6 @@ def _draw(frame: Frame, answers: list[tuple[ModelResult, Answer]], problem: Dete
     if frame.labels is not None:
         picture.labels(frame.labels)
     for result, answer in answers:
-        sure = np.asarray(answer.outputs["scores"]) >= problem.min_score
-        picture.boxes(np.asarray(answer.outputs["boxes"])[sure], f"{result.model}, {result.framework}")
+        boxes, scores = problem.answer(answer.outputs)
+        picture.boxes(boxes[scores >= problem.min_score], f"{result.model}, {result.framework}")
     picture.save(path)

@@ -59,9 +59,13 @@ class Detection:
     min_score: float = 0.3
 
     def judge(self, outputs: Mapping[str, NDArray[Any]], labels: Labels) -> Score:
-        """Returns what a frame's outputs got right: in falling score, each detection takes the nearest free object."""
-        boxes, scores = np.asarray(outputs["boxes"]), np.asarray(outputs["scores"])
-        keep = (scores >= self.min_score) & self._near(boxes)
+        """Returns what a frame's outputs got right: in falling score, each detection takes the nearest free object.
+
+        A detection whose centre is no number is wrong; one whose score is none is no detection. Raises ValueError
+        where boxes and scores do not have their shapes.
+        """
+        boxes, scores = self.answer(outputs)
+        keep = (scores >= self.min_score) & (self._near(boxes) | ~np.isfinite(boxes[:, :2]).all(axis=1))
         boxes = boxes[keep][np.argsort(-scores[keep], kind="stable")]
         objects = labels.boxes[self._near(labels.boxes)]
         counts = np.ones(len(labels), bool) if labels.num_points is None else labels.num_points >= self.min_points
@@ -70,6 +74,15 @@ class Detection:
         found = sum(1 for t in taken if t is not None and counts[t])
         excused = sum(1 for t in taken if t is not None and not counts[t])
         return Score(found, len(boxes) - excused, int(counts.sum()))
+
+    def answer(self, outputs: Mapping[str, NDArray[Any]]) -> tuple[Boxes, Boxes]:
+        """Returns boxes (n, 7) and scores (n,) of a frame's outputs; raises ValueError where they are not such."""
+        boxes, scores = np.asarray(outputs["boxes"]), np.asarray(outputs["scores"])
+        if boxes.ndim != 2 or boxes.shape[1] != 7 or scores.shape != boxes.shape[:1]:
+            raise ValueError(
+                f"a detector gives boxes (n, 7) and scores (n,), got boxes {boxes.shape} and scores {scores.shape}"
+            )
+        return boxes, scores
 
     def _near(self, boxes: Boxes) -> NDArray[np.bool_]:
         near: NDArray[np.bool_] = np.hypot(boxes[:, 0], boxes[:, 1]) <= self.range_m

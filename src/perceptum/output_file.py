@@ -1,0 +1,37 @@
+"""A file that appears under its name when it is whole, and not otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import UsageError
+
+__all__ = ["whole_file"]
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields the path to write to, beside `path`, whose place it then takes; after any error nothing is left of it.
+
+    Raises UsageError where no file can be written there, before anything else is done.
+    """
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a folder; name a file")
+    # a link stays one; a device would be replaced by a file of its name
+    target = path.resolve() if path.is_symlink() else path
+    if target.exists() and not target.is_file():
+        raise UsageError(f"cannot write {path}: it is no regular file; name another")
+    if not target.parent.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {target.parent}")
+    beside = target.with_name(f".{target.name}.part")
+    try:
+        beside.touch()
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        yield beside
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)

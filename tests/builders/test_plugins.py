@@ -1,0 +1,85 @@
+"""Features and fillers of others come in by entry points and are built like our own."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from perceptum.builders import InputBuilder, table
+from perceptum.builders.lidar.cloud import Cloud
+from perceptum.builders.stage import Filler
+from perceptum.features import Feature, SpecError, canonical
+from perceptum.features.lidar import CloudParams
+
+
+class CentreParams(CloudParams, frozen=True, kw_only=True):
+    scale: float = 1.0
+
+
+class Centre(Filler):
+    group = "acme_centre"
+
+    def __init__(self, params, stages):
+        super().__init__()
+        self.title = "centre"
+        self.cloud = stages.share(Cloud, params.cloud())
+        self.needs = (self.cloud,)
+        self.scale = params.scale
+
+    def fill(self, feature, out, dirty):
+        out[:] = self.cloud.points.values[:3].mean(axis=1) * self.scale
+
+
+CENTRE = Feature(
+    name="acme_centre",
+    group="acme_centre",
+    dtypes=("float32",),
+    shape=(3,),
+    units="m",
+    frame="ego",
+    params=CentreParams(),
+    prose="The middle of the points.",
+)
+
+
+@pytest.fixture
+def plug_in(monkeypatch):
+    """plug_in(module): installs a module under the entry points `perceptum.features`."""
+    features = sys.modules["perceptum.features.canonical"]
+
+    def install(**module):
+        entry = SimpleNamespace(name="acme", load=lambda: SimpleNamespace(**module))
+        for owner in (features, table):
+            monkeypatch.setattr(owner, "entry_points", lambda group: [entry] if group == "perceptum.features" else [])
+        canonical.cache_clear()
+        table.fillers.cache_clear()
+
+    yield install
+    monkeypatch.undo()
+    canonical.cache_clear()
+    table.fillers.cache_clear()
+
+
+def test_a_feature_of_others_is_built_beside_our_own_and_shares_their_cloud(plug_in, frame_of):
+    plug_in(FEATURES=(CENTRE,), FILLERS=(Centre,))
+    builder = InputBuilder(["lidar_points", "acme_centre"], params={"acme_centre": {"scale": 2.0}})
+    tensors = builder.build(frame_of([[1, 2, 3], [3, 4, 5]]))
+    assert tensors["acme_centre"].tolist() == [4, 6, 8]
+    assert [stage.title for stage in builder.explain().stages] == ["cloud (1 sweep, ego frame)", "points", "centre"]
+    assert np.array_equal(builder.build_batch([frame_of([[1, 1, 1]])] * 2)["acme_centre"], np.full((2, 3), 2))
+    assert canonical()["acme_centre"] == CENTRE
+
+
+def test_a_feature_that_nobody_fills_is_refused_when_planning(plug_in):
+    plug_in(FEATURES=(CENTRE,), FILLERS=())
+    with pytest.raises(SpecError) as error:
+        InputBuilder(["acme_centre"])
+    assert str(error.value) == "input 'acme_centre': no installed builder fills the group 'acme_centre'"
+
+
+def test_without_plug_ins_the_schema_is_our_own():
+    assert "acme_centre" not in canonical()
+    assert set(table.fillers()) == {feature.group for feature in canonical()}

@@ -1,0 +1,286 @@
+"""Schemas: JSON both ways, fingerprints, and packages made for features that mean something else today."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from perceptum.features import (
+    DTYPES,
+    Feature,
+    Row,
+    Schema,
+    SchemaMismatch,
+    SpecError,
+    UnknownFeature,
+    canonical,
+    fingerprint,
+)
+from perceptum.features.ego import EgoParams
+
+GROUPS = "lidar_points, lidar_voxels, lidar_bev_occupancy, lidar_bev_stats, lidar_range_image, ego"
+POINTS = {"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]}
+
+# parameter -> a value that is not its default
+CHANGED = {
+    "sensors": ["a"],
+    "num_sweeps": 2,
+    "frame": "lidar",
+    "intensity_mode": "raw",
+    "remove_close": 0.5,
+    "compensate": "per_sweep",
+    "nonfinite_features": "drop",
+    "required": True,
+    "columns": ["x", "y"],
+    "range": [0, 0, 0, 1, 1, 1],
+    "max_points": 9,
+    "grid": {"voxel": [0.2, 0.2, 0.2]},
+    "max_points_per_voxel": 9,
+    "max_voxels": 9,
+    "overflow": "break",
+    "coord_order": "xyz",
+    "min_rows": 1,
+    "bev_layout": "YXC",
+    "flip_x": True,
+    "flip_y": True,
+    "overflow_slices": True,
+    "binary": False,
+    "channels": ["x"],
+    "density_cap": 9,
+    "sensor": "a",
+    "rows": "ring",
+    "height": 32,
+    "width": 512,
+    "fov": [10, -10],
+    "outside_fov": "drop",
+    "xyz_frame": "ego",
+    "min_range": 1,
+    "fill": 0,
+    "norm": {"mean": [0] * 5, "std": [1] * 5},
+}
+
+
+def test_a_schema_comes_back_from_json_as_it_was():
+    again = canonical().from_json(canonical().to_json())
+    assert again == canonical()
+    assert again.fingerprint == canonical().fingerprint
+    changed = canonical().with_params("mine", "2", {"lidar_voxels": {"max_voxels": 7}})
+    assert canonical().from_json(changed.to_json()) == changed
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a schema: Input data was truncated"),
+        ("[]", "not a schema: list indices must be integers or slices, not str"),
+        ("{}", "not a schema: 'features'"),
+        ('{"features": [{"name": "lidar_point"}]}', "no feature 'lidar_point'; did you mean 'lidar_points'?"),
+        ('{"features": [{"name": "ego_pose"}]}', "not a schema: Missing required argument 'group'"),
+    ],
+)
+def test_what_is_no_schema_is_refused(text, message):
+    with pytest.raises(SpecError) as error:
+        canonical().from_json(text)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("change", [{"name": 1}, {"version": None}, {"features": {}}, {"features": "abc"}])
+def test_a_schema_with_a_part_of_another_type_is_refused(change):
+    plain = {**json.loads(canonical().to_json()), **change}
+    with pytest.raises(SpecError, match=r"^not a schema: "):
+        canonical().from_json(json.dumps(plain))
+
+
+def test_a_fingerprint_is_the_same_in_every_process():
+    code = "from perceptum.features import canonical; print(canonical().fingerprint)"
+    for seed in ("1", "2"):
+        run = subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        )
+        assert run.stdout.strip() == canonical().fingerprint
+
+
+def test_a_fingerprint_does_not_know_prose_or_order():
+    features = [msgspec.structs.replace(f, prose="other words", cut="other words") for f in canonical()]
+    assert Schema("other", "9", tuple(reversed(features))).fingerprint == canonical().fingerprint
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+    assert fingerprint({"a": [1, (2.0,)]}) == fingerprint({"a": (1.0, [2])})
+    assert len(fingerprint({})) == 16
+
+
+@pytest.mark.parametrize("name", [feature.name for feature in canonical()])
+def test_every_parameter_changes_the_fingerprint(name):
+    feature = canonical()[name]
+    seen = {canonical().fingerprint}
+    for field in type(feature.params).__struct_fields__:
+        value = ["density"] if name == "lidar_bev_stats" and field == "channels" else CHANGED[field]
+        value = ["range"] if name.startswith("lidar_range") and field == "channels" else value
+        seen.add(canonical().with_params("canonical", "1", {feature.group: {field: value}}).fingerprint)
+    assert len(seen) == 1 + len(type(feature.params).__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"definition": 2}, {"units": "feet"}, {"frame": "moon"}, {"fill": 3.0}, {"shape": (1, 4)}],
+    ids=["definition", "units", "frame", "fill", "shape"],
+)
+def test_what_decides_the_bytes_changes_the_fingerprint(change):
+    features = [msgspec.structs.replace(f, **change) if f.name == "ego_pose" else f for f in canonical()]
+    assert Schema("canonical", "1", tuple(features)).fingerprint != canonical().fingerprint
+
+
+def test_with_params_changes_a_group_and_nothing_else():
+    mine = canonical().with_params("mine", "2", {"lidar_voxels": {"grid": {"voxel": [0.2, 0.2, 8]}}})
+    assert (mine.name, mine.version) == ("mine", "2")
+    for feature in canonical():
+        assert (mine[feature.name] == feature) == (feature.group != "lidar_voxels")
+    assert mine["lidar_voxel_coords"].params.grid.size == (512, 512, 1)
+    assert mine["lidar_voxels"].params.grid.range == canonical()["lidar_voxels"].params.grid.range
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"lidar_voxel": {}}, f"no group 'lidar_voxel'; there are {GROUPS}"),
+        ({"lidar_voxels": {"max_voxels": 0}}, "'lidar_voxels': max_voxels must be at least 1, got 0"),
+    ],
+)
+def test_with_params_refuses_what_no_group_has(params, message):
+    with pytest.raises(SpecError) as error:
+        canonical().with_params("mine", "2", params)
+    assert str(error.value) == message
+
+
+def test_parameters_for_a_group_that_is_none_are_refused_and_not_forgotten():
+    with pytest.raises(UnknownFeature) as error:
+        canonical().spec(["lidar_points"], {"lidar_point": {"num_sweeps": 3}})
+    assert str(error.value) == f"no group 'lidar_point'; there are {GROUPS}"
+    with pytest.raises(SpecError) as error:
+        canonical().spec(["lidar_points"], {"lidar_points": 5})
+    assert str(error.value) == "'lidar_points': params must be a dict or a preset's name, got 5"
+
+
+def test_parameters_for_a_group_go_to_the_rows_that_bring_none():
+    own = {**POINTS, "name": "lidar_points__b", "params": {"num_sweeps": 2}}
+    spec = canonical().spec(["lidar_points", own, "ego_pose"], {"lidar_points": {"num_sweeps": 5}})
+    assert [row.params for row in spec] == [{"num_sweeps": 5}, {"num_sweeps": 2}, None]
+    assert canonical().spec(["lidar_voxels"], {"lidar_voxels": "bevfusion"}).rows[0].params == {"preset": "bevfusion"}
+
+
+def test_names_alone_take_their_default_dtype_and_own_shape():
+    spec = canonical().spec(["lidar_voxels__b", "lidar_bev_occupancy", "ego_pose"], {"lidar_voxels": "bevfusion"})
+    assert [(row.name, row.dtype, row.shape) for row in spec] == [
+        ("lidar_voxels__b", "float32", ("num_voxels__b", 10, 5)),
+        ("lidar_bev_occupancy", "uint8", (40, 1024, 1024)),
+        ("ego_pose", "float64", (4, 4)),
+    ]
+
+
+def stored(rows=(POINTS,), schema=None):
+    """A record as a package holds it: through JSON."""
+    return json.loads(json.dumps((schema or canonical()).record(rows)))
+
+
+def test_a_record_tells_of_canonical_rows_and_leaves_out_the_models_own():
+    record = stored([POINTS, {"name": "learned_queries", "dtype": "float32", "shape": [900, 256]}])
+    assert list(record["features"]) == ["lidar_points"]
+    schema = canonical()
+    assert record["schema"] == {"name": schema.name, "version": schema.version, "fingerprint": schema.fingerprint}
+
+
+@pytest.mark.parametrize(
+    "params", [None, {"num_sweeps": 3}, {"columns": ["x", "y", "z"]}, {"range": [0, 0, 0, 1, 1, 1]}]
+)
+def test_a_record_agrees_with_the_schema_that_made_it_and_with_later_prose(params):
+    shape = ["n", len(params.get("columns", range(5)))] if params else ["n", 5]
+    record = stored([{**POINTS, "shape": shape, "params": params}])
+    canonical().check(record)
+    other = tuple(msgspec.structs.replace(f, prose="new words") for f in canonical())
+    Schema("canonical", "7", other).check(record)
+    assert record["features"]["lidar_points"]["params"] == params
+
+
+def test_a_record_through_json_shows_only_what_really_differs():
+    """Tuples came back as lists, and each stood there as a difference."""
+    mine = canonical().with_params("mine", "2", {"lidar_points": {"num_sweeps": 3, "frame": "lidar"}})
+    with pytest.raises(SchemaMismatch) as error:
+        mine.check(stored())
+    assert str(error.value) == (
+        f"'lidar_points' was packed under schema canonical {canonical().version} "
+        "and means something else under mine 2: params.frame was ego, is lidar; params.num_sweeps was 1, is 3; "
+        "give the row its old params, or train and pack again"
+    )
+
+
+def test_a_row_that_says_all_its_parameters_survives_a_change_of_the_defaults():
+    rows = [{**POINTS, "params": canonical()["lidar_points"].params.to_dict()}]
+    mine = canonical().with_params("mine", "2", {"lidar_points": {"num_sweeps": 3, "frame": "lidar"}})
+    record = stored(rows)
+    mine.check(record)
+    assert (
+        fingerprint(record["features"]["lidar_points"]["meaning"]) == record["features"]["lidar_points"]["fingerprint"]
+    )
+
+
+def test_a_feature_or_parameter_that_is_gone_is_a_mismatch():
+    fewer = Schema("fewer", "3", tuple(f for f in canonical() if f.name != "ego_pose"))
+    record = stored([{"name": "ego_pose", "dtype": "float64", "shape": [4, 4]}])
+    known = ", ".join(feature.name for feature in fewer)
+    with pytest.raises(SchemaMismatch) as error:
+        fewer.check(record)
+    version = canonical().version
+    assert str(error.value) == (
+        f"'ego_pose' was packed under schema canonical {version}, but under fewer 3: "
+        f"no feature 'ego_pose'; there are {known}"
+    )
+    gone = stored()
+    gone["features"]["lidar_points"]["params"] = {"old": 1}
+    with pytest.raises(SchemaMismatch, match="Object contains unknown field `old`"):
+        canonical().check(gone)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{}, {"schema": [], "features": {}}, {"schema": {"name": "a", "version": "1"}, "features": [1]}, None]
+    + [
+        {"schema": {"name": "a", "version": "1"}, "features": {"lidar_points": part}} for part in (5, {}, {"params": 5})
+    ],
+)
+def test_a_record_that_is_none_is_a_mismatch_that_says_so(record):
+    with pytest.raises(SchemaMismatch, match=r"^the record of the schema cannot be read \(.*\); pack the model again$"):
+        canonical().check(record)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "a b"}, "a feature's name must be an identifier without a double underscore, got 'a b'"),
+        ({"name": "a__b"}, "a feature's name must be an identifier without a double underscore, got 'a__b'"),
+        (
+            {"dtypes": ("bool",)},
+            f"feature 'a': dtypes must be of {', '.join(DTYPES)}, got ('bool',)",
+        ),
+    ],
+)
+def test_a_feature_that_cannot_be_is_refused(change, message):
+    fields = {"name": "a", "group": "g", "dtypes": ("uint8",), "shape": (1,), "units": "", "frame": ""}
+    with pytest.raises(SpecError) as error:
+        Feature(params=EgoParams(), **{**fields, **change})
+    assert str(error.value) == message
+
+
+def test_a_schema_holds_no_name_twice():
+    with pytest.raises(SpecError) as error:
+        Schema("mine", "1", (*canonical(), canonical()["ego_pose"]))
+    assert str(error.value) == "schema 'mine': the feature 'ego_pose' stands twice"
+
+
+def test_a_row_means_the_same_whatever_else_stands_in_its_spec():
+    alone = stored([POINTS])["features"]["lidar_points"]
+    beside = stored([Row.of({**POINTS, "name": "lidar_points__b", "params": {"num_sweeps": 9}}), POINTS])
+    assert beside["features"]["lidar_points"] == alone
