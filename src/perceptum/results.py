@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,11 +13,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .errors import UsageError
+from .output_file import whole_file
 
 __all__ = ["ResultsWriter", "read_results"]
 
-
 About = Mapping[bytes | str, bytes | str]
+
+_OWN = ("frame", "time_ns")
 
 
 class ResultsWriter:
@@ -26,67 +29,74 @@ class ResultsWriter:
     row-major order. The Arrow schema's metadata tells the log and the model.
     """
 
-    def __init__(
-        self, path: Path, outputs: Sequence[Mapping[str, Any]], about: Mapping[bytes | str, bytes | str]
-    ) -> None:
+    def __init__(self, path: Path, outputs: Sequence[Mapping[str, Any]], about: About) -> None:
         self._path = path
-        self._beside = path.with_name(f".{path.name}.part")
-        self._dtypes = {
-            row["name"]: pa.string() if row["dtype"] == "string" else _type(row["dtype"]) for row in outputs
-        }
-        fields = [pa.field("frame", pa.int64()), pa.field("time_ns", pa.int64())]
-        fields += [pa.field(name, _struct(dtype)) for name, dtype in self._dtypes.items()]
+        self._kinds = {row["name"]: _struct(_type(row["dtype"])) for row in outputs}
+        for name in _OWN:
+            if name in self._kinds:
+                raise UsageError(f"cannot write {path}: the model's output '{name}' has the name of a column of ours")
+        fields = [pa.field(name, pa.int64()) for name in _OWN]
+        fields += [pa.field(name, kind) for name, kind in self._kinds.items()]
         self._schema = pa.schema(fields, metadata=dict(about))
+        self._open = ExitStack()
         self._writer: Any = None
 
     def __enter__(self) -> Self:
-        if not self._path.parent.is_dir():
-            raise UsageError(f"cannot write {self._path}: there is no folder {self._path.parent}")
-        self._writer = pa.ipc.new_file(str(self._beside), self._schema)
+        with ExitStack() as opening:
+            beside = opening.enter_context(whole_file(self._path))
+            self._writer = opening.enter_context(pa.ipc.new_file(str(beside), self._schema))
+            self._open = opening.pop_all()
         return self
 
     def write(self, frame: int, time_ns: int, outputs: Mapping[str, NDArray[Any]]) -> None:
         """Adds one frame; outputs that a model left out are null."""
         columns: list[Any] = [pa.array([frame], pa.int64()), pa.array([time_ns], pa.int64())]
-        for name, dtype in self._dtypes.items():
-            array = outputs.get(name)
-            value = None if array is None else {"shape": list(array.shape), "values": array.ravel().tolist()}
-            columns.append(pa.array([value], _struct(dtype)))
+        columns += [_column(outputs.get(name), kind) for name, kind in self._kinds.items()]
         self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        try:
-            self._writer.close()
-            if kind is None:
-                self._beside.replace(self._path)
-        finally:
-            self._beside.unlink(missing_ok=True)
+        self._open.__exit__(kind, error, at)
 
 
 def _type(dtype: str) -> Any:
-    return pa.from_numpy_dtype(np.dtype(dtype))
+    return pa.string() if dtype == "string" else pa.from_numpy_dtype(np.dtype(dtype))
 
 
 def _struct(dtype: Any) -> Any:
     return pa.struct([pa.field("shape", pa.list_(pa.int64())), pa.field("values", pa.list_(dtype))])
 
 
+def _column(array: NDArray[Any] | None, kind: Any) -> Any:
+    """Returns a column of one cell; the numbers go over as they lie in memory."""
+    if array is None:
+        return pa.nulls(1, kind)
+    shape = pa.array([list(array.shape)], kind.field("shape").type)
+    flat = pa.array(array.ravel(), kind.field("values").type.value_type)
+    values = pa.ListArray.from_arrays(pa.array([0, len(flat)], pa.int32()), flat)
+    return pa.StructArray.from_arrays([shape, values], fields=[kind.field("shape"), kind.field("values")])
+
+
 def read_results(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Yields per frame {"frame": int, "time_ns": int, output: array, ...} of a file that `perceptum infer` wrote."""
+    """Yields per frame {"frame": int, "time_ns": int, output: array, ...} of a file that `perceptum infer` wrote.
+
+    The arrays are the caller's own; strings are unicode arrays, and an output that the model left out is None.
+    """
     with pa.memory_map(str(path)) as source:
         reader = pa.ipc.open_file(source)
         for index in range(reader.num_record_batches):
             batch = reader.get_batch(index)
-            row: dict[str, Any] = {name: batch.column(name)[0].as_py() for name in ("frame", "time_ns")}
+            row: dict[str, Any] = {name: batch.column(name)[0].as_py() for name in _OWN}
             for field in batch.schema:
                 if field.name not in row:
-                    row[field.name] = _array(batch.column(field.name)[0], field.type)
+                    row[field.name] = _array(batch.column(field.name)[0])
             yield row
 
 
-def _array(value: Any, kind: Any) -> NDArray[Any] | None:
-    if not value.is_valid:
+def _array(cell: Any) -> NDArray[Any] | None:
+    if not cell.is_valid:
         return None
-    element = kind.field("values").type.value_type
-    dtype = np.dtype(np.str_) if pa.types.is_string(element) else np.dtype(element.to_pandas_dtype())
-    return np.array(value["values"].as_py(), dtype=dtype).reshape(value["shape"].as_py())
+    values = cell["values"].values
+    is_text = pa.types.is_string(values.type)
+    # a copy: the file is unmapped when the reader is done
+    flat = np.array(values.to_pylist(), dtype=np.str_) if is_text else values.to_numpy().copy()
+    return flat.reshape(cell["shape"].as_py())

@@ -100,31 +100,26 @@ def test_an_occupancy_that_fails_half_way_leaves_no_trace(monkeypatch, frames, t
 
 def test_an_interrupt_waits_for_the_threads_that_are_still_writing(monkeypatch, frames, truth):
     """They went on with one frame while the stages had started on the next."""
-    builder, running = everything(threads=4), threading.Event()
+    builder, written = everything(threads=4), threading.Event()
     builder.build(frames[0])
     real_gather, real_wait = voxels.gather, module.wait
 
     def slow_gather(*args):
-        running.set()
-        time.sleep(0.1)
+        time.sleep(0.2)
         real_gather(*args)
+        written.set()
 
     def interrupted_wait(futures):
-        if running.is_set():
-            monkeypatch.setattr(module, "wait", real_wait)
-            raise KeyboardInterrupt
-        # the level before: nothing slow is running yet
-        result = real_wait(futures, timeout=0.05)
-        if running.is_set():
-            monkeypatch.setattr(module, "wait", real_wait)
-            raise KeyboardInterrupt
-        return real_wait(futures) if result.not_done else result
+        if len(futures) < len(NAMES):
+            return real_wait(futures)
+        monkeypatch.setattr(module, "wait", real_wait)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(voxels, "gather", slow_gather)
     monkeypatch.setattr(module, "wait", interrupted_wait)
     with pytest.raises(KeyboardInterrupt):
         builder.build(frames[2])
-    monkeypatch.setattr(voxels, "gather", real_gather)
+    assert written.is_set()
     for _ in range(3):
         assert [in_bytes(builder.build(frame)) for frame in frames] == truth
 

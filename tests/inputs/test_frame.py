@@ -210,7 +210,7 @@ def test_info_counts_records_and_rates():
 
 
 def test_sync_tells_which_cameras_belong_to_a_frame_and_how_far_off_they_are():
-    image = dict(intrinsics=np.eye(3), ego_from_camera=np.eye(4), read=lambda: b"")
+    image = {"intrinsics": np.eye(3), "ego_from_camera": np.eye(4), "read": lambda: b""}
     cameras = [CameraImage("front", t, **image) for t in (80, 130)] + [CameraImage("back", 300, **image)]
     source = memory_log(cameras=cameras, times_ns=[100]).source
     nearest = Log(source, camera_tolerance_ns=50)[0].sync("cameras")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.errors import UsageError
 from perceptum.inputs import Labels
 
 __all__ = ["Detection", "Score"]
@@ -61,8 +62,8 @@ class Detection:
     def judge(self, outputs: Mapping[str, NDArray[Any]], labels: Labels) -> Score:
         """Returns what a frame's outputs got right: in falling score, each detection takes the nearest free object.
 
-        A detection whose centre is no number is wrong; one whose score is none is no detection. Raises ValueError
-        where boxes and scores do not have their shapes.
+        A detection whose centre is no number is wrong; one whose score is none is no detection. Raises UsageError
+        where boxes and scores are not there or do not have their shapes.
         """
         boxes, scores = self.answer(outputs)
         keep = (scores >= self.min_score) & (self._near(boxes) | ~np.isfinite(boxes[:, :2]).all(axis=1))
@@ -76,10 +77,13 @@ class Detection:
         return Score(found, len(boxes) - excused, int(counts.sum()))
 
     def answer(self, outputs: Mapping[str, NDArray[Any]]) -> tuple[Boxes, Boxes]:
-        """Returns boxes (n, 7) and scores (n,) of a frame's outputs; raises ValueError where they are not such."""
+        """Returns boxes (n, 7) and scores (n,) of a frame's outputs; raises UsageError where they are not such."""
+        absent = [row["name"] for row in self.outputs if row["name"] not in outputs]
+        if absent:
+            raise UsageError(f"a detector gives boxes and scores, the outputs lack {', '.join(absent)}")
         boxes, scores = np.asarray(outputs["boxes"]), np.asarray(outputs["scores"])
         if boxes.ndim != 2 or boxes.shape[1] != 7 or scores.shape != boxes.shape[:1]:
-            raise ValueError(
+            raise UsageError(
                 f"a detector gives boxes (n, 7) and scores (n,), got boxes {boxes.shape} and scores {scores.shape}"
             )
         return boxes, scores
