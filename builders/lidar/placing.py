@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, Frame, LidarSweep
+from perceptum.inputs import BrokenRecord, Frame, LidarSweep, MissingRecord
 from perceptum.inputs.poses import inverse
 
 from ..columns import Columns
@@ -70,8 +70,13 @@ class Placing:
 
     def _into_frame(self, frame: Frame, ego: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns `ego` (..., 4, 4), which leads into the ego frame, leading into the frame of reference."""
-        if self._frame == "ego" or frame.lidar is None:
+        if self._frame == "ego":
             return ego
+        if frame.lidar is None:
+            raise MissingRecord(
+                f"{frame.log.source.location}: frame {frame.index} has no sweep of the primary lidar, "
+                'in whose axes frame "lidar" tells the points; take frame "ego"'
+            )
         return inverse(frame.lidar.ego_from_sensor) @ ego
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -183,10 +184,22 @@ def _operation(package: Package, graph: Any, name: str) -> Any:
         raise NeuropodError(f"the graph has no init op '{name}'") from error
 
 
+@contextmanager
+def _only_errors(tf: Any) -> Iterator[None]:
+    """Holds back the advice to use tf.saved_model.load, which has no session."""
+    logger = tf.get_logger()
+    before = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _load_saved(tf: Any, package: Package, session: Any, device: str) -> dict[str, str]:
     folder = package.files.folder(SAVED)
     try:
-        with session.graph.as_default(), session.graph.device(device):
+        with session.graph.as_default(), session.graph.device(device), _only_errors(tf):
             meta = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
     except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
         raise NeuropodError(f"{SAVED}: TensorFlow cannot load it: {first_line(error)}") from error

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
-from perceptum.inputs import BrokenRecord, Poses
+from perceptum.inputs import BrokenRecord, MissingRecord, Poses
 from perceptum.inputs.poses import quaternion_from_yaw
 
 MS = 1_000_000
@@ -98,6 +98,36 @@ def test_every_point_moves_by_the_pose_of_its_own_time(
         expected = moved(clouds[3 - k], times, poses, stamps[3], MOUNT, out_from_ego)
         assert np.abs(own[:, :3] - expected).max() < tolerance
         assert own[:, 3].tobytes() == ((stamps[3] - times) * 1e-9).astype(np.float32).tobytes()
+
+
+def test_points_keep_their_own_time_and_ring_when_others_before_them_are_dropped(memory_log, sweep_of, build):
+    poses, random = drive(), np.random.default_rng(8)
+    xyz = random.uniform(-30, 30, (120, 3)).astype(np.float32)
+    xyz[::5, 0] = np.nan
+    xyz[1::7, :2] = 0.25
+    offsets = random.integers(-20 * MS, 20 * MS, 120)
+    sweep = sweep_of(xyz, np.arange(120.0), T0 + 100 * MS, offset_ns=offsets, ring=np.arange(120))
+    params = {"remove_close": 1, "intensity_mode": "raw", "columns": ["x", "y", "z", "intensity", "time_lag", "ring"]}
+    points = build(["lidar_points"], memory_log([sweep], poses)[0], {"lidar_points": params})["lidar_points"]
+    kept = [i for i in range(120) if np.isfinite(xyz[i, 0]) and (abs(xyz[i, :2]) >= 1).any()]
+    expected = moved(xyz[kept], T0 + 100 * MS + offsets[kept], poses, T0 + 100 * MS, np.eye(4))
+    assert np.abs(points[:, :3] - expected).max() < 1e-5
+    assert points[:, 3].tolist() == points[:, 5].tolist() == kept
+    assert points[:, 4].tobytes() == (-offsets[kept] * 1e-9).astype(np.float32).tobytes()
+
+
+def test_the_axes_of_a_primary_lidar_that_has_no_sweep_yet_are_an_error_and_not_the_cars(memory_log, sweep_of, build):
+    """The points stood in the ego frame without a word."""
+    side = sweep_of(np.ones((2, 3)), time_ns=T0, sensor="side", ego_from_sensor=MOUNT)
+    top = sweep_of(np.ones((2, 3)), time_ns=T0 + 50 * MS, sensor="top")
+    log = memory_log([top, side], drive())
+    with pytest.raises(MissingRecord) as error:
+        build(["lidar_points"], log[0], {"lidar_points": {"frame": "lidar"}})
+    assert str(error.value) == (
+        'memory: frame 0 has no sweep of the primary lidar, in whose axes frame "lidar" tells the points; '
+        'take frame "ego"'
+    )
+    assert len(build(["lidar_points"], log[1], {"lidar_points": {"frame": "lidar"}})["lidar_points"]) == 4
 
 
 def test_a_point_newer_than_the_reference_has_a_negative_lag(frame_of, build):

@@ -93,8 +93,14 @@ def _json_rows(path: Path) -> Sequence[Any]:
 
 
 def _package_rows(path: Path) -> Sequence[Any]:
+    from perceptum.neuropod import NeuropodError
     from perceptum.neuropod.package import open_package
 
     package = open_package(path)
-    package.files.close()
-    return [row.to_dict() for row in package.config.inputs]
+    try:
+        package.metadata.check()
+        return [row.to_dict() for row in package.config.inputs]
+    except NeuropodError as error:
+        raise NeuropodError(f"{path}: {error}") from error
+    finally:
+        package.files.close()

@@ -61,8 +61,9 @@ def infer(
         print_json({**summary, "out": None if out is None else str(out), "outputs": rows})
         return
     print_table(rows, f"{loaded.name} ({loaded.platform}) on {opened.source.location}")
+    frame = "1 frame" if len(rows) == 1 else f"{len(rows)} frames"
     typer.echo(
-        f"{summary['frames']} frames, build {summary['build_ms']} ms, infer {summary['infer_ms']} ms (medians)"
+        f"{frame}, build {summary['build_ms']} ms, infer {summary['infer_ms']} ms (medians)"
         + (f"; written to {out}" if out else "")
     )
 
