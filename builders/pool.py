@@ -29,7 +29,10 @@ Allocate = Callable[[str, int], Any]
 
 def allocate_pages(name: str, nbytes: int) -> mmap.mmap:
     """Returns zeroed anonymous memory, aligned to pages, that goes back to the system when nothing uses it."""
-    return mmap.mmap(-1, max(nbytes, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        return mmap.mmap(-1, max(nbytes, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError) as error:
+        raise MemoryError(f"no memory for '{name}', which wants {nbytes} bytes ({error})") from None
 
 
 class Buffer:

@@ -7,6 +7,8 @@ tensors = builder.build(log[-1])
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
@@ -18,7 +20,7 @@ from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, Log, LogErr
 __all__ = ["MemorySource", "memory_log"]
 
 Times = NDArray[np.int64]
-Record = TypeVar("Record", LidarSweep, RadarSweep, CameraImage)
+Record = TypeVar("Record", LidarSweep, RadarSweep, CameraImage, Labels)
 
 
 class MemorySource:
@@ -44,24 +46,29 @@ class MemorySource:
         self._lidar = _by_sensor(sweeps, [s.sensor for s in sweeps])
         self._radar = _by_sensor(radars, [r.sensor for r in radars])
         self._camera = _by_sensor(cameras, [c.camera for c in cameras])
-        self._labels = {label.time_ns: label for label in labels}
+        self._labels = {label.time_ns: label for label in _in_order("labels", labels)}
         self._map = hdmap
         self.lidars: Mapping[str, Times] = _times(self._lidar)
         self.radars: Mapping[str, Times] = _times(self._radar)
         self.cameras: Mapping[str, Times] = _times(self._camera)
         self.times_ns = self._reference_times(times_ns)
-        self._poses = Poses.fixed(self.times_ns) if poses is None else poses
+        self._poses = poses
 
     def _reference_times(self, times_ns: ArrayLike | None) -> Times:
         if times_ns is not None:
-            return np.asarray(times_ns, dtype=np.int64)
+            return _as_times(times_ns)
         if not self.lidars:
             raise LogError("a memory log without lidar sweeps needs times_ns, the frames' reference times")
         return next(iter(self.lidars.values()))
 
-    @property
+    @cached_property
     def poses(self) -> Poses:
-        return self._poses
+        return self._standing() if self._poses is None else self._poses
+
+    def _standing(self) -> Poses:
+        """The identity from the first record to the last, however far apart they are."""
+        streams = [*self.lidars.values(), *self.radars.values(), *self.cameras.values(), self.times_ns]
+        return replace(Poses.fixed(np.unique(np.concatenate(streams))), max_gap_ns=np.iinfo(np.int64).max)
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
         return self._lidar[sensor][index]
@@ -100,16 +107,30 @@ def memory_log(
     return Log(MemorySource(sweeps, radars, cameras, labels, hdmap, poses, times_ns, name, sequential))
 
 
+def _as_times(times_ns: ArrayLike) -> Times:
+    given = np.asarray(times_ns)
+    if given.ndim != 1:
+        raise LogError(f"times_ns must have one dimension, got the shape {given.shape}")
+    # a float64 cannot hold today's nanoseconds
+    if given.dtype.kind not in "iu" and given.size:
+        raise LogError(f"times_ns must be integers (nanoseconds), got {given.dtype}")
+    return given.astype(np.int64)
+
+
 def _by_sensor(records: Sequence[Record], names: Sequence[str]) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {name: [] for name in names}
     for name, record in zip(names, records, strict=True):
         found[name].append(record)
-    for name, own in found.items():
-        own.sort(key=lambda record: record.time_ns)
-        twice = [a.time_ns for a, b in pairwise(own) if a.time_ns == b.time_ns]
-        if twice:
-            raise LogError(f"{name}: two records have the time {twice[0]} ns; a sensor's times must differ")
-    return found
+    return {name: _in_order(name, own) for name, own in found.items()}
+
+
+def _in_order(name: str, records: Sequence[Record]) -> list[Record]:
+    """Returns the records by time; raises LogError where two have the same."""
+    ordered = sorted(records, key=lambda record: record.time_ns)
+    twice = [a.time_ns for a, b in pairwise(ordered) if a.time_ns == b.time_ns]
+    if twice:
+        raise LogError(f"{name}: two records have the time {twice[0]} ns; a sensor's times must differ")
+    return ordered
 
 
 def _times(records: Mapping[str, Sequence[Record]]) -> dict[str, Times]:

@@ -7,9 +7,10 @@ from .codecs import decode_image, encode_jpeg
 from .errors import BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
 from .frame import Frame, Sync
 from .hdmap import GroundGrid, HDMap, LaneGraph, Shapes
-from .log import Log, Source
+from .log import Log
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
+from .source import Source
 
 __all__ = [
     "BrokenRecord",

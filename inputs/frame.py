@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,28 @@ from .errors import MissingRecord
 from .hdmap import HDMap
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
-
-if TYPE_CHECKING:
-    from .log import Log
+from .source import Source, Times
 
 __all__ = ["Frame", "Sync"]
 
 Record = TypeVar("Record", CameraImage, RadarSweep)
+
+
+class Records(Protocol):
+    """What a frame needs of its log."""
+
+    source: Source
+    camera_tolerance_ns: int
+    camera_sync: Literal["nearest", "before"]
+
+    @property
+    def map(self) -> HDMap | None: ...
+    def world_from_ego(self, time_ns: int) -> NDArray[np.float64]: ...
+    def lidar(self, sensor: str, index: int) -> LidarSweep | None: ...
+    def radar(self, sensor: str, index: int) -> RadarSweep | None: ...
+    def camera(self, camera: str, index: int) -> CameraImage | None: ...
+    def labels(self, time_ns: int) -> Labels | None: ...
+    def sensor_times(self, streams: Mapping[str, Times], sensor: str) -> Times: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +53,7 @@ class Sync:
 class Frame:
     """The records around one reference time, the newest lidar stamp; the ego frame is that of `time_ns`."""
 
-    def __init__(self, log: Log, index: int) -> None:
+    def __init__(self, log: Records, index: int) -> None:
         self.log = log
         self.index = index
         self.time_ns = int(log.source.times_ns[index])

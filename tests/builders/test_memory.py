@@ -134,6 +134,13 @@ def test_memory_that_is_not_aligned_or_not_writable_is_refused(memory):
         Pool(lambda name, nbytes: memory(nbytes)).take("a", "a", (5,), np.uint8)
 
 
+@pytest.mark.parametrize("rows", [2**45, 2**62])
+def test_a_tensor_beyond_all_memory_is_named(frames, rows):
+    builder = InputBuilder([{"name": "lidar_points", "dtype": "float32", "shape": [rows, 5]}])
+    with pytest.raises(MemoryError, match=r"^no memory for 'lidar_points', which wants \d+ bytes \("):
+        builder.build(frames[0])
+
+
 def test_a_collection_while_tensors_are_held_loses_no_buffer(frames):
     """Buffers known only to their own callback were garbage to the collector, and never came back."""
     builder = everything()

@@ -21,6 +21,10 @@ def refused(path: Path) -> str:
     return str(error.value)
 
 
+def fail_with(error: type[BaseException], *_: object) -> None:
+    raise error
+
+
 def test_a_file_appears_when_it_is_whole(tmp_path):
     path = tmp_path / "a.txt"
     with whole_file(path) as beside:
@@ -35,8 +39,7 @@ def test_an_error_keeps_what_was_there(tmp_path, error):
     path = tmp_path / "a.txt"
     path.write_text("old")
     with pytest.raises(error), whole_file(path) as beside:
-        beside.write_text("hal")
-        raise error
+        fail_with(error, beside.write_text("hal"))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

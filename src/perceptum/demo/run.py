@@ -12,7 +12,7 @@ from perceptum.builders import InputBuilder
 from perceptum.datasets import open_log
 from perceptum.features import canonical
 from perceptum.inference import Answer, Times, run_model
-from perceptum.inputs import Frame, Log
+from perceptum.inputs import Frame
 from perceptum.neuropod import Model, load_neuropod
 from perceptum.neuropod.tensorflow_import import import_tensorflow
 from perceptum.picture import Picture
@@ -111,7 +111,7 @@ def _framework(model: Model) -> str:
 
 
 def _draw(frame: Frame, answers: list[tuple[ModelResult, Answer]], problem: Detection, path: Path) -> None:
-    log: Log = frame.log
+    log = frame.log
     picture = Picture(title=f"{log.source.dataset} drive, frame {frame.index}: one schema, two models, two frameworks")
     picture.points(InputBuilder(["lidar_points"], schema=canonical()).build(frame)["lidar_points"])
     if frame.map is not None:

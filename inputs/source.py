@@ -1,0 +1,49 @@
+"""The protocol that every dataset reader answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .hdmap import HDMap
+from .poses import Poses
+from .records import CameraImage, Labels, LidarSweep, RadarSweep
+
+__all__ = ["Source", "Times"]
+
+Times = NDArray[np.int64]
+
+
+class Source(Protocol):
+    """What a dataset reader answers: an index when it is made, one record at a time after that.
+
+    The stamps of a sensor strictly increase; record i of a sensor is the one at its times[i].
+    """
+
+    dataset: str
+    """The reader's name, e.g. kitti_object."""
+    name: str
+    """The log's own id."""
+    location: str
+    times_ns: Times
+    """(F,) the frames' reference times, strictly increasing."""
+    sequential: bool
+    """False: the frames are unrelated moments, so that no sweep before a frame belongs to it."""
+    lidars: Mapping[str, Times]
+    """Sensor -> the stamps of its records, the primary lidar first."""
+    radars: Mapping[str, Times]
+    cameras: Mapping[str, Times]
+
+    @property
+    def poses(self) -> Poses:
+        """world_from_ego over the log; a reader may read them when first asked."""
+        ...
+
+    def read_lidar(self, sensor: str, index: int) -> LidarSweep: ...
+    def read_radar(self, sensor: str, index: int) -> RadarSweep: ...
+    def read_camera(self, camera: str, index: int) -> CameraImage: ...
+    def read_labels(self, time_ns: int) -> Labels | None: ...
+    def read_map(self) -> HDMap | None: ...

@@ -1,0 +1,93 @@
+"""Records: what a package stores of the schema it was made under, and whether that still holds."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from perceptum.features import Row, Schema, SchemaMismatch, canonical, fingerprint
+
+POINTS = {"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]}
+
+
+def stored(rows=(POINTS,), schema=None):
+    """A record as a package holds it: through JSON."""
+    return json.loads(json.dumps((schema or canonical()).record(rows)))
+
+
+def test_a_record_tells_of_canonical_rows_and_leaves_out_the_models_own():
+    record = stored([POINTS, {"name": "learned_queries", "dtype": "float32", "shape": [900, 256]}])
+    assert list(record["features"]) == ["lidar_points"]
+    schema = canonical()
+    assert record["schema"] == {"name": schema.name, "version": schema.version, "fingerprint": schema.fingerprint}
+
+
+@pytest.mark.parametrize(
+    "params", [None, {"num_sweeps": 3}, {"columns": ["x", "y", "z"]}, {"range": [0, 0, 0, 1, 1, 1]}]
+)
+def test_a_record_agrees_with_the_schema_that_made_it_and_with_later_prose(params):
+    shape = ["n", len(params.get("columns", range(5)))] if params else ["n", 5]
+    record = stored([{**POINTS, "shape": shape, "params": params}])
+    canonical().check(record)
+    other = tuple(msgspec.structs.replace(f, prose="new words") for f in canonical())
+    Schema("canonical", "7", other).check(record)
+    assert record["features"]["lidar_points"]["params"] == params
+
+
+def test_a_record_through_json_shows_only_what_really_differs():
+    """Tuples came back as lists, and each stood there as a difference."""
+    mine = canonical().with_params("mine", "2", {"lidar_points": {"num_sweeps": 3, "frame": "lidar"}})
+    with pytest.raises(SchemaMismatch) as error:
+        mine.check(stored())
+    assert str(error.value) == (
+        f"'lidar_points' was packed under schema canonical {canonical().version} "
+        "and means something else under mine 2: params.frame was ego, is lidar; params.num_sweeps was 1, is 3; "
+        "give the row its old params, or train and pack again"
+    )
+
+
+def test_a_row_that_says_all_its_parameters_survives_a_change_of_the_defaults():
+    rows = [{**POINTS, "params": canonical()["lidar_points"].params.to_dict()}]
+    mine = canonical().with_params("mine", "2", {"lidar_points": {"num_sweeps": 3, "frame": "lidar"}})
+    record = stored(rows)
+    mine.check(record)
+    assert (
+        fingerprint(record["features"]["lidar_points"]["meaning"]) == record["features"]["lidar_points"]["fingerprint"]
+    )
+
+
+def test_a_feature_or_parameter_that_is_gone_is_a_mismatch():
+    fewer = Schema("fewer", "3", tuple(f for f in canonical() if f.name != "ego_pose"))
+    record = stored([{"name": "ego_pose", "dtype": "float64", "shape": [4, 4]}])
+    known = ", ".join(feature.name for feature in fewer)
+    with pytest.raises(SchemaMismatch) as error:
+        fewer.check(record)
+    version = canonical().version
+    assert str(error.value) == (
+        f"'ego_pose' was packed under schema canonical {version}, but under fewer 3: "
+        f"no feature 'ego_pose'; there are {known}"
+    )
+    gone = stored()
+    gone["features"]["lidar_points"]["params"] = {"old": 1}
+    with pytest.raises(SchemaMismatch, match="Object contains unknown field `old`"):
+        canonical().check(gone)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{}, {"schema": [], "features": {}}, {"schema": {"name": "a", "version": "1"}, "features": [1]}, None]
+    + [
+        {"schema": {"name": "a", "version": "1"}, "features": {"lidar_points": part}} for part in (5, {}, {"params": 5})
+    ],
+)
+def test_a_record_that_is_none_is_a_mismatch_that_says_so(record):
+    with pytest.raises(SchemaMismatch, match=r"^the record of the schema cannot be read \(.*\); pack the model again$"):
+        canonical().check(record)
+
+
+def test_a_row_means_the_same_whatever_else_stands_in_its_spec():
+    alone = stored([POINTS])["features"]["lidar_points"]
+    beside = stored([Row.of({**POINTS, "name": "lidar_points__b", "params": {"num_sweeps": 9}}), POINTS])
+    assert beside["features"]["lidar_points"] == alone
