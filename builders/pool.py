@@ -53,9 +53,9 @@ class Buffer:
 
         numpy keeps the root alive under every view of it, since the root's own base is no array.
         """
-        root = np.frombuffer(self.memory, np.uint8)
+        root: NDArray[Any] = np.frombuffer(self.memory, dtype, prod(shape))
         self._lent = weakref.ref(root, lambda _: give_back(self))
-        return root[: prod(shape) * np.dtype(dtype).itemsize].view(dtype).reshape(shape)
+        return root.reshape(shape)
 
     def came_back(self) -> None:
         self._lent = None

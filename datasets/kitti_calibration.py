@@ -13,7 +13,7 @@ from perceptum.inputs.poses import rigid
 
 from .files import floats, read_text
 
-__all__ = ["camera_of", "read_calibration", "rectified_from_velodyne"]
+__all__ = ["calibration_lines", "camera_of", "matrix_of", "read_calibration", "rectified_from_velodyne", "rotation_of"]
 
 Matrix = NDArray[np.float64]
 
@@ -29,13 +29,20 @@ _ORTHONORMAL_WITHIN = 1e-3
 
 def read_calibration(path: Path) -> dict[str, Matrix]:
     """Returns the matrices of one calib/NNNNNN.txt that we use, by the file's own names; raises LogErrors."""
-    text = read_text(path, "pictures and labels need the frame's calibration")
-    lines = dict(_split(line) for line in text.splitlines() if line.strip())
+    lines = calibration_lines(path, "pictures and labels need the frame's calibration")
     missing = [key for key in ("P2", "R0_rect", "Tr_velo_to_cam") if key not in lines]
     if missing:
         found = ", ".join(list(lines)[:8]) or "nothing"
         raise MissingRecord(f"{path}: no {', '.join(missing)}; wanted P2, R0_rect and Tr_velo_to_cam, found {found}")
-    return {key: _matrix(path, key, lines[key]) for key in _SHAPES if key in lines}
+    matrices = {key: matrix_of(path, key, lines[key], shape) for key, shape in _SHAPES.items() if key in lines}
+    for key in ("R0_rect", "Tr_velo_to_cam"):
+        rotation_of(path, key, matrices[key])
+    return matrices
+
+
+def calibration_lines(path: Path, what: str) -> dict[str, str]:
+    """Returns key -> values of a text of lines `key: values`, as text; `what` says what is lost without it."""
+    return dict(_split(line) for line in read_text(path, what).splitlines() if line.strip())
 
 
 def _split(line: str) -> tuple[str, str]:
@@ -43,8 +50,9 @@ def _split(line: str) -> tuple[str, str]:
     return key.strip()[:40], values
 
 
-def _matrix(path: Path, key: str, text: str) -> Matrix:
-    rows, columns = _SHAPES[key]
+def matrix_of(path: Path, key: str, text: str, shape: tuple[int, int]) -> Matrix:
+    """Returns the numbers of one line as a matrix of that shape; raises BrokenRecord."""
+    rows, columns = shape
     words = text.split()
     if len(words) != rows * columns:
         raise BrokenRecord(f"{path}: {key} has {len(words)} numbers, wanted {rows * columns} ({rows}x{columns})")
@@ -54,16 +62,17 @@ def _matrix(path: Path, key: str, text: str) -> Matrix:
         raise BrokenRecord(f"{path}: {key}: {error}") from error
     if not np.isfinite(matrix).all():
         raise BrokenRecord(f"{path}: {key} holds a number that is not finite")
-    if not key.startswith("P"):
-        _check_rotation(path, key, matrix[:, :3])
     return matrix
 
 
-def _check_rotation(path: Path, key: str, rotation: Matrix) -> None:
+def rotation_of(path: Path, key: str, matrix: Matrix) -> Matrix:
+    """Returns the left 3x3 of a matrix, a rotation to the digits that KITTI publishes; raises BrokenRecord."""
+    rotation = matrix[:, :3]
     # bounded first: the product of huge numbers would overflow
     within = np.abs(rotation).max() < 2 and np.abs(rotation @ rotation.T - np.eye(3)).max() < _ORTHONORMAL_WITHIN
     if not within or np.linalg.det(rotation) < 0:
         raise BrokenRecord(f"{path}: {key} is not a rotation; its rows must be orthonormal and right-handed")
+    return rotation
 
 
 def rectified_from_velodyne(calibration: Mapping[str, Matrix]) -> Matrix:

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import (
-    BrokenRecord,
     CameraImage,
     HDMap,
     Labels,
@@ -29,6 +28,7 @@ from perceptum.inputs import (
 from .files import Numbered, has_numbered, numbered, read_bytes
 from .kitti_calibration import camera_of, read_calibration, rectified_from_velodyne
 from .kitti_labels import read_labels
+from .kitti_points import read_points
 
 __all__ = ["FRAME_NS", "LOOKS_LIKE", "KittiObject", "open_source", "recognises"]
 
@@ -41,7 +41,6 @@ FRAME_NS = 100_000_000
 _LIDAR = "velodyne"
 _LIDAR_FOLDERS = ("velodyne", "velodyne_reduced")
 _PROJECTIONS = {"image_2": "P2", "image_3": "P3"}
-_POINT_BYTES = 16
 
 
 def recognises(path: Path) -> bool:
@@ -54,6 +53,9 @@ def _split(path: Path) -> Path | None:
 
 
 def _is_split(folder: Path) -> bool:
+    # a sequence of KITTI odometry has the same folders, and these two files beside them
+    if all(os.path.exists(folder / name) for name in ("calib.txt", "times.txt")):
+        return False
     beside = any(os.path.isdir(folder / name) for name in ("calib", "label_2", "image_2"))
     points = any(has_numbered(folder / name, ".bin") for name in _LIDAR_FOLDERS)
     return beside and (points or (os.path.isdir(folder / "calib") and has_numbered(folder / "image_2", ".png")))
@@ -100,7 +102,7 @@ class KittiObject:
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
         path, time_ns = self._points.paths[index], int(self._points.numbers[index])
-        x, y, z, reflectance = _columns(path)
+        x, y, z, reflectance = read_points(path)
         return LidarSweep(
             sensor=sensor,
             time_ns=time_ns,
@@ -139,13 +141,3 @@ class KittiObject:
 
     def read_map(self) -> HDMap | None:
         return None
-
-
-def _columns(path: Path) -> NDArray[np.float32]:
-    """Returns (4, N) x y z reflectance, each row contiguous."""
-    encoded = read_bytes(path, "the frame has no points")
-    if len(encoded) % _POINT_BYTES:
-        raise BrokenRecord(
-            f"{path}: {len(encoded)} bytes is not a multiple of 16 (4 float32 per point); the file is cut short"
-        )
-    return np.ascontiguousarray(np.frombuffer(encoded, dtype="<f4").reshape(-1, 4).T, dtype=np.float32)

@@ -1,0 +1,85 @@
+"""What a recording answers, be it an MCAP file, a ROS 1 bag or a rosbag2 folder: topics, where messages lie, bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from perceptum.inputs import BrokenRecord
+
+__all__ = ["Clock", "Found", "Place", "Recording", "Topic", "stamp_ns", "type_name"]
+
+Clock = Literal["header", "log", "publish"]
+"""header: when it was measured; log: when it was recorded; publish: when it was sent."""
+
+Place = tuple[int, int, int]
+"""Where a message lies, in the recording's own terms; places sort in the order in which the messages were written."""
+
+PREFIX_BYTES = 64
+"""What is read of a message to learn its stamp."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic: what kind of message it carries and how that is written."""
+
+    name: str
+    type: str
+    """e.g. sensor_msgs/msg/PointCloud2, also for ROS 1."""
+    encoding: str
+    """cdr (ROS 2) or ros1; others are not read."""
+    count: int
+    """How many messages; -1 where the recording does not tell before it is read."""
+    definition: str = ""
+    """The message's definition as the recording holds it; empty where it holds none."""
+    definition_format: str = ""
+    """ros2msg, ros1msg or ros2idl."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One message met on the way through a recording."""
+
+    topic: str
+    log_ns: int
+    publish_ns: int
+    place: Place
+    prefix: bytes
+    """The first bytes of the message; empty where they were not asked for."""
+
+
+class Recording(Protocol):
+    """One recording. Nothing stays open between calls, so that it may be read from forked processes and threads."""
+
+    location: str
+    topics: Mapping[str, Topic]
+
+    def scan(self, topics: Collection[str], prefixes: bool) -> Iterator[Found]:
+        """Yields where the messages of the topics lie, in any order; with `prefixes` their first bytes too."""
+        ...
+
+    def payload(self, topic: str, place: Place) -> bytes:
+        """Returns one message's bytes, as written."""
+        ...
+
+
+def type_name(name: str) -> str:
+    """Returns package/msg/Name of package/Name and of package/msg/Name."""
+    parts = name.split("/")
+    return f"{parts[0]}/msg/{parts[1]}" if len(parts) == 2 else name
+
+
+def stamp_ns(topic: Topic, prefix: bytes, where: str) -> int:
+    """Returns header.stamp of a message that begins with a std_msgs/Header; raises BrokenRecord."""
+    if topic.encoding == "ros1":
+        form, at = "<II", 4
+    else:
+        form, at = ("<iI" if prefix[1:2] == b"\x01" else ">iI"), 4
+    if len(prefix) < at + 8:
+        raise BrokenRecord(f"{where}: a message of {len(prefix)} bytes, wanted a header with a stamp")
+    seconds, nanoseconds = struct.unpack_from(form, prefix, at)
+    if not (0 <= seconds and nanoseconds < 1_000_000_000):
+        raise BrokenRecord(f"{where}: its stamp is {seconds} s {nanoseconds} ns, wanted one since 1970; try clock='log'")
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)

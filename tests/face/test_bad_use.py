@@ -1,0 +1,373 @@
+"""What cannot be done is one line that names the thing; the exit status says whose fault it is; nothing is left."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SMALL = "synthetic:frames=3,beams=16,azimuth_steps=300"
+POSE_OUT = [{"name": "out", "dtype": "float64", "shape": [4, 4]}]
+ECHO = "def model(ego_pose): return {'out': ego_pose}"
+
+
+@pytest.fixture
+def echo(code_package) -> Path:
+    return code_package(ECHO, POSE_OUT)
+
+
+# a log
+
+
+def test_a_folder_that_is_no_log(refusal):
+    Path("holiday").mkdir()
+    status, text = refusal("info", "holiday")
+    assert (status, text.split(" (")[0]) == (2, "holiday: no log of a format we know")
+
+
+@pytest.mark.parametrize("words", [["info"], ["view"], ["build", "lidar_points"], ["bench"], ["infer", "m.neuropod"]])
+def test_a_folder_that_is_missing(refusal, words):
+    name, *rest = words
+    assert refusal(name, "nowhere", *rest) == (2, "nowhere: no such folder; check the path")
+
+
+def test_a_file_in_place_of_a_log(refusal):
+    Path("notes.txt").touch()
+    assert refusal("info", "notes.txt") == (2, "notes.txt: is a file, wanted the folder of a log")
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("synthetic:frames=0", "synthetic: frames must be a whole number from 1 to 100000, got 0"),
+        ("synthetic:frames", "synthetic: option 'frames' is not of the form name=value, e.g. frames=20"),
+        ("synthetic:seed=x", "synthetic: option seed is 'x', wanted a number or a size such as 1600x900"),
+    ],
+)
+def test_options_of_the_synthetic_drive_that_make_no_sense(refusal, log, said):
+    assert refusal("info", log) == (2, said)
+
+
+def test_a_lidar_file_that_is_cut_short(refusal, kitti, echo):
+    file = kitti / "training" / "velodyne" / "000001.bin"
+    file.write_bytes(file.read_bytes()[:-3])
+    status, text = refusal("build", kitti, "lidar_points", "--frames", 1)
+    assert (status, text) == (
+        1,
+        f"{file}: 7997 bytes is not a multiple of 16 (4 float32 per point); the file is cut short",
+    )
+
+
+def test_frames_before_a_broken_one_are_kept_whole(command, kitti):
+    file = kitti / "training" / "velodyne" / "000001.bin"
+    file.write_bytes(b"abc")
+    done = command("build", kitti, "lidar_points", "--out", "made")
+    assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
+    assert [p.name for p in Path("made").iterdir()] == ["000000.npz"]
+    assert np.load("made/000000.npz")["lidar_points"].shape == (500, 5)
+
+
+def test_a_log_that_breaks_on_the_way_leaves_no_results(refusal, kitti, code_package):
+    package = code_package(
+        "def model(lidar_points): return {'n': np.array(len(lidar_points))}",
+        [{"name": "n", "dtype": "int64", "shape": []}],
+        inputs=[{"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]}],
+    )
+    (kitti / "training" / "velodyne" / "000001.bin").write_bytes(b"abc")
+    status, text = refusal("infer", kitti, package, "--trust", "--out", "r.arrow")
+    assert (status, "000001.bin: 3 bytes" in text) == (1, True)
+
+
+def test_a_missing_calibration(refusal, kitti):
+    file = kitti / "training" / "calib" / "000000.txt"
+    file.unlink()
+    status, text = refusal("view", kitti)
+    assert (status, str(file) in text) == (1, True)
+
+
+def test_without_need_of_it_a_missing_calibration_is_no_fault(command, kitti):
+    shutil.rmtree(kitti / "training" / "calib")
+    done = command("build", kitti, "lidar_num_points", "--json")
+    assert [Path(row["file"]).name for row in done.json] == ["000000.npz", "000001.npz"]
+
+
+# frames
+
+
+@pytest.mark.parametrize("frames", ["abc", "", " ", "1.5", "0:2:x", "1:2:3:4", "::0", "1e3"])
+def test_frames_that_are_no_frames(refusal, frames):
+    said = f"--frames must be like 12, 0:50 or 0:50:5, got '{frames}'"
+    assert refusal("build", SMALL, "ego_pose", "--frames", frames) == (2, said)
+
+
+@pytest.mark.parametrize("frames", ["3", "-4", "3:", "2:1", "5:9", ":0", "2:0:1"])
+def test_frames_that_the_log_has_not(refusal, frames):
+    said = f"--frames {frames} picks none of the log's 3 frames"
+    assert refusal("build", SMALL, "ego_pose", f"--frames={frames}") == (2, said)
+
+
+@pytest.mark.parametrize("words", [["view"], ["explain", "ego_pose", "--log"]])
+@pytest.mark.parametrize("frame", [3, -4])
+def test_a_frame_that_the_log_has_not(refusal, words, frame):
+    said = f"synthetic(frames=3, seed=0): no frame {frame}, the log has 3"
+    assert refusal(*words, SMALL, f"--frame={frame}") == (2, said)
+
+
+# a spec
+
+
+def spec(*rows: object) -> str:
+    Path("spec.json").write_text(json.dumps(rows))
+    return "spec.json"
+
+
+@pytest.mark.parametrize(
+    "words", [["explain", "lidar_voxel"], ["build", SMALL, "lidar_voxel"], ["features", "lidar_voxel"]]
+)
+def test_an_unknown_feature(refusal, words):
+    assert refusal(*words) == (2, "no feature 'lidar_voxel'; did you mean 'lidar_voxels'?")
+
+
+def test_an_unknown_feature_of_a_bench(refusal):
+    said = "no feature 'lidar_voxel'; did you mean 'lidar_voxels'?"
+    assert refusal("bench", SMALL, "--spec", "ego_pose,lidar_voxel") == (2, said)
+
+
+def test_a_wrong_shape(refusal):
+    status, text = refusal("explain", spec({"name": "lidar_bev_stats", "dtype": "float32", "shape": [512, 512]}))
+    assert (status, text) == (
+        2,
+        "input 'lidar_bev_stats' must be (8, 1024, 1024) float32, the spec wants (512, 512); "
+        "sizes follow from the row's params",
+    )
+
+
+def test_a_wrong_dtype(refusal):
+    rows = spec({"name": "lidar_bev_stats", "dtype": "int8", "shape": [8, 1024, 1024]})
+    assert refusal("explain", rows) == (2, "input 'lidar_bev_stats' can be float32, the spec wants int8")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[{", "spec.json: a spec must be JSON: Input data was truncated"),
+        ("", "spec.json: a spec must be JSON: Input data was truncated"),
+        ('{"a": 1}', "spec.json: a spec must be a list of rows, got dict"),
+        ("[1]", "spec.json: a spec row must be a dict with name, dtype and shape, got 1"),
+        ("[]", "the spec has no rows: there is nothing to build"),
+        (
+            '[{"name": "ego_pose"}]',
+            "spec.json: spec row 'ego_pose' lacks dtype, shape; it holds name, dtype, shape and params",
+        ),
+    ],
+)
+def test_a_spec_file_that_is_none(refusal, text, said):
+    Path("spec.json").write_text(text)
+    assert refusal("explain", "spec.json") == (2, said)
+
+
+@pytest.mark.parametrize("name", ["gone.json", "gone.neuropod", "some/where", "./gone"])
+def test_a_spec_file_that_is_missing(refusal, name):
+    said = f"{name}: no such file; a spec is a package, a JSON file, or feature names joined by commas"
+    assert refusal("explain", name) == (2, said)
+
+
+@pytest.mark.parametrize("nothing", ["", ",", " , "])
+def test_a_spec_of_nothing(refusal, nothing):
+    assert refusal("explain", nothing) == (2, "the spec has no rows: there is nothing to build")
+
+
+def test_a_folder_with_a_features_name_does_not_hide_the_feature(command):
+    Path("ego_pose").mkdir()
+    assert [t["name"] for t in command("explain", "ego_pose", "--json").json["tensors"]] == ["ego_pose"]
+
+
+def test_a_folder_that_is_no_package(refusal):
+    Path("ego_pose").mkdir()
+    said = "ego_pose: no config.json, so this is no package; a package holds it at its root"
+    assert refusal("explain", "./ego_pose") == (1, said)
+
+
+# a package
+
+
+def test_a_missing_package(refusal):
+    assert refusal("infer", SMALL, "gone.neuropod") == (
+        1,
+        "Error loading Neuropod. No file or directory at 'gone.neuropod'",
+    )
+
+
+def test_a_package_that_is_code_runs_only_when_trusted(refusal, command, echo):
+    status, text = refusal("infer", SMALL, echo, "--out", "r.arrow")
+    assert status == 1
+    assert text.startswith(f"{echo}: this package is code (platform 'python') and can do anything that you can; ")
+    assert "--trust" in text or "trust=True" in text
+    assert command("infer", SMALL, echo, "--trust").status == 0
+
+
+@pytest.fixture
+def changed(bev_detector, unpacked) -> Path:
+    """The demo's package with the record of a feature that meant something else."""
+    folder = unpacked(bev_detector)
+    record = json.loads((folder / "perceptum.json").read_text())
+    feature = record["schema"]["features"]["lidar_bev_stats"]
+    feature["fingerprint"] = "0" * len(feature["fingerprint"])
+    (folder / "perceptum.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.mark.parametrize("words", [["infer", SMALL], ["explain"], ["build", SMALL]])
+def test_a_package_whose_features_mean_something_else_today(refusal, changed, words):
+    status, text = refusal(*words, changed)
+    assert status == 1
+    assert text.startswith(f"{changed}: ")
+    assert "lidar_bev_stats" in text
+
+
+def test_a_package_that_was_changed(refusal, echo, unpacked):
+    folder = unpacked(echo)
+    (folder / "manifest.json").write_text('{"manifest_version": 1, "files": {}}')
+    status, text = refusal("infer", SMALL, folder, "--trust")
+    assert (status, "get it again" in text) == (1, True)
+
+
+def test_a_model_that_raises(refusal, code_package):
+    package = code_package("def model(ego_pose): raise KeyError('lost')", POSE_OUT)
+    said = "model 'made of code' failed: KeyError: 'lost'"
+    assert refusal("infer", SMALL, package, "--trust", "--out", "r.arrow") == (1, said)
+
+
+def test_a_model_that_is_no_detector_is_not_drawn(refusal, echo):
+    said = "model 'made of code' is no detector: it gives out, not boxes, scores"
+    assert refusal("view", SMALL, "--model", echo, "--trust") == (2, said)
+
+
+def test_a_detector_of_other_boxes_is_not_drawn(refusal, code_package):
+    outputs = [
+        {"name": "boxes", "dtype": "float32", "shape": ["n", 9]},
+        {"name": "scores", "dtype": "float32", "shape": ["n"]},
+    ]
+    source = "def model(ego_pose): return {'boxes': np.zeros((2, 9), 'f4'), 'scores': np.ones(2, 'f4')}"
+    said = "a detector gives boxes (n, 7) and scores (n,), got boxes (2, 9) and scores (2,)"
+    assert refusal("view", SMALL, "--model", code_package(source, outputs), "--trust") == (2, said)
+
+
+# where it goes
+
+
+def test_results_into_a_missing_folder(refusal, echo):
+    said = f"cannot write {Path('no', 'r.arrow')}: there is no folder no"
+    assert refusal("infer", SMALL, echo, "--trust", "--out", "no/r.arrow") == (2, said)
+
+
+def test_results_in_place_of_a_folder(refusal, echo):
+    Path("made").mkdir()
+    said = "cannot write made: it is a folder; name a file"
+    assert refusal("infer", SMALL, echo, "--trust", "--out", "made") == (2, said)
+
+
+def test_a_picture_into_a_missing_folder(refusal):
+    assert refusal("view", SMALL, "--out", "no/p.png") == (2, "cannot write no/p.png: there is no folder no")
+
+
+@pytest.mark.parametrize("words", [["build", SMALL, "ego_pose"], ["demo", "--frames", 1]])
+def test_tensors_in_place_of_a_file(refusal, words):
+    Path("made").write_text("mine")
+    assert refusal(*words, "--out", "made") == (1, "made: File exists")
+    assert Path("made").read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="this system has no /proc, in which nobody can write")
+def test_results_where_nobody_can_write(refusal, echo):
+    said = "cannot write /proc/r.arrow: No such file or directory"
+    assert refusal("infer", SMALL, echo, "--trust", "--out", "/proc/r.arrow") == (2, said)
+
+
+# what typer itself refuses
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nothing"],
+        ["info"],
+        ["info", "synthetic", "--color"],
+        ["infer", SMALL],
+        ["build", SMALL, "ego_pose", "--threads", 0],
+        ["bench", SMALL, "--rounds", 0],
+        ["demo", "--frames", 0],
+        ["demo", "--seed", -1],
+        ["view", SMALL, "--frame", "x"],
+        ["view", SMALL, "--viewer", "vtk"],
+    ],
+)
+def test_unknown_words_and_numbers_out_of_range_are_bad_use(command, words):
+    done = command(*words)
+    assert (done.status, done.out) == (2, "")
+    assert "Traceback" not in done.err
+
+
+def test_without_words_the_help_is_told(command):
+    done = command()
+    assert done.status == 2
+    assert "Usage: perceptum" in done.out + done.err
+
+
+# what is not installed
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("matplotlib", "matplotlib is not installed (drawings): pip install 'perceptum[view]'"),
+        ("torch", "torch is not installed (TorchScript and PyTorch models): pip install 'perceptum[torch]'"),
+    ],
+)
+def test_an_absent_package_is_named_with_what_brings_it(refusal, monkeypatch, module, said):
+    import perceptum.view
+
+    def view(*_):
+        raise ModuleNotFoundError(f"No module named '{module}'", name=f"{module}.part")
+
+    monkeypatch.setattr(perceptum.view.Scene, "draw", view)
+    assert refusal("view", SMALL) == (1, said)
+
+
+def test_an_absent_viewer_says_how_to_get_it(refusal, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    status, text = refusal("view", SMALL, "--viewer", "open3d")
+    assert status == 1
+    assert text.startswith("the 3D viewer needs open3d (")
+    assert text.endswith(
+        "pip install 'perceptum[open3d]', and on Debian or Ubuntu apt-get install libusb-1.0-0 libegl1 libgl1 libx11-6"
+    )
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("ours"), ImportError("of something else"), ValueError("ours")])
+def test_our_own_mistakes_are_not_hidden(monkeypatch, error):
+    import perceptum.view
+    from perceptum.cli import main
+
+    def draw(*_):
+        raise error
+
+    monkeypatch.setattr(perceptum.view.Scene, "draw", draw)
+    monkeypatch.setattr(sys, "argv", ["perceptum", "view", SMALL])
+    with pytest.raises(type(error)):
+        main()
+
+
+def test_a_message_of_many_lines_is_told_in_one(refusal, monkeypatch):
+    import perceptum.view
+    from perceptum.errors import UsageError
+
+    def draw(*_):
+        raise UsageError("first\nsecond")
+
+    monkeypatch.setattr(perceptum.view.Scene, "draw", draw)
+    assert refusal("view", SMALL) == (2, "first second")
