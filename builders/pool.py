@@ -78,7 +78,7 @@ class Buffer:
 class Pool:
     """Buffers by key. Each holds zeros and what its `dirty` tells."""
 
-    def __init__(self, allocate: Allocate = allocate_pages, keep: int = 8) -> None:
+    def __init__(self, allocate: Allocate = allocate_pages, keep: int = 64) -> None:
         self._allocate = allocate
         self._keep = keep
         self._free: dict[Hashable, deque[Buffer]] = {}

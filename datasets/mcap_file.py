@@ -5,8 +5,6 @@ Every length is checked against the file before it is believed, and a chunk's ch
 
 from __future__ import annotations
 
-import io
-import os
 import struct
 import warnings
 from collections.abc import Collection, Iterator, Mapping
@@ -15,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any
 
-from perceptum.inputs import BrokenRecord, LogError
+from perceptum.inputs import BrokenRecord
 
 from .files import check_file
 from .mcap_records import (

@@ -153,10 +153,13 @@ def chunk_data(where: str, chunk: Any) -> bytes:
     if chunk.compression not in ("", "zstd", "lz4"):
         raise BrokenRecord(f"{where}: compression {chunk.compression!r}, wanted zstd, lz4 or none")
     _check_size(where, chunk)
+    import zstandard
+
     try:
         stream, length = library().get_chunk_data_stream(chunk, validate_crc=True)
         data: bytes = stream.read(length)
-    except Exception as error:  # noqa: BLE001
+    # lz4 says RuntimeError, a wrong checksum is a ValueError
+    except (zstandard.ZstdError, RuntimeError, ValueError, MemoryError) as error:
         raise BrokenRecord(f"{where}: cannot be unpacked ({_said(error)})") from error
     if len(data) != chunk.uncompressed_size:
         raise BrokenRecord(f"{where}: unpacks to {len(data)} bytes, wanted {chunk.uncompressed_size}")

@@ -80,6 +80,6 @@ def stamp_ns(topic: Topic, prefix: bytes, where: str) -> int:
     if len(prefix) < at + 8:
         raise BrokenRecord(f"{where}: a message of {len(prefix)} bytes, wanted a header with a stamp")
     seconds, nanoseconds = struct.unpack_from(form, prefix, at)
-    if not (0 <= seconds and nanoseconds < 1_000_000_000):
+    if not (seconds >= 0 and nanoseconds < 1_000_000_000):
         raise BrokenRecord(f"{where}: its stamp is {seconds} s {nanoseconds} ns, wanted one since 1970; try clock='log'")
     return int(seconds) * 1_000_000_000 + int(nanoseconds)

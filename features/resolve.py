@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,10 +13,14 @@ from .feature import Feature
 from .params import Params
 from .spec import Dim, Row, Spec
 
-if TYPE_CHECKING:
-    from .schema import Schema
-
 __all__ = ["Resolved", "resolve_row", "resolve_spec"]
+
+
+class Lookup(Protocol):
+    """What resolving needs of a schema."""
+
+    def __getitem__(self, name: str) -> Feature: ...
+    def presets(self, group: str) -> Mapping[str, dict[str, Any]]: ...
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -41,7 +45,7 @@ class Resolved(msgspec.Struct, frozen=True):
         )
 
 
-def resolve_spec(schema: Schema, spec: Spec) -> tuple[Resolved, ...]:
+def resolve_spec(schema: Lookup, spec: Spec) -> tuple[Resolved, ...]:
     rows = tuple(resolve_row(schema, row) for row in spec)
     for resolved in rows:
         _check_shape(resolved)
@@ -50,7 +54,7 @@ def resolve_spec(schema: Schema, spec: Spec) -> tuple[Resolved, ...]:
     return rows
 
 
-def resolve_row(schema: Schema, row: Row) -> Resolved:
+def resolve_row(schema: Lookup, row: Row) -> Resolved:
     """Returns the row's feature and parameters; the shape is not looked at."""
     feature = schema[row.name.partition("__")[0]]
     if row.shape and row.dtype not in feature.dtypes:
@@ -59,7 +63,7 @@ def resolve_row(schema: Schema, row: Row) -> Resolved:
     return Resolved(row, feature, params, feature.sizes(params))
 
 
-def _params(schema: Schema, feature: Feature, row: Row) -> Params:
+def _params(schema: Lookup, feature: Feature, row: Row) -> Params:
     changes = dict(row.params or {})
     params = feature.params
     preset = changes.pop("preset", None)
@@ -68,7 +72,7 @@ def _params(schema: Schema, feature: Feature, row: Row) -> Params:
     return params.replace(changes, f"input '{row.name}'") if changes else params
 
 
-def _preset(schema: Schema, feature: Feature, name: str, preset: object) -> dict[str, object]:
+def _preset(schema: Lookup, feature: Feature, name: str, preset: object) -> dict[str, object]:
     presets = schema.presets(feature.group)
     if isinstance(preset, str) and preset in presets:
         return presets[preset]

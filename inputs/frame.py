@@ -62,6 +62,10 @@ class Frame:
         # two threads that both found a record missing would both read it
         self._reading = Lock()
 
+    def __reduce__(self) -> tuple[Callable[..., Frame], tuple[Records, int]]:
+        # as its log and its place in it: what was read stays behind
+        return Frame, (self.log, self.index)
+
     def __repr__(self) -> str:
         return f"<Frame {self.index} of {self.log.source.name} at {self.time_ns} ns>"
 

@@ -98,9 +98,7 @@ def _run_in_new_process(
 def _environment(folder: str) -> dict[str, str]:
     """Returns this process's environment, with perceptum found where it was found here, and `folder` for what is
     extracted: a model that kills its process leaves nothing behind."""
-    import perceptum
-
-    home = str(Path(perceptum.__path__[0]).parent)
+    home = str(Path(sys.modules[__name__.partition(".")[0]].__path__[0]).parent)
     others = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
     return {**os.environ, "PYTHONPATH": os.pathsep.join([home, *others]), "TMPDIR": folder}
 

@@ -61,8 +61,9 @@ class Cloud(Stage):
         self._placing.place(frame, sweep, points, start, n)
 
     def _write_lag(self, lag_ns: int, sweep: LidarSweep, start: int, n: int) -> None:
+        """Per point where its time is known, whoever compensated the motion; else the sweep's."""
         points = self.points
-        if self._placing.per_point(sweep):
+        if self.params.compensate == "per_point" and sweep.offset_ns is not None:
             lag_per_point(start, n, lag_ns, points.offsets_ns, points.block)
         else:
             points.block[Column.TIME_LAG, start : start + n] = lag_ns * 1e-9

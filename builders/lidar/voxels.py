@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from ..stage import Dirty, Filler, Stages
 from .cells import Cells
 
 __all__ = ["Voxels"]
+
+_log = logging.getLogger(__name__)
 
 _DENSE_CELLS = 2**21
 """Up to here a table of all cells is quicker than hashing: 8 MB, of which a frame touches a small part."""
@@ -42,6 +45,7 @@ class Voxels(Filler):
         self._counts = Scratch(np.int32)
         self._slots = Scratch(np.int64)
         self._rows = 0
+        self._warned = False
 
     @property
     def nbytes(self) -> int:
@@ -72,6 +76,14 @@ class Voxels(Filler):
         full = self._rows == self.params.max_voxels
         lost = int(np.count_nonzero(ids >= 0) - self._counts.array[: self._rows].sum()) if full else 0
         self.dropped = {"points over max_voxels": lost}
+        if lost and not self._warned:
+            self._warned = True
+            _log.warning(
+                "lidar_voxels: %d points lie in voxels beyond max_voxels=%d and are dropped; points come in the order "
+                "of the scan, so that they are missing on one side (said once; see InputBuilder.dropped)",
+                lost,
+                self.params.max_voxels,
+            )
 
     def sizes(self) -> Mapping[str, int]:
         return {"num_voxels": max(self._rows, self.params.min_rows)}

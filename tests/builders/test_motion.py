@@ -234,3 +234,12 @@ def test_points_up_to_fifty_milliseconds_beyond_the_last_pose_go_on_with_its_mot
     frame = memory_log([sweep_of(np.zeros((3, 3)), time_ns=T0 + 50 * MS, offset_ns=offsets)], poses)[0]
     points = build(["lidar_points"], frame, {"lidar_points": {"columns": ["x", "y", "z"]}})["lidar_points"]
     assert np.allclose(points, [[0, 0, 0], [0.5, 0, 0], [1, 0, 0]], atol=1e-6)
+
+
+def test_lag_is_per_point_also_where_the_log_has_compensated_the_motion(frame_of, build):
+    frame = frame_of(np.ones((2, 3)), offset_ns=np.int32([0, 40 * MS]), compensated_to_ns=T0)
+    params = {"lidar_points": {"columns": ["x", "time_lag"]}}
+    tensors = build(["lidar_points"], frame, params)["lidar_points"]
+    assert tensors.tolist() == np.float32([[1, 0], [1, -0.04]]).tolist()
+    per_sweep = {"lidar_points": {**params["lidar_points"], "compensate": "per_sweep"}}
+    assert build(["lidar_points"], frame, per_sweep)["lidar_points"][:, 1].tolist() == [0, 0]

@@ -219,3 +219,15 @@ def test_shuffled_points_give_the_same_set_of_voxels(frame_of, build, street):
         assert tensors["lidar_voxel_num_points"].sum() == len(points)
         assert len(found[-1]) == len(tensors["lidar_voxels"])
     assert found[0] == found[1]
+
+
+def test_voxels_beyond_the_limit_are_told_once(frame_of, caplog):
+    frame = frame_of([[1, 1, 0], [5, 5, 0], [9, 9, 0], [9, 9, 0]])
+    builder = InputBuilder(["lidar_voxels"], params={"lidar_voxels": {"max_voxels": 1}})
+    with caplog.at_level("WARNING", logger="perceptum"):
+        builder.build(frame)
+        builder.build(frame)
+    assert [record.message.partition(";")[0] for record in caplog.records] == [
+        "lidar_voxels: 3 points lie in voxels beyond max_voxels=1 and are dropped"
+    ]
+    assert builder.dropped["points over max_voxels"] == 3

@@ -1,5 +1,7 @@
 """Frames and logs over a source made up here, that counts what is read of it."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -247,3 +249,12 @@ def test_rules_of_a_log_are_checked():
         Log(source, camera_sync="after")
     with pytest.raises(LogError, match=r"^on_error must be 'raise' or 'skip', got 'ignore'$"):
         Log(source, on_error="ignore")
+
+
+def test_a_frame_can_be_sent_to_another_process_and_reads_there_for_itself():
+    sweep = LidarSweep("top", 10, np.eye(4), *np.arange(6, dtype=np.float32).reshape(3, 2))
+    frame = memory_log([sweep])[0]
+    frame.sweeps()
+    sent = pickle.loads(pickle.dumps(frame))
+    assert (sent.index, sent.time_ns) == (0, 10)
+    assert sent.sweeps()[0].x.tolist() == [0, 1]

@@ -28,7 +28,7 @@ for commands in (models, specs, look):
 def main() -> None:
     """Runs the command line; an error that is the user's to mend is one line, without a traceback."""
     try:
-        app()
+        app(prog_name="perceptum")
     except BrokenPipeError:
         # the reader of our output went away, as `head` does; nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -92,10 +92,10 @@ def build(
     builder = InputBuilder(open_rows(spec), threads=threads)
     opened = open_named(log)
     picked = frame_indices(opened, frames)
-    out.mkdir(parents=True, exist_ok=True)
     rows = []
     for index in track(picked, "building", len(picked)):
         tensors = builder.build(opened[index])
+        out.mkdir(parents=True, exist_ok=True)
         path = out / f"{index:06d}.npz"
         write_tensors(path, tensors)
         shapes = {name: f"{tuple(array.shape)} {array.dtype}" for name, array in tensors.items()}

@@ -68,14 +68,16 @@ def run_demo(
     """
     out.mkdir(parents=True, exist_ok=True)
     log = open_log("synthetic", frames=frames, seed=seed)
-    shown = log[len(log) // 2]
+    # kept, so that both models meet the same records, read once
+    drive = list(log)
+    shown = drive[len(drive) // 2]
     say("packing two detectors, each tested in a fresh process")
     packages = _pack(out, shown)
     problem, results, answers = Detection(), [], []
     for path in packages:
         with load_neuropod(path) as model:
             say(f"running '{model.name}' ({model.platform}) on {len(log)} frames of the synthetic drive")
-            result, answer = _run(model, track(log.frames(), model.name, len(log)), problem, shown.index)
+            result, answer = _run(model, track(drive, model.name, len(drive)), problem, shown.index)
         results.append(result)
         answers.append((result, answer))
     picture = out / "frame.png"

@@ -1,0 +1,26 @@
+"""Checks that parameters make of their values; each raises SpecError."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from .errors import SpecError
+
+__all__ = ["at_least", "distinct", "finite"]
+
+
+def at_least(low: float, **values: float | None) -> None:
+    for name, value in values.items():
+        # not >=, rather than <: NaN is refused too
+        if value is not None and not value >= low:
+            raise SpecError(f"{name} must be at least {low:g}, got {value:g}")
+
+
+def finite(name: str, values: tuple[float, ...]) -> None:
+    if not all(isfinite(v) for v in values):
+        raise SpecError(f"{name} must be finite, got {list(values)}")
+
+
+def distinct(name: str, values: tuple[str, ...]) -> None:
+    if not values or len(set(values)) != len(values):
+        raise SpecError(f"{name} must be one or more names, each once, got {list(values)}")

@@ -1,0 +1,23 @@
+"""The lidar family: what each tensor is. How they are made is in builders/lidar, file by file the same."""
+
+from . import bev, points, range_image, voxels
+from .bev import BevOccupancyParams, BevParams, BevStatsParams
+from .cloud import CloudParams, PointColumn
+from .points import PointsParams
+from .range_image import Normalization, RangeImageParams
+from .voxels import VoxelsParams
+
+__all__ = [
+    "FEATURES",
+    "BevOccupancyParams",
+    "BevParams",
+    "BevStatsParams",
+    "CloudParams",
+    "Normalization",
+    "PointColumn",
+    "PointsParams",
+    "RangeImageParams",
+    "VoxelsParams",
+]
+
+FEATURES = (*points.FEATURES, *voxels.FEATURES, *bev.FEATURES, *range_image.FEATURES)

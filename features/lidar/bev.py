@@ -1,0 +1,80 @@
+"""lidar_bev_occupancy and lidar_bev_stats."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..checks import at_least, distinct
+from ..feature import Feature
+from ..grid import Grid
+from .cloud import REF, SURROUND, CloudParams
+
+__all__ = ["FEATURES", "BevOccupancyParams", "BevParams", "BevStatsParams"]
+
+StatsChannel = Literal["count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i", "top_i"]
+Layout = Literal["CYX", "CXY", "YXC"]
+
+
+class BevParams(CloudParams, frozen=True, kw_only=True):
+    grid: Grid = SURROUND
+    bev_layout: Layout = "CYX"
+    """The order of the axes. Row 0 is at ymin and column 0 at xmin, unless flipped."""
+    flip_x: bool = False
+    flip_y: bool = False
+
+    def channels_count(self) -> int:
+        raise NotImplementedError
+
+    def dims(self) -> dict[str, int]:
+        x, y, _ = self.grid.size
+        axes = {"C": self.channels_count(), "Y": y, "X": x}
+        return {f"D{i}": axes[axis] for i, axis in enumerate(self.bev_layout)}
+
+
+class BevOccupancyParams(BevParams, frozen=True, kw_only=True):
+    overflow_slices: bool = False
+    """true: two more slices at the end, for points below and for points above the grid's z range."""
+    binary: bool = True
+    """false: the number of points, saturating at 255 in uint8."""
+
+    def channels_count(self) -> int:
+        return self.grid.size[2] + (2 if self.overflow_slices else 0)
+
+
+class BevStatsParams(BevParams, frozen=True, kw_only=True):
+    channels: tuple[StatsChannel, ...] = ("count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i", "top_i")
+    density_cap: int = 63
+    """density = min(1, ln(count + 1) / ln(density_cap + 1))."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        distinct("channels", self.channels)
+        at_least(1, density_cap=self.density_cap)
+
+    def channels_count(self) -> int:
+        return len(self.channels)
+
+
+FEATURES = (
+    Feature(
+        name="lidar_bev_occupancy",
+        group="lidar_bev_occupancy",
+        dtypes=("uint8", "float32"),
+        shape=("D0", "D1", "D2"),
+        units="1 where a point lies, or points",
+        frame=REF,
+        params=BevOccupancyParams(),
+        prose="The bird's-eye view in height slices, lowest first. After PIXOR (Yang et al. 2018).",
+    ),
+    Feature(
+        name="lidar_bev_stats",
+        group="lidar_bev_stats",
+        dtypes=("float32",),
+        shape=("D0", "D1", "D2"),
+        units="points, m, intensity by intensity_mode",
+        frame=REF,
+        params=BevStatsParams(),
+        prose="Per column of the grid: counts, heights and intensities; 0 where no point lies. "
+        "After MV3D (Chen et al. 2017) and Complex-YOLO (Simon et al. 2018).",
+    ),
+)

@@ -1,0 +1,102 @@
+"""lidar_range_image, its mask and its index."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ..checks import at_least, distinct, finite
+from ..errors import SpecError
+from ..feature import Feature
+from ..params import Params
+
+__all__ = ["FEATURES", "Normalization", "RangeImageParams"]
+
+RangeChannel = Literal["range", "x", "y", "z", "intensity"]
+
+
+class Normalization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """(value - mean) / std per channel, in float32; empty cells become 0."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class RangeImageParams(Params, frozen=True, kw_only=True):
+    sensor: str | None = None
+    """null: the log's primary lidar."""
+    rows: Literal["spherical", "ring"] = "spherical"
+    """spherical: by elevation within `fov`; ring: by the beam's rank, the highest first."""
+    height: int = 64
+    width: int = 2048
+    fov: tuple[float, float] = (3.0, -25.0)
+    """The elevations of the image's upper and lower edge, degrees."""
+    outside_fov: Literal["clamp", "drop"] = "clamp"
+    """What becomes of a point above or below: the edge row, as published, or nothing."""
+    channels: tuple[RangeChannel, ...] = ("range", "x", "y", "z", "intensity")
+    xyz_frame: Literal["lidar", "ego"] = "lidar"
+    """Where x, y, z are told: in the lidar's axes as measured, or in the ego frame at the reference time with the
+    ego motion taken out. What the image shows, and range, are as measured either way."""
+    intensity_mode: Literal["unit", "raw", "tanh"] = "unit"
+    min_range: float = 0.1
+    """Points nearer than this to the sensor, in metres, are dropped."""
+    fill: float = -1.0
+    norm: Normalization | None = None
+    required: bool = False
+
+    def __post_init__(self) -> None:
+        at_least(1, height=self.height, width=self.width)
+        at_least(0.001, min_range=self.min_range)
+        finite("fill and min_range", (self.fill, self.min_range))
+        distinct("channels", self.channels)
+        if not -90 <= self.fov[1] < self.fov[0] <= 90:
+            raise SpecError(f"fov must be the upper edge, then the lower, in degrees within -90..90, got {self.fov}")
+        if self.norm is not None and not len(self.norm.mean) == len(self.norm.std) == len(self.channels):
+            raise SpecError(f"norm wants a mean and a std for each of {list(self.channels)}")
+        if self.norm is not None:
+            finite("norm's mean and std", self.norm.mean + self.norm.std)
+        if self.norm is not None and 0 in self.norm.std:
+            raise SpecError(f"norm: a std must not be 0, got {list(self.norm.std)}")
+
+    def dims(self) -> dict[str, int]:
+        return {"C": len(self.channels), "H": self.height, "W": self.width}
+
+
+_RANGE = RangeImageParams()
+
+FEATURES = (
+    Feature(
+        name="lidar_range_image",
+        group="lidar_range_image",
+        dtypes=("float32",),
+        shape=("C", "H", "W"),
+        units="m; intensity by intensity_mode",
+        frame="the lidar's, as measured (x y z: by `xyz_frame`)",
+        params=_RANGE,
+        fill=-1,
+        prose="The newest sweep as its sensor sees it; the nearest return wins, the first of equals. "
+        "Column W/2 looks along +x, columns run clockwise. After RangeNet++ (Milioto et al. 2019), in float64.",
+    ),
+    Feature(
+        name="lidar_range_image_mask",
+        group="lidar_range_image",
+        dtypes=("uint8",),
+        shape=("H", "W"),
+        units="1 where a return lies",
+        frame="the lidar's, as measured",
+        params=_RANGE,
+        prose="Which cells of lidar_range_image are real.",
+    ),
+    Feature(
+        name="lidar_range_image_index",
+        group="lidar_range_image",
+        dtypes=("int32",),
+        shape=("H", "W"),
+        units="point number",
+        frame="none",
+        params=_RANGE,
+        fill=-1,
+        prose="Which point a cell shows, counted over the sweep's finite points; -1 where none.",
+    ),
+)

@@ -1,0 +1,78 @@
+"""lidar_voxels, lidar_voxel_coords and lidar_voxel_num_points."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..checks import at_least, distinct
+from ..feature import Feature
+from ..grid import Grid
+from .cloud import FIRST_ROWS, REF, SURROUND, CloudParams, PointColumn
+
+__all__ = ["FEATURES", "VoxelsParams"]
+
+
+class VoxelsParams(CloudParams, frozen=True, kw_only=True):
+    grid: Grid = SURROUND
+    columns: tuple[PointColumn, ...] = ("x", "y", "z", "intensity", "time_lag")
+    max_points_per_voxel: int = 10
+    max_voxels: int = 120_000
+    overflow: Literal["continue", "break"] = "continue"
+    """When max_voxels are taken and a point needs another: skip that point, or stop at it."""
+    coord_order: Literal["zyx", "xyz"] = "zyx"
+    min_rows: int = 0
+    """Fewer voxels than this are followed by zero rows up to it, for runtimes that fail on none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        distinct("columns", self.columns)
+        at_least(1, max_points_per_voxel=self.max_points_per_voxel, max_voxels=self.max_voxels)
+        at_least(0, min_rows=self.min_rows)
+
+    def dims(self) -> dict[str, int]:
+        return {"P": self.max_points_per_voxel, "C": len(self.columns)}
+
+    def cap(self, dim: str) -> int | None:
+        return max(self.max_voxels, self.min_rows) if dim == "num_voxels" else None
+
+
+_VOXELS = VoxelsParams()
+
+FEATURES = (
+    Feature(
+        name="lidar_voxels",
+        group="lidar_voxels",
+        dtypes=("float32",),
+        shape=("num_voxels", "P", "C"),
+        units="as lidar_points",
+        frame=REF,
+        params=_VOXELS,
+        cut=FIRST_ROWS,
+        collate="concat",
+        prose="Hard voxels: the first P points of each voxel, voxels in the order in which they were first seen.",
+    ),
+    Feature(
+        name="lidar_voxel_coords",
+        group="lidar_voxels",
+        dtypes=("int32",),
+        shape=("num_voxels", 3),
+        units="cells",
+        frame=REF,
+        params=_VOXELS,
+        cut=FIRST_ROWS,
+        collate="concat_with_index",
+        prose="Each voxel's cell, z y x by default.",
+    ),
+    Feature(
+        name="lidar_voxel_num_points",
+        group="lidar_voxels",
+        dtypes=("int32",),
+        shape=("num_voxels",),
+        units="points",
+        frame="none",
+        params=_VOXELS,
+        cut=FIRST_ROWS,
+        collate="concat",
+        prose="How many of a voxel's P slots are real; 0 in padding rows.",
+    ),
+)

@@ -1,0 +1,127 @@
+"""Where each sensor sits and how it sees: the parts of records that rarely change, each distinct one kept once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import BrokenRecord
+from ..records import CameraImage, LidarSweep, RadarSweep
+
+__all__ = ["CalibrationTable", "Calibrations"]
+
+Matrix = NDArray[np.float64]
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    f8 = pa.float64()
+    return pa.schema(
+        [
+            pa.field("ego_from_sensor", pa.list_(f8, 16)),
+            pa.field("intensity_scale", f8),
+            pa.field("origin", pa.list_(f8, 3)),
+            pa.field("row_of_ring", pa.list_(pa.int32())),
+            pa.field("intrinsics", pa.list_(f8, 9)),
+            pa.field("distortion", pa.list_(f8)),
+            pa.field("distortion_model", pa.string()),
+        ]
+    )
+
+
+class Calibrations:
+    """Collects rows while records are written."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+        self._seen: dict[str, int] = {}
+
+    def of_lidar(self, sweep: LidarSweep) -> int:
+        return self._row(
+            ego_from_sensor=_floats(sweep.ego_from_sensor),
+            intensity_scale=float(sweep.intensity_scale),
+            origin=_floats(sweep.origin),
+            row_of_ring=None if sweep.row_of_ring is None else [int(row) for row in sweep.row_of_ring],
+        )
+
+    def of_radar(self, cycle: RadarSweep) -> int:
+        return self._row(ego_from_sensor=_floats(cycle.ego_from_sensor))
+
+    def of_camera(self, picture: CameraImage) -> int:
+        return self._row(
+            ego_from_sensor=_floats(picture.ego_from_camera),
+            intrinsics=_floats(picture.intrinsics),
+            distortion=None if picture.distortion is None else _floats(picture.distortion),
+            distortion_model=picture.distortion_model,
+        )
+
+    def add(self, table: CalibrationTable) -> NDArray[np.int32]:
+        """Takes over the rows of another table; returns the new number of each."""
+        return np.array([self._row(**row) for row in table.batch.to_pylist()], dtype=np.int32)
+
+    def _row(self, **values: Any) -> int:
+        present = {name: value for name, value in values.items() if value is not None}
+        # repr of floats is exact, and tells -0.0 from 0.0
+        key = repr(sorted(present.items()))
+        if key not in self._seen:
+            self._seen[key] = len(self._rows)
+            self._rows.append(present)
+        return self._seen[key]
+
+    def to_batch(self) -> Any:
+        import pyarrow as pa
+
+        schema = _schema()
+        columns = [pa.array([row.get(f.name) for row in self._rows], f.type) for f in schema]
+        return pa.record_batch(columns, schema=schema)
+
+
+class CalibrationTable:
+    """The rows of a written store, as arguments for records."""
+
+    def __init__(self, where: str, batch: Any) -> None:
+        if not batch.schema.equals(_schema()):
+            raise BrokenRecord(f"{where}: not the columns of a calibration; convert again")
+        self._where = where
+        self.batch = batch
+
+    def lidar(self, row: int) -> dict[str, Any]:
+        scale = self._cell("intensity_scale", row).as_py()
+        rings = self._cell("row_of_ring", row)
+        return {
+            "ego_from_sensor": self._matrix("ego_from_sensor", row, (4, 4)),
+            "intensity_scale": 1.0 if scale is None else scale,
+            "origin": self._matrix("origin", row, (3,)),
+            "row_of_ring": np.array(rings.as_py(), dtype=np.int32) if rings.is_valid else None,
+        }
+
+    def radar(self, row: int) -> dict[str, Any]:
+        return {"ego_from_sensor": self._matrix("ego_from_sensor", row, (4, 4))}
+
+    def camera(self, row: int) -> dict[str, Any]:
+        lens = self._cell("distortion", row)
+        return {
+            "ego_from_camera": self._matrix("ego_from_sensor", row, (4, 4)),
+            "intrinsics": self._matrix("intrinsics", row, (3, 3)),
+            "distortion": np.array(lens.as_py(), dtype=np.float64) if lens.is_valid else None,
+            "distortion_model": self._cell("distortion_model", row).as_py() or "none",
+        }
+
+    def _cell(self, name: str, row: int) -> Any:
+        if not 0 <= row < len(self.batch):
+            raise BrokenRecord(f"{self._where}: no row {row}, it has {len(self.batch)}; convert again")
+        return self.batch.column(name)[row]
+
+    def _matrix(self, name: str, row: int, shape: tuple[int, ...]) -> Matrix:
+        cell = self._cell(name, row)
+        if not cell.is_valid:
+            raise BrokenRecord(f"{self._where}: row {row} has no {name}; convert again")
+        return np.array(cell.as_py(), dtype=np.float64).reshape(shape)
+
+
+def _floats(values: ArrayLike) -> list[float]:
+    flat: list[float] = np.asarray(values, dtype=np.float64).ravel().tolist()
+    return flat

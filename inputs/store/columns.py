@@ -1,0 +1,126 @@
+"""Numpy columns as Arrow columns and back, without a copy: one record is one record batch.
+
+Numbers keep their dtype. An (N, k) array is a fixed-size list. Text is a list of code points, each row of one width,
+which is how numpy holds it: a view, where Arrow's own strings would have to be made anew one by one. Truth values are
+uint8, marked in the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BrokenRecord
+
+__all__ = ["batch_of", "columns_of", "read_batch"]
+
+Column = NDArray[Any]
+
+_BOOL = {b"numpy": b"bool"}
+_LAST_CODE_POINT = 0x10FFFF
+
+
+def batch_of(where: str, columns: Mapping[str, Column]) -> Any:
+    """Returns a pyarrow RecordBatch over the columns' own memory where that is contiguous; raises BrokenRecord."""
+    import pyarrow as pa
+
+    made = {name: _encoded(where, name, column) for name, column in columns.items()}
+    fields = [
+        pa.field(name, array.type, nullable=False, metadata=_BOOL if columns[name].dtype.kind == "b" else None)
+        for name, array in made.items()
+    ]
+    return pa.record_batch(list(made.values()), schema=pa.schema(fields))
+
+
+def _encoded(where: str, name: str, column: Column) -> Any:
+    import pyarrow as pa
+
+    if column.dtype.kind == "U" and column.ndim == 1:
+        width = column.dtype.itemsize // 4
+        points = np.ascontiguousarray(column).view(np.uint32)
+        starts = np.arange(len(column) + 1, dtype=np.int32) * width
+        return pa.ListArray.from_arrays(_numbers(starts), _numbers(points))
+    if column.dtype.kind not in "fiub" or column.dtype.itemsize > 8 or column.ndim not in (1, 2):
+        raise BrokenRecord(f"{where}: column {name} is {column.dtype} {column.shape}, wanted numbers or text")
+    flat = np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("=")).reshape(-1)
+    numbers = _numbers(flat.view(np.uint8) if flat.dtype.kind == "b" else flat)
+    return numbers if column.ndim == 1 else pa.FixedSizeListArray.from_arrays(numbers, column.shape[1])
+
+
+def _numbers(flat: Column) -> Any:
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), len(flat), [None, pa.py_buffer(flat)])
+
+
+def read_batch(where: str, encoded: Any, schema: Any) -> Any:
+    """Returns the RecordBatch in an encapsulated message, over its own memory; raises BrokenRecord.
+
+    With a compressed batch the buffers are made anew.
+    """
+    import pyarrow as pa
+
+    try:
+        batch = pa.ipc.read_record_batch(pa.ipc.read_message(encoded), schema)
+        batch.validate()
+        nulls = sum(column.null_count for column in batch.columns)
+    # a broken length shows as a MemoryError
+    except (pa.ArrowException, OSError, EOFError, ValueError, TypeError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise BrokenRecord(f"{where}: no whole record ({reason}); perceptum check tells what is broken") from error
+    if nulls:
+        raise BrokenRecord(f"{where}: {nulls} nulls, wanted a value in each row")
+    return batch
+
+
+def columns_of(where: str, batch: Any, known: Collection[str]) -> dict[str, Column]:
+    """Returns the columns as read-only views of the batch's memory; raises BrokenRecord for names not in `known`."""
+    unknown = [name for name in batch.schema.names if name not in known]
+    if unknown:
+        raise BrokenRecord(f"{where}: column {unknown[0][:40]!r} is not known; a newer Perceptum may have written it")
+    return {field.name: _decoded(where, field, batch.column(i)) for i, field in enumerate(batch.schema)}
+
+
+def _decoded(where: str, field: Any, array: Any) -> Column:
+    from pyarrow import types
+
+    if types.is_fixed_size_list(array.type):
+        width = array.type.list_size
+        values = _view(where, field.name, array.values, len(array) * width, array.offset * width)
+        return values.reshape(len(array), width)
+    if types.is_list(array.type):
+        return _text(where, field.name, array)
+    values = _view(where, field.name, array, len(array), array.offset)
+    return values.view(np.bool_) if (field.metadata or {}) == _BOOL and values.dtype == np.uint8 else values
+
+
+def _view(where: str, name: str, array: Any, count: int, first: int) -> Column:
+    try:
+        dtype = np.dtype(array.type.to_pandas_dtype())
+    except NotImplementedError:
+        dtype = np.dtype(object)
+    if dtype.kind not in "fiu":
+        raise BrokenRecord(f"{where}: column {name} is {array.type}, wanted numbers")
+    data = array.buffers()[-1]
+    if count == 0 or data is None:
+        values = np.zeros(0, dtype)
+        values.flags.writeable = False
+        return values
+    return np.frombuffer(data, dtype, count, first * dtype.itemsize)
+
+
+def _text(where: str, name: str, array: Any) -> Column:
+    if str(array.type.value_type) != "uint32":
+        raise BrokenRecord(f"{where}: column {name} is {array.type}, wanted lists of code points")
+    if len(array) == 0:
+        return np.zeros(0, np.str_)
+    starts = np.frombuffer(array.buffers()[1], np.int32, len(array) + 1, array.offset * 4)
+    width, first, end = int(starts[1]) - int(starts[0]), int(starts[0]), int(starts[-1])
+    even = width > 0 and (starts[1:] - starts[:-1] == width).all() and first >= 0 and end <= len(array.values)
+    points = _view(where, name, array.values, end - first, array.values.offset + first) if even else None
+    if points is None or points.max() > _LAST_CODE_POINT:
+        raise BrokenRecord(f"{where}: column {name} is no text of one width")
+    return points.view(f"=U{width}")

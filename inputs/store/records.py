@@ -1,0 +1,79 @@
+"""Records of a log as record batches, and what stands beside their columns."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BrokenRecord
+from ..log import Source
+from ..records import Labels, LidarSweep, RadarSweep
+from .calibration import Calibrations
+from .columns import batch_of
+from .layout import Kind
+
+__all__ = ["LABEL_COLUMNS", "LIDAR_COLUMNS", "LIDAR_OWN", "PICTURE", "RADAR_COLUMNS", "RADAR_OWN", "Encoded", "encode"]
+
+LIDAR_OWN = (
+    *("sensor", "time_ns", "ego_from_sensor", "intensity_scale"),
+    *("compensated_to_ns", "row_of_ring", "origin", "source"),
+)
+"""Fields of a sweep that are no columns: they stand in the index or in the calibration."""
+RADAR_OWN = ("sensor", "time_ns", "ego_from_sensor", "source")
+LIDAR_COLUMNS = tuple(f.name for f in fields(LidarSweep) if f.name not in LIDAR_OWN)
+RADAR_COLUMNS = tuple(f.name for f in fields(RadarSweep) if f.name not in RADAR_OWN)
+LABEL_COLUMNS = tuple(f.name for f in fields(Labels) if f.name != "time_ns")
+PICTURE = "encoded"
+
+_FLOAT16_MOST = 65504.0
+
+
+class Encoded(NamedTuple):
+    batch: Any
+    calibration: int
+    """Its row, -1 where the record needs none."""
+    compensated_to_ns: int | None
+
+
+def encode(
+    source: Source, kind: Kind, sensor: str, index: int, calibrations: Calibrations, float16: bool
+) -> Encoded | None:
+    """Reads one record of the source; None where there are no labels. Raises LogErrors."""
+    if kind == "lidar":
+        sweep = source.read_lidar(sensor, index)
+        columns = _columns(sweep, LIDAR_COLUMNS)
+        if float16:
+            columns |= {axis: _as_float16(sweep.source or sensor, axis, columns[axis]) for axis in "xyz"}
+        batch = batch_of(sweep.source or sensor, columns)
+        return Encoded(batch, calibrations.of_lidar(sweep), sweep.compensated_to_ns)
+    if kind == "radar":
+        cycle = source.read_radar(sensor, index)
+        batch = batch_of(cycle.source or sensor, _columns(cycle, RADAR_COLUMNS))
+        return Encoded(batch, calibrations.of_radar(cycle), None)
+    if kind == "camera":
+        picture = source.read_camera(sensor, index)
+        return Encoded(_picture(picture.encoded), calibrations.of_camera(picture), None)
+    labels = source.read_labels(int(source.times_ns[index]))
+    return None if labels is None else Encoded(batch_of("labels", _columns(labels, LABEL_COLUMNS)), -1, None)
+
+
+def _columns(record: LidarSweep | RadarSweep | Labels, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    return {name: column for name in names if (column := getattr(record, name)) is not None}
+
+
+def _picture(encoded: bytes) -> Any:
+    import pyarrow as pa
+
+    field = pa.field(PICTURE, pa.binary(), nullable=False)
+    return pa.record_batch([pa.array([encoded], pa.binary())], schema=pa.schema([field]))
+
+
+def _as_float16(where: str, axis: str, column: NDArray[Any]) -> NDArray[np.float16]:
+    # NaN and infinity stay what they are; a finite number must not become infinite
+    beyond = np.isfinite(column) & (np.abs(column) > _FLOAT16_MOST)
+    if beyond.any():
+        raise BrokenRecord(f"{where}: {axis} is {column[beyond][0]}, which float16 cannot hold; convert without it")
+    return column.astype(np.float16)

@@ -1,0 +1,158 @@
+"""The command line in a process of its own: light, quiet towards programs, and gone without a trace when stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMANDS = ("demo", "infer", "features", "explain", "build", "bench", "info", "view", "doctor")
+HEAVY = {"torch", "tensorflow", "keras", "numba", "open3d", "ray", "matplotlib", "scipy", "pandas", "PIL"}
+ROOT = Path(__file__).resolve().parents[2]
+POSE_OUT = [{"name": "out", "dtype": "float64", "shape": [4, 4]}]
+
+
+def environment(**more: str) -> dict[str, str]:
+    plain = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS")}
+    return {**plain, "PYTHONPATH": str(ROOT / "src"), **more}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(command, name):
+    done = command(name, "--help")
+    assert (done.status, done.err) == (0, "")
+    assert f"Usage: perceptum {name} " in done.out
+
+
+def test_the_help_lists_every_command(command):
+    shown = command("--help").out
+    assert [name for name in COMMANDS if f" {name} " not in shown] == []
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "view"])
+def test_a_program_may_read_every_table(command, name):
+    assert "--json" in command(name, "--help").out
+
+
+def test_help_loads_nothing_heavy(tmp_path):
+    program = """
+import sys
+from perceptum.cli import app
+for words in [["--help"], *([name, "--help"] for name in sys.argv[1:])]:
+    app(words, standalone_mode=False)
+print("loaded:", *sys.modules)
+"""
+    command = [sys.executable, "-c", program, *COMMANDS]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+    loaded = done.stdout.rpartition("loaded:")[2].split()
+    assert "perceptum.cli" in loaded
+    assert HEAVY & set(loaded) == set()
+
+
+def test_help_comes_within_a_second(perceptum):
+    took = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert perceptum("--help").status == 0
+        took.append(time.perf_counter() - start)
+    # the best of several: another program on the machine is not our cost
+    assert min(took) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["features", "ego_pose"], 0, ""),
+        (["infer", "synthetic", "gone"], 1, "perceptum: Error loading Neuropod. No file or directory at 'gone'\n"),
+        (["features", "ego_pos"], 2, "perceptum: no feature 'ego_pos'; did you mean 'ego_pose'?\n"),
+    ],
+)
+def test_the_process_ends_with_the_commands_status(perceptum, tmp_path, words, status, said):
+    done = perceptum(*words, cwd=tmp_path)
+    assert (done.status, done.err) == (status, said)
+
+
+@pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_pipe_gets_no_escape_codes(perceptum, variables):
+    done = perceptum("info", "synthetic:frames=2", **variables)
+    assert done.status == 0
+    assert "LIDAR_TOP" in done.out
+    assert "\x1b" not in done.out + done.err
+
+
+def test_a_terminal_that_knows_only_ascii_gets_ascii(perceptum):
+    done = perceptum("features", PYTHONIOENCODING="ascii")
+    assert (done.status, done.err) == (0, "")
+    assert "lidar_voxels" in done.out
+    assert done.out.isascii()
+
+
+@pytest.mark.parametrize("words", [["features"], ["features", "--json"], ["doctor"], ["--help"]])
+def test_a_reader_that_goes_away_is_no_fault_of_ours(words):
+    command = [sys.executable, "-m", "perceptum", *words]
+    # a pipe whose reading end is shut before a word is written
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        said = running.stderr.read()
+    assert said == b""
+    assert running.returncode in (0, 1)
+
+
+@pytest.mark.parametrize("out", ["r.arrow", None])
+def test_stopping_a_run_leaves_nothing_behind(code_package, tmp_path, out):
+    source = """
+import pathlib, time
+def model(ego_pose):
+    pathlib.Path("running").touch()
+    time.sleep(0.02)
+    return {"out": ego_pose}
+"""
+    package = code_package(source, POSE_OUT)
+    words = ["infer", "synthetic:frames=5000", str(package), "--trust", *([] if out is None else ["--out", out])]
+    command = [sys.executable, "-m", "perceptum", *words]
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for(tmp_path / "running", running)
+        if out is not None:
+            assert (tmp_path / f".{out}.part").exists()
+        running.send_signal(signal.SIGINT)
+        told, said = running.communicate(timeout=30)
+    finally:
+        running.kill()
+    assert (running.returncode, told, said) == (130, "", "perceptum: interrupted\n")
+    assert [p.name for p in tmp_path.iterdir()] == ["running"]
+
+
+def wait_for(path: Path, running: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_what_a_program_reads_is_json_alone(command):
+    Path("spec.json").write_text(json.dumps([{"name": "ego_pose", "dtype": "float64", "shape": [4, 4]}]))
+    small = "synthetic:frames=2,beams=8,azimuth_steps=200"
+    for words in (
+        ["info", small],
+        ["features"],
+        ["features", "ego_pose"],
+        ["explain", "spec.json", "--log", small],
+        ["build", small, "spec.json"],
+        ["bench", small, "--spec", "spec.json", "--rounds", 1],
+        ["doctor"],
+    ):
+        done = command(*words, "--json")
+        assert done.err == ""
+        assert done.json

@@ -1,0 +1,178 @@
+"""A log and a package in, answers out: told as a table or JSON, or written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import perceptum as pc
+from perceptum.inference import Times, run_model
+from perceptum.results import read_results
+
+SMALL = "synthetic:frames=3,beams=16,azimuth_steps=300"
+# says more of each frame than of the one before, and nothing at all in `late` at first
+SOURCE = """
+seen = []
+def model(reference_stamp):
+    n = len(seen)
+    seen.append(n)
+    found = {
+        "boxes": np.full((n, 7), n / 3, np.float32),
+        "scores": np.linspace(0, 1, n, dtype=np.float32),
+        "names": np.array(["car", "Fußgänger"][:n], dtype=np.str_),
+        "stamp": np.array(int(np.max(reference_stamp)), np.int64),
+    }
+    return found | ({"late": np.full((1, 2), np.nan)} if n else {})
+"""
+OUTPUTS = [
+    {"name": "boxes", "dtype": "float32", "shape": ["n", 7]},
+    {"name": "scores", "dtype": "float32", "shape": ["n"]},
+    {"name": "names", "dtype": "string", "shape": ["n"]},
+    {"name": "stamp", "dtype": "int64", "shape": []},
+    {"name": "late", "dtype": "float64", "shape": [1, 2]},
+]
+
+
+@pytest.fixture
+def counting(code_package) -> Path:
+    shape = list(pc.features()["reference_stamp"].shape)
+    dtype = pc.features()["reference_stamp"].dtypes[0]
+    inputs = [{"name": "reference_stamp", "dtype": dtype, "shape": shape}]
+    return code_package(SOURCE, OUTPUTS, inputs=inputs, name="counting model")
+
+
+def test_what_is_written_is_what_the_model_said(command, counting):
+    done = command("infer", SMALL, counting, "--trust", "--out", "r.arrow")
+    assert done.status == 0
+    rows = list(read_results("r.arrow"))
+    log = pc.open_log(SMALL)
+    assert [(row["frame"], row["time_ns"]) for row in rows] == [(f.index, f.time_ns) for f in log]
+    for n, row in enumerate(rows):
+        np.testing.assert_array_equal(row["boxes"], np.full((n, 7), n / 3, np.float32))
+        np.testing.assert_array_equal(row["scores"], np.linspace(0, 1, n, dtype=np.float32))
+        assert [row[name].dtype.str for name in ("boxes", "scores", "stamp")] == ["<f4", "<f4", "<i8"]
+        assert row["names"].tolist() == ["car", "Fußgänger"][:n]
+        assert row["stamp"].shape == ()
+        assert row["late"] is None if n == 0 else np.isnan(row["late"]).all()
+    assert [p.name for p in Path().iterdir()] == ["r.arrow"]
+
+
+def test_the_table_has_a_line_per_frame_and_a_gap_where_an_output_is_absent(command, counting):
+    done = command("infer", SMALL, counting, "--trust")
+    assert (done.status, done.err) == (0, "")
+    assert "counting model (python) on synthetic(frames=3, seed=0)" in done.out
+    lines = [line for line in done.out.splitlines() if line.startswith("│")]
+    assert [("(1, 2) float64" in line) for line in lines] == [False, True, True]
+    assert [f"({n}, 7) float32" in line for n, line in enumerate(lines)] == [True] * 3
+    assert "3 frames, build " in done.out
+    assert "written to" not in done.out
+
+
+def test_the_json_tells_shapes_and_times(command, counting):
+    told = command("infer", SMALL, counting, "--trust", "--frames", "::2", "--out", "r.arrow", "--json").json
+    assert {k: told[k] for k in ("model", "platform", "log", "frames", "out")} == {
+        "model": "counting model",
+        "platform": "python",
+        "log": "street-0",
+        "frames": 2,
+        "out": "r.arrow",
+    }
+    assert all(told[f"{what}_ms"] >= told[f"{what}_ms_min"] > 0 for what in ("build", "infer"))
+    assert [row["frame"] for row in told["outputs"]] == [0, 2]
+    assert [row["boxes"] for row in told["outputs"]] == ["(0, 7) float32", "(1, 7) float32"]
+
+
+def test_one_frame_is_spoken_of_as_one(command, counting):
+    done = command("infer", SMALL, counting, "--trust", "--frames", 1, "--out", "r.arrow")
+    assert "1 frame, build " in done.out
+    assert done.out.endswith("; written to r.arrow\n")
+
+
+def test_a_second_run_replaces_the_results_whole(command, counting):
+    command("infer", SMALL, counting, "--trust", "--out", "r.arrow")
+    command("infer", SMALL, counting, "--trust", "--frames", 2, "--out", "r.arrow")
+    assert [row["frame"] for row in read_results("r.arrow")] == [2]
+
+
+def test_a_folder_is_a_package_too(command, counting, unpacked):
+    assert command("infer", SMALL, unpacked(counting), "--trust").status == 0
+
+
+def test_the_demos_model_runs_from_its_package(command, bev_detector):
+    told = command("infer", "synthetic:frames=1", bev_detector, "--out", "r.arrow", "--json").json
+    (row,) = read_results("r.arrow")
+    assert told["outputs"][0]["boxes"] == f"{row['boxes'].shape} float32"
+    assert row["boxes"].shape == (len(row["scores"]), 7)
+    assert len(row["scores"]) > 5
+
+
+def test_threads_change_no_answer(command, bev_detector):
+    for threads in (1, 2):
+        command("infer", SMALL, bev_detector, "--threads", threads, "--out", f"{threads}.arrow")
+    for one, two in zip(read_results("1.arrow"), read_results("2.arrow"), strict=True):
+        np.testing.assert_array_equal(one["boxes"], two["boxes"])
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["kitti_object", "argoverse2/sensor/val"])
+def test_the_same_line_runs_on_real_frames(command, real_data, bev_detector, name):
+    folder = real_data / name
+    log = folder if name == "kitti_object" else next(p for p in folder.iterdir() if p.is_dir())
+    told = command("infer", log, bev_detector, "--frames", ":2", "--out", "r.arrow", "--json").json
+    rows = list(read_results("r.arrow"))
+    assert len(rows) == told["frames"] == min(2, len(pc.open_log(log)))
+    for row in rows:
+        assert row["boxes"].shape[1:] == (7,)
+        assert np.isfinite(row["boxes"]).all()
+        assert len(row["boxes"]) == len(row["scores"]) > 0
+
+
+# the join of builder and model, without the command line
+
+
+class Twice:
+    """A model in this process."""
+
+    name, platform = "twice", "here"
+    inputs = ["ego_pose"]  # noqa: RUF012
+
+    def infer(self, tensors):
+        return {"out": tensors["ego_pose"] * 2}
+
+
+def test_answers_come_frame_by_frame_with_their_times():
+    log, times, touched = pc.open_log(SMALL), Times(), []
+    answers = run_model(log.frames(), Twice(), times, touch=lambda frame: touched.append(frame.index))
+    first = next(answers)
+    assert (first.frame.index, touched, len(times.build_ms), len(times.infer_ms)) == (0, [0], 1, 1)
+    assert [answer.frame.index for answer in answers] == [1, 2]
+    assert times.summary()["frames"] == 3
+    assert first.outputs["out"].shape == tuple(pc.features()["ego_pose"].shape)
+
+
+def test_an_answer_of_a_frame_is_not_changed_by_the_next():
+    answers = list(run_model(pc.open_log(SMALL).frames(), Twice(), Times()))
+    builder = pc.InputBuilder(["ego_pose"])
+    for frame, answer in zip(pc.open_log(SMALL), answers, strict=True):
+        np.testing.assert_array_equal(answer.outputs["out"], builder.build(frame)["ego_pose"] * 2)
+
+
+def test_nothing_is_read_but_what_the_model_asks_for():
+    log = pc.open_log(SMALL)
+    list(run_model(log.frames(), Twice(), Times()))
+    assert dict(log.reads) == {}
+
+
+@pytest.mark.parametrize(
+    ("build_ms", "median_ms", "least_ms"), [([9.0], 9.0, 9.0), ([9.0, 1.0], 1.0, 1.0), ([9.0, 3, 1, 2], 2, 1)]
+)
+def test_the_first_frame_counts_only_where_it_is_alone(build_ms, median_ms, least_ms):
+    told = Times(build_ms, list(build_ms)).summary()
+    assert (told["build_ms"], told["build_ms_min"], told["infer_ms"]) == (median_ms, least_ms, median_ms)
+    assert told["frames"] == len(build_ms)
+
+
+def test_no_frames_have_no_times():
+    assert Times().summary() == {"frames": 0}

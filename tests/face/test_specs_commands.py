@@ -1,0 +1,126 @@
+"""features, explain, build and info: what they tell and write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import perceptum as pc
+
+SMALL = "synthetic:frames=3,beams=16,azimuth_steps=300"
+ONE_ROW = '[{"name": "lidar_points", "dtype": "float32", "shape": [64, 3], "params": {"columns": ["x", "y", "z"]}}]'
+
+
+def test_the_catalogue_is_told_whole(command):
+    rows = command("features", "--json").json
+    assert [row["name"] for row in rows] == list(pc.features())
+    assert all({"dtypes", "shape", "units", "frame", "params", "prose", "presets"} <= row.keys() for row in rows)
+
+
+def test_the_table_names_every_feature(command):
+    shown = command("features").out
+    assert [name for name in pc.features() if name not in shown] == []
+
+
+def test_one_feature_is_told_whole(command):
+    one = command("features", "lidar_voxels", "--json").json
+    (own,) = (row for row in pc.features().to_rows() if row["name"] == "lidar_voxels")
+    assert one == json.loads(json.dumps(own))
+    shown = command("features", "lidar_voxels").out
+    # lists keep their brackets, which mean nothing here
+    assert "columns: ['x', 'y', 'z', 'intensity', 'time_lag']" in shown
+
+
+def test_a_plan_is_told_without_a_log(command):
+    plan = command("explain", "lidar_voxels, lidar_voxel_coords", "--json").json
+    assert [tensor["name"] for tensor in plan["tensors"]] == ["lidar_voxels", "lidar_voxel_coords"]
+    assert [stage["ms"] for stage in plan["stages"]] == [None] * len(plan["stages"])
+
+
+def test_a_log_adds_sizes_and_times(command):
+    plan = command("explain", "lidar_points", "--log", SMALL, "--frame", -1, "--json").json
+    (tensor,) = plan["tensors"]
+    built = pc.InputBuilder(["lidar_points"]).build(pc.open_log(SMALL)[2])["lidar_points"]
+    assert (tensor["shape"], tensor["nbytes"]) == (list(built.shape), built.nbytes)
+    assert all(stage["ms"] > 0 for stage in plan["stages"])
+
+
+def test_a_spec_file_is_a_spec(command):
+    Path("spec.json").write_text(ONE_ROW)
+    (tensor,) = command("explain", "spec.json", "--json").json["tensors"]
+    assert (tensor["name"], tensor["shape"]) == ("lidar_points", [64, 3])
+
+
+def test_a_package_is_a_spec(command, bev_detector):
+    for text in (command("explain", bev_detector).out, str(command("explain", bev_detector, "--json").json)):
+        assert "lidar_bev_occupancy" in text
+        assert "lidar_bev_stats" in text
+
+
+def test_an_unpacked_package_is_a_spec(command, unpacked, bev_detector):
+    folder = unpacked(bev_detector)
+    names = [tensor["name"] for tensor in command("explain", folder, "--json").json["tensors"]]
+    assert names == ["lidar_bev_occupancy", "lidar_bev_stats"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "picked"),
+    [(":", [0, 1, 2]), ("1", [1]), ("-1", [2]), ("-3", [0]), ("1:", [1, 2]), (":-1", [0, 1]), ("::2", [0, 2]),
+     ("::-1", [2, 1, 0]), ("0:99", [0, 1, 2]), (" 0 : 2 ", [0, 1])],
+)  # fmt: skip
+def test_frames_are_picked_as_python_slices_them(command, frames, picked):
+    rows = command("build", SMALL, "reference_stamp", f"--frames={frames}", "--json").json
+    assert [row["file"] for row in rows] == [str(Path("out", f"{index:06d}.npz")) for index in picked]
+    assert sorted(p.name for p in Path("out").iterdir()) == sorted(f"{index:06d}.npz" for index in picked)
+
+
+def test_what_is_built_is_what_the_builder_builds(command):
+    rows = command("build", SMALL, "lidar_points,ego_pose", "--frames", 2, "--out", "a/b", "--json").json
+    built = pc.InputBuilder(["lidar_points", "ego_pose"]).build(pc.open_log(SMALL)[2])
+    assert rows == [
+        {
+            "file": "a/b/000002.npz",
+            "lidar_points": f"{built['lidar_points'].shape} float32",
+            "ego_pose": f"{built['ego_pose'].shape} {built['ego_pose'].dtype}",
+        }
+    ]
+    with np.load("a/b/000002.npz") as back:
+        assert {name: back[name].tobytes() for name in back} == {name: a.tobytes() for name, a in built.items()}
+
+
+def test_threads_change_no_byte_of_a_file(command):
+    for threads in (1, 3):
+        assert command("build", SMALL, "lidar_voxels", "--out", f"t{threads}", "--threads", threads).status == 0
+    for index in range(3):
+        one, three = (np.load(f"t{threads}/{index:06d}.npz")["lidar_voxels"] for threads in (1, 3))
+        assert one.tobytes() == three.tobytes()
+
+
+def test_a_log_is_told_as_it_tells_itself(command):
+    assert command("info", SMALL, "--json").json == pc.open_log(SMALL).info()
+
+
+def test_the_sensors_of_a_log_are_shown(command):
+    shown = command("info", SMALL).out
+    info = pc.open_log(SMALL).info()
+    assert [name for kind in ("lidars", "radars", "cameras") for name in info[kind] if name not in shown] == []
+    assert info["location"] in shown
+
+
+def test_a_name_in_brackets_is_shown_as_it_is(command, kitti):
+    Path("[bold]").mkdir()
+    (kitti / "training").rename(Path("[bold]") / "training")
+    shown = command("info", "[bold]").out
+    assert "[bold]/training" in shown
+    (Path("[bold]") / "training").rename(kitti / "training")
+
+
+@pytest.mark.data
+def test_real_logs_are_told(command, real_data):
+    told = command("info", real_data / "kitti_object", "--json").json
+    assert (told["dataset"], told["sequential"]) == ("kitti_object", False)
+    told = command("info", next((real_data / "argoverse2" / "sensor" / "val").iterdir()), "--json").json
+    assert (told["dataset"], told["sequential"]) == ("argoverse2", True)
