@@ -27,7 +27,8 @@ def measure_builder(
     """
     wanted = list(rows) if rows is not None else [feature.name for feature in canonical()]
     builders = {_name(row): InputBuilder([row], threads=threads) for row in wanted}
-    builders[f"all {len(wanted)}"] = InputBuilder(wanted, threads=threads)
+    if len(wanted) > 1:
+        builders[f"all {len(wanted)}"] = InputBuilder(wanted, threads=threads)
     times: dict[str, list[float]] = {name: [] for name in builders}
     for frame in frames:
         frame.sweeps()

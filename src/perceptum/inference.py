@@ -25,8 +25,9 @@ class Times:
     infer_ms: list[float] = field(default_factory=list)
 
     def summary(self) -> dict[str, float | int]:
-        """Returns medians and minima; the first frame, in which everything is made, counts only where it is alone."""
-        build, infer = self.build_ms[1:] or self.build_ms, self.infer_ms[1:] or self.infer_ms
+        """Returns medians and minima; the first two frames, in which all is made and compiled, count only where
+        there are no others."""
+        build, infer = self.build_ms[2:] or self.build_ms, self.infer_ms[2:] or self.infer_ms
         if not build:
             return {"frames": 0}
         return {

@@ -31,6 +31,8 @@ class Picture:
         self._axes = self._figure.add_axes((0.06, 0.05, 0.92, 0.9))
         self._axes.set(xlim=(reach_m, -reach_m), ylim=(-reach_m, reach_m), aspect="equal", title=title)
         self._axes.set(xlabel="y, metres to the left", ylabel="x, metres ahead")
+        # the vehicle itself
+        self._axes.plot(0, 0, marker="^", color="black", ms=9)
         self._handles: list[Any] = []
 
     def points(self, xyz: NDArray[Any]) -> None:
@@ -63,10 +65,10 @@ class Picture:
     def _draw(self, boxes: NDArray[Any], color: str, name: str, width: float, style: str) -> None:
         from matplotlib.lines import Line2D
 
-        for box in boxes[np.abs(boxes[:, :2]).max(axis=1) < self._reach]:
-            corners = _corners(box)
-            self._axes.plot(corners[:, 1], corners[:, 0], color=color, lw=width, ls=style)
-        self._handles.append(Line2D([], [], color=color, lw=width, ls=style, label=f"{name} ({len(boxes)})"))
+        near = boxes[np.abs(boxes[:, :2]).max(axis=1) < self._reach]
+        for outline in map(_outline, near):
+            self._axes.plot(outline[:, 1], outline[:, 0], color=color, lw=width, ls=style)
+        self._handles.append(Line2D([], [], color=color, lw=width, ls=style, label=f"{name} ({len(near)})"))
 
     def save(self, path: Path) -> None:
         """Writes the PNG, whole or not at all."""
@@ -75,10 +77,10 @@ class Picture:
             self._figure.savefig(beside, format="png")
 
 
-def _corners(box: NDArray[Any]) -> NDArray[np.float64]:
-    """Returns (6, 2): the outline from the front left corner round, and a line to the front's middle."""
+def _outline(box: NDArray[Any]) -> NDArray[np.float64]:
+    """Returns (7, 2): from the front left corner round and back, then from the front's middle to the centre."""
     x, y, _, length, width, _, yaw = box
-    along = np.array([0.5, -0.5, -0.5, 0.5, 0.5, 0.5]) * length
-    across = np.array([0.5, 0.5, -0.5, -0.5, 0.5, 0.0]) * width
+    along = np.array([0.5, -0.5, -0.5, 0.5, 0.5, 0.5, 0.0]) * length
+    across = np.array([0.5, 0.5, -0.5, -0.5, 0.5, 0.0, 0.0]) * width
     cos, sin = np.cos(yaw), np.sin(yaw)
     return np.stack([x + cos * along - sin * across, y + sin * along + cos * across], axis=1)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import perceptum
+
 COMMANDS = ("demo", "infer", "features", "explain", "build", "bench", "info", "view", "doctor")
 HEAVY = {"torch", "tensorflow", "keras", "numba", "open3d", "ray", "matplotlib", "scipy", "pandas", "PIL"}
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,8 +108,15 @@ def test_a_reader_that_goes_away_is_no_fault_of_ours(words):
     assert running.returncode in (0, 1)
 
 
-@pytest.mark.parametrize("out", ["r.arrow", None])
-def test_stopping_a_run_leaves_nothing_behind(code_package, tmp_path, out):
+@pytest.mark.parametrize(
+    ("out", "number", "status", "words_said"),
+    [
+        ("r.arrow", signal.SIGINT, 130, "perceptum: interrupted\n"),
+        (None, signal.SIGINT, 130, "perceptum: interrupted\n"),
+        ("r.arrow", signal.SIGTERM, 143, ""),
+    ],
+)
+def test_stopping_a_run_leaves_nothing_behind(code_package, tmp_path, out, number, status, words_said):
     source = """
 import pathlib, time
 def model(ego_pose):
@@ -125,11 +134,11 @@ def model(ego_pose):
         wait_for(tmp_path / "running", running)
         if out is not None:
             assert (tmp_path / f".{out}.part").exists()
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         told, said = running.communicate(timeout=30)
     finally:
         running.kill()
-    assert (running.returncode, told, said) == (130, "", "perceptum: interrupted\n")
+    assert (running.returncode, told, said) == (status, "", words_said)
     assert [p.name for p in tmp_path.iterdir()] == ["running"]
 
 
@@ -156,3 +165,10 @@ def test_what_a_program_reads_is_json_alone(command):
         done = command(*words, "--json")
         assert done.err == ""
         assert done.json
+
+
+def test_the_version_is_told():
+    done = subprocess.run(
+        [sys.executable, "-m", "perceptum", "--version"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == f"perceptum {perceptum.__version__}\n"

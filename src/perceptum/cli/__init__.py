@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
+from typing import Annotated
 
 import typer
 
-from . import look, models, specs
+from . import logs, look, models, specs
 
 __all__ = ["app", "main"]
 
@@ -21,12 +24,33 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-for commands in (models, specs, look):
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from perceptum import __version__
+
+        typer.echo(f"perceptum {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+for commands in (models, specs, logs, look):
     commands.add_to(app)
 
 
 def main() -> None:
     """Runs the command line; an error that is the user's to mend is one line, without a traceback."""
+    # as after Ctrl-C, so that what is half written is taken away
+    signal.signal(signal.SIGTERM, _stop)
     try:
         app(prog_name="perceptum")
     except BrokenPipeError:
@@ -43,6 +67,10 @@ def main() -> None:
             raise
         typer.echo(f"perceptum: {_text(error)}", err=True)
         sys.exit(status)
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 def _status(error: Exception) -> int | None:

@@ -1,4 +1,4 @@
-"""Commands that look: info, view, doctor."""
+"""Commands that look: view, doctor."""
 
 from __future__ import annotations
 
@@ -20,24 +20,8 @@ class Viewer(StrEnum):
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(info)
     app.command()(view)
     app.command()(doctor)
-
-
-def info(log: LogPath, json: Json = False) -> None:
-    """Tell what a log holds."""
-    found = open_named(log).info()
-    if json:
-        print_json(found)
-        return
-    print_table([{"": key, found["name"]: value} for key, value in found.items() if not isinstance(value, dict)])
-    sensors = [
-        {"sensor": name, "kind": kind.removesuffix("s"), **values}
-        for kind in ("lidars", "radars", "cameras")
-        for name, values in found[kind].items()
-    ]
-    print_table(sensors)
 
 
 def view(

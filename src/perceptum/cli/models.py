@@ -12,6 +12,8 @@ from .output import Json, print_json, print_table, say, track
 
 __all__ = ["add_to"]
 
+_SHOWN = 20
+
 
 def add_to(app: typer.Typer) -> None:
     app.command()(demo)
@@ -60,7 +62,9 @@ def infer(
     if json:
         print_json({**summary, "out": None if out is None else str(out), "outputs": rows})
         return
-    print_table(rows, f"{loaded.name} ({loaded.platform}) on {opened.source.location}")
+    print_table(rows[:_SHOWN], f"{loaded.name} ({loaded.platform}) on {opened.source.location}")
+    if len(rows) > _SHOWN:
+        typer.echo(f"... and {len(rows) - _SHOWN} more; --json tells all")
     frame = "1 frame" if len(rows) == 1 else f"{len(rows)} frames"
     typer.echo(
         f"{frame}, build {summary['build_ms']} ms, infer {summary['infer_ms']} ms (medians)"

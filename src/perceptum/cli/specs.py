@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,16 +39,18 @@ def features(
     elif name is None:
         print_table(
             [
-                {k: _shape(row[k]) if k == "shape" else row[k] for k in ("name", "dtypes", "shape", "prose")}
+                {"name": row["name"], "dtypes": row["dtypes"], "shape": _shape(row["shape"]), "prose": row["prose"]}
                 for row in chosen
             ]
         )
     else:
-        print_table([{"": key, name: _pairs(value)} for key, value in chosen[0].items()])
+        one = {**chosen[0], "shape": _shape(chosen[0]["shape"])}
+        print_table([{"": key, name: _pairs(value)} for key, value in one.items()])
 
 
-def _shape(shape: list[Any]) -> str:
-    return f"({', '.join(map(str, shape))})"
+def _shape(shape: Sequence[Any]) -> str:
+    """Returns a shape as numpy shows it."""
+    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
 
 
 def _pairs(value: Any) -> Any:

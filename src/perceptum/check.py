@@ -1,0 +1,85 @@
+"""Everything that is wrong with a log, all at once: its files, times, poses, records, labels and map."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xxhash
+
+from perceptum.datasets.detect import open_source
+from perceptum.inputs import LogError, NotALog, Source
+from perceptum.inputs.store import StoreSource, broken_files, broken_index, broken_records, stray_files
+
+from .check_map import map_problems
+from .check_records import RecordKey, record_keys, record_problems
+from .check_times import gap_lines, pose_problems, time_problems
+
+__all__ = ["Problem", "check_log", "gap_lines"]
+
+Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
+
+_MOST_ENTRIES = 200_000
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong."""
+
+    kind: str
+    """open, index, file, path, times, sensors, poses, record, points, labels or map."""
+    what: str
+    """The file or record, what was found, and what was wanted."""
+
+
+def check_log(log: str, track: Track = lambda items, _, __: items) -> list[Problem]:
+    """Reads the whole log; raises NotALog where there is none, and nothing else."""
+    try:
+        source = open_source(log)
+    except NotALog:
+        raise
+    except LogError as error:
+        return [Problem("open", str(error))]
+    broken: set[RecordKey] = set()
+    problems = [Problem("path", line) for line in _lost_links(source)]
+    problems += _store_problems(source, broken, track)
+    problems += [Problem(kind, what) for kind, what in time_problems(source)]
+    problems += [Problem("poses", what) for what in pose_problems(source)]
+    keys = [key for key in record_keys(source) if key not in broken]
+    problems += [Problem(*found) for found in record_problems(source, track(keys, "reading", len(keys)))]
+    problems += [Problem("map", what) for what in map_problems(source)]
+    return problems
+
+
+def _store_problems(source: Source, broken: set[RecordKey], track: Track) -> Iterator[Problem]:
+    """Compares a store with its index and checksums; notes in `broken` the records that need not be read again."""
+    if not isinstance(source, StoreSource):
+        return
+    files, index = source.files, source.index
+    for line in broken_index(files, xxhash.xxh3_128):
+        yield Problem("index", line)
+    for line in (*broken_files(files, index, xxhash.xxh3_128), *stray_files(files, index)):
+        yield Problem("file", line)
+    keys = (RecordKey(s.kind, s.sensor, number) for s in index.streams for number in range(s.count))
+    found = track(broken_records(files, index, xxhash.xxh3_128), "checksums", len(index.records))
+    for key, line in zip(keys, found, strict=False):
+        if line is not None:
+            broken.add(key)
+            yield Problem("record", line)
+
+
+def _lost_links(source: Source) -> Iterator[str]:
+    """Yields a line for each link in the log's folder that leads nowhere."""
+    folder = Path(source.location)
+    if not folder.is_dir():
+        return
+    seen = 0
+    for at, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(at, name)
+            if os.path.islink(path) and not os.path.exists(path):
+                yield f"{path}: is a link to {os.readlink(path)}, which is not there"
+        seen += len(files)
+        if seen > _MOST_ENTRIES:
+            return

@@ -1,0 +1,126 @@
+"""Commands about logs: info, convert, check."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from .arguments import LogPath, open_named
+from .output import Json, print_json, print_table, track
+
+__all__ = ["add_to"]
+
+
+class Compression(StrEnum):
+    none = "none"
+    lz4 = "lz4"
+    zstd = "zstd"
+
+
+class OnError(StrEnum):
+    stop = "raise"
+    skip = "skip"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(info)
+    app.command()(convert)
+    app.command()(check)
+
+
+def info(log: LogPath, json: Json = False) -> None:
+    """Tell what a log holds: sensors, rates, gaps, map layers, label classes."""
+    from perceptum.info import describe
+
+    found = describe(open_named(log))
+    if json:
+        print_json(found)
+        return
+    plain = {key: value for key, value in found.items() if not isinstance(value, dict | list)}
+    print_table([{"": key, found["name"]: value} for key, value in plain.items()])
+    sensors = [
+        {"sensor": name, "kind": kind.removesuffix("s"), **_short(values)}
+        for kind in ("lidars", "radars", "cameras")
+        for name, values in found[kind].items()
+    ]
+    if sensors:
+        print_table(sensors)
+    for part in ("poses", "map", "labels", "store"):
+        if found.get(part) is not None:
+            print_table([{"": key, part: _listed(value)} for key, value in found[part].items()])
+    for line in found["unreadable"]:
+        typer.echo(f"unreadable: {line}")
+
+
+def _short(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns what fits a line: the columns by their dtype, without the start."""
+    by_dtype: dict[str, list[str]] = {}
+    for name, dtype in (text.split() for text in values.get("columns", ())):
+        by_dtype.setdefault(dtype, []).append(name)
+    columns = {"columns": [f"{dtype} {' '.join(names)}" for dtype, names in by_dtype.items()]}
+    return {k: v for k, v in values.items() if k != "start_ns"} | (columns if by_dtype else {})
+
+
+def _listed(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    texts = {k: f"{v['shapes']} {v['kind']}s" if isinstance(v, dict) else v for k, v in value.items()}
+    return [f"{k}: {v}" for k, v in texts.items()]
+
+
+def convert(
+    log: Annotated[str, typer.Argument(metavar="SRC", help="The log to convert, as for the other commands.")],
+    dst: Annotated[str, typer.Argument(metavar="DST", help="The new folder, or an s3:// or gs:// address.")],
+    compression: Annotated[Compression, typer.Option(help="Lossless, of points and labels.")] = Compression.none,
+    float16: Annotated[bool, typer.Option("--float16", help="Lidar x y z as float16; this loses digits.")] = False,
+    shard_seconds: Annotated[float, typer.Option(min=0.001, help="Length of a file in time.")] = 10.0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; no byte depends on it.")] = 1,
+    on_error: Annotated[
+        OnError, typer.Option(help="Stop at a broken record, or leave it out and tell.")
+    ] = OnError.stop,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a log as a store that maps straight into memory; run again, it goes on where it stopped."""
+    from perceptum.convert import convert as write
+
+    open_named(log)
+    done = write(
+        log,
+        dst,
+        compression=compression.value,
+        float16=float16,
+        shard_seconds=shard_seconds,
+        workers=workers,
+        on_error=on_error.value,
+        overwrite=overwrite,
+        track=track,
+    )
+    if json:
+        print_json(done.to_dict())
+        return
+    rate = done.bytes / 1e6 / max(done.seconds, 1e-9)
+    typer.echo(f"{done.path}: {done.records} records, {done.bytes / 1e6:.1f} MB, {done.seconds:.1f} s, {rate:.0f} MB/s")
+    if done.resumed:
+        typer.echo(f"{done.resumed} of {done.shards} shards were there from an interrupted run")
+    for line in done.skipped:
+        typer.echo(f"skipped: {line}", err=True)
+    if done.skipped:
+        typer.echo(f"{len(done.skipped)} broken records were left out", err=True)
+
+
+def check(log: LogPath, json: Json = False) -> None:
+    """List everything that is wrong with a log, all at once; exit status 1 where anything is."""
+    from perceptum.check import check_log
+
+    problems = check_log(log, track)
+    if json:
+        print_json({"log": log, "problems": [problem._asdict() for problem in problems]})
+    else:
+        for problem in problems:
+            typer.echo(f"{problem.kind}: {problem.what}")
+        typer.echo(f"{log}: {len(problems) or 'nothing'} wrong")
+    if problems:
+        raise typer.Exit(1)

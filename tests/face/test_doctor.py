@@ -1,0 +1,121 @@
+"""doctor: what is here and what is missing, without loading any of it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import subprocess
+import sys
+
+import pytest
+
+import perceptum
+from perceptum import doctor
+
+HEAVY = {"torch", "tensorflow", "numba", "open3d", "matplotlib", "PIL"}
+
+
+def packages(found) -> dict[str, str]:
+    return {package["package"]: package["version"] for package in found["packages"]}
+
+
+@pytest.fixture
+def absent(monkeypatch):
+    """absent("torch"): the module cannot be found."""
+    real = importlib.util.find_spec
+
+    def hide(*modules):
+        monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None if name in modules else real(name))
+
+    return hide
+
+
+def test_what_is_here_is_told_with_its_version():
+    found = doctor.examine()
+    assert packages(found)["numpy"] == importlib.metadata.version("numpy")
+    assert found["machine"]["python"] == platform.python_version()
+    assert found["machine"]["perceptum"] == perceptum.__version__
+    assert found["machine"]["cores"] >= 1
+
+
+def test_what_is_absent_is_told_with_what_brings_it(absent):
+    absent("torch", "PIL")
+    found = doctor.examine()
+    assert (packages(found)["torch"], packages(found)["pillow"]) == ("-", "-")
+    assert "torch is not installed (TorchScript and PyTorch models): pip install 'perceptum[torch]'" in found["advice"]
+    assert "pillow is not installed (pictures): pip install 'perceptum[camera]'" in found["advice"]
+
+
+def test_an_absent_core_package_has_no_extra(absent):
+    absent("msgspec")
+    assert "msgspec is not installed (core: schema): pip install perceptum" in doctor.examine()["advice"]
+
+
+def test_a_package_of_unknown_version_is_here_all_the_same(monkeypatch):
+    def version(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.importlib.metadata, "version", version)
+    found = doctor.examine()
+    assert packages(found)["numpy"] == "unknown"
+    assert not any(advice.startswith("numpy ") for advice in found["advice"])
+
+
+def test_an_empty_kernel_cache_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    found = doctor.examine()
+    said = "no kernel is compiled yet: the first build takes some seconds longer"
+    assert (found["machine"]["kernel cache"], found["machine"]["kernels in cache"]) == (str(tmp_path), 0)
+    assert said in found["advice"]
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.nbi").touch()
+    found = doctor.examine()
+    assert found["machine"]["kernels in cache"] == 1
+    assert said not in found["advice"]
+
+
+def test_variables_that_set_threads_are_told(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    assert doctor.examine()["machine"]["threads set by"] == "nothing"
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert doctor.examine()["machine"]["threads set by"] == "OMP_NUM_THREADS=3"
+
+
+def test_nothing_heavy_is_loaded():
+    program = "import sys; from perceptum.doctor import examine; examine(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (
+            "tensorflow.python.eager",
+            "tensorflow is not installed (TensorFlow models): pip install 'perceptum[tensorflow]'",
+        ),
+        ("PIL", "pillow is not installed (pictures): pip install 'perceptum[camera]'"),
+        ("numba", "numba is not installed (core: kernels): pip install perceptum"),
+        ("somebody_elses", None),
+        (None, None),
+    ],
+)
+def test_the_package_of_a_module_is_named(module, said):
+    assert doctor.missing_package(module) == said
+
+
+def test_the_command_tells_the_same(command, absent):
+    absent("open3d")
+    told = command("doctor", "--json").json
+    assert told.keys() == {"machine", "packages", "advice"}
+    assert packages(told) == packages(doctor.examine())
+    shown = command("doctor")
+    assert shown.status == 0
+    assert "advice: open3d is not installed (the 3D viewer): pip install 'perceptum[open3d]'\n" in shown.out
+
+
+def test_every_extra_that_is_advised_exists():
+    extras = set(importlib.metadata.metadata("perceptum").get_all("Provides-Extra") or ())
+    assert {package["extra"] for package in doctor.examine()["packages"]} - {"-"} <= extras

@@ -1,0 +1,189 @@
+"""A frame to look at: the corners are where they belong, the picture shows what is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import perceptum as pc
+from perceptum.datasets import memory_log
+from perceptum.errors import UsageError
+from perceptum.inputs import Labels, LidarSweep
+from perceptum.inputs.poses import quaternion_from_yaw, rotation_from_quaternion
+from perceptum.view import Scene, box_corners, predicted_boxes
+
+SMALL = "synthetic:frames=2,beams=16,azimuth_steps=300"
+LABEL_RGB, FIRST_RGB, SECOND_RGB = (0x2A, 0x9D, 0x4A), (0xE4, 0x57, 0x2E), (0x2E, 0x86, 0xAB)
+OUTPUTS = [
+    {"name": "boxes", "dtype": "float32", "shape": ["n", 7]},
+    {"name": "scores", "dtype": "float32", "shape": ["n"]},
+]
+# one box that it is sure of, one that it is not
+SOURCE = """
+def model(ego_pose):
+    boxes = np.array([[20, 10, 1, 4, 2, 1.5, 0.5], [-20, 10, 1, 4, 2, 1.5, 0]], np.float32)
+    return {"boxes": boxes, "scores": np.array([0.9, 0.2], np.float32)}
+"""
+sizes = st.floats(0.1, 20)
+places = st.floats(-100, 100)
+
+
+@given(st.tuples(places, places, places, sizes, sizes, sizes, st.floats(-7, 7)))
+def test_corners_are_turned_halves(box):
+    (corners,) = box_corners(np.array([box]))
+    turned = rotation_from_quaternion(quaternion_from_yaw(box[6]))
+    halves = (corners - box[:3]) @ turned / np.array(box[3:6])
+    signs = [[1, 1], [-1, 1], [-1, -1], [1, -1]]
+    wanted = np.array([[a / 2, b / 2, c] for c in (-0.5, 0.5) for a, b in signs])
+    np.testing.assert_allclose(halves, wanted, atol=1e-9 * 100 / min(box[3:6]))
+
+
+@given(st.floats(-4, 4))
+def test_the_first_corners_are_the_front_ones(yaw):
+    corners = box_corners(np.array([[3.0, 4, 0, 4, 2, 1, yaw]]))[0]
+    front = corners[[0, 3]].mean(axis=0)
+    np.testing.assert_allclose(front[:2], [3 + 2 * np.cos(yaw), 4 + 2 * np.sin(yaw)], atol=1e-12)
+
+
+def test_no_boxes_have_no_corners():
+    assert box_corners(np.zeros((0, 7))).shape == (0, 8, 3)
+
+
+def log_of(labels=None, x=(5.0,), y=(0.0,)):
+    columns = [np.array(values, np.float32) for values in (x, y, [0.5] * len(x))]
+    sweep = LidarSweep("TOP", 0, np.eye(4), *columns)
+    return memory_log([sweep], labels=[] if labels is None else [labels])
+
+
+def labels_of(*boxes):
+    names = np.array(["car"] * len(boxes)), np.array([str(i) for i in range(len(boxes))])
+    return Labels(0, np.reshape(np.array(boxes, float), (-1, 7)), *names)
+
+
+def pixels(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as png:
+        assert png.format == "PNG"
+        return np.asarray(png.convert("RGB")).astype(int)
+
+
+def marked(rgb: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
+    """Where the picture has a color: (n, 2) x y in metres, in the part under which no legend lies."""
+    rows, columns = np.nonzero(np.abs(rgb - color).max(axis=2) < 30)
+    height, width = rgb.shape[:2]
+    # the axes lie 0.06 to 0.98 of the width and 0.05 to 0.95 of the height, squeezed to a square of 90 m
+    side = min(0.92 * width, 0.9 * height)
+    y = 45 - (columns - (0.06 + 0.46) * width + side / 2) / side * 90
+    x = 45 - (rows - 0.5 * height + side / 2) / side * 90
+    return np.stack([x, y], axis=1)[(x < 30) & (x > -45)]
+
+
+def test_a_label_is_drawn_where_it_is_and_shows_its_heading(tmp_path):
+    Scene.of(log_of(labels_of([10, 20, 0, 8, 4, 2, 0]))[0]).draw(tmp_path / "p.png")
+    seen = marked(pixels(tmp_path / "p.png"), LABEL_RGB)
+    np.testing.assert_allclose([seen.min(axis=0), seen.max(axis=0)], [[6, 18], [14, 22]], atol=0.4)
+    # along the middle there is a line from the front to the centre, and none behind
+    middle = seen[np.abs(seen[:, 1] - 20) < 0.2][:, 0]
+    assert ((middle > 11) & (middle < 13)).any()
+    assert not ((middle > 7) & (middle < 9)).any()
+
+
+def test_points_are_drawn_where_they_are(tmp_path):
+    x, y = np.full(400, -30.0), np.linspace(-20, -10, 400)
+    Scene.of(log_of(x=x, y=y)[0]).draw(tmp_path / "p.png")
+    rgb = pixels(tmp_path / "p.png")
+    dark = marked(np.where(rgb.max(axis=2, keepdims=True) < 215, 0, 255).repeat(3, axis=2), (0, 0, 0))
+    inside = dark[(np.abs(dark) < 40).all(axis=1) & (np.abs(dark).max(axis=1) > 3)]
+    np.testing.assert_allclose([inside.min(axis=0), inside.max(axis=0)], [[-30, -20], [-30, -10]], atol=0.4)
+
+
+@pytest.mark.parametrize("labels", [None, labels_of(), labels_of([np.nan, 0, 0, 4, 2, 1, 0], [500, 0, 0, 4, 2, 1, 0])])
+def test_nothing_to_draw_is_a_picture_without_it(tmp_path, labels):
+    Scene.of(log_of(labels, x=(), y=())[0]).draw(tmp_path / "p.png")
+    rgb = pixels(tmp_path / "p.png")
+    assert rgb.shape == (1100, 1100, 3)
+    assert len(marked(rgb, LABEL_RGB)) == 0
+
+
+def test_a_model_is_drawn_as_far_as_it_is_sure(command, code_package):
+    package = code_package(SOURCE, OUTPUTS)
+    done = command("view", SMALL, "--frame", 1, "--model", package, "--trust", "--out", "p.png")
+    assert (done.status, done.out, done.err) == (0, "picture: p.png\n", "")
+    assert [p.name for p in Path().iterdir()] == ["p.png"]
+    seen = marked(pixels(Path("p.png")), FIRST_RGB)
+    np.testing.assert_allclose(seen.mean(axis=0), [20, 10], atol=1)
+
+
+def test_two_models_of_one_name_are_both_kept(code_package):
+    first, second = (code_package(SOURCE, OUTPUTS, name="detector") for _ in range(2))
+    scene = Scene.of(pc.open_log(SMALL)[0], [first, second], trust=True)
+    assert list(scene.boxes) == ["detector", f"detector ({second})"]
+    assert [len(boxes) for boxes in scene.boxes.values()] == [1, 1]
+
+
+def test_code_is_not_run_untrusted(code_package):
+    with pytest.raises(pc.neuropod.NeuropodError, match="this package is code"):
+        Scene.of(pc.open_log(SMALL)[0], [code_package(SOURCE, OUTPUTS)])
+
+
+def test_a_frame_without_lidar_is_a_picture_without_points(tmp_path):
+    log = memory_log(labels=[labels_of([10, 20, 0, 8, 4, 2, 0])], times_ns=[0])
+    scene = Scene.of(log[0])
+    assert scene.points.shape == (0, 3)
+    scene.draw(tmp_path / "p.png")
+    assert len(marked(pixels(tmp_path / "p.png"), LABEL_RGB)) > 50
+
+
+class Counter:
+    """Gives a number, and so is no detector."""
+
+    name = "counter"
+    inputs = ("ego_pose",)
+    outputs = ({"name": "boxes", "dtype": "int64", "shape": []}, {"name": "n", "dtype": "int64", "shape": []})
+
+    def infer(self, tensors):
+        pytest.fail("it is refused before it runs")
+
+
+def test_a_model_that_is_no_detector_is_refused():
+    with pytest.raises(UsageError) as refused:
+        predicted_boxes(Counter(), pc.open_log(SMALL)[0])
+    assert str(refused.value) == "model 'counter' is no detector: it gives boxes, n, not scores"
+
+
+def test_the_scene_in_3d_has_a_cloud_and_lines_per_source_of_boxes(code_package):
+    open3d = pytest.importorskip("open3d", reason="open3d, or a system library that it needs, is not here")
+    scene = Scene.of(pc.open_log(SMALL)[0], [code_package(SOURCE, OUTPUTS)], trust=True)
+    cloud, labels, model = scene.geometries()
+    assert isinstance(cloud, open3d.geometry.PointCloud)
+    np.testing.assert_allclose(np.asarray(cloud.points), scene.points, rtol=1e-6)
+    for lines, boxes in ((labels, scene.frame.labels.boxes), (model, scene.boxes["made of code"])):
+        np.testing.assert_allclose(np.asarray(lines.points), box_corners(boxes).reshape(-1, 3))
+        edges = np.asarray(lines.lines)
+        assert len(edges) == 12 * len(boxes)
+        # every edge is as long as its box is long, wide or high
+        length = np.linalg.norm(np.asarray(lines.points)[edges[:, 0]] - np.asarray(lines.points)[edges[:, 1]], axis=1)
+        sides = np.sort(np.repeat(boxes[:, 3:6], 4, axis=1), axis=1)
+        np.testing.assert_allclose(np.sort(length.reshape(-1, 12), axis=1), sides, rtol=1e-5)
+
+
+def test_the_lines_of_boxes_are_their_twelve_edges():
+    from perceptum.view import _EDGES
+
+    corners = box_corners(np.array([[0, 0, 0, 5.0, 3, 2, 0.3]]))[0]
+    lengths = sorted(round(float(np.linalg.norm(corners[a] - corners[b])), 9) for a, b in _EDGES)
+    assert lengths == [2.0] * 4 + [3.0] * 4 + [5.0] * 4
+
+
+@pytest.mark.data
+def test_real_frames_are_drawn(command, real_data):
+    for name in ("kitti_object", "argoverse2/sensor/val"):
+        folder = real_data / name
+        log = folder if name == "kitti_object" else next(p for p in folder.iterdir() if p.is_dir())
+        assert command("view", log, "--out", "p.png").status == 0
+        assert len(marked(pixels(Path("p.png")), LABEL_RGB)) > 300
