@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import Result, machine
 
-BENCHMARKS = ("voxels", "subset", "handoff", "importing")
+BENCHMARKS = ("voxels", "subset", "handoff", "infer", "importing", "nuscenes_tables")
 
 
 def main() -> int:

@@ -21,12 +21,23 @@ from perceptum.inputs import Log, LogError, NotALog, Source
 from .files import subfolders
 from .options import check_options, options_of_text
 
-__all__ = ["DATASETS", "open_log"]
+__all__ = ["DATASETS", "open_log", "open_source"]
 
 DATASETS: Mapping[str, str] = {
+    "aimotive": "perceptum.datasets.aimotive",
     "argoverse2": "perceptum.datasets.argoverse2",
+    "argoverse2_forecasting": "perceptum.datasets.argoverse2_forecasting",
     "kitti_object": "perceptum.datasets.kitti_object",
+    "kitti_odometry": "perceptum.datasets.kitti_odometry",
+    "kitti_raw": "perceptum.datasets.kitti_raw",
+    "mcap": "perceptum.datasets.mcap",
+    "nuscenes": "perceptum.datasets.nuscenes",
+    "py123d": "perceptum.datasets.py123d_logs",
+    "rosbag": "perceptum.datasets.rosbag",
+    "store": "perceptum.datasets.store",
     "synthetic": "perceptum.datasets.synthetic",
+    "view_of_delft": "perceptum.datasets.view_of_delft",
+    "waymo_v2": "perceptum.datasets.waymo_v2",
 }
 """Name of the format -> the module that reads it."""
 
@@ -59,41 +70,60 @@ def open_log(
 ) -> Log:
     """Opens the log at `path`; reads nothing but names of files.
 
-    `path` is a dataset's folder, or "synthetic" (also "synthetic:frames=20,seed=3"), which needs no files; a folder
-    of that name is "./synthetic". `format` forces a dataset, `options` are the dataset's own. A frame has of each
-    camera the picture nearest to its time, or the last one before it (`camera_sync`), if that is within
-    `camera_tolerance_ns`. A broken record is an error, or is left out and told in `log.skipped` (`on_error`).
-    Raises NotALog or LogError.
+    `path` is a dataset's folder, a recording, or "synthetic" (also "synthetic:frames=20,seed=3"), which needs no
+    files; a folder of that name is "./synthetic". A converted log may also lie at an s3:// or gs:// address.
+    `format` forces a dataset, `options` are the dataset's own. A frame has of each camera the picture nearest to its
+    time, or the last one before it (`camera_sync`), if that is within `camera_tolerance_ns`. A broken record is an
+    error, or is left out and told in `log.skipped` (`on_error`). Raises NotALog or LogError.
     """
     rules: dict[str, Any] = {
         "camera_sync": camera_sync,
         "camera_tolerance_ns": camera_tolerance_ns,
         "on_error": on_error,
     }
+    return Log(open_source(path, format=format, **options), **rules)
+
+
+def open_source(path: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> Source:
+    """Opens what `open_log` makes a log of: the records, before anything about their times is checked."""
     name, colon, text = os.fspath(path).partition(":")
     if name == NEEDS_NO_FILES and format in (None, NEEDS_NO_FILES):
-        return _open_made(options_of_text(NEEDS_NO_FILES, text, bool(colon)) | options, rules)
+        return _open_made(options_of_text(NEEDS_NO_FILES, text, bool(colon)) | options)
     if format == NEEDS_NO_FILES:
         raise NotALog(f"{path}: format='synthetic' reads no folder; open the log 'synthetic' instead")
+    if "://" in os.fspath(path):
+        return _open_address(os.fspath(path), format, options)
     folder = _folder(path)
     chosen = _named(format) if format is not None else _detected(folder)
     module = _module(chosen)
     check_options(chosen, module.open_source, options, given=1)
-    return Log(module.open_source(folder, **options), **rules)
+    return module.open_source(folder, **options)
 
 
-def _open_made(options: dict[str, Any], rules: dict[str, Any]) -> Log:
-    open_source = importlib.import_module(DATASETS[NEEDS_NO_FILES]).open_source
-    check_options(NEEDS_NO_FILES, open_source, options, given=0)
-    return Log(open_source(**options), **rules)
+def _open_made(options: dict[str, Any]) -> Source:
+    made = importlib.import_module(DATASETS[NEEDS_NO_FILES]).open_source
+    check_options(NEEDS_NO_FILES, made, options, given=0)
+    source: Source = made(**options)
+    return source
+
+
+def _open_address(url: str, format: str | None, options: dict[str, Any]) -> Source:
+    """Opens any log at file:///folder; elsewhere only what perceptum convert wrote can be read in place."""
+    from . import store
+
+    folder = store.local_path(url)
+    if folder is not None:
+        return open_source(folder, format=format, **options)
+    if format not in (None, "store"):
+        raise NotALog(f"{url}: {format} logs are read from a folder; copy this one to one, or convert it to there")
+    return store.open_source(url, **options)
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
     text = os.fspath(path)
-    if "://" in text:
-        raise NotALog(f"{text}: only folders on this machine can be opened; copy the log to one")
     folder = Path(text)
-    if os.path.isdir(folder):
+    # a recording is a file, and looked at as a folder is
+    if os.path.isdir(folder) or _recognised(folder, _ON_DISK):
         return folder
     if os.path.exists(folder):
         raise NotALog(f"{text}: is a file, wanted the folder of a log")

@@ -15,7 +15,7 @@ __all__ = ["read_points"]
 
 
 def read_points(path: Path, columns: int = 4) -> NDArray[np.float32]:
-    """Returns (columns, N) float32, each row contiguous; of a velodyne x y z reflectance. An empty file is no points."""
+    """Returns (columns, N) float32, each row contiguous; of a velodyne x y z reflectance. Empty is no points."""
     encoded = read_bytes(path, "the frame has no points")
     point_bytes = 4 * columns
     if len(encoded) % point_bytes:

@@ -26,7 +26,7 @@ from perceptum.inputs import (
     RadarSweep,
     Source,
 )
-from perceptum.inputs.poses import inverse, rigid
+from perceptum.inputs.poses import rigid
 
 from .files import has_numbered, numbered, read_bytes
 from .kitti_calibration import calibration_lines, camera_of, matrix_of, rotation_of
@@ -97,7 +97,7 @@ class KittiRaw:
         if not len(files):
             raise PoseUnknown(f"{folder / 'data'}: no packets NNNNNNNNNN.txt, so the drive has no poses")
         times_ns = read_stamps(folder / "timestamps.txt", files)
-        imu_from_velodyne = inverse(self._rigid("calib_imu_to_velo.txt", "poses"))
+        imu_from_velodyne = np.linalg.inv(self._rigid("calib_imu_to_velo.txt", "poses"))
         poses = poses_of(folder / "timestamps.txt", times_ns, world_from_imus(files) @ imu_from_velodyne)
         return carry_to(poses, [int(self.times_ns[0]), int(self.times_ns[-1])], _CARRY_NS)
 

@@ -43,7 +43,9 @@ def _stamp_ns(path: Path, number: int, text: str) -> int:
             return int(np.datetime64(text.replace(" ", "T"), "ns").astype(np.int64))
         except ValueError:
             pass  # a 13th month
-    raise BrokenRecord(f"{path}: line {number + 1} is {text[:40]!r}, wanted a time such as 2011-09-26 13:02:25.964389445")
+    raise BrokenRecord(
+        f"{path}: line {number + 1} is {text[:40]!r}, wanted a time such as 2011-09-26 13:02:25.964389445"
+    )
 
 
 def world_from_imus(files: Numbered) -> Matrix:

@@ -37,7 +37,8 @@ def poses_of(path: Path, times_ns: NDArray[np.int64], world_from_ego: NDArray[np
 def _are_rigid(transforms: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Returns (n,) bool."""
     rotation, place = transforms[:, :3, :3], transforms[:, :3, 3]
-    bounded = (np.abs(rotation) < 2).all(axis=(1, 2)) & (np.abs(place) <= _FARTHEST_M).all(axis=1)
+    turns, near = (np.abs(rotation) < 2).all(axis=(1, 2)), (np.abs(place) <= _FARTHEST_M).all(axis=1)
+    bounded = np.asarray(turns & near)
     # huge numbers would overflow in the products
     safe = np.where(bounded[:, None, None], rotation, 0.0)
     away = np.abs(safe @ safe.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))

@@ -1,12 +1,15 @@
 """Logs to test with: small made-up folders in each dataset's form, and the real data where it is there."""
 
+import functools
 import json
+import runpy
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from perceptum.inputs import encode_jpeg
+from perceptum.inputs import LogError, encode_jpeg
 from perceptum.inputs.poses import inverse, quaternion_from_yaw, rigid, rotation_from_quaternion
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -53,6 +56,76 @@ def kitti(tmp_path) -> Path:
 @pytest.fixture
 def argoverse2(tmp_path) -> Path:
     return make_argoverse2(tmp_path / "log-0001")
+
+
+@pytest.fixture(scope="session")
+def made():
+    """made("kitti_raw"): the names of made_kitti_raw.py, a dataset's form in code; `make` among them."""
+    folder = Path(__file__).parent
+    return functools.cache(lambda name: types.SimpleNamespace(**runpy.run_path(str(folder / f"made_{name}.py"))))
+
+
+@pytest.fixture(scope="session")
+def said_of():
+    """said_of(read): what the LogError said that `read()` raised, checked to be short and one line; "" for none."""
+
+    def said_of(read) -> str:
+        try:
+            read()
+        except LogError as error:
+            said = str(error)
+        else:
+            return ""
+        assert len(said.splitlines()) == 1
+        assert len(said) < 500
+        return said
+
+    return said_of
+
+
+@pytest.fixture
+def kitti_odometry(made, tmp_path) -> Path:
+    return made("kitti_odometry").make(tmp_path / "kitti")
+
+
+@pytest.fixture
+def kitti_raw(made, tmp_path) -> Path:
+    return made("kitti_raw").make(tmp_path / "kitti")
+
+
+@pytest.fixture
+def view_of_delft(made, tmp_path) -> Path:
+    return made("view_of_delft").make(tmp_path / "vod")
+
+
+@pytest.fixture
+def aimotive(made, tmp_path) -> Path:
+    return made("aimotive").make(tmp_path)
+
+
+@pytest.fixture
+def waymo_v2(made, tmp_path) -> Path:
+    return made("waymo_v2").make(tmp_path / "waymo")
+
+
+@pytest.fixture
+def nuscenes(made, tmp_path) -> Path:
+    return made("nuscenes").make(tmp_path / "nuscenes")
+
+
+@pytest.fixture(scope="session")
+def real_nuscenes() -> Path:
+    return _real(DATA / "nuscenes" / "scene-0061")
+
+
+@pytest.fixture(scope="session")
+def real_kitti_odometry() -> Path:
+    return _real(DATA / "kitti_odometry" / "dataset" / "sequences" / "00")
+
+
+@pytest.fixture(scope="session")
+def real_aimotive() -> Path:
+    return next(_real(DATA / "aimotive" / "train" / "nighttime").iterdir())
 
 
 def make_kitti(root: Path) -> Path:

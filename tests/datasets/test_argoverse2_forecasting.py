@@ -1,0 +1,246 @@
+"""Argoverse 2 motion forecasting: tracks of a scenario as labels around the recording car, and its map."""
+
+import json
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from perceptum.datasets import open_log
+from perceptum.datasets.argoverse2_forecasting import NOMINAL_SIZES
+from perceptum.inputs import BrokenRecord, LogError, MissingRecord, PoseUnknown
+
+START_NS = 315_986_559_459_579_000
+COLUMNS = (
+    *("observed", "track_id", "object_type", "object_category", "timestep", "position_x", "position_y", "heading"),
+    *("velocity_x", "velocity_y", "scenario_id", "start_timestamp", "end_timestamp", "num_timestamps"),
+    *("focal_track_id", "city"),
+)
+
+
+def rows():
+    """The AV drives north at 10 m/s from (100, 50); a bus 20 m before it goes east at 5 m/s, seen in three steps."""
+    made = []
+    for step in range(6):
+        t = 0.1 * step
+        made.append(("AV", "vehicle", 1, step, 100.0, 50.0 + 10 * t, np.pi / 2, 0.0, 10.0))
+        if step in (1, 2, 4):
+            made.append(("7", "bus", 3, step, 100.0 + 5 * t, 70.0 + 10 * t, 0.0, 5.0, 0.0))
+    made.append(("8", "static", 0, 1, 90.0, 51.0, -np.pi, 0.0, 0.0))
+    return made
+
+
+def table(made, **changed):
+    names = COLUMNS[1:10]
+    columns = {name: [row[i] for row in made] for i, name in enumerate(names)}
+    columns["observed"] = [step < 3 for step in columns["timestep"]]
+    for name, value in {
+        "scenario_id": "s-1",
+        "start_timestamp": float(START_NS),
+        "end_timestamp": float(START_NS + 500_000_000),
+        "num_timestamps": 6,
+        "focal_track_id": "7",
+        "city": "austin",
+    }.items():
+        columns[name] = [value] * len(made)
+    columns |= changed
+    return {name: columns[name] for name in COLUMNS if columns.get(name) is not None}
+
+
+def points(*xyz):
+    return [dict(zip("xyz", p, strict=True)) for p in xyz]
+
+
+VECTOR_MAP = {
+    "lane_segments": {
+        "1": {
+            "id": 1,
+            "is_intersection": False,
+            "lane_type": "VEHICLE",
+            "centerline": points((0, 0, 0), (5, 0, 0), (10, 0, 0)),
+            "left_lane_boundary": points((0, 2, 22), (10, 2, 22)),
+            "right_lane_boundary": points((0, -2, 22), (10, -2, 22)),
+            "left_lane_mark_type": "NONE",
+            "right_lane_mark_type": "SOLID_WHITE",
+            "predecessors": [],
+            "successors": [99],
+            "left_neighbor_id": None,
+            "right_neighbor_id": None,
+        }
+    },
+    "drivable_areas": {"2": {"id": 2, "area_boundary": points((0, 0, 1), (9, 0, 1), (9, 9, 1))}},
+    "pedestrian_crossings": {
+        "3": {"id": 3, "edge1": points((1, 0, 0), (1, 4, 0)), "edge2": points((3, 0, 0), (3, 4, 0))}
+    },
+}
+
+
+@pytest.fixture
+def make(tmp_path):
+    """make(columns) -> the folder of a scenario with these columns."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    folder = tmp_path / "s-1"
+    folder.mkdir()
+
+    def write(columns):
+        parquet.write_table(pa.table(columns), folder / "scenario_s-1.parquet")
+        (folder / "log_map_archive_s-1.json").write_text(json.dumps(VECTOR_MAP))
+        return folder
+
+    return write
+
+
+def test_a_scenario_is_frames_at_ten_hertz_without_sensors(make):
+    log = open_log(make(table(rows())))
+    assert (log.source.dataset, log.source.name, len(log)) == ("argoverse2_forecasting", "s-1", 6)
+    assert log.source.times_ns.dtype == np.int64
+    assert np.diff(log.source.times_ns).tolist() == [100_000_000] * 5
+    # the file holds the start as float64, which has a step of 64 ns there
+    assert log.source.times_ns[0] == int(float(START_NS))
+    frame = log[1]
+    assert (frame.lidar, frame.sweeps(2), dict(frame.radars), dict(frame.cameras)) == (None, [], {}, {})
+    assert dict(log.reads) == {}
+
+
+def test_the_ego_is_the_recording_car(make):
+    log = open_log(make(table(rows())))
+    pose = log[2].world_from_ego
+    np.testing.assert_allclose(pose[:3, 3], [100, 52, 0], atol=1e-12)
+    np.testing.assert_allclose(pose[:3, :3], [[0, -1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-12)
+    between = log.world_from_ego(log[2].time_ns + 50_000_000)
+    np.testing.assert_allclose(between[:3, 3], [100, 52.5, 0], atol=1e-6)
+
+
+def test_agents_are_labels_in_the_ego_frame_and_the_ego_is_none_of_them(make):
+    log = open_log(make(table(rows())))
+    labels = log[1].labels
+    assert (labels.track_id.tolist(), labels.category.tolist()) == (["7", "8"], ["bus", "static"])
+    # 20 m ahead, half a metre to the right; and 10 m to the left
+    np.testing.assert_allclose(labels.boxes[0], [20, -0.5, 0, 0, 0, 0, -np.pi / 2], atol=1e-9)
+    np.testing.assert_allclose(labels.boxes[1], [0, 10, 0, 0, 0, 0, np.pi / 2], atol=1e-9)
+    np.testing.assert_allclose(labels.velocity, [[0, -5], [0, 0]], atol=1e-9)
+    assert labels.num_points is None
+    assert len(log[3].labels) == 0
+    assert log.labels(log[1].time_ns + 1) is None
+
+
+def test_sizes_are_not_in_the_dataset_and_nominal_only_when_asked_for(make):
+    folder = make(table(rows()))
+    assert (open_log(folder)[1].labels.boxes[:, 3:6] == 0).all()
+    boxes = open_log(folder, nominal_sizes=True)[1].labels.boxes
+    assert boxes[0, 3:6].tolist() == list(NOMINAL_SIZES["bus"])
+    assert boxes[0, 2] == NOMINAL_SIZES["bus"][2] / 2
+    assert boxes[1, 3:6].tolist() == [0, 0, 0]
+
+
+def test_the_map_has_the_given_centreline(make):
+    hdmap = open_log(make(table(rows()))).map
+    assert hdmap.lanes.centerlines[0].tolist() == [[0, 0, 0], [5, 0, 0], [10, 0, 0]]
+    assert {name: len(shapes) for name, shapes in hdmap.layers.items()} == {
+        "drivable_area": 1,
+        "crossing": 1,
+        "lane": 1,
+        "lane_divider": 1,
+    }
+    assert hdmap.ground is None
+
+
+def test_the_test_split_ends_where_its_tracks_end(make):
+    log = open_log(make(table(rows(), num_timestamps=[110] * len(rows()))))
+    assert len(log) == 6
+
+
+def test_an_unknown_sensor_is_told(make):
+    log = open_log(make(table(rows())))
+    with pytest.raises(MissingRecord, match="no sensor 'L'; the log has none"):
+        log[0].sweeps(1, "L")
+    with pytest.raises(PoseUnknown):
+        log.world_from_ego(0)
+
+
+def changed(name, value, row=0):
+    values = table(rows())[name]
+    return {name: [*values[:row], value, *values[row + 1 :]]}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"heading": None}, "no column heading; it has observed, track_id"),
+        (changed("position_x", float("nan")), "position_x in row 0 is nan, wanted a finite number"),
+        (changed("timestep", 6, 2), "timesteps 0 to 6 of 6, wanted 0 to one less"),
+        (changed("timestep", -1), "timesteps -1 to 5 of 6, wanted 0 to one less"),
+        (changed("scenario_id", "s-2"), "column scenario_id holds 2 values, wanted the same in each row"),
+        (changed("track_id", "AV", 2), "track AV has two rows at timestep 1, wanted one"),
+        (changed("track_id", None), "column track_id has 1 nulls, wanted a value in each row"),
+        (changed("track_id", "x" * 300), "column track_id holds a text of more than 256 characters"),
+        ({"observed": [1] * len(rows())}, "column observed is int64, wanted one of kind b"),
+        ({"start_timestamp": [1e19] * len(rows())}, "start_timestamp in row 0 is 1e+19, wanted a finite number"),
+        ({"num_timestamps": [10**9] * len(rows())}, "timesteps 0 to 5 of 1000000000, wanted 0 to one less"),
+    ],
+)
+def test_what_is_wrong_with_the_tracks_is_told(make, change, says):
+    folder = make(table(rows(), **change))
+    with pytest.raises(LogError) as caught:
+        open_log(folder)
+    assert str(caught.value).startswith(f"{folder}/scenario_s-1.parquet: {says}")
+
+
+def test_a_scenario_without_the_recording_car_has_no_poses(make):
+    log = open_log(make(table([row for row in rows() if row[0] != "AV"])))
+    with pytest.raises(MissingRecord, match="no track AV, which is the ego; the log has no poses"):
+        _ = log[1].labels
+
+
+@pytest.mark.parametrize("cut", [0, 4, 100, -1])
+def test_a_file_that_is_cut_short_is_told(make, cut):
+    folder = make(table(rows()))
+    path = folder / "scenario_s-1.parquet"
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(BrokenRecord, match=r"scenario_s-1\.parquet: not a whole Parquet file"):
+        open_log(folder)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=4))
+def test_whatever_is_broken_in_the_tracks_is_told(original, changes):
+    folder, encoded = original
+    broken = bytearray(encoded)
+    for at, value in changes:
+        broken[at % len(broken)] = value
+    (folder / "scenario_s-1.parquet").write_bytes(bytes(broken))
+    # anything but a LogError fails the test
+    with suppress(LogError):
+        _ = [frame.labels for frame in open_log(folder)]
+
+
+@pytest.fixture
+def original(make):
+    folder = make(table(rows()))
+    return folder, (folder / "scenario_s-1.parquet").read_bytes()
+
+
+@pytest.mark.data
+def test_the_real_scenario_is_what_is_published(real_data):
+    log = open_log(next((real_data / "argoverse2" / "forecasting_scenarios").iterdir()))
+    tracks = log.source.tracks
+    assert (len(log), len(tracks.step)) == (110, 2434)
+    assert (len(log.map.lanes), len(log.map.layers["drivable_area"]), len(log.map.layers["crossing"])) == (71, 2, 6)
+    assert len(np.unique(tracks.track_id)) == 58
+    assert sum(len(frame.labels) for frame in log) == 2434 - 110
+    # what is placed around the car and put back lies where the file says
+    frame = log[60]
+    city = frame.labels.boxes[:, :2] @ frame.world_from_ego[:2, :2].T + frame.world_from_ego[:2, 3]
+    at = tracks.at(60)
+    at = at[tracks.track_id[at] != "AV"]
+    np.testing.assert_allclose(city, tracks.position[at], atol=1e-9)
+    assert (np.abs(frame.labels.boxes[:, 6]) <= np.pi).all()
+    # the track of the focal agent moves as its velocity says
+    focal = tracks.track_id == tracks.focal_track_id
+    moved = np.diff(tracks.position[focal], axis=0) / 0.1
+    # not at its start: there the published velocity is twice what the positions say
+    assert np.median(np.abs(moved - tracks.velocity[focal][1:])) < 0.2

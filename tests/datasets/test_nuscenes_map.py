@@ -1,0 +1,152 @@
+"""nuScenes' map expansion: layers, holes, lanes from arcs, and broken maps."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perceptum.datasets import open_log
+from perceptum.datasets.nuscenes_lanes import ArcPath, centreline
+from perceptum.inputs import BrokenRecord
+
+from .made_nuscenes import change, map_expansion, token
+
+MAP = "maps/expansion/singapore-onenorth.json"
+
+
+def said(ask):
+    with pytest.raises(BrokenRecord) as caught:
+        ask()
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_the_map_has_the_layers_of_its_place(nuscenes):
+    layers = open_log(nuscenes).map.layers
+    lines = {name: len(layer) for name, layer in layers.items() if layer.kind == "line"}
+    # a line without nodes, as the published maps have, is left out
+    assert lines == {"lane_divider": 1, "road_divider": 1, "traffic_light": 1}
+    assert {name: len(layer) for name, layer in layers.items() if layer.kind == "polygon"} == {
+        **dict.fromkeys(("drivable_area", "drivable_area_holes", "crossing", "walkway", "stop_line"), 1),
+        **dict.fromkeys(("carpark_area", "road_block", "road_segment", "intersection", "lane_connector"), 1),
+        "lane": 3,
+    }
+    crossing = layers["crossing"]
+    assert crossing.ids.tolist() == [token("crossing")]
+    assert crossing[0][:, :2].tolist() == [[610, 1600], [613, 1600], [613, 1608], [610, 1608]]
+    assert np.isnan(crossing[0][:, 2]).all()
+
+
+def test_holes_are_a_layer_of_their_own(nuscenes):
+    layers = open_log(nuscenes).map.layers
+    outline = token("polygon", "drivable")
+    assert layers["drivable_area"].ids.tolist() == [outline]
+    assert layers["drivable_area_holes"].ids.tolist() == [f"{outline}/0"]
+    assert layers["drivable_area_holes"][0][:, :2].tolist() == [[650, 1650], [655, 1650], [655, 1655], [650, 1655]]
+
+
+def test_lanes_follow_each_other_along_their_centrelines(nuscenes):
+    lanes = open_log(nuscenes).map.lanes
+    first, second, connector = (token(name) for name in ("lane a", "lane b", "connector"))
+    # lane c has no path
+    assert lanes.ids.tolist() == [first, second, connector]
+    assert lanes.successors.tolist() == [[0, 2], [2, 1]]
+    assert lanes.is_intersection.tolist() == [False, False, True]
+    assert lanes.lane_type.tolist() == ["CAR", "CAR", "CONNECTOR"]
+    assert lanes.neighbors.tolist() == [[-1, -1]] * 3
+    for before, after in lanes.successors:
+        np.testing.assert_allclose(lanes.centerlines[before][-1, :2], lanes.centerlines[after][0, :2], atol=1e-9)
+
+
+def test_a_turn_lies_on_its_circle_in_steps_of_a_metre(nuscenes):
+    turn = open_log(nuscenes).map.lanes.centerlines[2][:, :2]
+    np.testing.assert_allclose(np.linalg.norm(turn - [620, 1620], axis=1), 18, atol=1e-9)
+    np.testing.assert_allclose(turn[[0, -1]], [[620, 1602], [638, 1620]], atol=1e-9)
+    steps = np.linalg.norm(np.diff(turn, axis=0), axis=1)
+    assert (steps < 1).all()
+    assert abs(steps.sum() - 9 * np.pi) < 0.01
+
+
+def test_a_boundary_is_the_dividers_nodes_or_one_unknown_point(nuscenes):
+    lanes = open_log(nuscenes).map.lanes
+    assert lanes.left_boundaries[0][:, :2].tolist() == [[600, 1604], [620, 1604]]
+    assert lanes.right_boundaries[0][:, :2].tolist() == [[600, 1600], [610, 1600], [620, 1600]]
+    for row in (1, 2):
+        assert np.isnan(lanes.left_boundaries[row]).tolist() == [[True, True, True]]
+    assert 1 not in lanes.left_boundaries.near(-1e9, -1e9, 1e9, 1e9)
+
+
+def test_left_and_right_turns_are_mirrored_and_straights_are_straight():
+    def ends(shape, lengths):
+        arc = ArcPath(start_pose=(0, 0, 0), shape=shape, radius=10, segment_length=lengths)
+        return centreline("map", "lane", [arc])[-1]
+
+    quarter = 5 * np.pi
+    np.testing.assert_allclose(ends("LSL", (quarter, 0, 0)), [10, 10], atol=1e-12)
+    np.testing.assert_allclose(ends("RSR", (quarter, 0, 0)), [10, -10], atol=1e-12)
+    np.testing.assert_allclose(ends("LSR", (quarter, 7, quarter)), [20, 27], atol=1e-12)
+    np.testing.assert_allclose(ends("RSL", (0, 25, 0)), [25, 0], atol=1e-12)
+    np.testing.assert_allclose(ends("LRL", (quarter, 2 * quarter, quarter)), [40, 0], atol=1e-9)
+    np.testing.assert_allclose(ends("RLR", (quarter, 2 * quarter, quarter)), [40, 0], atol=1e-9)
+    assert ends("RLR", (0, 0, 0)).tolist() == [0, 0]
+
+
+def test_a_place_without_an_expansion_has_no_map(nuscenes):
+    (nuscenes / MAP).unlink()
+    assert open_log(nuscenes).map is None
+
+
+def test_a_place_never_names_a_file_elsewhere(nuscenes):
+    (nuscenes / "outside.json").write_text("{}")
+    change(nuscenes, "log", lambda rows: rows[0].update(location="../../outside"))
+    assert open_log(nuscenes).map is None
+
+
+@pytest.mark.parametrize(
+    ("alter", "wanted"),
+    [
+        (lambda m: m.pop("node"), "not the JSON we want (Object missing required field `node`)"),
+        (lambda m: m["node"].pop(), "names node "),
+        (lambda m: m["polygon"].pop(), "names polygon "),
+        (lambda m: m["line"].clear(), "names line "),
+        (lambda m: m["node"][0].update(x=1e12), "is not finite or beyond 1e9 m"),
+        (lambda m: m["node"][0].update(x="1"), "not the JSON we want (Expected `float`, got `str`"),
+        (lambda m: arc(m).update(shape="LLL"), "has an arc of shape 'LLL', radius 900.0, lengths "),
+        (lambda m: arc(m).update(radius=0.0), "has an arc of shape 'LSR', radius 0.0, lengths "),
+        (lambda m: arc(m).update(segment_length=[1, -1, 1]), "wanted one of LSL, LSR, RSL, RSR, LRL, RLR, a radius"),
+        # which would be a billion points
+        (lambda m: arc(m).update(segment_length=[0, 1e9, 0]), "is 1000000000.0 m long, wanted at most 100000"),
+    ],
+)
+def test_a_broken_map_is_named(nuscenes, alter, wanted):
+    expansion = map_expansion()
+    alter(expansion)
+    (nuscenes / MAP).write_text(json.dumps(expansion))
+    text = said(lambda: open_log(nuscenes).map)
+    assert text.startswith(f"{nuscenes / MAP}: ")
+    assert wanted in text
+
+
+def arc(expansion):
+    return expansion["arcline_path_3"][token("lane a")][0]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.tuples(*[st.floats(-1e4, 1e4)] * 3),
+    st.sampled_from(["LSL", "LSR", "RSL", "RSR", "LRL", "RLR"]),
+    st.floats(0.1, 1e4),
+    st.tuples(*[st.floats(0, 50)] * 3),
+)
+def test_a_centreline_never_jumps_and_is_as_long_as_its_arcs(start, shape, radius, lengths):
+    path = ArcPath(start_pose=start, shape=shape, radius=radius, segment_length=lengths)
+    line = centreline("map", "lane", [path])
+    steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
+    assert np.isfinite(line).all()
+    assert (steps <= 1 + 1e-6).all()
+    assert steps.sum() <= sum(lengths) + 1e-3
+    if radius > 10:
+        assert steps.sum() >= 0.99 * sum(lengths) - 1e-3
