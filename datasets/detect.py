@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 from perceptum.inputs import Log, LogError, NotALog, Source
 
 from .files import subfolders
-from .options import check_options, options_of_text
+from .options import check_options, options_of_text, split_options, texts_of_text
 
 __all__ = ["DATASETS", "open_log", "open_source"]
 
@@ -71,7 +71,8 @@ def open_log(
     """Opens the log at `path`; reads nothing but names of files.
 
     `path` is a dataset's folder, a recording, or "synthetic" (also "synthetic:frames=20,seed=3"), which needs no
-    files; a folder of that name is "./synthetic". A converted log may also lie at an s3:// or gs:// address.
+    files; a folder of that name is "./synthetic". A dataset's options may stand behind the path as well:
+    "nuscenes/:scene=scene-0061". A converted log may also lie at an s3:// or gs:// address.
     `format` forces a dataset, `options` are the dataset's own. A frame has of each camera the picture nearest to its
     time, or the last one before it (`camera_sync`), if that is within `camera_tolerance_ns`. A broken record is an
     error, or is left out and told in `log.skipped` (`on_error`). Raises NotALog or LogError.
@@ -93,9 +94,12 @@ def open_source(path: str | os.PathLike[str], *, format: str | None = None, **op
         raise NotALog(f"{path}: format='synthetic' reads no folder; open the log 'synthetic' instead")
     if "://" in os.fspath(path):
         return _open_address(os.fspath(path), format, options)
+    path, text = split_options(os.fspath(path))
     folder = _folder(path)
     chosen = _named(format) if format is not None else _detected(folder)
     module = _module(chosen)
+    if text is not None:
+        options = texts_of_text(chosen, text, module.open_source) | options
     check_options(chosen, module.open_source, options, given=1)
     return module.open_source(folder, **options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -10,8 +11,9 @@ from typing import Any
 
 from perceptum.inputs import LogError
 
-__all__ = ["check_options", "options_of_text"]
+__all__ = ["check_options", "options_of_text", "split_options", "texts_of_text"]
 
+_BEHIND_PATH = re.compile(r"(?P<path>.+?):(?P<options>\w+=.*)")
 _SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
 
 
@@ -30,6 +32,35 @@ def options_of_text(dataset: str, text: str, wanted: bool) -> dict[str, Any]:
         if name in options:
             raise LogError(f"{dataset}: option {name} is given twice, {options[name]} and {value}")
         options[name] = _value(dataset, name, value)
+    return options
+
+
+def split_options(path: str) -> tuple[str, str | None]:
+    """Returns a path and the text of the options behind it: "drive/:scene=a" is "drive/" and "scene=a"."""
+    found = _BEHIND_PATH.fullmatch(path)
+    if found is None or os.path.exists(path):
+        return path, None
+    return found["path"], found["options"]
+
+
+def texts_of_text(dataset: str, text: str, open_source: Callable[..., Any]) -> dict[str, Any]:
+    """Returns the options of "scene=scene-0061,frames=sweeps" as `open_source` annotates them.
+
+    Texts stay texts, lists of texts are joined by +, the rest are numbers and sizes.
+    """
+    takes = inspect.signature(open_source).parameters
+    options: dict[str, Any] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        kind = str(takes[name].annotation) if name in takes else ""
+        if "Sequence[str]" in kind or "tuple[str" in kind:
+            options[name] = tuple(value.split("+"))
+        elif "str" in kind or "Literal" in kind:
+            options[name] = value
+        elif "bool" in kind and value.lower() in ("true", "false"):
+            options[name] = value.lower() == "true"
+        else:
+            options |= options_of_text(dataset, part, True)
     return options
 
 

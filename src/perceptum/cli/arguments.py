@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["Frames", "LogPath", "Threads", "frame_indices", "one_frame", "open_named", "open_rows"]
 
 LogPath = Annotated[
-    str, typer.Argument(metavar="LOG", help='A dataset folder, or "synthetic", or "synthetic:frames=20,seed=3".')
+    str,
+    typer.Argument(
+        metavar="LOG",
+        help='A log, or "synthetic"; options behind a colon: "synthetic:frames=20,seed=3", "nuscenes/:scene=scene-0061".',
+    ),
 ]
 Frames = Annotated[str, typer.Option("--frames", metavar="A:B[:STEP]", help="Which frames, as Python slices them.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads within a build; no byte depends on it.")]
