@@ -94,12 +94,12 @@ def open_source(path: str | os.PathLike[str], *, format: str | None = None, **op
         raise NotALog(f"{path}: format='synthetic' reads no folder; open the log 'synthetic' instead")
     if "://" in os.fspath(path):
         return _open_address(os.fspath(path), format, options)
-    path, text = split_options(os.fspath(path))
-    folder = _folder(path)
+    place, behind = split_options(os.fspath(path))
+    folder = _folder(place)
     chosen = _named(format) if format is not None else _detected(folder)
     module = _module(chosen)
-    if text is not None:
-        options = texts_of_text(chosen, text, module.open_source) | options
+    if behind is not None:
+        options = texts_of_text(chosen, behind, module.open_source) | options
     check_options(chosen, module.open_source, options, given=1)
     return module.open_source(folder, **options)
 

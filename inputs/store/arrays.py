@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,9 +51,18 @@ def arrays_of(where: str, batch: Any) -> dict[str, NDArray[Any]]:
     if tuple(f"{field.name}: {field.type}" for field in batch.schema) != wanted:
         raise BrokenRecord(f"{where}: not the columns of named arrays; convert again")
     names, dtypes, shapes = (batch.column(i).to_pylist() for i in range(3))
-    data = batch.column(3)
-    rows = zip(names, dtypes, shapes, data, strict=True)
-    return {str(name): _array(where, str(name), dtype, shape, cell.as_buffer()) for name, dtype, shape, cell in rows}
+    rows = zip(names, dtypes, shapes, _cells(batch.column(3)), strict=True)
+    return {str(name): _array(where, str(name), dtype, shape, data) for name, dtype, shape, data in rows}
+
+
+def _cells(column: Any) -> list[Any]:
+    """Returns the bytes of each row, a view; the column is known to be valid in full."""
+    import pyarrow as pa
+
+    _, starts, data = column.buffers()
+    data = pa.py_buffer(b"") if data is None else data
+    ends = np.frombuffer(starts, np.int64, len(column) + 1, column.offset * 8).tolist() if len(column) else [0]
+    return [data.slice(a, b - a) for a, b in pairwise(ends)]
 
 
 def _array(where: str, name: str, dtype_text: str | None, shape: list[int] | None, data: Any) -> NDArray[Any]:
@@ -64,7 +74,8 @@ def _array(where: str, name: str, dtype_text: str | None, shape: list[int] | Non
     if dtype.kind not in _KINDS or shape is None or any(size is None or size < 0 for size in sizes):
         raise BrokenRecord(f"{where}: {name[:40]} is {str(dtype_text)[:20]!r} of shape {shape}, wanted numbers or text")
     count = math.prod(sizes)
-    if count * dtype.itemsize > (0 if data is None else data.size):
+    if count * dtype.itemsize > data.size:
         raise BrokenRecord(f"{where}: {name[:40]} has {data.size} bytes, wanted {count * dtype.itemsize}; cut short")
     flat = np.frombuffer(data, dtype, count) if count and dtype.itemsize else np.zeros(count, dtype)
+    flat.flags.writeable = False
     return flat.reshape(sizes)

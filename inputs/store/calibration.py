@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,28 @@ class CalibrationTable:
             raise BrokenRecord(f"{where}: not the columns of a calibration; convert again")
         self._where = where
         self.batch = batch
+        self._made: dict[tuple[str, int], dict[str, Any]] = {}
 
     def lidar(self, row: int) -> dict[str, Any]:
+        """Returns what a LidarSweep wants beside its columns; arrays are shared by all records of a row, read-only."""
+        return self._once("lidar", row, self._lidar)
+
+    def radar(self, row: int) -> dict[str, Any]:
+        return self._once("radar", row, self._radar)
+
+    def camera(self, row: int) -> dict[str, Any]:
+        return self._once("camera", row, self._camera)
+
+    def _once(self, kind: str, row: int, make: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+        if (kind, row) not in self._made:
+            made = make(row)
+            for value in made.values():
+                if isinstance(value, np.ndarray):
+                    value.flags.writeable = False
+            self._made[kind, row] = made
+        return self._made[kind, row]
+
+    def _lidar(self, row: int) -> dict[str, Any]:
         scale = self._cell("intensity_scale", row).as_py()
         rings = self._cell("row_of_ring", row)
         return {
@@ -98,10 +119,10 @@ class CalibrationTable:
             "row_of_ring": np.array(rings.as_py(), dtype=np.int32) if rings.is_valid else None,
         }
 
-    def radar(self, row: int) -> dict[str, Any]:
+    def _radar(self, row: int) -> dict[str, Any]:
         return {"ego_from_sensor": self._matrix("ego_from_sensor", row, (4, 4))}
 
-    def camera(self, row: int) -> dict[str, Any]:
+    def _camera(self, row: int) -> dict[str, Any]:
         lens = self._cell("distortion", row)
         return {
             "ego_from_camera": self._matrix("ego_from_sensor", row, (4, 4)),

@@ -8,7 +8,7 @@ uint8, marked in the field.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ def _encoded(where: str, name: str, column: Column) -> Any:
 def _numbers(flat: Column) -> Any:
     import pyarrow as pa
 
-    return pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), len(flat), [None, pa.py_buffer(flat)])
+    return pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), len(flat), [None, pa.py_buffer(cast(Any, flat))])
 
 
 def read_batch(where: str, encoded: Any, schema: Any) -> Any:
@@ -87,13 +87,14 @@ def columns_of(where: str, batch: Any, known: Collection[str]) -> dict[str, Colu
 def _decoded(where: str, field: Any, array: Any) -> Column:
     from pyarrow import types
 
+    if types.is_list(array.type):
+        return _text(where, field.name, array)
     if types.is_fixed_size_list(array.type):
         width = array.type.list_size
         values = _view(where, field.name, array.values, len(array) * width, array.offset * width)
-        return values.reshape(len(array), width)
-    if types.is_list(array.type):
-        return _text(where, field.name, array)
-    values = _view(where, field.name, array, len(array), array.offset)
+        values = values.reshape(len(array), width)
+    else:
+        values = _view(where, field.name, array, len(array), array.offset)
     return values.view(np.bool_) if (field.metadata or {}) == _BOOL and values.dtype == np.uint8 else values
 
 
@@ -105,11 +106,10 @@ def _view(where: str, name: str, array: Any, count: int, first: int) -> Column:
     if dtype.kind not in "fiu":
         raise BrokenRecord(f"{where}: column {name} is {array.type}, wanted numbers")
     data = array.buffers()[-1]
-    if count == 0 or data is None:
-        values = np.zeros(0, dtype)
-        values.flags.writeable = False
-        return values
-    return np.frombuffer(data, dtype, count, first * dtype.itemsize)
+    values = np.frombuffer(data, dtype, count, first * dtype.itemsize) if count and data else np.zeros(0, dtype)
+    # what was decompressed is memory of our own, and could be written to
+    values.flags.writeable = False
+    return values
 
 
 def _text(where: str, name: str, array: Any) -> Column:

@@ -156,7 +156,7 @@ def filesystem_of(url: str) -> tuple[Any, str]:
     from pyarrow import fs
 
     try:
-        return fs.FileSystem.from_uri(url)  # type: ignore[no-any-return]
+        return fs.FileSystem.from_uri(url)
     except (ValueError, pa.ArrowException) as error:
         raise NotALog(f"{url}: no address that we can open ({_line(error)}); wanted s3://, gs:// or file://") from error
     except OSError as error:

@@ -81,7 +81,9 @@ def _lanes(arrays: Arrays) -> LaneGraph:
         wanted = (len(table), 2) if name == "successors" else (n, 2) if name == "neighbors" else (n,)
         if table.dtype.kind != _LANE_KINDS[name] or table.shape != wanted:
             raise BrokenRecord(f"lanes/{name} is {table.dtype} {table.shape}, wanted {wanted} for {n} lanes")
-    return LaneGraph(**lines, **tables)
+    return LaneGraph(
+        lines["centerlines"], lines["left_boundaries"], lines["right_boundaries"], *(tables[n] for n in _LANE_TABLES)
+    )
 
 
 def _ground(arrays: Arrays) -> GroundGrid:

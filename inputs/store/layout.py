@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 __all__ = [
     "CALIBRATION",
+    "Compression",
     "FORMAT",
     "INDEX",
     "INDEX_CHECKSUM",
@@ -38,6 +39,7 @@ MAP = "map.arrow"
 UNFINISHED = "unfinished"
 """The folder in which finished shards are noted until the whole log is written."""
 
+Compression = Literal["none", "lz4", "zstd"]
 Kind = Literal["lidar", "radar", "camera", "labels"]
 KINDS: tuple[Kind, ...] = ("lidar", "radar", "camera", "labels")
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BrokenRecord
-from ..log import Source
 from ..records import Labels, LidarSweep, RadarSweep
+from ..source import Source
 from .calibration import Calibrations
 from .columns import batch_of
 from .layout import Kind

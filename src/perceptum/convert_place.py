@@ -41,7 +41,7 @@ def place_for(dst: str | Path, overwrite: bool, plan: str) -> Iterator[Target]:
         _check_ours(beside)
         _begin(beside, plan, overwrite)
         yield beside
-        beside.sweep()
+        beside.settle()
         _replace(beside.folder, folder)
 
 

@@ -113,6 +113,27 @@ def nuscenes(made, tmp_path) -> Path:
     return made("nuscenes").make(tmp_path / "nuscenes")
 
 
+@pytest.fixture
+def mcap_recording(made, tmp_path) -> Path:
+    return made("recording").write_mcap(tmp_path / "drive.mcap", made("recording").drive(made("recording").Maker()))
+
+
+@pytest.fixture
+def ros1_bag(made, tmp_path) -> Path:
+    maker = made("recording").Maker(1)
+    return made("recording").write_rosbag1(tmp_path / "drive.bag", made("recording").drive(maker), maker)
+
+
+@pytest.fixture
+def rosbag2(made, tmp_path) -> Path:
+    return made("recording").write_rosbag2(tmp_path / "drive", made("recording").drive(made("recording").Maker()))
+
+
+@pytest.fixture(scope="session")
+def real_mcap() -> Path:
+    return _real(DATA / "robot_logs") / "os1_first_scan.mcap"
+
+
 @pytest.fixture(scope="session")
 def real_nuscenes() -> Path:
     return _real(DATA / "nuscenes" / "scene-0061")

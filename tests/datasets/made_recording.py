@@ -235,7 +235,9 @@ def drive(maker):
         late_ns = time_ns + 130_000_000
         rows.append(("/lidar/points", late_ns, maker.cloud(time_ns, ouster_points(i))))
         rows.append(("/camera/image/compressed", late_ns, maker.compressed(time_ns + 7, encode_jpeg(picture(i)))))
-        rows.append(("/radar/scan", late_ns, maker.radar_scan(time_ns - 9, [(10, 0.5, 0.1, -3, 12), (5, -0.2, 0, 1, 4)])))
+        rows.append(
+            ("/radar/scan", late_ns, maker.radar_scan(time_ns - 9, [(10, 0.5, 0.1, -3, 12), (5, -0.2, 0, 1, 4)]))
+        )
     return sorted(rows, key=lambda row: row[1])
 
 

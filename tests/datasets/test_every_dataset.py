@@ -13,10 +13,21 @@ LOGS = [
     *("synthetic", "kitti", "argoverse2", "real_kitti", "real_argoverse2"),
     *("kitti_odometry", "kitti_raw", "view_of_delft", "aimotive", "waymo_v2", "real_kitti_odometry", "real_aimotive"),
     *("nuscenes", "real_nuscenes"),
+    *("mcap_recording", "ros1_bag", "rosbag2", "real_mcap"),
     "store",
 ]
-WITHOUT_LABELS = {"kitti_odometry", "kitti_raw"}
-WITHOUT_MAP = {"kitti_object", "kitti_odometry", "kitti_raw", "view_of_delft", "aimotive", "waymo_v2", "nuscenes"}
+WITHOUT_LABELS = {"kitti_odometry", "kitti_raw", "mcap", "rosbag"}
+WITHOUT_MAP = {
+    "kitti_object",
+    "kitti_odometry",
+    "kitti_raw",
+    "view_of_delft",
+    "aimotive",
+    "waymo_v2",
+    "nuscenes",
+    "mcap",
+    "rosbag",
+}
 REAL = {name: pytest.mark.data for name in LOGS if name.startswith("real_")}
 
 

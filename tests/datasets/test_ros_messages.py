@@ -37,7 +37,9 @@ def through(message, ros=2):
 
 @st.composite
 def layouts(draw):
-    names = draw(st.lists(st.sampled_from(["x", "y", "z", "intensity", "ring", "a", "b", "c"]), unique=True, min_size=1))
+    names = draw(
+        st.lists(st.sampled_from(["x", "y", "z", "intensity", "ring", "a", "b", "c"]), unique=True, min_size=1)
+    )
     formats = [draw(st.sampled_from(list(FORMATS))) for _ in names]
     offsets, end = [], 0
     for format in formats:
@@ -200,25 +202,25 @@ def test_an_unknown_datatype_and_a_cloud_without_places_are_refused():
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=600), st.sampled_from(["cdr", "ros1"]), st.booleans())
-def test_bytes_of_any_kind_are_a_cloud_or_an_error(data, encoding, head):
+def test_bytes_of_any_kind_are_a_cloud_or_an_error(said_of, data, encoding, head):
     data = b"\0\1\0\0" + data if head else data
-    try:
+    def read():
         message = decode(Topic("/t", CLOUD, encoding, 1), data, "here")
         lidar_columns(message, 0, CloudOptions(), "here")
-    except BrokenRecord as error:
-        assert "\n" not in str(error)
+
+    said_of(read)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_a_damaged_cloud_is_a_cloud_or_an_error(data):
+def test_a_damaged_cloud_is_a_cloud_or_an_error(said_of, data):
     encoded = bytearray(MAKERS[2].encode(MAKERS[2].cloud(FIRST_NS, ouster_points(0)[:4])))
     for _ in range(3):
         encoded[data.draw(st.integers(4, 250))] = data.draw(st.integers(0, 255))
-    try:
+    def read():
         lidar_columns(decode(Topic("/t", CLOUD, "cdr", 1), bytes(encoded), "here"), FIRST_NS, CloudOptions(), "here")
-    except BrokenRecord as error:
-        assert "\n" not in str(error)
+
+    said_of(read)
 
 
 # pictures
@@ -307,7 +309,9 @@ def test_a_mosaic_of_one_colour_is_that_colour_to_its_border(encoding, shape):
 
 def test_depth_and_sizes_that_do_not_fit_are_refused():
     message = through(MAKERS[2].image(FIRST_NS, picture(), "16UC1"))
-    assert said(lambda: pixels_of(message, "here")).startswith("here: encoding '16UC1' is not read; wanted one of rgb8, ")
+    assert said(lambda: pixels_of(message, "here")).startswith(
+        "here: encoding '16UC1' is not read; wanted one of rgb8, "
+    )
     message = through(MAKERS[2].image(FIRST_NS, picture()))
     message.height = 25
     assert said(lambda: pixels_of(message, "here")) == (
@@ -386,7 +390,9 @@ def test_a_radar_scan_of_any_frame_name_comes_back(tmp_path, ros, frame):
 def test_radar_tracks_are_places_velocities_and_ids(tmp_path):
     maker = MAKERS[2]
     rows = [(10, 2, 0.5, -3, 1, 0), (20, -2, 0.5, 4, 0, 0)]
-    path = write_mcap(tmp_path / "a.mcap", [*drive(maker), ("/tracks", FIRST_NS, maker.radar_tracks(FIRST_NS, rows))], maker)
+    path = write_mcap(
+        tmp_path / "a.mcap", [*drive(maker), ("/tracks", FIRST_NS, maker.radar_tracks(FIRST_NS, rows))], maker
+    )
     cycle = open_log(path)[0].radars["/tracks"]
     assert (cycle.x.tolist(), cycle.vx.tolist(), cycle.vy.tolist()) == ([10, 20], [-3, 4], [1, 0])
     assert cycle.id.dtype == np.uint64

@@ -72,7 +72,9 @@ def test_chains_of_moving_frames_are_multiplied_at_the_fastest_ones_times(opened
 def test_a_gap_of_the_fastest_transform_stays_a_gap(opened):
     rows = [
         *moving("map", "odom", [((0, 0, 0),)] * 40, step_ns=STEP_NS),
-        *moving("odom", "base_link", [((i, 0, 0),) for i in range(100)], start_ns=FIRST_NS - STEP_NS, step_ns=1_000_000),
+        *moving(
+            "odom", "base_link", [((i, 0, 0),) for i in range(100)], start_ns=FIRST_NS - STEP_NS, step_ns=1_000_000
+        ),
         *moving("odom", "base_link", [((i, 0, 0),) for i in range(3)], start_ns=FIRST_NS + 20 * STEP_NS),
     ]
     log = opened(*rows, CLOUD, base_frame="base_link")
@@ -150,7 +152,8 @@ def test_a_leading_slash_in_a_frames_name_does_not_matter(opened):
 
 def odometry(topic="/odom", child="base_link", n=5):
     return [
-        (topic, FIRST_NS + i * STEP_NS, MAKER.odometry(FIRST_NS + i * STEP_NS, (i, 0, 0), child=child)) for i in range(n)
+        (topic, FIRST_NS + i * STEP_NS, MAKER.odometry(FIRST_NS + i * STEP_NS, (i, 0, 0), child=child))
+        for i in range(n)
     ]
 
 
@@ -161,7 +164,9 @@ def test_odometry_gives_the_poses_where_no_transform_does(opened):
 
 
 def test_odometry_of_another_frame_is_carried_over_to_the_ego(opened):
-    mounts = [MAKER.transform(FIRST_NS, "base_link", name, at) for name, at in (("lidar", (0, 0, 2)), ("imu", (1, 0, 0)))]
+    mounts = [
+        MAKER.transform(FIRST_NS, "base_link", name, at) for name, at in (("lidar", (0, 0, 2)), ("imu", (1, 0, 0)))
+    ]
     log = opened(*odometry(child="imu"), static(*mounts), CLOUD, LATER)
     wanted = rigid(np.eye(3), [1, 0, 0]) @ inverse(rigid(np.eye(3), [1, 0, 0]))
     np.testing.assert_allclose(log[1].world_from_ego, wanted, atol=1e-12)

@@ -122,7 +122,10 @@ def test_a_path_in_the_metadata_does_not_leave_the_folder(tmp_path):
         ({"relative_file_paths": []}, "relative_file_paths is [], wanted a list of file names"),
         ({"relative_file_paths": [3]}, "relative_file_paths is [3], wanted a list of file names"),
         ({"storage_identifier": "leveldb"}, "storage_identifier is 'leveldb', wanted sqlite3 or mcap"),
-        ({"compression_mode": "MESSAGE", "compression_format": "lz4"}, "compression message by 'lz4', wanted none, or "),
+        (
+            {"compression_mode": "MESSAGE", "compression_format": "lz4"},
+            "compression message by 'lz4', wanted none, or ",
+        ),
     ],
 )
 def test_metadata_that_does_not_say_is_refused(tmp_path, change, wanted):
@@ -138,7 +141,9 @@ def test_files_compressed_as_a_whole_are_told_politely(tmp_path):
     )
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2", "a: [", "- 1", "rosbag2_bagfile_information: 3", "!!python/object:os.x {}"])
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2", "a: [", "- 1", "rosbag2_bagfile_information: 3", "!!python/object:os.x {}"]
+)
 def test_metadata_that_is_none_is_refused(tmp_path, text):
     folder = KINDS["sqlite"](tmp_path)
     (folder / "metadata.yaml").write_text(text)
@@ -213,15 +218,15 @@ def bags(tmp_path_factory):
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.sampled_from(["bag", "bag_bz2", "bag_lz4", "db3"]), st.data())
-def test_damage_anywhere_is_an_error_or_harmless(tmp_path, bags, kind, data):
+def test_damage_anywhere_is_an_error_or_harmless(said_of, tmp_path, bags, kind, data):
     encoded = bytearray(bags[kind])
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(bags[kind]) - 1))
         encoded[at : at + data.draw(st.integers(1, 8))] = data.draw(st.binary(max_size=8))
     path = tmp_path / f"a.{'db3' if kind == 'db3' else 'bag'}"
     path.write_bytes(encoded)
-    try:
+    def read():
         log = open_log(path)
         _ = [frame.lidar for frame in log], log.source.poses
-    except LogError as error:
-        assert "\n" not in str(error)
+
+    said_of(read)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import logs, look, models, specs
+from . import logs, look, models, packages, specs
 
 __all__ = ["app", "main"]
 
@@ -43,7 +43,7 @@ def _options(
     pass
 
 
-for commands in (models, specs, logs, look):
+for commands in (models, packages, specs, logs, look):
     commands.add_to(app)
 
 

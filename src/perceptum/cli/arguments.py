@@ -19,7 +19,7 @@ LogPath = Annotated[
     str,
     typer.Argument(
         metavar="LOG",
-        help='A log, or "synthetic"; options behind a colon: "synthetic:frames=20,seed=3", "nuscenes/:scene=scene-0061".',
+        help='A log, or "synthetic"; options behind a colon: "synthetic:frames=20", "nuscenes/:scene=scene-0061".',
     ),
 ]
 Frames = Annotated[str, typer.Option("--frames", metavar="A:B[:STEP]", help="Which frames, as Python slices them.")]

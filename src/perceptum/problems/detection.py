@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.errors import UsageError
+from perceptum.features import Row
 from perceptum.inputs import Labels
+
+from .problem import Problem
 
 __all__ = ["Detection", "Score"]
 
@@ -41,10 +44,10 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Detection:
-    """The problem: which boxes stand around the vehicle."""
+class Detection(Problem):
+    """The problem: which boxes stand around the vehicle. Detectors take what inputs they want."""
 
-    outputs: tuple[dict[str, Any], ...] = field(
+    output_spec: Sequence[Row | Mapping[str, Any]] = field(
         default=(
             {"name": "boxes", "dtype": "float32", "shape": ["num_boxes", 7]},
             {"name": "scores", "dtype": "float32", "shape": ["num_boxes"]},

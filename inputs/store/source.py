@@ -1,0 +1,164 @@
+"""A store as a log's source: opening reads the index, a record is a view of the mapped file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BrokenRecord, MissingRecord
+from ..hdmap import HDMap
+from ..poses import Poses
+from ..records import CameraImage, Labels, LidarSweep, RadarSweep
+from .arrays import arrays_of
+from .calibration import CalibrationTable
+from .columns import columns_of, read_batch
+from .files import Files
+from .hdmaps import map_of_arrays
+from .index import SKIPPED, Index, Row, Stream
+from .layout import CALIBRATION, INDEX, MAP, POSES, Kind
+from .records import LABEL_COLUMNS, LIDAR_COLUMNS, PICTURE, RADAR_COLUMNS
+from .tables import read_table
+
+__all__ = ["StoreSource"]
+
+Times = NDArray[np.int64]
+
+
+class StoreSource:
+    """One converted log. Labels are those at the frames' times; everything else is as the source had it."""
+
+    dataset = "store"
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.location = files.location
+        self.index = Index.from_buffer(f"{files.location}/{INDEX}", files.whole(INDEX))
+        self.name = str(self.index.about["name"])
+        self.sequential = bool(self.index.about.get("sequential", True))
+        self._streams: dict[tuple[Kind, str], Stream] = {(s.kind, s.sensor): s for s in self.index.streams}
+        self.lidars: Mapping[str, Times] = self._times("lidar")
+        self.radars: Mapping[str, Times] = self._times("radar")
+        self.cameras: Mapping[str, Times] = self._times("camera")
+        self.times_ns: Times = next(iter(self._times("labels").values()))
+
+    def __reduce__(self) -> tuple[type[StoreSource], tuple[Files]]:
+        """Another process opens the store anew."""
+        return StoreSource, (self.files,)
+
+    def _times(self, kind: Kind) -> dict[str, Times]:
+        return {s.sensor: self.index.times_ns(s) for s in self.index.streams if s.kind == kind}
+
+    @cached_property
+    def poses(self) -> Poses:
+        where, batch = self._table(POSES)
+        columns = columns_of(where, batch, ("time_ns", "quaternion", "translation"))
+        try:
+            gap = int((batch.schema.metadata or {})[b"max_gap_ns"])
+            return Poses(columns["time_ns"], columns["quaternion"], columns["translation"], gap)
+        except (KeyError, ValueError) as error:
+            raise BrokenRecord(f"{where}: {error}; convert again") from error
+
+    @cached_property
+    def _calibration(self) -> CalibrationTable:
+        return CalibrationTable(*self._table(CALIBRATION))
+
+    def read_map(self) -> HDMap | None:
+        if not any(file.path == MAP for file in self.index.files):
+            return None
+        where, batch = self._table(MAP)
+        return map_of_arrays(where, arrays_of(where, batch))
+
+    def _table(self, path: str) -> tuple[str, Any]:
+        return f"{self.location}/{path}", read_table(self.files, path)
+
+    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
+        row, where = self._row("lidar", sensor, index)
+        return LidarSweep(
+            sensor=sensor,
+            time_ns=row.time_ns,
+            compensated_to_ns=row.compensated_to_ns,
+            source=where,
+            **self._calibration.lidar(row.calibration),
+            **self._columns(row, where, LIDAR_COLUMNS),
+        )
+
+    def read_radar(self, sensor: str, index: int) -> RadarSweep:
+        row, where = self._row("radar", sensor, index)
+        return RadarSweep(
+            sensor=sensor,
+            time_ns=row.time_ns,
+            source=where,
+            **self._calibration.radar(row.calibration),
+            **self._columns(row, where, RADAR_COLUMNS),
+        )
+
+    def read_camera(self, camera: str, index: int) -> CameraImage:
+        row, where = self._row("camera", camera, index)
+        return CameraImage(
+            camera=camera,
+            time_ns=row.time_ns,
+            read=partial(self._picture, row, where),
+            source=where,
+            **self._calibration.camera(row.calibration),
+        )
+
+    def read_labels(self, time_ns: int) -> Labels | None:
+        """The labels at a frame's time; None where the source had none, and between frames."""
+        index = int(np.searchsorted(self.times_ns, time_ns))
+        if index == len(self.times_ns) or self.times_ns[index] != time_ns:
+            return None
+        row, where = self._row("labels", "", index)
+        if row.file < 0:
+            return None
+        return Labels(time_ns=time_ns, **self._columns(row, where, LABEL_COLUMNS))
+
+    def _row(self, kind: Kind, sensor: str, index: int) -> tuple[Row, str]:
+        """Returns the record's row and how messages call it; raises BrokenRecord where it was skipped."""
+        stream = self._streams.get((kind, sensor))
+        if stream is None:
+            known = ", ".join(s.sensor for s in self.index.streams if s.kind == kind) or "none"
+            raise MissingRecord(f"{self.location}: no {kind} '{sensor}'; the log has {known}")
+        if not 0 <= index < stream.count:
+            raise MissingRecord(f"{self.location}: {sensor} has no record {index}, it has {stream.count} from 0 on")
+        row = self.index.row(stream.first + index)
+        where = f"{self.location}: {kind}{f' {sensor}' if sensor else ''} record {index}"
+        if row.file == SKIPPED:
+            raise BrokenRecord(f"{where} was broken when the log was converted: {row.skipped}")
+        if row.file >= len(self.index.files):
+            raise BrokenRecord(f"{where}: lies in file {row.file}, the index names {len(self.index.files)}")
+        return row, where
+
+    def batch(self, row: Row, where: str) -> Any:
+        """Returns the record's pyarrow RecordBatch; raises BrokenRecord or MissingRecord."""
+        file = self.index.files[row.file]
+        if not 0 <= file.schema < len(self.index.schemas):
+            raise BrokenRecord(f"{where}: {file.path} has no schema in the index; convert again")
+        batch = read_batch(where, self.files.part(file.path, row.offset, row.size), self.index.schemas[file.schema])
+        if len(batch) != row.rows:
+            raise BrokenRecord(f"{where}: {len(batch)} rows in {file.path}, the index says {row.rows}; convert again")
+        return batch
+
+    def _columns(self, row: Row, where: str, known: tuple[str, ...]) -> dict[str, Any]:
+        columns = columns_of(where, self.batch(row, where), known)
+        needed = ("boxes", "category", "track_id") if known is LABEL_COLUMNS else ("x", "y", "z")
+        missing = [name for name in needed if name not in columns]
+        if missing:
+            raise BrokenRecord(f"{where}: no column {missing[0]}; convert again")
+        return columns
+
+    def _picture(self, row: Row, where: str) -> bytes:
+        import pyarrow as pa
+
+        batch = self.batch(row, where)
+        if batch.schema.names != [PICTURE] or batch.schema.field(0).type != pa.binary() or len(batch) != 1:
+            raise BrokenRecord(f"{where}: wanted one picture in a binary column '{PICTURE}'; convert again")
+        try:
+            batch.validate(full=True)
+        except pa.ArrowException as error:
+            raise BrokenRecord(f"{where}: no whole picture ({str(error)[:120]}); convert again") from error
+        encoded: bytes = batch.column(0)[0].as_py()
+        return encoded

@@ -1,0 +1,195 @@
+"""Commands about packages: pack, inspect, verify, diff."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perceptum.errors import SpecError, UsageError
+
+from .output import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from perceptum.problems import Problem
+
+__all__ = ["add_to"]
+
+PackagePath = Annotated[Path, typer.Argument(metavar="PKG", help="A package: a folder or a zip file.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(pack)
+    app.command()(inspect)
+    app.command()(verify)
+    app.command()(diff)
+
+
+def pack(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What a framework saved: a file, or a SavedModel.")],
+    out: Annotated[Path, typer.Argument(metavar="PKG", help="Where the package goes; nothing may be there.")],
+    spec: Annotated[
+        Path | None, typer.Option(metavar="JSON", help='{"input_spec": [rows], "output_spec": [rows]}.')
+    ] = None,
+    problem: Annotated[
+        str | None, typer.Option(metavar="NAME|JSON", help='What the model must suit: "detection", or a file.')
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name; the file's, if not given.")] = None,
+    test_data: Annotated[
+        Path | None, typer.Option(metavar="NPZ", help="Inputs to test with, and outputs to expect, by name.")
+    ] = None,
+    node: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=NODE", help="Of a frozen graph: a tensor's node; repeat it.")
+    ] = None,
+    versions: Annotated[str, typer.Option(metavar="RANGE", help="The framework's versions, as npm writes them.")] = "*",
+    folder: Annotated[bool, typer.Option("--folder", help="Make a folder, not a zip file.")] = False,
+    json: Json = False,
+) -> None:
+    """Pack a model that a framework saved, and run it once in a fresh process: on the test data, or on zeros."""
+    from perceptum.model_files import find_packager
+
+    create, source = find_packager(model)
+    chosen, own = _problem(spec, problem, test_data)
+    if node is not None:
+        if "frozen_graph_path" not in source:
+            raise UsageError(f"--node is for a frozen graph, {model} is none; leave it out")
+        source["node_name_mapping"] = dict(_pair(word) for word in node)
+    chosen.pack(
+        create,
+        neuropod_path=out,
+        model_name=name or model.stem,
+        platform_version_semver=versions,
+        package_as_zip=not folder,
+        **source,
+        **own,
+    )
+    if json:
+        print_json({"package": str(out)})
+    else:
+        typer.echo(f"package: {out}")
+
+
+def _problem(spec: Path | None, problem: str | None, test_data: Path | None) -> tuple[Problem, dict[str, Any]]:
+    """Returns the problem to pack for, and the model's own spec where it has one beside it."""
+    from perceptum.problems import Detection
+
+    if spec is None and problem is None:
+        raise UsageError("say what the model takes and gives: --spec FILE, or --problem")
+    data = None if test_data is None else _arrays(test_data)
+    if problem is None:
+        assert spec is not None
+        return _read_problem(spec, data), {}
+    found = Detection(test_data=data) if problem == "detection" else _read_problem(Path(problem), data)
+    if spec is None:
+        return found, {}
+    own = _read_problem(spec, None)
+    return found, {key: rows for key, rows in (("input_spec", own.inputs), ("output_spec", own.outputs)) if rows}
+
+
+def _read_problem(path: Path, data: Mapping[str, Any] | None) -> Problem:
+    from perceptum.problems import Problem
+
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; a spec is a JSON file of input_spec and output_spec")
+    try:
+        return Problem.from_json(path.read_bytes(), data)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from error
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path}: not an .npz file of arrays ({error})") from error
+
+
+def _pair(word: str) -> tuple[str, str]:
+    name, found, node = word.partition("=")
+    if not found or not name or not node:
+        raise UsageError(f"--node must be like x=in_x:0, got '{word}'")
+    return name, node
+
+
+def inspect(package: PackagePath, json: Json = False) -> None:
+    """Tell what is in a package, without running any of it."""
+    from perceptum.neuropod.inspection import inspect_package
+
+    found = inspect_package(package)
+    if json:
+        print_json(found)
+        return
+    print_table([{"": key, found["name"]: value} for key, value in _facts(found).items()])
+    for side in ("inputs", "outputs"):
+        print_table([_row(row, found["input_devices"] if side == "inputs" else {}) for row in found[side]], side)
+    print_table(found["files"], "files")
+
+
+def _facts(found: Mapping[str, Any]) -> dict[str, Any]:
+    version, schema = found["platform_version"], found["schema"]
+    return {
+        "platform": found["platform"],
+        "versions": f"wanted {version['wanted']}, here {version['here'] or 'not installed'}",
+        "kind": "data" if found["code"] is None else f"code: {found['code']}",
+        "schema": None if schema is None else [f"{key}: {value}" for key, value in schema.items()],
+        "custom ops": found["custom_ops"],
+        "requirements": found["requirements"],
+        "test data": "yes" if found["test_data"] else "no",
+        "manifest": "holds" if found["manifest"] else "none",
+    }
+
+
+def _row(row: Mapping[str, Any], devices: Mapping[str, str]) -> dict[str, Any]:
+    shape = ", ".join("any" if dim is None else str(dim) for dim in row["shape"])
+    shown = {"name": row["name"], "dtype": row["dtype"], "shape": f"({shape})"}
+    if devices:
+        shown["device"] = devices[row["name"]]
+    if row.get("params"):
+        shown["params"] = [f"{key}: {value}" for key, value in row["params"].items()]
+    return shown
+
+
+def verify(
+    package: PackagePath,
+    trust: Annotated[bool, typer.Option("--trust", help="Run a package that is code (platform python).")] = False,
+    json: Json = False,
+) -> None:
+    """Check a package: its files, its spec, its framework, and that it loads and answers right on this machine."""
+    from perceptum.neuropod.verification import verify_package
+
+    if not package.exists():
+        raise UsageError(f"{package}: no such file or folder")
+    steps = verify_package(package, trust)
+    if json:
+        print_json([asdict(step) for step in steps])
+    else:
+        print_table([{"check": s.check, "": "ok" if s.ok else "FAILED", "found": s.found} for s in steps])
+    if not all(step.ok for step in steps):
+        raise typer.Exit(1)
+
+
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A package.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
+    json: Json = False,
+) -> None:
+    """Tell what is different between two packages; exit status 0 where nothing is, 1 where something is."""
+    from perceptum.neuropod.difference import compare_packages
+
+    rows = compare_packages(first, second)
+    if json:
+        print_json(rows)
+    elif rows:
+        print_table([{"": row["what"], str(first): row["first"], f"{second} ": row["second"]} for row in rows])
+    else:
+        typer.echo("no difference")
+    if rows:
+        raise typer.Exit(1)
