@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError
 
-__all__ = ["POINT_TIMES", "CloudOptions", "cloud_columns", "lidar_columns", "radar_columns"]
+from .ros_messages_point_time import POINT_TIMES, point_offsets
+
+__all__ = ["CloudOptions", "cloud_columns", "lidar_columns", "radar_columns"]
 
 Column = NDArray[Any]
 
@@ -19,19 +21,6 @@ _DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8
 _MOST_FIELDS = 256
 _LARGEST_POINT = 1 << 16
 
-POINT_TIMES: Mapping[str, float] = {"offset_ns": 1.0, "offset_us": 1e3, "offset_s": 1e9, "absolute_s": 1e9}
-POINT_TIMES = {**POINT_TIMES, "absolute_ns": 1.0}
-"""How a field may tell a point's time -> nanoseconds per unit; offsets count from the message's stamp."""
-
-_AUTO_TIMES = {
-    ("t", "u4"): "offset_ns",
-    ("offset_time", "u4"): "offset_ns",
-    ("time_stamp", "u4"): "offset_ns",
-    ("time", "f4"): "offset_s",
-    ("timestamp", "f8"): "absolute_s",
-}
-"""Ouster, Livox, Autoware, Velodyne, Hesai."""
-_FARTHEST_NS = 10_000_000_000
 _RINGS = ("ring", "channel", "line")
 _RADAR_FIELDS = {
     "rcs": ("rcs", "radar_cross_section", "RCS"),
@@ -84,7 +73,9 @@ def cloud_columns(message: Any, where: str) -> dict[str, Column]:
     row_bytes = int(message.row_step) if height > 1 else width * dtype.itemsize
     wanted = (height - 1) * row_bytes + width * dtype.itemsize if height and width else 0
     if height > 1 and row_bytes < width * dtype.itemsize:
-        raise BrokenRecord(f"{where}: row_step is {row_bytes}, wanted at least {width} points of {dtype.itemsize} bytes")
+        raise BrokenRecord(
+            f"{where}: row_step is {row_bytes}, wanted at least {width} points of {dtype.itemsize} bytes"
+        )
     if len(message.data) < wanted:
         raise BrokenRecord(
             f"{where}: {len(message.data)} bytes of points, wanted {wanted} for {height} x {width} of {dtype.itemsize}"
@@ -117,7 +108,8 @@ def _dtype(message: Any, where: str) -> np.dtype[Any]:
 def _native(column: Column) -> Column:
     if column.dtype.isnative and column.flags.aligned:
         return column
-    return np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("="))
+    # not ascontiguousarray, which leaves a single unaligned value where it is
+    return np.array(column, dtype=column.dtype.newbyteorder("="))
 
 
 def lidar_columns(message: Any, stamp_ns: int, options: CloudOptions, where: str) -> dict[str, Any]:
@@ -130,7 +122,7 @@ def lidar_columns(message: Any, stamp_ns: int, options: CloudOptions, where: str
         "z": z,
         "intensity": _first(fields, ("intensity", "reflectivity", "i")),
         "ring": _integers(_first(fields, _RINGS)),
-        "offset_ns": _offsets(fields, stamp_ns, options.point_time, where),
+        "offset_ns": point_offsets(fields, stamp_ns, options.point_time, where),
     }
     if options.empty_returns == "drop":
         columns = _without_empty(columns)
@@ -172,57 +164,3 @@ def _without_empty(columns: dict[str, Column | None]) -> dict[str, Column | None
     if np.all(hit):
         return columns
     return {name: None if column is None else column[hit] for name, column in columns.items()}
-
-
-def _offsets(fields: Mapping[str, Column], stamp_ns: int, point_time: str, where: str) -> Column | None:
-    """Returns nanoseconds after the stamp; None where no field tells, or none was asked for."""
-    if point_time == "none":
-        return None
-    field, kind = _time_field(fields, point_time)
-    if field is None:
-        return None
-    if field not in fields:
-        raise BrokenRecord(f"{where}: no field {field!r} for point_time; it has {', '.join(fields) or 'no fields'}")
-    offsets = _as_offsets(fields[field], kind, stamp_ns)
-    finite = offsets[offsets != np.iinfo(np.int64).min] if offsets.dtype == np.int64 else offsets
-    if len(finite) and max(abs(int(finite.min())), abs(int(finite.max()))) > _FARTHEST_NS:
-        raise BrokenRecord(
-            f"{where}: field {field} read as {kind} puts points {int(finite.min())} to {int(finite.max())} ns from the "
-            "stamp, wanted within 10 s; say what it is with point_time='FIELD:KIND', or point_time='none'"
-        )
-    return offsets
-
-
-def _time_field(fields: Mapping[str, Column], point_time: str) -> tuple[str | None, str]:
-    if point_time != "auto":
-        field, _, kind = point_time.rpartition(":")
-        return field, kind
-    known = ((name, _AUTO_TIMES.get((name, column.dtype.str[1:]))) for name, column in fields.items())
-    return next(((name, kind) for name, kind in known if kind is not None), (None, ""))
-
-
-def _as_offsets(column: Column, kind: str, stamp_ns: int) -> Column:
-    if kind == "offset_ns" and column.dtype == np.uint32 and (not len(column) or int(column.max()) < 2**31):
-        # the same bytes: an offset below 2.1 s is the same number as int32
-        return column.view(np.int32)
-    if column.dtype.kind in "iu":
-        if kind == "absolute_ns":
-            # subtracted as integers; what wraps is far from the stamp and is refused
-            return np.asarray(column.astype(np.int64) - np.int64(stamp_ns))
-        unit = int(POINT_TIMES[kind])
-        start = np.int64(stamp_ns) if kind.startswith("absolute") else np.int64(0)
-        return np.asarray(column.astype(np.int64) * unit - start)
-    return _float_offsets(column.astype(np.float64), kind, stamp_ns)
-
-
-def _float_offsets(seconds: NDArray[np.float64], kind: str, stamp_ns: int) -> NDArray[np.int64]:
-    """The whole seconds of the stamp go first: epoch seconds in float64 have a step of 0.24 us, and no more is lost."""
-    unit = POINT_TIMES[kind]
-    if kind.startswith("absolute"):
-        start, rest_ns = divmod(stamp_ns, 1_000_000_000)
-        offsets = (seconds - start * (1e9 / unit)) * unit - rest_ns
-    else:
-        offsets = seconds * unit
-    # a ray without a return may have no time
-    known = np.isfinite(offsets) & (np.abs(offsets) < 9e18)
-    return np.where(known, np.rint(np.where(known, offsets, 0.0)), 0.0).astype(np.int64)

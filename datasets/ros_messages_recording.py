@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from perceptum.inputs import BrokenRecord
 
-__all__ = ["Clock", "Found", "Place", "Recording", "Topic", "stamp_ns", "type_name"]
+__all__ = ["STAMP_BYTES", "WHOLE", "Clock", "Found", "Place", "Recording", "Topic", "first_of", "stamp_ns", "type_name"]
 
 Clock = Literal["header", "log", "publish"]
 """header: when it was measured; log: when it was recorded; publish: when it was sent."""
@@ -17,8 +17,10 @@ Clock = Literal["header", "log", "publish"]
 Place = tuple[int, int, int]
 """Where a message lies, in the recording's own terms; places sort in the order in which the messages were written."""
 
-PREFIX_BYTES = 64
+STAMP_BYTES = 12
 """What is read of a message to learn its stamp."""
+WHOLE = -1
+"""Of a message, all bytes."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +48,32 @@ class Found:
     log_ns: int
     publish_ns: int
     place: Place
-    prefix: bytes
-    """The first bytes of the message; empty where they were not asked for."""
+    data: bytes
+    """As much of the message as was asked for."""
 
 
 class Recording(Protocol):
     """One recording. Nothing stays open between calls, so that it may be read from forked processes and threads."""
 
     location: str
-    topics: Mapping[str, Topic]
 
-    def scan(self, topics: Collection[str], prefixes: bool) -> Iterator[Found]:
-        """Yields where the messages of the topics lie, in any order; with `prefixes` their first bytes too."""
+    @property
+    def topics(self) -> Mapping[str, Topic]:
+        """Topic by name."""
+        ...
+
+    def scan(self, topics: Collection[str], most: int) -> Iterator[Found]:
+        """Yields the messages of the topics, in any order, each with its first `most` bytes: 0, STAMP_BYTES, WHOLE."""
         ...
 
     def payload(self, topic: str, place: Place) -> bytes:
         """Returns one message's bytes, as written."""
         ...
+
+
+def first_of(data: bytes, most: int) -> bytes:
+    """Returns the first `most` bytes, or all."""
+    return data if most == WHOLE else data[:most]
 
 
 def type_name(name: str) -> str:
@@ -81,5 +92,7 @@ def stamp_ns(topic: Topic, prefix: bytes, where: str) -> int:
         raise BrokenRecord(f"{where}: a message of {len(prefix)} bytes, wanted a header with a stamp")
     seconds, nanoseconds = struct.unpack_from(form, prefix, at)
     if not (seconds >= 0 and nanoseconds < 1_000_000_000):
-        raise BrokenRecord(f"{where}: its stamp is {seconds} s {nanoseconds} ns, wanted one since 1970; try clock='log'")
+        raise BrokenRecord(
+            f"{where}: its stamp is {seconds} s {nanoseconds} ns, wanted one since 1970; try clock='log'"
+        )
     return int(seconds) * 1_000_000_000 + int(nanoseconds)

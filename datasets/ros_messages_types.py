@@ -82,6 +82,12 @@ def _serde_error() -> type[Exception]:
     return SerdeError
 
 
+def _type_error() -> type[Exception]:
+    from rosbags.typesys import TypesysError
+
+    return TypesysError
+
+
 def _check_definition(topic: Topic, where: str) -> None:
     reason = _difference(topic.type, topic.encoding, topic.definition, topic.definition_format)
     if reason:
@@ -96,8 +102,8 @@ def _difference(kind: str, encoding: str, text: str, form: str) -> str:
         return ""
     try:
         found = _parsed(kind, text, form)
-    # a grammar in Python: a definition that is none shows as nearly anything
-    except Exception as error:
+    # its grammar says TypesysError; what it does not foresee shows as any of the others
+    except (_type_error(), AssertionError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         said = " ".join((str(error) or type(error).__name__).split())[:80]
         return f"in a way that cannot be read ({said})"
     for name in sorted(_needed(kind, published)):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -13,7 +14,7 @@ from typing import Any
 from perceptum.inputs import BrokenRecord, LogError
 
 from .files import check_file
-from .ros_messages_recording import PREFIX_BYTES, Found, Place, Topic
+from .ros_messages_recording import Found, Place, Topic, first_of
 
 __all__ = ["Ros1Bag"]
 
@@ -24,9 +25,10 @@ _LARGEST_CHUNK = 1 << 30
 class Ros1Bag:
     """Answers as a `Recording`; a place is (chunk, message in the chunk, connection)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, skip_damaged: bool = False) -> None:
+        """`skip_damaged`: leave out messages in chunks that cannot be read, with a warning."""
         self.location = str(path)
-        self._path = path
+        self._path, self._skip_damaged = path, skip_damaged
         self._lock = Lock()
         self._size = check_file(path, "the recording is missing")
         self._check_magic()
@@ -38,7 +40,9 @@ class Ros1Bag:
                 for entry in entries
             }
             self._connections = {connection.id: connection for connection in self._reader.connections}
-            self._chunks = dict(self._reader.chunks)
+            self._chunks = {
+                at: chunk._replace(decompressor=_bounded(chunk)) for at, chunk in self._reader.chunks.items()
+            }
         self.topics: Mapping[str, Topic] = self._topics()
 
     def _check_magic(self) -> None:
@@ -59,13 +63,19 @@ class Ros1Bag:
             found[c.topic] = Topic(c.topic, c.msgtype, "ros1", count, c.msgdef.data, "ros1msg")
         return found
 
-    def scan(self, topics: Collection[str], prefixes: bool) -> Iterator[Found]:
-        """Yields the messages of the topics; with `prefixes` each chunk is unpacked once."""
+    def scan(self, topics: Collection[str], most: int) -> Iterator[Found]:
+        """Yields the messages of the topics in the order of the file; with `most` 0 no chunk is unpacked."""
         for place in sorted(self._entries):
             topic, time_ns = self._connections[place[2]].topic, self._entries[place].time
             if topic in topics:
-                prefix = self.payload(topic, place)[:PREFIX_BYTES] if prefixes else b""
-                yield Found(topic, time_ns, time_ns, place, prefix)
+                try:
+                    data = first_of(self.payload(topic, place), most) if most else b""
+                except BrokenRecord as error:
+                    if not self._skip_damaged:
+                        raise
+                    warnings.warn(f"left out: {error}", stacklevel=2)
+                    continue
+                yield Found(topic, time_ns, time_ns, place, data)
 
     def payload(self, topic: str, place: Place) -> bytes:
         if place not in self._entries:
@@ -85,6 +95,13 @@ class Ros1Bag:
             finally:
                 self._reader.bio = None
         return bytes(data)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self._path, "skip_damaged": self._skip_damaged}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # the library's reader holds files: another process makes its own
+        self.__init__(**state)  # type: ignore[misc]
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -111,6 +128,29 @@ class Ros1Bag:
             raise BrokenRecord(
                 f"{self.location}: not a whole ROS 1 bag ({said}); if it was cut off, repair it with `rosbag reindex`"
             ) from error
+
+
+def _bounded(chunk: Any) -> Callable[[bytes], bytes]:
+    """The chunk's way of unpacking, stopped at 1 GiB: a few kilobytes may be packed to promise far more."""
+    from bz2 import BZ2Decompressor
+    from bz2 import decompress as bz2_decompress
+
+    from lz4.frame import LZ4FrameDecompressor
+    from lz4.frame import decompress as lz4_decompress
+
+    makers = {bz2_decompress: BZ2Decompressor, lz4_decompress: LZ4FrameDecompressor}
+    maker = makers.get(chunk.decompressor)
+
+    def unpack(packed: bytes) -> bytes:
+        if maker is None:
+            return packed
+        unpacker = maker()
+        data: bytes = unpacker.decompress(packed, _LARGEST_CHUNK)
+        if not unpacker.eof:
+            raise ValueError(f"a chunk of {len(packed)} bytes is cut short, or unpacks to more than 1 GiB")
+        return data
+
+    return unpack
 
 
 def _reader(path: Path) -> Any:

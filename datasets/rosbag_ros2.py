@@ -23,16 +23,16 @@ _MOST_FILES = 100_000
 class Ros2Bag:
     """Answers as a `Recording`; a place begins with the number of the file."""
 
-    def __init__(self, folder: Path, *, cut_short: bool = False) -> None:
+    def __init__(self, folder: Path, *, skip_damaged: bool = False) -> None:
         self.location = str(folder)
         self._files: list[Recording] = [
-            open_file(path, number) for number, (path, open_file) in enumerate(_files(folder, cut_short))
+            open_file(path, number) for number, (path, open_file) in enumerate(_files(folder, skip_damaged))
         ]
         self.topics: Mapping[str, Topic] = _merged(self.location, self._files)
 
-    def scan(self, topics: Collection[str], prefixes: bool) -> Iterator[Found]:
+    def scan(self, topics: Collection[str], most: int) -> Iterator[Found]:
         for file in self._files:
-            yield from file.scan(topics, prefixes)
+            yield from file.scan(topics, most)
 
     def payload(self, topic: str, place: Place) -> bytes:
         return self._files[place[0]].payload(topic, place)
@@ -49,7 +49,7 @@ def _merged(where: str, files: list[Recording]) -> dict[str, Topic]:
     return found
 
 
-def _files(folder: Path, cut_short: bool) -> Iterator[tuple[Path, Callable[[Path, int], Recording]]]:
+def _files(folder: Path, skip_damaged: bool) -> Iterator[tuple[Path, Callable[[Path, int], Recording]]]:
     metadata = _metadata(folder / METADATA)
     per_message = _compression(folder / METADATA, metadata)
     kind = metadata.get("storage_identifier")
@@ -61,7 +61,7 @@ def _files(folder: Path, cut_short: bool) -> Iterator[tuple[Path, Callable[[Path
         if kind == "mcap":
             from .mcap_file import McapFile
 
-            yield path, lambda path, number: McapFile(path, number, cut_short=cut_short)
+            yield path, lambda path, number: McapFile(path, number, skip_damaged=skip_damaged)
         else:
             yield path, lambda path, number: SqliteBag(path, number, compressed=per_message)
 
@@ -86,7 +86,8 @@ def _compression(path: Path, metadata: Mapping[str, Any]) -> bool:
 
 def _metadata(path: Path) -> Mapping[str, Any]:
     try:
-        from ruamel.yaml import YAML, YAMLError
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import YAMLError
     except ImportError as error:
         raise LogError("reading bags needs rosbags: pip install 'perceptum[mcap]'") from error
     if os.path.exists(path) and os.stat(path).st_size > 1 << 26:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from perceptum.inputs import BrokenRecord, LogError
 
 from .files import check_file
-from .ros_messages_recording import PREFIX_BYTES, Found, Place, Topic, type_name
+from .ros_messages_recording import WHOLE, Found, Place, Topic, first_of, type_name
 
 __all__ = ["SqliteBag"]
 
@@ -59,8 +59,8 @@ class SqliteBag:
             found[str(name)] = Topic(str(name), type_name(str(kind)), str(encoding), count, text, form)
         return found
 
-    def scan(self, topics: Collection[str], prefixes: bool) -> Iterator[Found]:
-        """Yields the messages of the topics in the order of their rows; of each only the first bytes are read."""
+    def scan(self, topics: Collection[str], most: int) -> Iterator[Found]:
+        """Yields the messages of the topics in the order of their rows; of each only `most` bytes are read."""
         ids = [id for id, name in self._names.items() if name in topics]
         marks = ",".join("?" * len(ids))
         with self._open() as database:
@@ -68,19 +68,21 @@ class SqliteBag:
             for row, topic, time_ns in database.execute(query, ids):
                 if not isinstance(time_ns, int):
                     raise BrokenRecord(f"{self.location}: row {row} has the timestamp {time_ns!r}, wanted nanoseconds")
-                prefix = self._bytes(database, row, PREFIX_BYTES) if prefixes else b""
-                yield Found(self._names[topic], time_ns, time_ns, (self._number, time_ns, row), prefix)
+                data = self._bytes(database, row, most) if most else b""
+                yield Found(self._names[topic], time_ns, time_ns, (self._number, time_ns, row), data)
 
     def payload(self, topic: str, place: Place) -> bytes:
         with self._open() as database:
-            return self._bytes(database, place[2], None)
+            return self._bytes(database, place[2], WHOLE)
 
-    def _bytes(self, database: sqlite3.Connection, row: int, most: int | None) -> bytes:
+    def _bytes(self, database: sqlite3.Connection, row: int, most: int) -> bytes:
         with database.blobopen("messages", "data", row, readonly=True) as blob:
             if len(blob) > _LARGEST_MESSAGE:
-                raise BrokenRecord(f"{self.location}: row {row} is a message of {len(blob)} bytes, wanted at most 1 GiB")
-            data = blob.read(-1 if self._compressed or most is None else most)
-        return self._unpacked(row, data)[:most] if self._compressed else data
+                raise BrokenRecord(
+                    f"{self.location}: row {row} is a message of {len(blob)} bytes, wanted at most 1 GiB"
+                )
+            data = blob.read(WHOLE if self._compressed else most)
+        return first_of(self._unpacked(row, data), most) if self._compressed else data
 
     def _unpacked(self, row: int, data: bytes) -> bytes:
         try:

@@ -310,6 +310,7 @@ def test_damage_anywhere_is_an_error_or_harmless(said_of, tmp_path, data):
             st.sampled_from([b"9", b"-", b"1e9", b"<", b"", b"\0"])
         )
     path.write_bytes(encoded)
+
     def read():
         read_opendrive(path, step_m=100)
 

@@ -95,15 +95,18 @@ def lane(id, successors=(), left=None, right=None):
 
 
 MAP_LAYERS = {
-        "LANE": [lane(1, [2, 99]), lane(2, left=1, right=77)],
-        "CROSSWALK": [space(object_id=5, outline_3d=line((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 0, 0)))],
-        "ROAD_LINE": [space(object_id=6, polyline_3d=line((0, 0, 0), (1, 0, 0)))],
-    }
-    available_map_layers = [space(name=name) for name in layers]
+    "LANE": [lane(1, [2, 99]), lane(2, left=1, right=77)],
+    "CROSSWALK": [space(object_id=5, outline_3d=line((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 0, 0)))],
+    "ROAD_LINE": [space(object_id=6, polyline_3d=line((0, 0, 0), (1, 0, 0)))],
+}
+
+
+class MapAPI:
+    available_map_layers = tuple(space(name=name) for name in MAP_LAYERS)
     map_has_z = False
 
     def get_all_map_objects_in_layer(self, layer):
-        return iter(self.layers[layer.name])
+        return iter(MAP_LAYERS[layer.name])
 
 
 RECORDS = {"lidar": lidar, "radar": radar, "ego_state_se3": ego, "box_detections_se3": lambda i: [box(0), box(1)]}

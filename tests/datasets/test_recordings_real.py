@@ -101,7 +101,7 @@ def test_the_same_transforms_come_out_of_both_bags(real_data):
 
 def test_a_drivers_packets_are_told_politely(real_data):
     for folder in ("continental/ars548/1708578204", "velodyne/vlp16/1673400471837873222"):
-        with pytest.raises(NotALog, match="holds a driver's raw packets, .* which are not read; replay them"):
+        with pytest.raises(NotALog, match=r"holds a driver's raw packets, .* which are not read; replay them"):
             open_log(real_data / "nebula" / folder)
 
 

@@ -204,6 +204,7 @@ def test_an_unknown_datatype_and_a_cloud_without_places_are_refused():
 @given(st.binary(max_size=600), st.sampled_from(["cdr", "ros1"]), st.booleans())
 def test_bytes_of_any_kind_are_a_cloud_or_an_error(said_of, data, encoding, head):
     data = b"\0\1\0\0" + data if head else data
+
     def read():
         message = decode(Topic("/t", CLOUD, encoding, 1), data, "here")
         lidar_columns(message, 0, CloudOptions(), "here")
@@ -217,10 +218,46 @@ def test_a_damaged_cloud_is_a_cloud_or_an_error(said_of, data):
     encoded = bytearray(MAKERS[2].encode(MAKERS[2].cloud(FIRST_NS, ouster_points(0)[:4])))
     for _ in range(3):
         encoded[data.draw(st.integers(4, 250))] = data.draw(st.integers(0, 255))
+
     def read():
         lidar_columns(decode(Topic("/t", CLOUD, "cdr", 1), bytes(encoded), "here"), FIRST_NS, CloudOptions(), "here")
 
     said_of(read)
+
+
+HEADER_IDL = """module std_msgs { module msg { struct Header {
+builtin_interfaces::msg::Time stamp; string frame_id; }; }; };
+"""
+IMAGE_IDL = """module sensor_msgs { module msg { struct CompressedImage {
+std_msgs::msg::Header header; string format; sequence<uint8> data; }; }; };
+"""
+LINE = "=" * 80 + "\n"
+
+
+def test_a_definition_in_idl_is_compared_too():
+    maker, kind = MAKERS[2], "sensor_msgs/msg/CompressedImage"
+    data = maker.encode(maker.compressed(FIRST_NS, b"abc"))
+    parts = f"{LINE}IDL: {kind}\n{IMAGE_IDL}{LINE}IDL: std_msgs/msg/Header\n{HEADER_IDL}"
+    assert decode(Topic("/t", kind, "cdr", 1, parts, "ros2idl"), data, "here").format == "jpeg"
+    other = parts.replace("string format", "uint32 format")
+    text = said(lambda: decode(Topic("/t", kind, "cdr", 1, other, "ros2idl"), data, "here"))
+    assert "format uint32" in text
+    assert "format string" in text
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_damaged_definition_is_harmless_or_refused(said_of, data):
+    maker = MAKERS[2]
+    text = definition(maker, CLOUD)
+    at = data.draw(st.integers(0, len(text)))
+    text = text[:at] + data.draw(st.text(max_size=5)) + text[at + data.draw(st.integers(0, 5)) :]
+    encoded = maker.encode(maker.cloud(FIRST_NS, ouster_points(0)[:1]))
+    said_of(
+        lambda: decode(
+            Topic("/t", CLOUD, "cdr", 1, text, data.draw(st.sampled_from(["ros2msg", "ros2idl"]))), encoded, "here"
+        )
+    )
 
 
 # pictures

@@ -208,5 +208,6 @@ def test_the_reference_is_first_and_gives_the_frames(opened):
     radars = opened(*drive(MAKER), reference="/radar/scan")
     assert radars[1].radars["/radar/scan"].time_ns == FIRST_NS + STEP_NS - 9
     assert said(lambda: opened(CLOUD, lidar_topics=[]), LogError).endswith(
-        f"no topic of PointCloud2, of a radar, or of pictures with a CameraInfo; it has {LIDAR} (sensor_msgs/msg/PointCloud2)"
+        "no topic of PointCloud2, of a radar, or of pictures with a CameraInfo; "
+        f"it has {LIDAR} (sensor_msgs/msg/PointCloud2)"
     )

@@ -225,6 +225,7 @@ def test_damage_anywhere_is_an_error_or_harmless(said_of, tmp_path, bags, kind, 
         encoded[at : at + data.draw(st.integers(1, 8))] = data.draw(st.binary(max_size=8))
     path = tmp_path / f"a.{'db3' if kind == 'db3' else 'bag'}"
     path.write_bytes(encoded)
+
     def read():
         log = open_log(path)
         _ = [frame.lidar for frame in log], log.source.poses

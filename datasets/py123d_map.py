@@ -1,0 +1,91 @@
+"""py123d's map of one log: layers and the lane graph, global frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import HDMap, LaneGraph, Shapes
+
+__all__ = ["map_of"]
+
+Matrix = NDArray[np.float64]
+
+_POLYGONS = {
+    "GENERIC_DRIVABLE": "drivable_area",
+    "CROSSWALK": "crossing",
+    "WALKWAY": "walkway",
+    "CARPARK": "carpark_area",
+    "INTERSECTION": "intersection",
+    "STOP_ZONE": "stop_zone",
+}
+_LINES = {"ROAD_LINE": "lane_divider", "ROAD_EDGE": "road_boundary"}
+
+
+def map_of(api: Any) -> HDMap:
+    """Returns the map; the layers are those that the library has. z is NaN in a map without heights."""
+    found = _map_of(api)
+    if not api.map_has_z:
+        lanes = [] if found.lanes is None else [found.lanes.centerlines]
+        lanes += [] if found.lanes is None else [found.lanes.left_boundaries, found.lanes.right_boundaries]
+        for shapes in (*found.layers.values(), *lanes):
+            # the library fills in 0
+            shapes.points[:, 2] = np.nan
+    return found
+
+
+def _map_of(api: Any) -> HDMap:
+    there = {layer.name: layer for layer in api.available_map_layers}
+    layers = {
+        **{ours: _shapes("polygon", api, there[theirs]) for theirs, ours in _POLYGONS.items() if theirs in there},
+        **{ours: _shapes("line", api, there[theirs]) for theirs, ours in _LINES.items() if theirs in there},
+    }
+    if "LANE" not in there:
+        return HDMap(layers=layers)
+    lanes = list(api.get_all_map_objects_in_layer(there["LANE"]))
+    layers["lane"] = Shapes.of("polygon", {str(lane.object_id): _ring(lane) for lane in lanes})
+    return HDMap(layers=layers, lanes=_graph(lanes))
+
+
+def _shapes(kind: Literal["polygon", "line"], api: Any, layer: Any) -> Shapes:
+    found: Iterable[Any] = api.get_all_map_objects_in_layer(layer)
+    if kind == "line":
+        return Shapes.of(kind, {str(thing.object_id): _points(thing.polyline_3d) for thing in found})
+    return Shapes.of(kind, {str(thing.object_id): _open(_points(thing.outline_3d)) for thing in found})
+
+
+def _points(line: Any) -> Matrix:
+    return np.array(line.array, dtype=np.float64)[:, :3]
+
+
+def _open(ring: Matrix) -> Matrix:
+    """Without the last corner, where it is the first again."""
+    return ring[:-1] if len(ring) > 1 and np.array_equal(ring[0], ring[-1]) else ring
+
+
+def _ring(lane: Any) -> Matrix:
+    return np.concatenate([_points(lane.left_boundary_3d), _points(lane.right_boundary_3d)[::-1]])
+
+
+def _graph(lanes: list[Any]) -> LaneGraph:
+    """Lanes outside of this map are left out of successors, and are -1 as neighbours."""
+    row = {lane.object_id: i for i, lane in enumerate(lanes)}
+    after = [(i, row[next_id]) for i, lane in enumerate(lanes) for next_id in lane.successor_ids if next_id in row]
+    beside = [[row.get(lane.left_lane_id, -1), row.get(lane.right_lane_id, -1)] for lane in lanes]
+    return LaneGraph(
+        centerlines=Shapes.of("line", {str(lane.object_id): _points(lane.centerline_3d) for lane in lanes}),
+        left_boundaries=Shapes.of("line", {str(lane.object_id): _points(lane.left_boundary_3d) for lane in lanes}),
+        right_boundaries=Shapes.of("line", {str(lane.object_id): _points(lane.right_boundary_3d) for lane in lanes}),
+        successors=np.array(after, dtype=np.int64).reshape(-1, 2),
+        neighbors=np.array(beside, dtype=np.int64).reshape(-1, 2),
+        is_intersection=np.array([_crosses(lane) for lane in lanes], dtype=np.bool_),
+        lane_type=np.array([lane.lane_type.name for lane in lanes], dtype=np.str_),
+    )
+
+
+def _crosses(lane: Any) -> bool:
+    group = lane.lane_group
+    return group is not None and group.intersection_id is not None
