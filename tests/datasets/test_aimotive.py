@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.datasets import open_log
-from perceptum.datasets.aimotive_laz import read_laz
-from perceptum.datasets.aimotive_records import read_boxes, read_stamp, read_targets
+from perceptum.datasets.aimotive.laz import read_laz
+from perceptum.datasets.aimotive.records import read_boxes, read_stamp, read_targets
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from perceptum.datasets import open_log
-from perceptum.datasets.argoverse2_beams import BEAM_ELEVATION_DEG, row_of_ring
+from perceptum.datasets.argoverse2.beams import BEAM_ELEVATION_DEG, row_of_ring
 from perceptum.datasets.feather import read_columns
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 

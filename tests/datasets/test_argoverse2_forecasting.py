@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perceptum.datasets import open_log
-from perceptum.datasets.argoverse2_forecasting import NOMINAL_SIZES
+from perceptum.datasets.argoverse2.forecasting import NOMINAL_SIZES
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, PoseUnknown
 
 START_NS = 315_986_559_459_579_000

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perceptum.datasets import open_log
-from perceptum.datasets.argoverse2_map import midline
+from perceptum.datasets.argoverse2.map import midline
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perceptum.datasets import open_log
-from perceptum.datasets.argoverse2_beams import BEAM_ELEVATION_DEG
+from perceptum.datasets.argoverse2.beams import BEAM_ELEVATION_DEG
 from perceptum.inputs.poses import inverse
 
 

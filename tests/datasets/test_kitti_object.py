@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.datasets import open_log
-from perceptum.datasets.kitti_calibration import read_calibration, rectified_from_velodyne
-from perceptum.datasets.kitti_labels import read_labels
+from perceptum.datasets.kitti.calibration import read_calibration, rectified_from_velodyne
+from perceptum.datasets.kitti.labels import read_labels
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 
 

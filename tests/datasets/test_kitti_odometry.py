@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.datasets import open_log
-from perceptum.datasets.kitti_odometry import KittiOdometry
+from perceptum.datasets.kitti.odometry import KittiOdometry
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, PoseUnknown
 from perceptum.inputs.poses import inverse
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from perceptum.datasets import open_log
 from perceptum.datasets.files import numbered
-from perceptum.datasets.kitti_raw_oxts import read_stamps, world_from_imus
+from perceptum.datasets.kitti.raw_oxts import read_stamps, world_from_imus
 from perceptum.inputs import BrokenRecord, MissingRecord, NotALog, PoseUnknown
 
 

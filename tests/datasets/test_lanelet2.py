@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from perceptum.datasets.lanelet2 import read_lanelet2
+from perceptum.datasets.maps.lanelet2 import read_lanelet2
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 
 pytest.importorskip("lanelet2")
@@ -168,7 +168,7 @@ def test_damage_anywhere_never_ends_the_interpreter(tmp_path):
     code = f"""
 import random
 from pathlib import Path
-from perceptum.datasets.lanelet2 import read_lanelet2
+from perceptum.datasets.maps.lanelet2 import read_lanelet2
 from perceptum.inputs import LogError
 folder, chance = Path({str(tmp_path)!r}), random.Random(0)
 whole, path = (folder / "whole.osm").read_bytes(), folder / "a.osm"

@@ -13,7 +13,7 @@ from mcap.writer import CompressionType, IndexType
 from mcap_ros2.decoder import DecoderFactory
 
 from perceptum.datasets import open_log
-from perceptum.datasets.mcap_file import McapFile
+from perceptum.datasets.ros.mcap_file import McapFile
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, NotALog
 
 from .made_recording import FIRST_NS, STEP_NS, SWEEPS, Maker, drive, ouster_points, write_mcap
@@ -111,7 +111,7 @@ def test_the_clock_is_the_users(recording):
 
 
 def test_by_the_log_clock_opening_unpacks_no_chunk(recording, monkeypatch):
-    monkeypatch.setattr("perceptum.datasets.mcap_file.chunk_data", lambda *_: pytest.fail("a chunk was unpacked"))
+    monkeypatch.setattr("perceptum.datasets.ros.mcap_file.chunk_data", lambda *_: pytest.fail("a chunk was unpacked"))
     assert len(open_log(recording, clock="log")) == SWEEPS
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.datasets import open_log
-from perceptum.datasets.nuscenes_lanes import ArcPath, centreline
+from perceptum.datasets.nuscenes.lanes import ArcPath, centreline
 from perceptum.inputs import BrokenRecord
 
 from .made_nuscenes import change, map_expansion, token

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.datasets import open_log
-from perceptum.datasets.nuscenes_radar import FILTERS, RADAR_COLUMNS, read_radar_columns
+from perceptum.datasets.nuscenes.radar import FILTERS, RADAR_COLUMNS, read_radar_columns
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 
 from .made_nuscenes import RADAR_FIELDS, RADAR_PACKING, radar_pcd, radar_points

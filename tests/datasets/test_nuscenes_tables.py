@@ -12,13 +12,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from perceptum.datasets import nuscenes_cache, nuscenes_json, open_log
-from perceptum.datasets.nuscenes_build import build_index
-from perceptum.datasets.nuscenes_cache import cache_folder, open_index
-from perceptum.datasets.nuscenes_index import COLUMNS
-from perceptum.datasets.nuscenes_json import pieces
-from perceptum.datasets.nuscenes_rows import AnnotationRow, LogRow, rows_in_parts
-from perceptum.datasets.nuscenes_tokens import find, packed
+from perceptum.datasets import open_log
+from perceptum.datasets.nuscenes import cache as nuscenes_cache
+from perceptum.datasets.nuscenes import json as nuscenes_json
+from perceptum.datasets.nuscenes.build import build_index
+from perceptum.datasets.nuscenes.cache import cache_folder, open_index
+from perceptum.datasets.nuscenes.index import COLUMNS
+from perceptum.datasets.nuscenes.json import pieces
+from perceptum.datasets.nuscenes.rows import AnnotationRow, LogRow, rows_in_parts
+from perceptum.datasets.nuscenes.tokens import find, packed
 from perceptum.inputs import BrokenRecord
 
 from .made_nuscenes import SAMPLES, VERSION, change, make, token

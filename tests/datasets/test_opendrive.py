@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perceptum.datasets.opendrive import read_opendrive
-from perceptum.datasets.opendrive_curves import Cubics, Geometry, reference_line
+from perceptum.datasets.maps.opendrive import read_opendrive
+from perceptum.datasets.maps.opendrive_curves import Cubics, Geometry, reference_line
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 
 LANES = """<lanes>{offset}<laneSection s="0">

@@ -5,12 +5,12 @@ import pytest
 
 from perceptum.builders import InputBuilder
 from perceptum.datasets import open_log
-from perceptum.datasets.lanelet2 import read_lanelet2
-from perceptum.datasets.opendrive import read_opendrive
-from perceptum.datasets.ros_messages_motion import Motion
-from perceptum.datasets.ros_messages_options import RecordingOptions
-from perceptum.datasets.rosbag_ros1 import Ros1Bag
-from perceptum.datasets.rosbag_ros2 import Ros2Bag
+from perceptum.datasets.maps.lanelet2 import read_lanelet2
+from perceptum.datasets.maps.opendrive import read_opendrive
+from perceptum.datasets.ros.motion import Motion
+from perceptum.datasets.ros.options import RecordingOptions
+from perceptum.datasets.ros.rosbag_ros1 import Ros1Bag
+from perceptum.datasets.ros.rosbag_ros2 import Ros2Bag
 from perceptum.inputs import NotALog
 
 pytestmark = pytest.mark.data

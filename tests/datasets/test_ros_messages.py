@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.datasets import open_log
-from perceptum.datasets.ros_messages_bayer import PATTERNS, demosaic
-from perceptum.datasets.ros_messages_cloud import CloudOptions, cloud_columns, lidar_columns
-from perceptum.datasets.ros_messages_image import lens_of, pixels_of
-from perceptum.datasets.ros_messages_recording import Topic
-from perceptum.datasets.ros_messages_types import CLOUD, decode
+from perceptum.datasets.ros.bayer import PATTERNS, demosaic
+from perceptum.datasets.ros.cloud import CloudOptions, cloud_columns, lidar_columns
+from perceptum.datasets.ros.image import lens_of, pixels_of
+from perceptum.datasets.ros.recording import Topic
+from perceptum.datasets.ros.types import CLOUD, decode
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, decode_image, encode_jpeg
 
 from .made_recording import FIRST_NS, FORMATS, Maker, definition, drive, ouster_points, picture, write_mcap
@@ -408,7 +408,7 @@ def test_a_picture_of_another_format_is_refused(tmp_path):
 @pytest.mark.parametrize("ros", [1, 2])
 @pytest.mark.parametrize("frame", ["", "r", "radar", "radar1", "radar_front"])
 def test_a_radar_scan_of_any_frame_name_comes_back(tmp_path, ros, frame):
-    from perceptum.datasets.ros_messages_radar import frame_of_scan, scan_columns
+    from perceptum.datasets.ros.radar import frame_of_scan, scan_columns
 
     maker = MAKERS[ros]
     rows = np.array([(10, 0.5, 0.1, -3, 12), (5, -0.2, 0, 1, 4), (7, 0, -0.3, 0, 0)], np.float32)

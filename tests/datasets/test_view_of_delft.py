@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.datasets import open_log
-from perceptum.datasets.view_of_delft_poses import read_world_from_camera
+from perceptum.datasets.view_of_delft.poses import read_world_from_camera
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, PoseUnknown
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from perceptum.datasets import open_log
-from perceptum.datasets.waymo_v2_parquet import Rows, read_table
+from perceptum.datasets.waymo_v2.parquet import Rows, read_table
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, NotALog
 
 LASERS = {"TOP": 1, "FRONT": 2, "SIDE_LEFT": 3, "SIDE_RIGHT": 4, "REAR": 5}

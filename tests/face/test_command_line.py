@@ -14,7 +14,21 @@ import pytest
 
 import perceptum
 
-COMMANDS = ("demo", "infer", "features", "explain", "build", "bench", "info", "view", "doctor")
+COMMANDS = (
+    "demo",
+    "infer",
+    "features",
+    "explain",
+    "build",
+    "bench",
+    "info",
+    "view",
+    "doctor",
+    "pack",
+    "inspect",
+    "verify",
+    "diff",
+)
 HEAVY = {"torch", "tensorflow", "keras", "numba", "open3d", "ray", "matplotlib", "scipy", "pandas", "PIL"}
 ROOT = Path(__file__).resolve().parents[2]
 POSE_OUT = [{"name": "out", "dtype": "float64", "shape": [4, 4]}]

@@ -1,0 +1,140 @@
+"""One scenario of the Argoverse 2 motion forecasting set: tracks and a vector map, without any sensor.
+
+The ego is the track AV; its frame is x forward, y left, z up, on the ground plane. The world is the city frame, flat.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import (
+    BrokenRecord,
+    CameraImage,
+    HDMap,
+    Labels,
+    LidarSweep,
+    LogError,
+    MissingRecord,
+    Poses,
+    RadarSweep,
+    Source,
+)
+from perceptum.inputs.poses import quaternion_from_yaw
+
+from ..files import one_file
+from .forecasting_tracks import AV, STEP_NS, Tracks, read_tracks
+
+__all__ = ["LOOKS_LIKE", "NOMINAL_SIZES", "Argoverse2Forecasting", "open_source", "recognises"]
+
+Times = NDArray[np.int64]
+Matrix = NDArray[np.float64]
+
+LOOKS_LIKE = "one scenario with scenario_ID.parquet and log_map_archive_ID.json"
+
+NOMINAL_SIZES: Mapping[str, tuple[float, float, float]] = {
+    "vehicle": (4.5, 1.9, 1.6),
+    "bus": (12.0, 2.6, 3.2),
+    "motorcyclist": (2.2, 0.8, 1.7),
+    "cyclist": (1.8, 0.6, 1.7),
+    "riderless_bicycle": (1.8, 0.6, 1.1),
+    "pedestrian": (0.6, 0.6, 1.75),
+}
+"""Length, width, height in metres that `nominal_sizes=True` gives; ours, not the dataset's. Other types stay 0."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is the folder of one scenario."""
+    try:
+        names = os.listdir(path)
+    except OSError:
+        return False
+    return any(name.startswith("scenario_") and name.endswith(".parquet") for name in names)
+
+
+def open_source(path: Path, nominal_sizes: bool = False) -> Source:
+    """Opens the folder of one scenario. nominal_sizes: boxes get the usual size of their type, else size 0."""
+    return Argoverse2Forecasting(path, nominal_sizes)
+
+
+class Argoverse2Forecasting:
+    """One scenario, read whole when it is opened: it is small, and the times stand in it."""
+
+    dataset = "argoverse2_forecasting"
+    sequential = True
+
+    def __init__(self, folder: Path, nominal_sizes: bool = False) -> None:
+        path = one_file(folder, "scenario_*.parquet")
+        if path is None:
+            raise MissingRecord(f"{folder}: no file scenario_*.parquet; the scenario has no tracks")
+        self.folder = folder
+        self.location = str(folder)
+        self.nominal_sizes = nominal_sizes
+        self.tracks: Tracks = read_tracks(path)
+        self.name = self.tracks.scenario_id
+        # the test split has the first 50 of its 110 steps
+        steps = int(self.tracks.step[-1]) + 1
+        self.times_ns: Times = self.tracks.start_ns + STEP_NS * np.arange(steps, dtype=np.int64)
+        self.lidars: Mapping[str, Times] = {}
+        self.radars: Mapping[str, Times] = {}
+        self.cameras: Mapping[str, Times] = {}
+
+    @cached_property
+    def poses(self) -> Poses:
+        """City from ego: the track of the AV, z = 0."""
+        tracks = self.tracks
+        own = tracks.track_id == AV
+        if not own.any():
+            raise MissingRecord(f"{tracks.path}: no track {AV}, which is the ego; the log has no poses")
+        step = tracks.step[own]
+        translations = np.column_stack([tracks.position[own], np.zeros(len(step))])
+        try:
+            return Poses(self.times_ns[step], quaternion_from_yaw(tracks.heading[own]), translations)
+        except LogError as error:
+            raise BrokenRecord(f"{tracks.path}: track {AV}: {error}") from error
+
+    def read_labels(self, time_ns: int) -> Labels | None:
+        """The agents seen at one of the steps, the AV apart; None at other times."""
+        step = int(np.searchsorted(self.times_ns, time_ns))
+        if step == len(self.times_ns) or self.times_ns[step] != time_ns:
+            return None
+        tracks = self.tracks
+        rows = tracks.at(step)
+        rows = rows[tracks.track_id[rows] != AV]
+        world_from_ego = self.poses.at(time_ns)
+        rotation, origin = world_from_ego[:2, :2], world_from_ego[:2, 3]
+        ego_yaw = np.arctan2(rotation[1, 0], rotation[0, 0])
+        size = self._sizes(tracks.category[rows])
+        yaw = np.remainder(tracks.heading[rows] - ego_yaw + np.pi, 2 * np.pi) - np.pi
+        centre = (tracks.position[rows] - origin) @ rotation
+        return Labels(
+            time_ns=time_ns,
+            boxes=np.column_stack([centre, size[:, 2] / 2, size, yaw]),
+            category=tracks.category[rows],
+            track_id=tracks.track_id[rows],
+            velocity=tracks.velocity[rows] @ rotation,
+        )
+
+    def _sizes(self, categories: NDArray[np.str_]) -> Matrix:
+        known = NOMINAL_SIZES if self.nominal_sizes else {}
+        sizes = [known.get(category, (0.0, 0.0, 0.0)) for category in categories.tolist()]
+        return np.array(sizes, dtype=np.float64).reshape(-1, 3)
+
+    def read_map(self) -> HDMap | None:
+        from .map import read_map
+
+        return read_map(self.folder)
+
+    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
+        raise MissingRecord(f"{self.location}: no sensor '{sensor}'; a forecasting scenario has no sensors")
+
+    def read_radar(self, sensor: str, index: int) -> RadarSweep:
+        raise MissingRecord(f"{self.location}: no sensor '{sensor}'; a forecasting scenario has no sensors")
+
+    def read_camera(self, camera: str, index: int) -> CameraImage:
+        raise MissingRecord(f"{self.location}: no sensor '{camera}'; a forecasting scenario has no sensors")

@@ -1,0 +1,1 @@
+"""KITTI: the object, odometry and raw datasets, one file each, and what they share."""

@@ -1,0 +1,63 @@
+"""KITTI's label_2 text as boxes in the velodyne frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import BrokenRecord, Labels
+
+from ..files import floats, read_text
+
+__all__ = ["read_labels"]
+
+Matrix = NDArray[np.float64]
+
+_COLUMNS = 15
+_DONT_CARE = "DontCare"
+
+
+def read_labels(path: Path, time_ns: int, rectified_from_velodyne: Matrix) -> Labels:
+    """Returns the boxes of one label_2/NNNNNN.txt; DontCare rows are areas of the picture, not boxes: left out.
+
+    Columns: type truncated occluded alpha left top right bottom h w l x y z ry, and a score in results; x y z is the
+    bottom centre in the rectified camera frame. Raises BrokenRecord that names the line.
+    """
+    lines = read_text(path, "the frame has no labels").splitlines()
+    rows = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
+    rows = [(number, words) for number, words in rows if words[0] != _DONT_CARE]
+    values = np.array([_numbers(path, number, words) for number, words in rows]).reshape(-1, 7)
+    velodyne_from_rectified = np.asarray(np.linalg.inv(rectified_from_velodyne), dtype=np.float64)
+    return Labels(
+        time_ns=time_ns,
+        boxes=_boxes(values, velodyne_from_rectified),
+        category=np.array([words[0] for _, words in rows], dtype=np.str_),
+        track_id=np.array([f"{path.stem}/{number - 1}" for number, _ in rows], dtype=np.str_),
+    )
+
+
+def _numbers(path: Path, number: int, words: list[str]) -> list[float]:
+    """Returns h w l x y z ry."""
+    if len(words) not in (_COLUMNS, _COLUMNS + 1):
+        raise BrokenRecord(f"{path}: line {number} has {len(words)} columns, wanted 15 (16 with a score)")
+    try:
+        values = floats(words[8:_COLUMNS])
+    except ValueError as error:
+        raise BrokenRecord(f"{path}: line {number}: {error}") from error
+    if not np.isfinite(values).all() or np.abs(values).max() > 1e6:
+        raise BrokenRecord(f"{path}: line {number} holds a number that is not finite or beyond 1e6")
+    if min(values[:3]) < 0:
+        raise BrokenRecord(f"{path}: line {number} is a {words[0][:40]} of negative size {values[:3]} (h w l, metres)")
+    return values
+
+
+def _boxes(values: Matrix, velodyne_from_rectified: Matrix) -> Matrix:
+    """Returns (N, 7) x y z l w h yaw; the bottom centre is moved up by half the height along the velodyne's z."""
+    height, width, length, x, y, z, ry = values.T
+    centre = np.stack([x, y, z], axis=1) @ velodyne_from_rectified[:3, :3].T + velodyne_from_rectified[:3, 3]
+    centre[:, 2] += height / 2
+    yaw_rad = -(np.pi / 2 + ry)
+    yaw_rad -= 2 * np.pi * np.floor((yaw_rad + np.pi) / (2 * np.pi))
+    return np.column_stack([centre, length, width, height, yaw_rad])

@@ -1,0 +1,184 @@
+"""A sequence of KITTI odometry: one lidar, up to four cameras, and poses for the sequences 00 to 10.
+
+The ego frame is the velodyne's own (x forward, y left, z up), as in KITTI object; the world is that of the first
+frame. The published poses are those of camera 0, and are taken to the velodyne by calib.txt.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import (
+    BrokenRecord,
+    CameraImage,
+    HDMap,
+    Labels,
+    LidarSweep,
+    MissingRecord,
+    Poses,
+    PoseUnknown,
+    RadarSweep,
+    Source,
+)
+from perceptum.inputs.poses import rigid
+
+from ..files import Numbered, floats, has_numbered, numbered, read_bytes, read_text
+from ..pose_matrices import poses_of
+from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
+from .points import read_points
+
+__all__ = ["LOOKS_LIKE", "KittiOdometry", "open_source", "recognises"]
+
+Times = NDArray[np.int64]
+Matrix = NDArray[np.float64]
+
+LOOKS_LIKE = "one sequences/NN with times.txt, calib.txt and velodyne/NNNNNN.bin"
+
+_LIDAR = "velodyne"
+_PROJECTIONS = {"image_0": "P0", "image_1": "P1", "image_2": "P2", "image_3": "P3"}
+_LONGEST_S = 1e6
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is one sequence."""
+    if not all(os.path.exists(path / name) for name in ("times.txt", "calib.txt")):
+        return False
+    return has_numbered(path / _LIDAR, ".bin") or any(has_numbered(path / name, ".png") for name in _PROJECTIONS)
+
+
+def open_source(path: Path) -> Source:
+    """Opens the folder of one sequence."""
+    return KittiOdometry(path)
+
+
+class KittiOdometry:
+    """One sequence, read in place; opening it lists its files and reads times.txt."""
+
+    dataset = "kitti_odometry"
+    sequential = True
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = os.path.basename(os.path.abspath(folder))
+        self.location = str(folder)
+        self._all_times = _read_times(folder / "times.txt")
+        self._points = numbered(folder / _LIDAR, ".bin")
+        pictures = {name: numbered(folder / name, ".png", ".jpg") for name in _PROJECTIONS}
+        self._pictures = {name: files for name, files in pictures.items() if len(files)}
+        self.lidars: Mapping[str, Times] = {_LIDAR: self._times_of(self._points)} if len(self._points) else {}
+        self.radars: Mapping[str, Times] = {}
+        self.cameras: Mapping[str, Times] = {name: self._times_of(files) for name, files in self._pictures.items()}
+        # the frames are the sweeps; in a download without any, the pictures of the first camera
+        self.times_ns: Times = next(iter([*self.lidars.values(), *self.cameras.values()]), np.zeros(0, np.int64))
+
+    def _times_of(self, files: Numbered) -> Times:
+        last = int(files.numbers[-1])
+        if last >= len(self._all_times):
+            raise BrokenRecord(
+                f"{self.folder / 'times.txt'}: {len(self._all_times)} lines, but {files.paths[-1].name} "
+                f"wants line {last + 1}"
+            )
+        return self._all_times[files.numbers]
+
+    @cached_property
+    def poses(self) -> Poses:
+        """The first frame's velodyne from each frame's; raises PoseUnknown for a sequence without."""
+        path = self._pose_file()
+        text = read_text(path, "the sequence has no poses")
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) != len(self._all_times):
+            raise BrokenRecord(f"{path}: {len(lines)} poses, wanted {len(self._all_times)}, one per line of times.txt")
+        stored = np.array([matrix_of(path, f"line {i}", line, (3, 4)) for i, line in enumerate(lines, 1)])
+        first_from_camera = rigid(stored[:, :, :3], stored[:, :, 3])
+        camera_from_velodyne = self._camera_from_velodyne
+        # a general inverse: the transpose would lose what the rounded rotation lacks, 9 um at 200 m
+        velodyne_from_camera = np.linalg.inv(camera_from_velodyne)
+        return poses_of(path, self._all_times, velodyne_from_camera @ first_from_camera @ camera_from_velodyne)
+
+    def _pose_file(self) -> Path:
+        """The published poses/NN.txt beside sequences/, else a poses.txt within the sequence, as SemanticKITTI has."""
+        # as text: the folder may be "." or a link
+        published = Path(os.path.abspath(self.folder)).parents[1] / "poses" / f"{self.name}.txt"
+        found = next((path for path in (published, self.folder / "poses.txt") if os.path.lexists(path)), None)
+        if found is None:
+            raise PoseUnknown(
+                f"{published}: no such file, so sequence {self.name} has no poses; KITTI publishes them for 00 to 10"
+            )
+        return found
+
+    @cached_property
+    def _lines(self) -> dict[str, str]:
+        return calibration_lines(self.folder / "calib.txt", "pictures and poses need the sequence's calibration")
+
+    def _calibrated(self, key: str) -> Matrix:
+        path = self.folder / "calib.txt"
+        if key not in self._lines:
+            raise MissingRecord(f"{path}: no {key}; found {', '.join(list(self._lines)[:8]) or 'nothing'}")
+        return matrix_of(path, key, self._lines[key], (3, 4))
+
+    @cached_property
+    def _camera_from_velodyne(self) -> Matrix:
+        tr = self._calibrated("Tr")
+        return rigid(rotation_of(self.folder / "calib.txt", "Tr", tr), tr[:, 3])
+
+    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
+        time_ns = int(self.lidars[sensor][index])
+        x, y, z, reflectance = read_points(self._points.paths[index])
+        return LidarSweep(
+            sensor=sensor,
+            time_ns=time_ns,
+            ego_from_sensor=np.eye(4),
+            x=x,
+            y=y,
+            z=z,
+            intensity=reflectance,
+            compensated_to_ns=time_ns,
+            source=str(self._points.paths[index]),
+        )
+
+    def read_camera(self, camera: str, index: int) -> CameraImage:
+        path, projection = self._pictures[camera].paths[index], _PROJECTIONS[camera]
+        calibration = {
+            projection: self._calibrated(projection),
+            "R0_rect": np.eye(3),
+            "Tr_velo_to_cam": self._camera_from_velodyne[:3],
+        }
+        intrinsics, ego_from_camera = camera_of(self.folder / "calib.txt", calibration, projection)
+        return CameraImage(
+            camera=camera,
+            time_ns=int(self.cameras[camera][index]),
+            intrinsics=intrinsics,
+            ego_from_camera=ego_from_camera,
+            read=partial(read_bytes, path, "the frame has no such picture"),
+            source=str(path),
+        )
+
+    def read_labels(self, time_ns: int) -> Labels | None:
+        return None
+
+    def read_radar(self, sensor: str, index: int) -> RadarSweep:
+        raise MissingRecord(f"{self.location}: no sensor '{sensor}'; KITTI odometry has no radar")
+
+    def read_map(self) -> HDMap | None:
+        return None
+
+
+def _read_times(path: Path) -> Times:
+    """Returns (n,) ns of the seconds in times.txt, one per line."""
+    try:
+        seconds = np.array(floats(read_text(path, "the frames have no times").split()), dtype=np.float64)
+    except ValueError as error:
+        if isinstance(error, BrokenRecord | MissingRecord):
+            raise
+        raise BrokenRecord(f"{path}: {error}") from error
+    bad = ~(np.abs(seconds) <= _LONGEST_S)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise BrokenRecord(f"{path}: line {row + 1} is {seconds[row]}, wanted seconds since the start")
+    return np.rint(seconds * 1e9).astype(np.int64)

@@ -1,0 +1,26 @@
+"""Point files in KITTI's form: little-endian float32, so many per point, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import BrokenRecord
+
+from ..files import read_bytes
+
+__all__ = ["read_points"]
+
+
+def read_points(path: Path, columns: int = 4) -> NDArray[np.float32]:
+    """Returns (columns, N) float32, each row contiguous; of a velodyne x y z reflectance. Empty is no points."""
+    encoded = read_bytes(path, "the frame has no points")
+    point_bytes = 4 * columns
+    if len(encoded) % point_bytes:
+        raise BrokenRecord(
+            f"{path}: {len(encoded)} bytes is not a multiple of {point_bytes} ({columns} float32 per point); "
+            "the file is cut short"
+        )
+    return np.ascontiguousarray(np.frombuffer(encoded, dtype="<f4").reshape(-1, columns).T, dtype=np.float32)

@@ -1,0 +1,168 @@
+"""One drive of KITTI raw, synced and rectified: one lidar, four cameras, GPS and inertial poses.
+
+The ego frame is the velodyne's own (x forward, y left, z up), as in KITTI object and odometry, so that a model made for
+one reads the others. The inertial unit's poses are taken to it by calib_imu_to_velo.txt; the world is east, north, up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import (
+    CameraImage,
+    HDMap,
+    Labels,
+    LidarSweep,
+    MissingRecord,
+    NotALog,
+    Poses,
+    PoseUnknown,
+    RadarSweep,
+    Source,
+)
+from perceptum.inputs.poses import rigid
+
+from ..files import has_numbered, numbered, read_bytes
+from ..pose_matrices import poses_of
+from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
+from .points import read_points
+from .raw_oxts import carry_to, read_stamps, world_from_imus
+
+__all__ = ["LOOKS_LIKE", "KittiRaw", "open_source", "recognises"]
+
+Times = NDArray[np.int64]
+Matrix = NDArray[np.float64]
+
+LOOKS_LIKE = "one DATE_drive_NNNN_sync with velodyne_points/data/NNNNNNNNNN.bin, the calib_*.txt one folder up"
+
+_LIDAR = "velodyne"
+_PROJECTIONS = {f"image_{i:02}": f"P{i}" for i in range(4)}
+_CARRY_NS = 50_000_000
+"""How far the first and last motion goes on: a drive's first sweep may be stamped before its first GPS packet."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is one drive."""
+    points = path / "velodyne_points"
+    if has_numbered(points / "data", ".bin", ".txt") and os.path.exists(points / "timestamps.txt"):
+        return True
+    return any(
+        has_numbered(path / name / "data", ".png", ".jpg") and os.path.exists(path / name / "timestamps.txt")
+        for name in _PROJECTIONS
+    )
+
+
+def open_source(path: Path) -> Source:
+    """Opens the folder of one synced drive."""
+    return KittiRaw(path)
+
+
+class KittiRaw:
+    """One drive, read in place; opening it lists its files and reads the timestamps.txt."""
+
+    dataset = "kitti_raw"
+    sequential = True
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = os.path.basename(os.path.abspath(folder))
+        self.location = str(folder)
+        if has_numbered(folder / "velodyne_points" / "data", ".txt"):
+            raise NotALog(f"{folder}: an unsynced drive (points as text, raw pictures); open the _sync drive instead")
+        points = numbered(folder / "velodyne_points" / "data", ".bin")
+        pictures = {name: numbered(folder / name / "data", ".png", ".jpg") for name in _PROJECTIONS}
+        self._points = points
+        self._pictures = {name: files for name, files in pictures.items() if len(files)}
+        self.lidars: Mapping[str, Times] = (
+            {_LIDAR: read_stamps(folder / "velodyne_points" / "timestamps.txt", points)} if len(points) else {}
+        )
+        self.radars: Mapping[str, Times] = {}
+        self.cameras: Mapping[str, Times] = {
+            name: read_stamps(folder / name / "timestamps.txt", files) for name, files in self._pictures.items()
+        }
+        # the frames are the sweeps; in a download without any, the pictures of the first camera
+        self.times_ns: Times = next(iter([*self.lidars.values(), *self.cameras.values()]), np.zeros(0, np.int64))
+
+    @cached_property
+    def poses(self) -> Poses:
+        """East, north, up from velodyne; raises PoseUnknown in a download without oxts/."""
+        folder = self.folder / "oxts"
+        files = numbered(folder / "data", ".txt")
+        if not len(files):
+            raise PoseUnknown(f"{folder / 'data'}: no packets NNNNNNNNNN.txt, so the drive has no poses")
+        times_ns = read_stamps(folder / "timestamps.txt", files)
+        imu_from_velodyne = np.linalg.inv(self._rigid("calib_imu_to_velo.txt", "poses"))
+        poses = poses_of(folder / "timestamps.txt", times_ns, world_from_imus(files) @ imu_from_velodyne)
+        return carry_to(poses, [int(self.times_ns[0]), int(self.times_ns[-1])], _CARRY_NS)
+
+    def _calibration(self, file: str, needs: str) -> tuple[Path, dict[str, str]]:
+        """The file is the date's: it lies in the folder above the drive, or in the drive itself."""
+        # as text: the folder may be "." or a link
+        above = Path(os.path.abspath(self.folder)).parent / file
+        path = self.folder / file if os.path.exists(self.folder / file) else above
+        return path, calibration_lines(path, f"{needs} need the date's calibration")
+
+    def _rigid(self, file: str, needs: str) -> Matrix:
+        """Returns (4, 4) of a file's R and T."""
+        path, lines = self._calibration(file, needs)
+        r, t = (_of(path, lines, key, shape) for key, shape in (("R", (3, 3)), ("T", (3, 1))))
+        return rigid(rotation_of(path, "R", r), t[:, 0])
+
+    @cached_property
+    def _camera_files(self) -> tuple[Path, dict[str, Matrix]]:
+        """The calibration by the names of KITTI object's, which hold for the rectified pictures."""
+        path, lines = self._calibration("calib_cam_to_cam.txt", "pictures")
+        calibration = {"R0_rect": _of(path, lines, "R_rect_00", (3, 3))}
+        rotation_of(path, "R_rect_00", calibration["R0_rect"])
+        calibration["Tr_velo_to_cam"] = self._rigid("calib_velo_to_cam.txt", "pictures")[:3]
+        for camera in self._pictures:
+            key = f"P_rect_{camera[-2:]}"
+            calibration[_PROJECTIONS[camera]] = _of(path, lines, key, (3, 4))
+        return path, calibration
+
+    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
+        """The points are as measured over 0.1 s, not motion-compensated, and none has a time of its own."""
+        x, y, z, reflectance = read_points(self._points.paths[index])
+        return LidarSweep(
+            sensor=sensor,
+            time_ns=int(self.lidars[sensor][index]),
+            ego_from_sensor=np.eye(4),
+            x=x,
+            y=y,
+            z=z,
+            intensity=reflectance,
+            source=str(self._points.paths[index]),
+        )
+
+    def read_camera(self, camera: str, index: int) -> CameraImage:
+        path = self._pictures[camera].paths[index]
+        intrinsics, ego_from_camera = camera_of(*self._camera_files, _PROJECTIONS[camera])
+        return CameraImage(
+            camera=camera,
+            time_ns=int(self.cameras[camera][index]),
+            intrinsics=intrinsics,
+            ego_from_camera=ego_from_camera,
+            read=partial(read_bytes, path, "the drive has no such picture"),
+            source=str(path),
+        )
+
+    def read_labels(self, time_ns: int) -> Labels | None:
+        return None
+
+    def read_radar(self, sensor: str, index: int) -> RadarSweep:
+        raise MissingRecord(f"{self.location}: no sensor '{sensor}'; KITTI raw has no radar")
+
+    def read_map(self) -> HDMap | None:
+        return None
+
+
+def _of(path: Path, lines: Mapping[str, str], key: str, shape: tuple[int, int]) -> Matrix:
+    if key not in lines:
+        raise MissingRecord(f"{path}: no {key}; found {', '.join(list(lines)[:8]) or 'nothing'}")
+    return matrix_of(path, key, lines[key], shape)

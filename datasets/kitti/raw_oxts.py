@@ -1,0 +1,107 @@
+"""KITTI raw's stamps and its GPS and inertial packets as poses of the inertial unit."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import BrokenRecord, Poses
+from perceptum.inputs.poses import quaternion_from_rotation, rigid
+
+from ..files import Numbered, floats, read_text
+
+__all__ = ["carry_to", "read_stamps", "world_from_imus"]
+
+Times = NDArray[np.int64]
+Matrix = NDArray[np.float64]
+
+_STAMP = re.compile(r"(?:19[789]|20)\d+-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
+_PACKET_NUMBERS = 30
+_EARTH_RADIUS_M = 6378137.0
+_NORTHERNMOST_DEG = 85.0
+
+
+def read_stamps(path: Path, files: Numbered) -> Times:
+    """Returns (n,) ns since 1970 of the numbered files: file NNNNNNNNNN has line NNNNNNNNNN, counted from 0.
+
+    The clock is the computer's, taken as UTC. Lines of files that are not there may be anything, also empty.
+    """
+    lines = read_text(path, "the records have no times").splitlines()
+    last = int(files.numbers[-1])
+    if last >= len(lines):
+        raise BrokenRecord(f"{path}: {len(lines)} lines, but {files.paths[-1].name} wants line {last + 1}")
+    return np.array([_stamp_ns(path, number, lines[number]) for number in files.numbers], dtype=np.int64)
+
+
+def _stamp_ns(path: Path, number: int, text: str) -> int:
+    text = text.strip()
+    if _STAMP.fullmatch(text):
+        try:
+            return int(np.datetime64(text.replace(" ", "T"), "ns").astype(np.int64))
+        except ValueError:
+            pass  # a 13th month
+    raise BrokenRecord(
+        f"{path}: line {number + 1} is {text[:40]!r}, wanted a time such as 2011-09-26 13:02:25.964389445"
+    )
+
+
+def world_from_imus(files: Numbered) -> Matrix:
+    """Returns (n, 4, 4): east, north, up from the inertial unit's forward, left, up; the origin is the first place.
+
+    Mercator at the scale of the first latitude, as the development kit does; altitude as recorded.
+    """
+    packets = np.array([_packet(path) for path in files.paths])
+    latitude, longitude, altitude, roll, pitch, yaw = packets.T
+    scale_m = np.cos(np.radians(latitude[0])) * _EARTH_RADIUS_M
+    east = scale_m * np.radians(longitude)
+    north = scale_m * np.log(np.tan(np.radians(90 + latitude) / 2))
+    place = np.stack([east, north, altitude], axis=1)
+    return rigid(_rotations(roll, pitch, yaw), place - place[0])
+
+
+def _packet(path: Path) -> list[float]:
+    """Returns latitude, longitude (degrees), altitude (metres), roll, pitch, yaw (radians) of one file."""
+    words = read_text(path, "the drive has no pose there").split()
+    if len(words) != _PACKET_NUMBERS:
+        raise BrokenRecord(f"{path}: {len(words)} numbers, wanted {_PACKET_NUMBERS}")
+    try:
+        values = floats(words[:6])
+    except ValueError as error:
+        raise BrokenRecord(f"{path}: {error}") from error
+    limits = (_NORTHERNMOST_DEG, 180.0, 1e5, 10.0, 10.0, 10.0)
+    if not all(abs(value) <= limit for value, limit in zip(values, limits, strict=True)):
+        raise BrokenRecord(
+            f"{path}: {values} are no latitude, longitude (degrees), altitude (m), roll, pitch, yaw (rad)"
+        )
+    return values
+
+
+def _rotations(roll: Matrix, pitch: Matrix, yaw: Matrix) -> Matrix:
+    """Returns (n, 3, 3) Rz(yaw) Ry(pitch) Rx(roll)."""
+    (cr, sr), (cp, sp), (cy, sy) = ((np.cos(angle), np.sin(angle)) for angle in (roll, pitch, yaw))
+    rows = [
+        [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+        [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+        [-sp, cp * sr, cp * cr],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def carry_to(poses: Poses, times_ns: list[int], limit_ns: int) -> Poses:
+    """Returns the poses with one more at each of the times beyond an end, if it is no further than `limit_ns`.
+
+    The last motion goes on; times within the span, and further out, add nothing.
+    """
+    first, last = poses.span_ns
+    beyond = [t for t in times_ns if first - limit_ns <= t < first or last < t <= last + limit_ns]
+    if not beyond:
+        return poses
+    added = poses.at_many(beyond, extrapolate_ns=limit_ns)
+    times = np.concatenate([poses.times_ns, np.array(beyond, dtype=np.int64)])
+    quaternions = np.concatenate([poses.quaternions, [quaternion_from_rotation(pose[:3, :3]) for pose in added]])
+    translations = np.concatenate([poses.translations, added[:, :3, 3]])
+    order = np.argsort(times)
+    return Poses(times[order], quaternions[order], translations[order])

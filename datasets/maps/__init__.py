@@ -1,0 +1,1 @@
+"""HD maps in files of their own: Lanelet2 and OpenDRIVE."""

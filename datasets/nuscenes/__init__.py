@@ -1,0 +1,79 @@
+"""nuScenes: finds the version and the scene in a root, and opens it; nuscenes_source.py reads what is in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from perceptum.inputs import LogError, NotALog, Source
+
+from ..files import subfolders
+
+if TYPE_CHECKING:
+    from .cache import Cache
+    from .radar import RadarFilter
+
+__all__ = ["LOOKS_LIKE", "open_source", "recognises"]
+
+Thing = TypeVar("Thing")
+
+LOOKS_LIKE = "a root with v1.0-*/scene.json, sample.json and sample_data.json"
+
+_NAMED = 3
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is the root of a nuScenes download."""
+    return bool(_versions(path))
+
+
+def _versions(root: Path) -> list[Path]:
+    needed = ("scene.json", "sample.json", "sample_data.json")
+    folders = [folder for folder in subfolders(root) if folder.name.startswith("v1.0-")]
+    return [folder for folder in folders if all(os.path.isfile(folder / name) for name in needed)]
+
+
+def open_source(
+    path: Path,
+    version: str | None = None,
+    scene: str | None = None,
+    frames: Literal["keyframes", "sweeps"] = "keyframes",
+    radar_filter: RadarFilter = "none",
+    cache: Cache = None,
+) -> Source:
+    """Opens one scene; version and scene need not be named where there is only one.
+
+    frames: at the lidar's keyframes (2 Hz, labelled), or at each of its sweeps (20 Hz).
+    radar_filter: none, or the states that nuScenes' devkit or CRN keep.
+    cache: the folder for the index of the tables; None: the usual one; False: nothing is kept.
+    """
+    from .cache import open_index
+    from .radar import check_filter
+    from .source import NuScenes
+
+    check_filter(radar_filter)
+    if frames not in ("keyframes", "sweeps"):
+        raise LogError(f"nuscenes: frames is {frames!r}, wanted 'keyframes' or 'sweeps'")
+    tables = _one(path, "version", version, {folder.name: folder for folder in _versions(path)})
+    index = open_index(tables, cache)
+    number = _one(path, "scene", scene, {name: i for i, name in enumerate(index.names.scenes)})
+    return NuScenes(path, tables, index, number, frames == "keyframes", radar_filter)
+
+
+def _one(root: Path, kind: str, name: str | None, there: Mapping[str, Thing]) -> Thing:
+    """Returns the named one, or the only one there is; raises NotALog that names the first."""
+    if name is None and len(there) == 1:
+        return next(iter(there.values()))
+    if name is not None and name in there:
+        return there[name]
+    if not there:
+        raise NotALog(f"{root}: holds no {kind} of nuScenes; wanted {LOOKS_LIKE}")
+    near = get_close_matches(str(name), there, n=1)
+    listed = ", ".join([*list(there)[:_NAMED], *(["..."] if len(there) > _NAMED else [])])
+    if name is None:
+        raise NotALog(f"{root}: holds {len(there)} {kind}s ({listed}); say which with {kind}='{next(iter(there))}'")
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    raise NotALog(f"{root}: no {kind} '{name}' among {len(there)} ({listed}){hint}")

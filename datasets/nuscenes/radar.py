@@ -1,0 +1,135 @@
+"""nuScenes' radar cycles: .pcd files of version 0.7, binary, 18 fields in 43 bytes a point."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import BrokenRecord, LogError
+
+from ..files import read_bytes
+
+__all__ = ["FILTERS", "RADAR_COLUMNS", "RadarFilter", "check_filter", "read_radar_columns"]
+
+Columns = dict[str, NDArray[Any]]
+RadarFilter = Literal["none", "devkit", "crn"]
+
+RADAR_COLUMNS = (
+    *("x", "y", "z", "dyn_prop", "id", "rcs", "vx", "vy", "vx_comp", "vy_comp", "is_quality_valid", "ambig_state"),
+    *("x_rms", "y_rms", "invalid_state", "pdh0", "vx_rms", "vy_rms"),
+)
+FILTERS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "none": {},
+    "devkit": {"invalid_state": (0,), "dyn_prop": (0, 1, 2, 3, 4, 5, 6), "ambig_state": (3,)},
+    "crn": {"invalid_state": (0, 4, 8, 9, 10, 11, 12, 15, 16, 17), "ambig_state": (3,)},
+}
+"""Name of the filter -> the states that it keeps, by column."""
+
+_LONGEST_HEADER = 4096
+_MOST_FIELDS = 64
+_DATA = re.compile(rb"^DATA[ \t]+(\w+)[ \t]*\r?\n", re.MULTILINE)
+_FORMATS = {
+    "F": {4: "<f4", 8: "<f8"},
+    "I": {n: f"<i{n}" for n in (1, 2, 4, 8)},
+    "U": {n: f"<u{n}" for n in (1, 2, 4, 8)},
+}
+
+
+def check_filter(name: str) -> None:
+    """Raises LogError that names the filters there are."""
+    if name not in FILTERS:
+        raise LogError(f"nuscenes: radar_filter is '{name}', wanted one of {', '.join(FILTERS)}")
+
+
+def read_radar_columns(path: Path, radar_filter: RadarFilter = "none") -> Columns:
+    """Returns the known columns of a cycle, in the dtypes they are stored in; raises MissingRecord or BrokenRecord.
+
+    A NaN in the first point says that the cycle saw nothing. What stands behind the last point is passed over: the
+    published files end with a byte too many.
+    """
+    encoded = read_bytes(path, "the radar cycle is missing")
+    points = _points(path, encoded)
+    if len(points) and _any_nan(points[0]):
+        points = points[:0]
+    kept = np.ones(len(points), dtype=np.bool_)
+    for name, states in FILTERS[radar_filter].items():
+        if name not in (points.dtype.names or ()):
+            raise BrokenRecord(f"{path}: no field {name}, which radar_filter='{radar_filter}' needs")
+        kept &= np.isin(points[name], states)
+    points = points[kept]
+    return {name: np.ascontiguousarray(points[name]) for name in points.dtype.names or () if name in RADAR_COLUMNS}
+
+
+def _any_nan(point: np.void) -> bool:
+    return any(np.isnan(point[name]) for name in point.dtype.names or () if point[name].dtype.kind == "f")
+
+
+def _points(path: Path, encoded: bytes) -> NDArray[Any]:
+    """Returns a view of the bytes as one record a point."""
+    data = _DATA.search(encoded, 0, _LONGEST_HEADER)
+    if data is None:
+        raise BrokenRecord(
+            f"{path}: starts with {encoded[:12]!r}, wanted the header of a .pcd file up to its DATA line"
+        )
+    if data[1] != b"binary":
+        raise BrokenRecord(f"{path}: DATA is {data[1].decode('ascii', 'replace')}, wanted binary")
+    header = _header(encoded[: data.start()])
+    dtype = _dtype(path, header)
+    count = _number(path, header, "WIDTH") * _number(path, header, "HEIGHT")
+    have, want = len(encoded) - data.end(), count * dtype.itemsize
+    if have < want:
+        raise BrokenRecord(
+            f"{path}: {have} bytes of points, wanted {want} "
+            f"for {count} of {dtype.itemsize} bytes; the file is cut short"
+        )
+    return np.frombuffer(encoded, dtype, count=count, offset=data.end()) if count else np.zeros(0, dtype)
+
+
+def _header(encoded: bytes) -> dict[str, list[str]]:
+    lines = [line.split() for line in encoded.decode("ascii", "replace").splitlines()]
+    return {words[0]: words[1:] for words in lines if words and not words[0].startswith("#")}
+
+
+def _number(path: Path, header: Mapping[str, list[str]], key: str) -> int:
+    words = header.get(key, [])
+    if len(words) != 1 or not re.fullmatch("[0-9]{1,9}", words[0]):
+        raise BrokenRecord(f"{path}: {key} is {' '.join(words)[:40] or 'not there'}, wanted a number of points")
+    return int(words[0])
+
+
+def _dtype(path: Path, header: Mapping[str, list[str]]) -> np.dtype[Any]:
+    """Returns the record of FIELDS, SIZE and TYPE, packed; fields of another name take room and are not named."""
+    names, sizes, types = (header.get(key, []) for key in ("FIELDS", "SIZE", "TYPE"))
+    counts = header.get("COUNT", ["1"] * len(names))
+    if not 3 <= len(names) == len(sizes) == len(types) == len(counts) <= _MOST_FIELDS:
+        raise BrokenRecord(
+            f"{path}: {len(names)} FIELDS, {len(sizes)} SIZE, {len(types)} TYPE, {len(counts)} COUNT; "
+            f"wanted as many of each, 3 to {_MOST_FIELDS}"
+        )
+    formats, offsets, at = {}, {}, 0
+    for name, size, kind, count in zip(names, sizes, types, counts, strict=True):
+        format = _FORMATS.get(kind, {}).get(int(size) if size in ("1", "2", "4", "8") else 0)
+        if format is None or not re.fullmatch("[1-9][0-9]{0,3}", count):
+            raise BrokenRecord(
+                f"{path}: field {name[:40]} is of TYPE {kind[:9]} SIZE {size[:9]} COUNT {count[:9]}, unknown"
+            )
+        if name in RADAR_COLUMNS and (count != "1" or name in formats):
+            raise BrokenRecord(f"{path}: field {name} is there more than once, wanted one value a point")
+        if name in RADAR_COLUMNS:
+            formats[name], offsets[name] = format, at
+        at += int(size) * int(count)
+    _check_place(path, formats)
+    return np.dtype(
+        {"names": list(formats), "formats": list(formats.values()), "offsets": list(offsets.values()), "itemsize": at}
+    )
+
+
+def _check_place(path: Path, formats: Mapping[str, str]) -> None:
+    lacks = [name for name in ("x", "y", "z") if not formats.get(name, "").startswith("<f")]
+    if lacks:
+        raise BrokenRecord(f"{path}: no float field {', '.join(lacks)}; it has {', '.join(formats) or 'none we know'}")

@@ -1,0 +1,99 @@
+"""The columns of sample_data with the ego pose of each row: sorted by scene, sensor and time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import BrokenRecord
+
+from .rows import EgoPoseRow, Row, SampleDataRow, rows_in_parts
+from .tokens import find, numbered, packed, rows_of
+
+__all__ = ["columns_of", "record_columns", "starts_of"]
+
+Columns = dict[str, NDArray[Any]]
+Parsed = TypeVar("Parsed", bound=Row)
+
+
+def record_columns(
+    folder: Path,
+    samples: Sequence[str],
+    scene_of_sample: NDArray[np.int32],
+    calibrations: Sequence[str],
+    sensor_of_calibration: NDArray[np.int32],
+    scenes: int,
+) -> Columns:
+    """Reads sample_data.json and ego_pose.json; raises MissingRecord or BrokenRecord."""
+    records = _records(folder / "sample_data.json", samples, calibrations)
+    scene = scene_of_sample[records["record_sample"]]
+    sensor = sensor_of_calibration[records["record_calibration"]]
+    order = np.lexsort((records["record_time_us"], sensor, scene))
+    names = records.pop("names")
+    # one column after the other, so that only one is held twice
+    records = {name: records.pop(name)[order] for name in list(records)}
+    poses = _poses(folder, records.pop("pose"))
+    return {**records, **poses, "names": names, "record_start": starts_of(scene, scenes)}
+
+
+def starts_of(scene: NDArray[np.int32], scenes: int) -> NDArray[np.int64]:
+    """Returns (scenes + 1,) where the rows of each scene begin, once they are sorted by scene."""
+    return np.concatenate([[0], np.cumsum(np.bincount(scene, minlength=scenes))]).astype(np.int64)
+
+
+def columns_of(path: Path, kind: type[Parsed], convert: Callable[[list[Parsed]], Columns]) -> Columns:
+    """Returns the columns that `convert` makes of each part of a table, joined; of no rows, those of an empty part."""
+    buffers: dict[str, bytearray] = {}
+    forms: dict[str, tuple[Any, tuple[int, ...]]] = {}
+    for rows in rows_in_parts(path, kind):
+        for name, column in convert(rows).items():
+            # grown in place: joining parts at the end would hold the largest column twice
+            buffers.setdefault(name, bytearray()).extend(column.tobytes())
+            forms[name] = column.dtype, column.shape[1:]
+    return {name: np.frombuffer(buffers.pop(name), dtype).reshape(-1, *rest) for name, (dtype, rest) in forms.items()}
+
+
+def _records(path: Path, samples: Sequence[str], calibrations: Sequence[str]) -> Columns:
+    row_of_sample, row_of_calibration = numbered(samples), numbered(calibrations)
+
+    def convert(rows: list[SampleDataRow]) -> Columns:
+        files = [row.filename.encode("utf-8", "replace") for row in rows]
+        return {
+            "record_time_us": np.array([row.timestamp for row in rows], dtype=np.int64),
+            "record_sample": rows_of(path, [row.sample_token for row in rows], row_of_sample, "sample"),
+            "record_calibration": rows_of(
+                path, [row.calibrated_sensor_token for row in rows], row_of_calibration, "calibrated_sensor"
+            ),
+            "record_is_key": np.array([row.is_key_frame for row in rows], dtype=np.bool_),
+            "record_name_bytes": np.array([len(name) for name in files], dtype=np.int32),
+            "pose": packed([row.ego_pose_token for row in rows]),
+            "names": np.frombuffer(b"".join(files), dtype=np.uint8),
+        }
+
+    columns = columns_of(path, SampleDataRow, convert)
+    ends = np.cumsum(columns["record_name_bytes"], dtype=np.int64)
+    columns["record_name_start"] = ends - columns["record_name_bytes"]
+    return columns
+
+
+def _poses(folder: Path, wanted: NDArray[np.uint64]) -> Columns:
+    """Returns the pose of each record, in the records' order."""
+
+    def convert(rows: list[EgoPoseRow]) -> Columns:
+        return {
+            "token": packed([row.token for row in rows]),
+            "record_pose_time_us": np.array([row.timestamp for row in rows], dtype=np.int64),
+            "record_pose_xyz": np.array([row.translation for row in rows], dtype=np.float64).reshape(-1, 3),
+            "record_pose_wxyz": np.array([row.rotation for row in rows], dtype=np.float64).reshape(-1, 4),
+        }
+
+    columns = columns_of(folder / "ego_pose.json", EgoPoseRow, convert)
+    row = find(columns.pop("token"), wanted)
+    if (row < 0).any():
+        lost = wanted[int(np.argmax(row < 0))].tobytes().hex()
+        raise BrokenRecord(f"{folder / 'sample_data.json'}: a row names '{lost}', which ego_pose.json does not have")
+    return {name: columns.pop(name)[row] for name in list(columns)}

@@ -1,0 +1,127 @@
+"""The rows of nuScenes' tables, as far as they are read; fields that are not named here are passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from perceptum.inputs import BrokenRecord
+
+from .json import pieces
+
+__all__ = [
+    "AnnotationRow",
+    "CalibrationRow",
+    "EgoPoseRow",
+    "InstanceRow",
+    "LogRow",
+    "NamedRow",
+    "Row",
+    "SampleDataRow",
+    "SampleRow",
+    "SceneRow",
+    "SensorRow",
+    "VisibilityRow",
+    "rows_in_parts",
+    "whole_table",
+]
+
+# microseconds, such that nanoseconds fit int64
+TimeUs = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000_000)]
+Count = Annotated[int, msgspec.Meta(ge=-1, le=2_000_000_000)]
+Token = Annotated[str, msgspec.Meta(max_length=128)]
+Triple = tuple[float, float, float]
+Quadruple = tuple[float, float, float, float]
+
+
+class Row(msgspec.Struct, gc=False):
+    token: Token
+
+
+class NamedRow(Row, gc=False):
+    name: str
+
+
+class SensorRow(Row, gc=False):
+    channel: str
+    modality: str
+
+
+class CalibrationRow(Row, gc=False):
+    sensor_token: str
+    translation: Triple
+    """Metres, ego frame."""
+    rotation: Quadruple
+    """w x y z, ego from sensor."""
+    camera_intrinsic: list[Triple] = []
+
+
+class LogRow(Row, gc=False):
+    location: str
+
+
+class SceneRow(Row, gc=False):
+    name: str
+    log_token: str
+
+
+class SampleRow(Row, gc=False):
+    scene_token: str
+    timestamp: TimeUs
+
+
+class EgoPoseRow(Row, gc=False):
+    timestamp: TimeUs
+    translation: Triple
+    rotation: Quadruple
+
+
+class SampleDataRow(Row, gc=False):
+    sample_token: str
+    ego_pose_token: Token
+    calibrated_sensor_token: str
+    timestamp: TimeUs
+    is_key_frame: bool
+    filename: str
+
+
+class VisibilityRow(Row, gc=False):
+    level: str
+
+
+class InstanceRow(Row, gc=False):
+    category_token: str
+
+
+class AnnotationRow(Row, gc=False):
+    sample_token: str
+    instance_token: str
+    translation: Triple
+    size: Triple
+    """Width, length, height: not in our order."""
+    rotation: Quadruple
+    visibility_token: str | None = None
+    attribute_tokens: list[str] = []
+    num_lidar_pts: Count = -1
+    num_radar_pts: Count = -1
+
+
+Parsed = TypeVar("Parsed", bound=Row)
+
+
+def rows_in_parts(path: Path, kind: type[Parsed]) -> Iterator[list[Parsed]]:
+    """Yields the table's rows, some thousand at a time; raises MissingRecord or BrokenRecord."""
+    return pieces(path, kind, "nuScenes needs this table")
+
+
+def whole_table(path: Path, kind: type[Parsed]) -> dict[str, Parsed]:
+    """Returns token -> row, in the file's order; for the small tables. Raises as `rows_in_parts`."""
+    rows = [row for part in rows_in_parts(path, kind) for row in part]
+    found = {row.token: row for row in rows}
+    if len(found) != len(rows):
+        twice = next(row.token for row in rows if found[row.token] is not row)
+        raise BrokenRecord(f"{path}: two rows have the token {twice}, wanted one")
+    return found

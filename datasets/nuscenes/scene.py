@@ -1,0 +1,164 @@
+"""One scene's rows, taken out of the index: what a log holds in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import BrokenRecord, LogError, Poses
+from perceptum.inputs.poses import rigid, rotation_from_quaternion
+
+from .index import Index
+
+__all__ = ["Scene", "Stream", "scene_of", "stays_inside"]
+
+Columns = Mapping[str, NDArray[Any]]
+Matrix = NDArray[np.float64]
+
+_FARTHEST_M = 1e9
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """The records of one sensor in one scene, by time."""
+
+    modality: str
+    times_ns: NDArray[np.int64]
+    files: Sequence[str]
+    is_key: NDArray[np.bool_]
+    sample: NDArray[np.int32]
+    calibration: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A scene without its annotations. Numbers are as the tables have them, checked when they are asked for."""
+
+    name: str
+    location: str
+    streams: Mapping[str, Stream]
+    """Channel -> its records."""
+    sample_tokens: Mapping[int, str]
+    pose_times_ns: NDArray[np.int64]
+    """(P,) of every record's ego pose, sorted, each time once."""
+    pose_wxyz: Matrix
+    pose_xyz: Matrix
+    calibration: Mapping[int, tuple[Matrix, Matrix, Matrix]]
+    """Row -> w x y z, translation, and the nine intrinsics, NaN where the sensor is no camera."""
+
+    def poses(self, path: Path) -> Poses:
+        """Returns world_from_ego; raises BrokenRecord that names `path`."""
+        try:
+            return Poses(self.pose_times_ns, self.pose_wxyz, self.pose_xyz)
+        except LogError as error:
+            raise BrokenRecord(f"{path}: scene {self.name}: {error}") from error
+
+    def ego_from_sensor(self, path: Path, row: int) -> Matrix:
+        """Returns (4, 4) of one calibration; raises BrokenRecord that names `path`."""
+        wxyz, xyz, _ = self.calibration[row]
+        if not abs(float(np.linalg.norm(wxyz)) - 1) < 0.01 or not (np.abs(xyz) <= _FARTHEST_M).all():
+            raise BrokenRecord(
+                f"{path}: row {row} has rotation {wxyz.tolist()} and translation {xyz.tolist()}, "
+                "wanted a quaternion of length 1 and finite metres"
+            )
+        return rigid(rotation_from_quaternion(wxyz), xyz)
+
+    def intrinsics(self, path: Path, row: int) -> Matrix:
+        """Returns (3, 3) of one camera's calibration; raises BrokenRecord that names `path`."""
+        matrix = self.calibration[row][2].reshape(3, 3)
+        if not np.isfinite(matrix).all() or matrix[2].tolist() != [0, 0, 1]:
+            raise BrokenRecord(f"{path}: row {row} has camera_intrinsic {matrix.tolist()}, wanted a camera's 3 x 3")
+        return matrix
+
+
+def scene_of(index: Index, number: int, root: Path) -> Scene:
+    """Returns the rows of one scene, copied, with those records left out whose folder is not there.
+
+    A download of keyframes alone has no sweeps/, and one of the lidar alone no samples/CAM_FRONT/.
+    """
+    first, end = (int(index.columns["record_start"][number + i]) for i in (0, 1))
+    columns = {
+        name: np.array(column[first:end])
+        for name, column in index.columns.items()
+        if name.startswith("record_") and name != "record_start"
+    }
+    streams = _streams(index, columns, root)
+    times, at = _distinct_times(index, columns)
+    samples = np.unique(columns["record_sample"])
+    calibrations = np.unique(columns["record_calibration"])
+    return Scene(
+        name=index.names.scenes[number],
+        location=index.names.locations[number],
+        streams=streams,
+        sample_tokens={int(row): index.columns["sample_token"][row].decode() for row in samples},
+        pose_times_ns=times,
+        pose_wxyz=columns["record_pose_wxyz"][at],
+        pose_xyz=columns["record_pose_xyz"][at],
+        calibration={int(row): _calibration(index, int(row)) for row in calibrations},
+    )
+
+
+def _distinct_times(index: Index, columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Returns the ego poses' times, each once, and a row that has it: a lidar's where there are several."""
+    sensors = index.columns["calibration_sensor"][columns["record_calibration"]]
+    is_lidar = np.array([modality == "lidar" for modality in index.names.modalities], dtype=np.bool_)[sensors]
+    order = np.lexsort((~is_lidar, columns["record_pose_time_us"]))
+    times_us, first = np.unique(columns["record_pose_time_us"][order], return_index=True)
+    return times_us * 1000, order[first]
+
+
+def _calibration(index: Index, row: int) -> tuple[Matrix, Matrix, Matrix]:
+    names = ("calibration_wxyz", "calibration_xyz", "calibration_intrinsics")
+    wxyz, xyz, intrinsics = (np.array(index.columns[name][row]) for name in names)
+    return wxyz, xyz, intrinsics
+
+
+def _streams(index: Index, columns: Columns, root: Path) -> dict[str, Stream]:
+    files = _file_names(index, columns)
+    there = _is_there(root, files)
+    sensors = index.columns["calibration_sensor"][columns["record_calibration"]]
+    streams = {}
+    # rows are sorted by sensor already
+    for sensor in np.unique(sensors):
+        rows = np.flatnonzero((sensors == sensor) & there)
+        if len(rows):
+            streams[index.names.channels[sensor]] = Stream(
+                modality=index.names.modalities[sensor],
+                times_ns=columns["record_time_us"][rows] * 1000,
+                files=tuple(files[row] for row in rows),
+                is_key=columns["record_is_key"][rows],
+                sample=columns["record_sample"][rows],
+                calibration=columns["record_calibration"][rows],
+            )
+    return streams
+
+
+def _file_names(index: Index, columns: Columns) -> list[str]:
+    starts, lengths = columns["record_name_start"], columns["record_name_bytes"]
+    names = index.columns["names"]
+    return [
+        names[start : start + length].tobytes().decode("utf-8", "replace")
+        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)
+    ]
+
+
+def _is_there(root: Path, files: Sequence[str]) -> NDArray[np.bool_]:
+    """Which records lie in a folder that exists. A name that leaves the log is kept: reading it is the error."""
+    known: dict[str, bool] = {}
+    for name in files:
+        folder = name.rpartition("/")[0]
+        if folder not in known:
+            known[folder] = not stays_inside(name) or os.path.isdir(root / folder)
+    return np.array([known[name.rpartition("/")[0]] for name in files], dtype=np.bool_)
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a file name of a table is a relative path that does not climb out of the log's folder."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name

@@ -1,0 +1,173 @@
+"""One nuScenes scene as a source of records.
+
+The ego frame is nuScenes' own (rear axle on the ground, x forward, y left, z up); the world is its map's frame.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import (
+    BrokenRecord,
+    CameraImage,
+    HDMap,
+    Labels,
+    LidarSweep,
+    MissingRecord,
+    Poses,
+    RadarSweep,
+)
+
+from ..files import read_bytes
+from .index import Index
+from .labels import Annotations, Details, annotations_of
+from .radar import RadarFilter, read_radar_columns
+from .scene import Stream, scene_of, stays_inside
+
+__all__ = ["NuScenes"]
+
+Times = NDArray[np.int64]
+
+_PRIMARY = "LIDAR_TOP"
+_POINT_BYTES = 20
+_RINGS = 32
+
+
+class NuScenes:
+    """One scene, read in place. It holds the scene's rows of the tables and no more."""
+
+    dataset = "nuscenes"
+    sequential = True
+
+    def __init__(
+        self, root: Path, tables: Path, index: Index, number: int, keyframes: bool, radar_filter: RadarFilter
+    ) -> None:
+        self.root = root
+        self.tables = tables
+        self.scene = scene_of(index, number, root)
+        self.name = self.scene.name
+        self.location = str(root)
+        self._radar_filter: RadarFilter = radar_filter
+        self._annotations: Annotations | None = None
+        if index.names.labelled:
+            self._annotations = annotations_of(index, number, tables / "sample_annotation.json")
+        self.lidars: Mapping[str, Times] = self._times("lidar")
+        self.radars: Mapping[str, Times] = self._times("radar")
+        self.cameras: Mapping[str, Times] = self._times("camera")
+        first = next(iter([*self.lidars, *self.cameras]), None)
+        if first is None:
+            raise MissingRecord(
+                f"{root}: has the tables of {self.name} but none of the folders of its records, such as "
+                "samples/LIDAR_TOP; unpack the sensors' files there"
+            )
+        primary = self.scene.streams[first]
+        self.times_ns: Times = primary.times_ns[primary.is_key] if keyframes else primary.times_ns
+        keys = zip(primary.times_ns[primary.is_key].tolist(), primary.sample[primary.is_key].tolist(), strict=True)
+        self._sample_of = dict(keys)
+
+    def _times(self, modality: str) -> dict[str, Times]:
+        """Channel -> stamps; LIDAR_TOP first, then by the order of the sensor table."""
+        found = [(name, s.times_ns) for name, s in self.scene.streams.items() if s.modality == modality]
+        return dict(sorted(found, key=lambda stream: stream[0] != _PRIMARY))
+
+    @cached_property
+    def poses(self) -> Poses:
+        """The ego poses of all records of the scene; each record's own time is among theirs."""
+        return self.scene.poses(self.tables / "ego_pose.json")
+
+    def _record(self, stream: Stream, index: int) -> tuple[Path, int, NDArray[np.float64]]:
+        """Returns a record's file, its time, and where its sensor sits."""
+        name = stream.files[index]
+        if not stays_inside(name):
+            raise BrokenRecord(
+                f"{self.tables / 'sample_data.json'}: file name {name[:120]!r} leaves the log's folder, "
+                "wanted a path below it"
+            )
+        calibration = self.tables / "calibrated_sensor.json"
+        ego_from_sensor = self.scene.ego_from_sensor(calibration, int(stream.calibration[index]))
+        return self.root / name, int(stream.times_ns[index]), ego_from_sensor
+
+    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
+        """Points as recorded: not motion-compensated within the sweep, and without times of their own."""
+        path, time_ns, ego_from_sensor = self._record(self.scene.streams[sensor], index)
+        x, y, z, intensity, ring = _points(path)
+        return LidarSweep(
+            sensor=sensor,
+            time_ns=time_ns,
+            ego_from_sensor=ego_from_sensor,
+            x=x,
+            y=y,
+            z=z,
+            intensity=intensity,
+            ring=ring,
+            intensity_scale=255.0,
+            row_of_ring=_ROW_OF_RING if sensor == _PRIMARY else None,
+            source=str(path),
+        )
+
+    def read_radar(self, sensor: str, index: int) -> RadarSweep:
+        """All 18 fields; the filter that was asked for when the log was opened, by default none."""
+        path, time_ns, ego_from_sensor = self._record(self.scene.streams[sensor], index)
+        columns = read_radar_columns(path, self._radar_filter)
+        return RadarSweep(sensor=sensor, time_ns=time_ns, ego_from_sensor=ego_from_sensor, source=str(path), **columns)
+
+    def read_camera(self, camera: str, index: int) -> CameraImage:
+        """Published pictures are undistorted."""
+        stream = self.scene.streams[camera]
+        path, time_ns, ego_from_camera = self._record(stream, index)
+        calibration = self.tables / "calibrated_sensor.json"
+        return CameraImage(
+            camera=camera,
+            time_ns=time_ns,
+            intrinsics=self.scene.intrinsics(calibration, int(stream.calibration[index])),
+            ego_from_camera=ego_from_camera,
+            read=partial(read_bytes, path, "the picture is missing"),
+            source=str(path),
+        )
+
+    def read_labels(self, time_ns: int) -> Labels | None:
+        """The boxes of a keyframe; None between keyframes, and where the version has no annotations."""
+        sample = self._sample_of.get(time_ns)
+        if sample is None or self._annotations is None:
+            return None
+        return self._annotations.at(sample, time_ns, self.poses.at(time_ns))
+
+    def label_details(self, time_ns: int) -> Details | None:
+        """Radar points, visibility and attributes of the boxes that `read_labels` returns."""
+        sample = self._sample_of.get(time_ns)
+        return None if sample is None or self._annotations is None else self._annotations.details(sample)
+
+    def sample_token(self, time_ns: int) -> str:
+        """Returns the token of the keyframe at `time_ns`, which nuScenes' evaluation wants; raises MissingRecord."""
+        if time_ns not in self._sample_of:
+            raise MissingRecord(f"{self.location}: no keyframe of {self.name} at {time_ns} ns")
+        return self.scene.sample_tokens[self._sample_of[time_ns]]
+
+    def read_map(self) -> HDMap | None:
+        """The map expansion of the scene's place; None where that is not unpacked."""
+        from .map import read_map
+
+        place = self.scene.location
+        path = self.root / "maps" / "expansion" / f"{place}.json"
+        return read_map(path) if re.fullmatch(r"[\w-]+", place) and os.path.lexists(path) else None
+
+
+_ROW_OF_RING = np.arange(_RINGS - 1, -1, -1, dtype=np.int32)
+"""An HDL-32E's rings count from the lowest beam up."""
+
+
+def _points(path: Path) -> NDArray[np.float32]:
+    """Returns (5, N) x y z intensity ring, each row contiguous."""
+    encoded = read_bytes(path, "the sweep is missing")
+    if len(encoded) % _POINT_BYTES:
+        raise BrokenRecord(
+            f"{path}: {len(encoded)} bytes is not a multiple of 20 (5 float32 per point); the file is cut short"
+        )
+    return np.ascontiguousarray(np.frombuffer(encoded, dtype="<f4").reshape(-1, 5).T, dtype=np.float32)

@@ -1,0 +1,109 @@
+"""sensor_msgs/CompressedImage, Image and CameraInfo to pictures with a lens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import BrokenRecord
+
+from .bayer import PATTERNS, demosaic
+
+__all__ = ["RAW_ENCODINGS", "Lens", "compressed_bytes", "lens_of", "pixels_of"]
+
+Pixels = NDArray[np.uint8]
+Matrix = NDArray[np.float64]
+
+_CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0), "8UC3": (2, 1, 0)}
+_GREY = ("mono8", "8UC1")
+RAW_ENCODINGS = (*_CHANNELS, *_GREY, *PATTERNS)
+"""What sensor_msgs/Image may hold to be a picture; depth and 16 bit are not read."""
+_WIDTHS = {"rgba8": 4, "bgra8": 4}
+
+_MODELS = {"plumb_bob": "brown", "rational_polynomial": "brown", "equidistant": "fisheye", "fisheye": "fisheye"}
+_COUNTS = {"brown": (4, 5, 8), "fisheye": (4,)}
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What a CameraInfo says: how the picture of one camera came to be."""
+
+    intrinsics: Matrix
+    distortion: Matrix | None
+    model: str
+
+
+def lens_of(info: Any, rectified: bool, where: str) -> Lens:
+    """Returns the lens of a CameraInfo message; raises BrokenRecord.
+
+    `rectified`: the pictures are undistorted, and the projection matrix P holds their intrinsics. Binning and the
+    region of interest are taken into the intrinsics, which CameraInfo gives for the full sensor.
+    """
+    matrix = (
+        _projection(info, where)[:, :3] if rectified else np.asarray(info_value(info, "k"), np.float64).reshape(3, 3)
+    )
+    if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0 and (matrix[2] == [0, 0, 1]).all()):
+        raise BrokenRecord(f"{where}: intrinsics {matrix.tolist()}, wanted a focal length above 0; is it calibrated?")
+    binning = np.array([max(int(info.binning_x), 1), max(int(info.binning_y), 1)], np.float64)
+    offset = np.array([int(info.roi.x_offset), int(info.roi.y_offset)], np.float64)
+    intrinsics = matrix.copy()
+    intrinsics[:2, 2] -= offset
+    intrinsics[:2] /= binning[:, None]
+    if rectified:
+        return Lens(intrinsics, None, "none")
+    return Lens(intrinsics, *_distortion(info, where))
+
+
+def info_value(info: Any, name: str) -> Any:
+    """ROS 1 writes K, D and P where ROS 2 writes k, d and p."""
+    return getattr(info, name) if hasattr(info, name) else getattr(info, name.upper())
+
+
+def _projection(info: Any, where: str) -> Matrix:
+    projection = np.asarray(info_value(info, "p"), np.float64).reshape(3, 4)
+    if projection[0, 3] or projection[1, 3]:
+        raise BrokenRecord(
+            f"{where}: P has the translation {projection[:, 3].tolist()} of a stereo pair's second camera, "
+            "wanted none; use the pictures that are not rectified"
+        )
+    return projection
+
+
+def _distortion(info: Any, where: str) -> tuple[Matrix | None, str]:
+    coefficients = np.array(info_value(info, "d"), np.float64)
+    if not coefficients.any():
+        return None, "none"
+    model = _MODELS.get(info.distortion_model)
+    if model is None or len(coefficients) not in _COUNTS[model] or not np.isfinite(coefficients).all():
+        raise BrokenRecord(
+            f"{where}: distortion {info.distortion_model!r} with {len(coefficients)} numbers, wanted plumb_bob (5), "
+            "rational_polynomial (8) or equidistant (4)"
+        )
+    return coefficients, model
+
+
+def compressed_bytes(message: Any, where: str) -> bytes:
+    """Returns the JPEG or PNG bytes of a CompressedImage; raises BrokenRecord."""
+    data = message.data.tobytes()
+    if not data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
+        raise BrokenRecord(f"{where}: format {message.format[:40]!r} starts with {data[:8]!r}, wanted JPEG or PNG")
+    return bytes(data)
+
+
+def pixels_of(message: Any, where: str) -> Pixels:
+    """Returns (H, W, 3) uint8 RGB of an Image; raises BrokenRecord."""
+    encoding, height, width, step = message.encoding, int(message.height), int(message.width), int(message.step)
+    if encoding not in RAW_ENCODINGS:
+        raise BrokenRecord(f"{where}: encoding {encoding!r} is not read; wanted one of {', '.join(RAW_ENCODINGS)}")
+    channels = _WIDTHS.get(encoding, 3 if encoding in _CHANNELS else 1)
+    if not height or not width or step < width * channels or len(message.data) < (height - 1) * step + width * channels:
+        raise BrokenRecord(
+            f"{where}: {len(message.data)} bytes and a step of {step}, wanted {height} x {width} pixels of {channels}"
+        )
+    image = np.ndarray((height, width, channels), np.uint8, message.data, strides=(step, channels, 1))
+    if encoding in _CHANNELS:
+        return np.ascontiguousarray(image[:, :, list(_CHANNELS[encoding])])
+    return demosaic(image[:, :, 0], encoding) if encoding in PATTERNS else np.repeat(image, 3, axis=2)

@@ -1,0 +1,166 @@
+"""A recording as a log: its messages as records, whatever file they lie in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import BrokenRecord, CameraImage, HDMap, Labels, LidarSweep, LogError, Poses, RadarSweep
+
+from ..raw_image import RawImage, png_bytes
+from .cloud import lidar_columns, radar_columns
+from .image import Lens, Pixels, compressed_bytes, lens_of, pixels_of
+from .index import streams_of
+from .motion import Motion
+from .options import RecordingOptions
+from .radar import frame_of_scan, scan_columns, track_columns
+from .recording import WHOLE, Recording
+from .sensors import sensors_of
+from .types import COMPRESSED, RADAR_SCAN, RADAR_TRACKS, decode
+
+__all__ = ["RecordedLog"]
+
+Times = NDArray[np.int64]
+
+
+class RecordedLog:
+    """One recording, read in place. A sensor's name is its topic."""
+
+    sequential = True
+
+    def __init__(self, dataset: str, path: Path, recording: Recording, options: RecordingOptions) -> None:
+        self.dataset, self.location, self.name = dataset, str(path), os.path.basename(os.path.abspath(path))
+        self._recording, self._options = recording, options
+        self._sensors = sensors_of(recording, options)
+        self._streams = streams_of(recording, self._sensors.all, options.clock, options.duplicate_stamps)
+        self.lidars: Mapping[str, Times] = self._times(self._sensors.lidars)
+        self.radars: Mapping[str, Times] = self._times(self._sensors.radars)
+        self.cameras: Mapping[str, Times] = self._times(self._sensors.cameras)
+        if self._sensors.reference not in self._streams:
+            raise LogError(f"{path}: {self._sensors.reference} has not a single message; name another as reference")
+        self.times_ns: Times = self._streams[self._sensors.reference].times_ns
+        self._motion = Motion(recording, options, self._reference_frame)
+
+    def _times(self, topics: tuple[str, ...]) -> dict[str, Times]:
+        return {name: self._streams[name].times_ns for name in topics if name in self._streams}
+
+    def _where(self, topic: str, time_ns: int) -> str:
+        return f"{self.location}: {topic} at {time_ns} ns"
+
+    def _payload(self, topic: str, index: int) -> bytes:
+        return self._recording.payload(topic, self._streams[topic].place(index))
+
+    def _message(self, topic: str, index: int) -> Any:
+        where = self._where(topic, int(self._streams[topic].times_ns[index]))
+        return decode(self._recording.topics[topic], self._payload(topic, index), where)
+
+    def _reference_frame(self) -> str:
+        """The frame_id of the reference sensor's first record."""
+        topic = self._sensors.reference
+        if topic in self._sensors.infos:
+            return self._lens_and_frame(topic)[1]
+        if self._recording.topics[topic].type == RADAR_SCAN:
+            return frame_of_scan(self._recording.topics[topic], self._payload(topic, 0), self._where(topic, 0)).lstrip(
+                "/"
+            )
+        return str(self._message(topic, 0).header.frame_id).lstrip("/")
+
+    @cached_property
+    def poses(self) -> Poses:
+        """World from ego, from the transforms or an odometry; the identity where the recording tells of no motion."""
+        stamps = [s.times_ns for s in self._streams.values()]
+        return self._motion.poses((min(int(s[0]) for s in stamps), max(int(s[-1]) for s in stamps)))
+
+    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
+        time_ns = int(self.lidars[sensor][index])
+        where, message = self._where(sensor, time_ns), self._message(sensor, index)
+        return LidarSweep(
+            sensor=sensor,
+            time_ns=time_ns,
+            ego_from_sensor=self._motion.ego_from(message.header.frame_id, time_ns),
+            source=where,
+            **lidar_columns(message, _stamp_ns(message), self._options.cloud, where),
+        )
+
+    def read_radar(self, sensor: str, index: int) -> RadarSweep:
+        time_ns = int(self.radars[sensor][index])
+        where, topic = self._where(sensor, time_ns), self._recording.topics[sensor]
+        columns: dict[str, Any]
+        if topic.type == RADAR_SCAN:
+            payload = self._payload(sensor, index)
+            frame, columns = frame_of_scan(topic, payload, where), scan_columns(topic, payload, where)
+        else:
+            message = self._message(sensor, index)
+            frame = message.header.frame_id
+            columns = track_columns(message) if topic.type == RADAR_TRACKS else radar_columns(message, where)
+        ego_from_sensor = self._motion.ego_from(frame, time_ns)
+        return RadarSweep(sensor=sensor, time_ns=time_ns, ego_from_sensor=ego_from_sensor, source=where, **columns)
+
+    def read_camera(self, camera: str, index: int) -> CameraImage:
+        time_ns = int(self.cameras[camera][index])
+        lens, frame = self._lens_and_frame(camera)
+        read = partial(self._picture, camera, index)
+        common: dict[str, Any] = {
+            "camera": camera,
+            "time_ns": time_ns,
+            "intrinsics": lens.intrinsics,
+            "ego_from_camera": self._motion.ego_from(frame, time_ns),
+            "distortion": lens.distortion,
+            "distortion_model": lens.model,
+            "source": self._where(camera, time_ns),
+        }
+        if self._recording.topics[camera].type == COMPRESSED:
+            return CameraImage(read=read, **common)
+        return RawImage(read=read, read_pixels=partial(self._pixels, camera, index), **common)
+
+    def _picture(self, camera: str, index: int) -> bytes:
+        if self._recording.topics[camera].type != COMPRESSED:
+            return png_bytes(self._pixels(camera, index))
+        return compressed_bytes(self._message(camera, index), self._where(camera, int(self.cameras[camera][index])))
+
+    def _pixels(self, camera: str, index: int) -> Pixels:
+        return pixels_of(self._message(camera, index), self._where(camera, int(self.cameras[camera][index])))
+
+    @cached_property
+    def _lenses(self) -> dict[str, tuple[Lens, str]]:
+        return {}
+
+    def _lens_and_frame(self, camera: str) -> tuple[Lens, str]:
+        """The lens and the frame_id, from the camera's first CameraInfo."""
+        if camera not in self._lenses:
+            topic = self._recording.topics[self._sensors.infos[camera]]
+            where = f"{self.location}: {topic.name}"
+            first = next(iter(self._recording.scan([topic.name], WHOLE)), None)
+            if first is None:
+                raise BrokenRecord(f"{where}: has not a single message, wanted the lens of {camera}")
+            info = decode(topic, first.data, where)
+            rectified = any(part.startswith("image_rect") for part in camera.split("/"))
+            self._lenses[camera] = lens_of(info, rectified, where), str(info.header.frame_id).lstrip("/")
+        return self._lenses[camera]
+
+    def read_labels(self, time_ns: int) -> Labels | None:
+        """Recordings have no labels."""
+        return None
+
+    def read_map(self) -> HDMap | None:
+        """The map that was named when the recording was opened."""
+        if self._options.hdmap is None:
+            return None
+        if str(self._options.hdmap).endswith(".xodr"):
+            from ..maps.opendrive import read_opendrive
+
+            return read_opendrive(self._options.hdmap)
+        from ..maps.lanelet2 import read_lanelet2
+
+        return read_lanelet2(self._options.hdmap, origin=self._options.map_origin)
+
+
+def _stamp_ns(message: Any) -> int:
+    """The message's own stamp: what a point's offset counts from, whatever clock the log goes by."""
+    return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)

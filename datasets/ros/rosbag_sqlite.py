@@ -1,0 +1,107 @@
+"""One .db3 file of a rosbag2 recording: an SQLite database of messages. Only the rows that are asked for are read."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from perceptum.inputs import BrokenRecord, LogError
+
+from ..files import check_file
+from .recording import WHOLE, Found, Place, Topic, first_of, type_name
+
+__all__ = ["SqliteBag"]
+
+_LARGEST_MESSAGE = 1 << 30
+# a zstd frame says within its first bytes what it unpacks to, but not what: it is unpacked whole
+_ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+class SqliteBag:
+    """Answers as a `Recording`; a place is (number of the file, timestamp, row)."""
+
+    def __init__(self, path: Path, number: int = 0, *, compressed: bool = False) -> None:
+        """`compressed`: each message is a zstd frame."""
+        self.location = str(path)
+        self._path, self._number, self._compressed = path, number, compressed
+        check_file(path, "the recording is missing")
+        self.topics: Mapping[str, Topic] = self._topics()
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        # immutable: no lock, no journal, nothing is ever written beside the file
+        uri = f"file:{quote(str(self._path.absolute()))}?mode=ro&immutable=1"
+        try:
+            database = sqlite3.connect(uri, uri=True)
+            try:
+                yield database
+            finally:
+                database.close()
+        except sqlite3.Error as error:
+            raise BrokenRecord(f"{self.location}: not a whole rosbag2 database ({error})") from error
+
+    def _topics(self) -> dict[str, Topic]:
+        with self._open() as database:
+            rows = database.execute("SELECT id, name, type, serialization_format FROM topics ORDER BY id").fetchall()
+            counts = dict(database.execute("SELECT topic_id, count(*) FROM messages GROUP BY topic_id").fetchall())
+            definitions = _definitions(database)
+        self._names: dict[int, str] = {id: str(name) for id, name, _, _ in rows}
+        found: dict[str, Topic] = {}
+        for id, name, kind, encoding in rows:
+            known = found.get(str(name))
+            if known is not None and known.type != type_name(str(kind)):
+                raise BrokenRecord(f"{self.location}: topic {name} has messages of {known.type} and of {kind}")
+            count = counts.get(id, 0) + (known.count if known is not None else 0)
+            text, form = definitions.get(str(kind), ("", ""))
+            found[str(name)] = Topic(str(name), type_name(str(kind)), str(encoding), count, text, form)
+        return found
+
+    def scan(self, topics: Collection[str], most: int) -> Iterator[Found]:
+        """Yields the messages of the topics in the order of their rows; of each only `most` bytes are read."""
+        ids = [id for id, name in self._names.items() if name in topics]
+        marks = ",".join("?" * len(ids))
+        with self._open() as database:
+            query = f"SELECT id, topic_id, timestamp FROM messages WHERE topic_id IN ({marks}) ORDER BY id"
+            for row, topic, time_ns in database.execute(query, ids):
+                if not isinstance(time_ns, int):
+                    raise BrokenRecord(f"{self.location}: row {row} has the timestamp {time_ns!r}, wanted nanoseconds")
+                data = self._bytes(database, row, most) if most else b""
+                yield Found(self._names[topic], time_ns, time_ns, (self._number, time_ns, row), data)
+
+    def payload(self, topic: str, place: Place) -> bytes:
+        with self._open() as database:
+            return self._bytes(database, place[2], WHOLE)
+
+    def _bytes(self, database: sqlite3.Connection, row: int, most: int) -> bytes:
+        with database.blobopen("messages", "data", row, readonly=True) as blob:
+            if len(blob) > _LARGEST_MESSAGE:
+                raise BrokenRecord(
+                    f"{self.location}: row {row} is a message of {len(blob)} bytes, wanted at most 1 GiB"
+                )
+            data = blob.read(WHOLE if self._compressed else most)
+        return first_of(self._unpacked(row, data), most) if self._compressed else data
+
+    def _unpacked(self, row: int, data: bytes) -> bytes:
+        try:
+            import zstandard
+        except ImportError as error:
+            raise LogError("compressed bags need zstandard: pip install 'perceptum[mcap]'") from error
+        try:
+            size = zstandard.frame_content_size(data) if data.startswith(_ZSTD) else _LARGEST_MESSAGE + 1
+            if size > _LARGEST_MESSAGE:
+                raise BrokenRecord(f"{self.location}: row {row} is no zstd frame of at most 1 GiB")
+            return zstandard.decompress(data, max_output_size=_LARGEST_MESSAGE if size < 0 else max(size, 1))
+        except (zstandard.ZstdError, MemoryError) as error:
+            raise BrokenRecord(f"{self.location}: row {row} cannot be unpacked ({error})") from error
+
+
+def _definitions(database: sqlite3.Connection) -> dict[str, tuple[str, str]]:
+    """Type -> (definition, ros2msg or ros2idl); bags older than Iron hold none."""
+    try:
+        rows = database.execute("SELECT topic_type, encoded_message_definition, encoding FROM message_definitions")
+    except sqlite3.OperationalError:
+        return {}
+    return {str(kind): (str(text), str(form)) for kind, text, form in rows}

@@ -1,0 +1,161 @@
+"""Messages from their bytes, by the published definitions of the types we read; decoded by the `rosbags` library.
+
+A recording's own definition of a type is not trusted to decode by: it is compared with the published one, and a
+type that was changed is refused, with both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from perceptum.inputs import BrokenRecord, LogError
+
+from .recording import Topic
+
+__all__ = ["CAMERA_INFO", "CLOUD", "COMPRESSED", "IMAGE", "ODOMETRY", "RADAR_SCAN", "RADAR_TRACKS", "TF", "decode"]
+
+CLOUD = "sensor_msgs/msg/PointCloud2"
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+ODOMETRY = "nav_msgs/msg/Odometry"
+TF = ("tf2_msgs/msg/TFMessage", "tf/msg/tfMessage")
+RADAR_SCAN = "radar_msgs/msg/RadarScan"
+RADAR_TRACKS = "radar_msgs/msg/RadarTracks"
+
+_LONGEST_SEQUENCE = 1 << 30
+
+# as published; rosbags does not bring these
+_RADAR = {
+    "radar_msgs/msg/RadarReturn": (
+        "float32 range\nfloat32 azimuth\nfloat32 elevation\nfloat32 doppler_velocity\nfloat32 amplitude\n"
+    ),
+    RADAR_SCAN: "std_msgs/Header header\nradar_msgs/RadarReturn[] returns\n",
+    "radar_msgs/msg/RadarTrack": (
+        "unique_identifier_msgs/UUID uuid\ngeometry_msgs/Point position\ngeometry_msgs/Vector3 velocity\n"
+        "geometry_msgs/Vector3 acceleration\ngeometry_msgs/Vector3 size\nuint16 classification\n"
+        "float32[6] position_covariance\nfloat32[6] velocity_covariance\nfloat32[6] acceleration_covariance\n"
+        "float32[6] size_covariance\n"
+    ),
+    RADAR_TRACKS: "std_msgs/Header header\nradar_msgs/RadarTrack[] tracks\n",
+}
+_TF_ROS1 = dict.fromkeys(TF, "geometry_msgs/TransformStamped[] transforms\n")
+_UUID_ROS1 = {"unique_identifier_msgs/msg/UUID": "uint8[16] uuid\n"}
+
+
+@cache
+def _store(encoding: str) -> Any:
+    """The published types, of ROS 2 or of ROS 1."""
+    try:
+        from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+    except ImportError as error:
+        raise LogError("reading ROS messages needs rosbags: pip install 'perceptum[mcap]'") from error
+    ros1 = encoding == "ros1"
+    store = get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_HUMBLE)
+    store.max_sequence_length = _LONGEST_SEQUENCE
+    for name, text in {**(_TF_ROS1 | _UUID_ROS1 if ros1 else {}), **_RADAR}.items():
+        if name not in store.fielddefs:
+            store.register(get_types_from_msg(text, name))
+    return store
+
+
+def decode(topic: Topic, payload: bytes, where: str) -> Any:
+    """Returns the message, arrays in it as numpy views of the bytes; raises BrokenRecord."""
+    if topic.encoding not in ("cdr", "ros1"):
+        raise BrokenRecord(f"{where}: messages are encoded as {topic.encoding!r}, wanted cdr (ROS 2) or ros1")
+    store = _store(topic.encoding)
+    _check_definition(topic, where)
+    read = store.deserialize_ros1 if topic.encoding == "ros1" else store.deserialize_cdr
+    try:
+        return read(payload, topic.type)
+    # rosbags says SerdeError, its checks are assertions; a cut-off message shows as any of these
+    except (_serde_error(), AssertionError, LookupError, ValueError, ArithmeticError, MemoryError) as error:
+        said = " ".join((str(error) or type(error).__name__).split())[:120]
+        raise BrokenRecord(f"{where}: {len(payload)} bytes are no whole {topic.type} ({said})") from error
+
+
+def _serde_error() -> type[Exception]:
+    from rosbags.serde import SerdeError
+
+    return SerdeError
+
+
+def _type_error() -> type[Exception]:
+    from rosbags.typesys import TypesysError
+
+    return TypesysError
+
+
+def _check_definition(topic: Topic, where: str) -> None:
+    reason = _difference(topic.type, topic.encoding, topic.definition, topic.definition_format)
+    if reason:
+        raise BrokenRecord(f"{where}: the recording defines {topic.type} {reason}")
+
+
+@cache
+def _difference(kind: str, encoding: str, text: str, form: str) -> str:
+    """How a recording's definition of a type differs from the published one; empty where it does not."""
+    published = _store(encoding).fielddefs
+    if not text or form not in ("ros1msg", "ros2msg", "ros2idl"):
+        return ""
+    try:
+        found = _parsed(kind, text, form)
+    # its grammar says TypesysError; what it does not foresee shows as any of the others
+    except (_type_error(), AssertionError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        said = " ".join((str(error) or type(error).__name__).split())[:80]
+        return f"in a way that cannot be read ({said})"
+    for name in sorted(_needed(kind, published)):
+        if name in found and _fields(found, name) != _fields(published, name):
+            return f"with {name} as {_told(found, name)}, wanted {_told(published, name)}"
+    return "" if kind in found else f"without saying what {kind} is"
+
+
+def _parsed(kind: str, text: str, form: str) -> Mapping[str, Any]:
+    from rosbags.typesys import get_types_from_idl, get_types_from_msg
+
+    if form != "ros2idl":
+        return get_types_from_msg(text, kind)
+    found: dict[str, Any] = {}
+    for part in text.split("=" * 80 + "\n"):
+        if part.strip():
+            found |= get_types_from_idl(part.split("\n", 1)[1] if part.startswith("IDL: ") else part)
+    return found
+
+
+def _needed(kind: str, types: Mapping[str, Any]) -> set[str]:
+    """The type and all that its fields are made of."""
+    found: set[str] = set()
+    waiting = [kind]
+    while waiting:
+        name = waiting.pop()
+        if name in types and name not in found:
+            found.add(name)
+            waiting += [inner for _, field in types[name][1] for inner in _named(field)]
+    return found
+
+
+def _named(field: Any) -> list[str]:
+    kind, inner = field
+    if kind.name == "NAME":
+        return [inner]
+    return _named(inner[0]) if kind.name in ("ARRAY", "SEQUENCE") else []
+
+
+def _fields(types: Mapping[str, Any], name: str) -> list[str]:
+    return [f"{field.lower()} {_written(kind)}" for field, kind in types[name][1]]
+
+
+def _written(field: Any) -> str:
+    kind, inner = field
+    if kind.name == "NAME":
+        return str(inner)
+    if kind.name == "BASE":
+        # octet is byte's name in IDL
+        return {"octet": "byte"}.get(inner[0], str(inner[0]))
+    return f"{_written(inner[0])}[{inner[1] if kind.name == 'ARRAY' else ''}]"
+
+
+def _told(types: Mapping[str, Any], name: str) -> str:
+    return "(" + ", ".join(_fields(types, name))[:160] + ")"

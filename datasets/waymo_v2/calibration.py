@@ -1,0 +1,90 @@
+"""Waymo v2's calibrations: lidars and cameras by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import BrokenRecord
+from perceptum.inputs.poses import rigid
+
+from .parquet import read_table
+
+__all__ = ["CAMERAS", "LIDARS", "Camera", "Lidar", "read_cameras", "read_lidars"]
+
+Matrix = NDArray[np.float64]
+
+LIDARS = {1: "TOP", 2: "FRONT", 3: "SIDE_LEFT", 4: "SIDE_RIGHT", 5: "REAR"}
+CAMERAS = {1: "FRONT", 2: "FRONT_LEFT", 3: "FRONT_RIGHT", 4: "SIDE_LEFT", 5: "SIDE_RIGHT"}
+
+_LIDAR = "[LiDARCalibrationComponent]"
+_CAMERA = "[CameraCalibrationComponent]"
+_LENS = ("f_u", "f_v", "c_u", "c_v", "k1", "k2", "p1", "p2", "k3")
+_WAYMO_FROM_OPTICAL = rigid([[0, 0, 1], [-1, 0, 0], [0, -1, 0]], np.zeros(3))
+"""Their camera looks along x with y left and z up; ours along z with x right and y down."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lidar:
+    ego_from_lidar: Matrix
+    lowest_rad: float
+    highest_rad: float
+    inclinations: Matrix | None
+    """(beams,) ascending; None: evenly spread from lowest to highest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    ego_from_camera: Matrix
+    """Axes x right, y down, z forward."""
+    intrinsics: Matrix
+    distortion: Matrix
+    """k1 k2 p1 p2 k3."""
+
+
+def read_lidars(path: Path) -> Mapping[str, Lidar]:
+    """Returns lidar -> its calibration; raises MissingRecord or BrokenRecord."""
+    names = ("key.laser_name", f"{_LIDAR}.extrinsic.transform")
+    beams = tuple(f"{_LIDAR}.beam_inclination.{part}" for part in ("min", "max", "values"))
+    table = read_table(path, names + beams, "points need the lidars' calibration")
+    lowest, highest = (table.numbers(name, nulls=True).astype(np.float64) for name in beams[:2])
+    extrinsics, tables = _rigid(path, table.transforms(names[1])), table.lists(beams[2])
+    lidars = {}
+    for row, number in enumerate(table.numbers(names[0]).tolist()):
+        values = tables[row]
+        given = values if values is not None and len(values) else None
+        angles = [lowest[row], highest[row]] if given is None else given
+        if not (np.abs(angles) <= np.pi / 2).all():
+            raise BrokenRecord(f"{path}: row {row} has beam inclinations beyond 90 degrees or none at all")
+        lidars[LIDARS.get(number, "")] = Lidar(extrinsics[row], float(lowest[row]), float(highest[row]), given)
+    return lidars
+
+
+def read_cameras(path: Path) -> Mapping[str, Camera]:
+    """Returns camera -> its calibration; raises MissingRecord or BrokenRecord."""
+    names = ("key.camera_name", f"{_CAMERA}.extrinsic.transform")
+    lens = tuple(f"{_CAMERA}.intrinsic.{part}" for part in _LENS)
+    table = read_table(path, names + lens, "pictures need the cameras' calibration")
+    values = np.stack([table.numbers(name).astype(np.float64) for name in lens], axis=1)
+    if not np.isfinite(values).all() or (values[:, :2] <= 0).any():
+        raise BrokenRecord(f"{path}: a lens is no lens; wanted finite numbers and focal lengths above 0")
+    ego_from_cameras = _rigid(path, table.transforms(names[1])) @ _WAYMO_FROM_OPTICAL
+    cameras = {}
+    for row, number in enumerate(table.numbers(names[0]).tolist()):
+        fu, fv, cu, cv = values[row, :4]
+        # u = cu - fu y/x = cu + fu x_right/z_forward: the sign is in the turned axes
+        intrinsics = np.array([[fu, 0, cu], [0, fv, cv], [0, 0, 1.0]])
+        cameras[CAMERAS.get(number, "")] = Camera(ego_from_cameras[row], intrinsics, values[row, 4:])
+    return cameras
+
+
+def _rigid(path: Path, transforms: Matrix) -> Matrix:
+    rotation = transforms[:, :3, :3]
+    bounded = np.abs(transforms) <= 1e6
+    if not bounded.all() or np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max(initial=0) > 1e-3:
+        raise BrokenRecord(f"{path}: an extrinsic transform is no rotation and translation")
+    return transforms
