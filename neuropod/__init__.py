@@ -7,20 +7,28 @@ from .errors import NeuropodError
 from .front_door import load_neuropod
 from .model import Model
 from .packagers import (
+    create_jax_neuropod,
     create_keras_neuropod,
+    create_onnx_neuropod,
+    create_placeholder_neuropod,
     create_python_neuropod,
     create_pytorch_neuropod,
     create_tensorflow_neuropod,
+    create_torch_export_neuropod,
     create_torchscript_neuropod,
 )
 
 __all__ = [
     "Model",
     "NeuropodError",
+    "create_jax_neuropod",
     "create_keras_neuropod",
+    "create_onnx_neuropod",
+    "create_placeholder_neuropod",
     "create_python_neuropod",
     "create_pytorch_neuropod",
     "create_tensorflow_neuropod",
+    "create_torch_export_neuropod",
     "create_torchscript_neuropod",
     "load_neuropod",
 ]

@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,12 +15,15 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from .errors import NeuropodError
+from .tied_folder import TiedFolder
 
 __all__ = ["Files", "FolderFiles", "ZipFiles", "write_zip"]
 
 # a real model's zip grows a few times; DEFLATE can grow 1032 times
 MAX_GROWTH = 200
 SMALL_BYTES = 256 << 20
+READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_METHODS = "a package is stored or deflated (ZIP_STORED, ZIP_DEFLATED)"
 
 _ZIP_TIME = (2000, 1, 1, 0, 0, 0)
 
@@ -50,9 +52,8 @@ class FolderFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self.names = frozenset(
-            (Path(folder) / file).relative_to(root).as_posix() for folder, _, files in os.walk(root) for file in files
-        )
+        home = root.resolve()
+        self.names = frozenset(path.relative_to(root).as_posix() for path in _files_under(root, home))
 
     def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
         return (self._root / name).open("rb")
@@ -67,13 +68,29 @@ class FolderFiles:
         """There is nothing to delete: the folder is the package."""
 
 
+def _files_under(root: Path, home: Path) -> Iterator[Path]:
+    """Yields every file; raises NeuropodError for what is none, and for links that lead out or are folders.
+
+    A linked folder would be read by frameworks and by Python's import, and be in no manifest.
+    """
+    for folder, folders, files in os.walk(root):
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            shown = path.relative_to(root)
+            if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(home)):
+                raise NeuropodError(f"'{shown}' is a link to another place; copy what it stands for into the package")
+            if path.is_file():
+                yield path
+            elif not path.is_dir():
+                raise NeuropodError(f"'{shown}' is no file; take it out of the package")
+
+
 class ZipFiles:
     """A package that is a zip file. It is checked whole when it is opened, and stays open until it is closed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._archive: zipfile.ZipFile | None = None
-        self._extracted: dict[str, tempfile.TemporaryDirectory[str]] = {}
+        self._extracted: dict[str, TiedFolder] = {}
         with _reading():
             entries = [e for e in self._opened().infolist() if not e.is_dir()]
         for entry in entries:
@@ -100,22 +117,28 @@ class ZipFiles:
     def folder(self, name: str) -> Path:
         if name not in self._extracted:
             self._extracted[name] = self._extract(name)
-        return Path(self._extracted[name].name, name)
+        return self._extracted[name].path / name
 
-    def _extract(self, name: str) -> tempfile.TemporaryDirectory[str]:
-        target = tempfile.TemporaryDirectory(prefix="neuropod_", ignore_cleanup_errors=True)
-        Path(target.name, name).mkdir(parents=True, exist_ok=True)
-        for file in sorted(self.names):
-            if not name or file.startswith(f"{name}/"):
-                path = Path(target.name, file)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with self.open(file) as source, path.open("xb") as out:
-                    shutil.copyfileobj(source, out, 1 << 20)
+    def _extract(self, name: str) -> TiedFolder:
+        target = TiedFolder()
+        try:
+            (target.path / name).mkdir(parents=True, exist_ok=True)
+            for file in sorted(self.names):
+                if not name or file.startswith(f"{name}/"):
+                    self._extract_file(file, target.path / file)
+        except BaseException:
+            target.close()
+            raise
         return target
+
+    def _extract_file(self, name: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self.open(name) as source, path.open("xb") as out:
+            shutil.copyfileobj(source, out, 1 << 20)
 
     def close(self) -> None:
         while self._extracted:
-            self._extracted.popitem()[1].cleanup()
+            self._extracted.popitem()[1].close()
         if self._archive is not None:
             self._archive.close()
             self._archive = None
@@ -144,6 +167,10 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         raise NeuropodError(f"'{name}' in the zip file is a link or a device, not a file; do not use it")
+    if entry.compress_type not in READABLE:
+        # of the others Python's zipfile unpacks a whole chunk at once, whatever size the entry claims: a few kilobytes
+        # of bzip2 are gigabytes of memory
+        raise NeuropodError(f"'{name}' in the zip file is compressed by method {entry.compress_type}; {_METHODS}")
     if entry.flag_bits & 1:
         raise NeuropodError(f"'{name}' in the zip file is encrypted; make the package without a password")
 
@@ -159,6 +186,8 @@ def _check_growth(entries: list[zipfile.ZipInfo], size_bytes: int) -> None:
 
 def write_zip(folder: Path, target: Path, compression: int) -> None:
     """Writes all files of `folder`, sorted, dated 2000-01-01: the same files give the same bytes."""
+    if compression not in READABLE:
+        raise NeuropodError(f"zip_compression is {compression}; {_METHODS}")
     paths = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     with zipfile.ZipFile(target, "x", compression, strict_timestamps=True) as archive:
         for name in paths:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .errors import NeuropodError
 from .model import Model, open_model
+from .trust import Trust
 
 if TYPE_CHECKING:
     from perceptum.features import Schema
@@ -26,6 +27,7 @@ def load_neuropod(
     """Loads a packaged model, a folder or a zip file, made here or by Uber's Neuropod.
 
     trust: a package whose platform is python, or that brings custom ops, is code; it is refused unless this is True.
+        PERCEPTUM_TRUST=never, ask or always decides for the whole process (`trust` has the table).
     visible_gpu: the GPU to use where there is one; None keeps the model on the CPU.
     validate: "full" checks both sides of each call, "cheap" the inputs' names, types and ranks, "off" nothing.
     schema: what the package's features must still mean; None is the canonical schema.
@@ -34,4 +36,5 @@ def load_neuropod(
     """
     if isolate:
         raise NeuropodError(f"{path}: isolate=True is not built yet: load without isolate")
-    return open_model(path, trust=trust, visible_gpu=visible_gpu, validate=validate, schema=schema)
+    given = Trust.GIVEN if trust else Trust.NOT_GIVEN
+    return open_model(path, trust=given, visible_gpu=visible_gpu, validate=validate, schema=schema)

@@ -5,7 +5,9 @@
 | numpy -> torch | native byte order, positive strides, memory that may be written | one copy |
 | numpy -> TensorFlow session | C order, start on a multiple of 64 bytes (read-only is fine) | TensorFlow copies |
 | numpy -> TensorFlow eager (DLPack) | as above, and memory that may be written | one copy |
-| torch, TensorFlow session -> numpy | always, unless the model's output is its own input or memory | one copy |
+| numpy -> onnxruntime | C order (at any alignment, read-only is fine) | onnxruntime copies |
+| numpy -> JAX | C order, start on a multiple of 64 bytes (read-only is fine) | JAX copies |
+| any of them -> numpy | always, unless the model's output is its own input or memory | one copy |
 
 TensorFlow aborts the process when DLPack brings it memory that does not start on a multiple of 64: nothing reaches it
 from here unchecked.
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALIGNMENT_BYTES",
+    "FRAMEWORKS",
     "address",
     "aligned_empty",
     "as_tensorflow",
@@ -38,6 +41,9 @@ __all__ = [
 ]
 
 ALIGNMENT_BYTES = 64
+FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "jax", "numpy")
+
+_NEED_ALIGNMENT = ("tensorflow", "jax")
 
 
 def address(array: NDArray[Any]) -> int:
@@ -77,16 +83,16 @@ def writable_alias(array: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def copy_reason(array: NDArray[Any], framework: str) -> str | None:
-    """Returns why an array must be copied on its way into "torch", "tensorflow" or "numpy" code, or None."""
-    if framework not in ("torch", "tensorflow", "numpy"):
-        raise NeuropodError(f"copy_reason knows torch, tensorflow and numpy, got '{framework}'")
+    """Returns why an array must be copied on its way into a framework, one of FRAMEWORKS, or None."""
+    if framework not in FRAMEWORKS:
+        raise NeuropodError(f"copy_reason knows {', '.join(FRAMEWORKS)}, got '{framework}'")
     if is_string(array) and framework != "numpy":
         return "strings have another form in every framework"
     if not array.dtype.isnative:
         return "its byte order is not this machine's"
     if not (array.flags.c_contiguous and array.flags.aligned):
         return "its elements do not lie one after the other"
-    if framework == "tensorflow":
+    if framework in _NEED_ALIGNMENT:
         return (
             None if address(array) % ALIGNMENT_BYTES == 0 else f"it does not start on a multiple of {ALIGNMENT_BYTES}"
         )

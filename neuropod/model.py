@@ -11,16 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import Runner, find_backend
+from .config import Config
 from .errors import NeuropodError, first_line
 from .handoff import copy_reason, private_copy
+from .incoming import as_numpy
+from .outgoing import converter
 from .package import Package, open_package
+from .trust import Trust, check_trust
 from .validation import compile_checks
 from .versions import check_version
 
 if TYPE_CHECKING:
     from perceptum.features import Schema
 
-__all__ = ["LEVELS", "Model", "open_model"]
+__all__ = ["LEVELS", "Model", "open_model", "why_code"]
 
 LEVELS = ("full", "cheap", "off")
 """How much of each call is checked: all; names, types and ranks of the inputs; nothing."""
@@ -65,17 +69,22 @@ class Model:
         return [row.to_dict() for row in self._config.outputs]
 
     def infer(
-        self, inputs: Mapping[str, NDArray[Any]], requested_outputs: Iterable[str] | None = None
-    ) -> dict[str, NDArray[Any]]:
+        self, inputs: Mapping[str, Any], requested_outputs: Iterable[str] | None = None, *, outputs: str = "numpy"
+    ) -> dict[str, Any]:
         """Returns the outputs by name: the requested ones, or all where none is requested.
 
-        Inputs are numpy arrays, or numpy scalars, as the input spec says; nothing is cast, none is changed, and each
-        may be left out where the model can do without. Strings are unicode arrays, both ways. The arrays returned
-        are the caller's own: no later call changes them. Raises NeuropodError that names the model.
+        inputs: arrays of numpy, or tensors of torch, TensorFlow, JAX or Arrow, as the input spec says (`incoming` tells
+            which of them are copied); nothing is cast, none is changed, and each may be left out where the model can do
+            without. Strings are unicode arrays, both ways.
+        outputs: "numpy" arrays, or "native", the tensors of the model's own framework, or "torch", "tensorflow" or
+            "jax". They are the caller's own: no later call changes them.
+
+        Raises NeuropodError that names the model.
         """
         if self._runner is None:
             raise NeuropodError(f"model '{self.name}' is closed; load it again")
         try:
+            convert = None if outputs == "numpy" else converter(outputs, self._framework)
             requested = self._requested(requested_outputs)
             arrays = {name: self._array(name, value) for name, value in inputs.items()}
             self._check_inputs(arrays)
@@ -83,15 +92,16 @@ class Model:
             if requested:
                 found = {name: found[name] for name in requested if name in found}
             self._check_outputs(found)
+            own = {name: a if a.flags.c_contiguous else private_copy(a) for name, a in found.items()}
+            return own if convert is None else {name: convert(array) for name, array in own.items()}
         except NeuropodError as error:
             raise NeuropodError(f"model '{self.name}': {error}") from error.__cause__
         except Exception as error:  # a model's own code may raise anything
             raise NeuropodError(f"model '{self.name}' failed: {first_line(error)}") from error
-        return {name: array if array.flags.c_contiguous else private_copy(array) for name, array in found.items()}
 
-    def copies(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, str]:
+    def copies(self, inputs: Mapping[str, Any]) -> dict[str, str]:
         """Returns why each of these inputs is copied on its way into the framework; those that are not are left out."""
-        reasons = {name: copy_reason(np.asarray(array), self._framework) for name, array in inputs.items()}
+        reasons = {name: copy_reason(as_numpy(name, value), self._framework) for name, value in inputs.items()}
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def _requested(self, names: Iterable[str] | None) -> tuple[str, ...]:
@@ -107,7 +117,7 @@ class Model:
 
     def _array(self, name: str, value: Any) -> NDArray[Any]:
         """Returns an input as a plain array in C order."""
-        array = value if type(value) is np.ndarray else _as_array(name, value)
+        array = value if type(value) is np.ndarray else as_numpy(name, value)
         dtype = array.dtype
         if dtype.char not in _CHARS or not dtype.isnative:
             raise NeuropodError(
@@ -142,7 +152,7 @@ class Model:
 def open_model(
     path: str | os.PathLike[str],
     *,
-    trust: bool,
+    trust: Trust,
     visible_gpu: int | None,
     validate: str,
     schema: Schema | None,
@@ -158,10 +168,11 @@ def open_model(
         raise
 
 
-def _load(package: Package, trust: bool, visible_gpu: int | None, schema: Schema | None) -> Runner:
+def _load(package: Package, trust: Trust, visible_gpu: int | None, schema: Schema | None) -> Runner:
     try:
         backend = find_backend(package.config.platform)
-        _check_trust(package, trust or not (backend.RUNS_CODE or package.config.custom_ops))
+        if backend.RUNS_CODE or package.config.custom_ops:
+            check_trust(why_code(package.config), trust)
         if package.config.platform_version_semver != "*":
             check_version(package.config.platform, backend.version(), package.config.platform_version_semver)
         package.metadata.check(schema)
@@ -172,19 +183,6 @@ def _load(package: Package, trust: bool, visible_gpu: int | None, schema: Schema
         raise NeuropodError(f"{package.path}: loading failed: {first_line(error)}") from error
 
 
-def _check_trust(package: Package, may_run: bool) -> None:
-    if not may_run:
-        raise NeuropodError(
-            f"this package is code ({_why_code(package)}) and can do anything that you can; "
-            "if you trust who made it, load it with trust=True"
-        )
-
-
-def _why_code(package: Package) -> str:
-    return "it brings custom ops" if package.config.custom_ops else f"platform '{package.config.platform}'"
-
-
-def _as_array(name: str, value: Any) -> NDArray[Any]:
-    if not isinstance(value, np.ndarray | np.generic) or isinstance(value, np.ma.MaskedArray):
-        raise NeuropodError(f"input '{name}' must be a numpy array, got {type(value).__name__}; nothing is converted")
-    return np.asarray(value)
+def why_code(config: Config) -> str:
+    """Returns what makes a package code, of one that is."""
+    return "it brings custom ops" if config.custom_ops else f"platform '{config.platform}'"

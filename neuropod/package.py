@@ -87,18 +87,22 @@ def _read(path: Path, files: Files) -> Package:
 def _files(path: Path) -> Files:
     if path.is_dir():
         _require_config((path / CONFIG).is_file(), path)  # before all of some other folder is looked through
-        files: Files = FolderFiles(path)
+        files = _opened(FolderFiles, path)
     elif not path.exists():
         raise NeuropodError(f"Error loading Neuropod. No file or directory at '{path}'")
     elif not zipfile.is_zipfile(path):
         raise NeuropodError(f"{path}: a package is a folder or a zip file, this is neither; get it again")
     else:
-        try:
-            files = ZipFiles(path)
-        except NeuropodError as error:
-            raise NeuropodError(f"{path}: {error}") from error
+        files = _opened(ZipFiles, path)
     _require_config(CONFIG in files.names, path)
     return files
+
+
+def _opened(kind: Callable[[Path], Files], path: Path) -> Files:
+    try:
+        return kind(path)
+    except NeuropodError as error:
+        raise NeuropodError(f"{path}: {error}") from error
 
 
 def _require_config(is_there: bool, path: Path) -> None:

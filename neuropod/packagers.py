@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -12,10 +12,14 @@ from .errors import NeuropodError
 from .packing import Common, pack
 
 __all__ = [
+    "create_jax_neuropod",
     "create_keras_neuropod",
+    "create_onnx_neuropod",
+    "create_placeholder_neuropod",
     "create_python_neuropod",
     "create_pytorch_neuropod",
     "create_tensorflow_neuropod",
+    "create_torch_export_neuropod",
     "create_torchscript_neuropod",
 ]
 
@@ -36,6 +40,82 @@ def create_torchscript_neuropod(
         torchscript.write(folder, module, module_path)
 
     pack("torchscript", common, write)
+
+
+def create_torch_export_neuropod(
+    *, program: Any = None, program_path: str | os.PathLike[str] | None = None, **common: Unpack[Common]
+) -> None:
+    """Packs a torch.export.ExportedProgram, or the .pt2 file that one was saved in: exactly one of the two.
+
+    Its inputs are forward's arguments, or the keys of forward's one dict. Programs that only pickle can store are
+    refused. The other keywords are those of `packing.PackOptions`.
+    """
+    if (program is None) == (program_path is None):
+        raise NeuropodError("Exactly one of 'program' or 'program_path' must be provided.")
+
+    def write(folder: Path, config: Config) -> None:
+        from .backends import torch_export
+
+        torch_export.write(folder, config, program, program_path)
+
+    pack("torch_export", common, write)
+
+
+def create_onnx_neuropod(
+    *, model: Any = None, model_path: str | os.PathLike[str] | None = None, **common: Unpack[Common]
+) -> None:
+    """Packs an onnx.ModelProto or its bytes, or an .onnx file and what lies beside it of its weights: one of the two.
+
+    The other keywords are those of `packing.PackOptions`.
+    """
+    if (model is None) == (model_path is None):
+        raise NeuropodError("Exactly one of 'model' or 'model_path' must be provided.")
+
+    def write(folder: Path, config: Config) -> None:
+        from .backends import onnx_write
+
+        onnx_write.write(folder, config, model, model_path)
+
+    pack("onnx", common, write)
+
+
+def create_jax_neuropod(
+    *,
+    function: Callable[..., Any] | None = None,
+    exported: Any = None,
+    exported_path: str | os.PathLike[str] | None = None,
+    **common: Unpack[Common],
+) -> None:
+    """Packs a JAX function, a jax.export.Exported, or the file of one (its `serialize()`): exactly one of the three.
+
+    function: takes the inputs by keyword and returns a dict of outputs. It is exported with the spec's own shapes.
+    An Exported may also take one dict, or the inputs in the spec's order, and return the outputs in the spec's order.
+    The other keywords are those of `packing.PackOptions`.
+    """
+    if sum(source is not None for source in (function, exported, exported_path)) != 1:
+        raise NeuropodError("Exactly one of 'function', 'exported' or 'exported_path' must be provided.")
+
+    def write(folder: Path, config: Config) -> None:
+        from .backends import jax_write
+
+        jax_write.write(folder, config, function, exported, exported_path)
+
+    pack("jax", common, write)
+
+
+def create_placeholder_neuropod(*, seed: int = 0, **common: Unpack[Common]) -> None:
+    """Packs no model at all: what is loaded takes the inputs and returns random outputs, right in type and shape.
+
+    It needs no framework. The same seed and sizes give the same values; sizes that no input settles are chosen now.
+    The other keywords are those of `packing.PackOptions`.
+    """
+
+    def write(folder: Path, config: Config) -> None:
+        from .backends import placeholder
+
+        placeholder.write(folder, config, seed)
+
+    pack("placeholder", common, write)
 
 
 def create_tensorflow_neuropod(
@@ -111,7 +191,10 @@ def create_keras_neuropod(
     node_name_mapping: Mapping[str, str] | None = None,
     **common: Unpack[Common],
 ) -> None:
-    """Packs a Keras 3 model, traced into a SavedModel: what is stored is data.
+    """Packs a Keras 3 model, traced into a SavedModel: what is stored is data, whichever backend Keras runs on.
+
+    On JAX or torch, the model is saved and traced by a second process whose Keras runs on TensorFlow; layers of one's
+    own then need Keras's `register_keras_serializable` in a module that can be imported.
 
     sess: None; sessions ended with Keras 2.
     node_name_mapping: spec name to the model's own name of that input or output; needed where they differ.
@@ -125,4 +208,5 @@ def create_keras_neuropod(
     names = keras_export.names(model, node_name_mapping)
     common.setdefault("input_spec", keras_export.input_spec(model, names))
     common.setdefault("output_spec", keras_export.output_spec(model, names))
-    create_tensorflow_neuropod(trackable_obj=keras_export.servable(model, names), **common)
+    with keras_export.saved_model(model, names) as folder:
+        create_tensorflow_neuropod(saved_model_dir=folder, **common)

@@ -40,6 +40,7 @@ class Common(TypedDict, total=False):
     persist_test_data: bool
     neuropod_load_args: Mapping[str, Any]
     schema: Schema | None
+    all_outputs: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,8 @@ class PackOptions:
     """Keywords of `loader.load_neuropod` for that test."""
     schema: Schema | None = None
     """The schema that the model was trained under; it is recorded. Rows with params are recorded in any case."""
+    all_outputs: bool = False
+    """Whether the test fails where the model leaves out an output of the spec."""
 
     def __post_init__(self) -> None:
         if self.test_expected_out is not None and self.test_input_data is None:
@@ -114,7 +117,9 @@ def pack(platform: str, common: Common, write_model: Callable[[Path, Config], No
 
     write_package(path, fill, options.package_as_zip, options.zip_compression)
     if options.test_input_data is not None:
-        selftest.check_package(path, options.test_input_data, options.test_expected_out, options.neuropod_load_args)
+        required = [row.name for row in config.outputs] if options.all_outputs else []
+        expected, load_args = options.test_expected_out, options.neuropod_load_args
+        selftest.check_package(path, options.test_input_data, expected, load_args, required)
 
 
 def _write_common(folder: Path, options: PackOptions, config: Config, extra: Metadata | None) -> None:

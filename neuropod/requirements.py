@@ -44,7 +44,7 @@ def compile_lock(text: str) -> str:
 def _pins(lock: str) -> list[tuple[str, str]]:
     pins = []
     for line in _lines(lock):
-        if line.startswith("-"):  # pip-compile may write options, which say nothing of a package
+        if line.startswith("-"):  # pip-compile may write options and hashes, which say nothing of a package
             continue
         pin = _PIN.fullmatch(line)
         if pin is None:
@@ -54,7 +54,7 @@ def _pins(lock: str) -> list[tuple[str, str]]:
 
 
 def _lines(text: str) -> list[str]:
-    stripped = (line.partition("#")[0].strip() for line in text.splitlines())
+    stripped = (line.partition("#")[0].strip().removesuffix("\\").rstrip() for line in text.splitlines())
     return [line for line in stripped if line]
 
 

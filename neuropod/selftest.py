@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,31 @@ from numpy.typing import NDArray
 
 from . import test_data
 from .errors import NeuropodError
+from .tied_folder import TiedFolder
+from .trust import Trust
 
-__all__ = ["check_package", "compare"]
+__all__ = ["check_package", "child_environment", "compare", "run_in_new_process"]
 
 _log = logging.getLogger(__name__)
 
 
 def check_package(
-    path: Path, test_input: Mapping[str, Any], expected: Mapping[str, Any] | None, load_args: Mapping[str, Any]
+    path: Path,
+    test_input: Mapping[str, Any],
+    expected: Mapping[str, Any] | None,
+    load_args: Mapping[str, Any],
+    required: Sequence[str] = (),
 ) -> None:
     """Raises NeuropodError where the package does not run in a process of its own, or answers otherwise than expected.
 
-    Without expected outputs it is enough that it runs.
+    Without expected outputs it is enough that it runs, and that the required ones come.
     """
-    outputs = _run_in_new_process(path, test_input, load_args)
+    outputs = run_in_new_process(path, test_input, load_args)
+    for name in required:
+        if name not in outputs:
+            raise NeuropodError(
+                f"{path}: the model did not return '{name}'; it returned {', '.join(outputs) or 'nothing'}"
+            )
     if expected is not None:
         compare(outputs, expected)
     else:
@@ -66,41 +76,42 @@ def _show(array: NDArray[Any]) -> str:
     return f"{array.dtype} {array.shape} {values}{' ...' if array.size > 4 else ''}"
 
 
-def _run_in_new_process(
-    path: Path, test_input: Mapping[str, Any], load_args: Mapping[str, Any]
+def run_in_new_process(
+    path: Path,
+    test_input: Mapping[str, Any] | None,
+    load_args: Mapping[str, Any],
+    trust: Trust = Trust.GIVEN,
 ) -> dict[str, NDArray[Any]]:
-    with tempfile.TemporaryDirectory(prefix="neuropod_selftest_") as folder:
-        source, answer = Path(folder, "input.pkl"), Path(folder, "answer.pkl")
-        source.write_bytes(test_data.dump(test_input, None))
+    """Returns what the model answers in a process of its own; without inputs it is loaded there, and no more.
+
+    Raises NeuropodError where it does not load or run, whatever happens to that process.
+    """
+    folder = TiedFolder()
+    try:
+        source, answer = folder.path / "input.pkl", folder.path / "answer.pkl"
+        source.write_bytes(test_data.dump(test_input or {}, None))
+        wanted = json.dumps({"trust": trust, "run": test_input is not None, "load_args": dict(load_args)})
         # -P: the folder that one happens to stand in is not part of the package
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            __name__,
-            str(path),
-            str(source),
-            str(answer),
-            json.dumps(dict(load_args)),
-        ]
-        done = subprocess.run(
-            command, env=_environment(folder), capture_output=True, text=True, errors="replace", check=False
-        )
+        command = [sys.executable, "-P", "-m", __name__, str(path), str(source), str(answer), wanted]
+        environment = child_environment(folder.path)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
         if not answer.exists():
-            raise NeuropodError(f"{path}: the test after packing ended without an answer: {_reason(done)}")
+            raise NeuropodError(f"{path}: the test in a fresh process ended without an answer: {_reason(done)}")
         result = test_data.load(answer.read_bytes())
+    finally:
+        folder.close()
     if isinstance(result, str):
-        raise NeuropodError(f"{path}: the test after packing failed: {result}")
+        raise NeuropodError(f"{path}: the test in a fresh process failed: {result}")
     outputs: dict[str, NDArray[Any]] = result
     return outputs
 
 
-def _environment(folder: str) -> dict[str, str]:
+def child_environment(folder: Path) -> dict[str, str]:
     """Returns this process's environment, with perceptum found where it was found here, and `folder` for what is
     extracted: a model that kills its process leaves nothing behind."""
     home = str(Path(sys.modules[__name__.partition(".")[0]].__path__[0]).parent)
     others = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([home, *others]), "TMPDIR": folder}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([home, *others]), "TMPDIR": str(folder)}
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
@@ -110,15 +121,17 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
     return f"exit status {done.returncode} ({last})"
 
 
-def _main(path: str, source: str, answer: str, load_args: str) -> None:
+def _main(path: str, source: str, answer: str, wanted: str) -> None:
     """Runs in the fresh process: what comes out, or the error's text, is pickled into `answer`."""
     import pickle
 
-    from .loader import load_neuropod
+    from .loader import load_with
 
+    plan = json.loads(wanted)
     try:
-        with load_neuropod(path, **json.loads(load_args)) as model:
-            result: Any = dict(model.infer(test_data.load(Path(source).read_bytes())["test_input"]))
+        with load_with(path, Trust(plan["trust"]), plan["load_args"]) as model:
+            given = test_data.load(Path(source).read_bytes())["test_input"]
+            result: Any = dict(model.infer(given)) if plan["run"] else {}
     except NeuropodError as error:
         result = str(error)
     partial = Path(f"{answer}.partial")

@@ -12,22 +12,22 @@ from typing import Any
 
 from .errors import NeuropodError
 
-__all__ = ["import_tensorflow"]
+__all__ = ["LOG_LEVEL", "import_tensorflow"]
 
-_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _NOISE = re.compile(rb"(I\d{4} |WARNING: All log messages before absl|To enable the following instructions:)")
 
 
 def import_tensorflow() -> Any:
     """Returns the module. Where the user has imported it, or has set the log level, nothing is changed."""
-    if "tensorflow" in sys.modules or _LEVEL in os.environ:
+    if "tensorflow" in sys.modules or LOG_LEVEL in os.environ:
         return _import()
-    os.environ[_LEVEL] = "3"  # read once, by TensorFlow's own start
+    os.environ[LOG_LEVEL] = "3"  # read once, by TensorFlow's own start
     try:
         with _without_noise():
             return _import()
     finally:
-        del os.environ[_LEVEL]
+        del os.environ[LOG_LEVEL]
 
 
 def _import() -> Any:

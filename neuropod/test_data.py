@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import NeuropodError
 
@@ -26,17 +28,106 @@ def dump(test_input: Mapping[str, Any], test_output: Mapping[str, Any] | None) -
 def load(data: bytes) -> Any:
     """Returns what was pickled: numpy arrays and scalars, text, numbers, dicts, lists and tuples; raises for all else.
 
-    Python 2 pickles are read too, as old packages hold them.
+    Python 2 pickles are read too, as old packages hold them. No memory is taken that the bytes do not fill.
     """
     try:
-        return _Arrays(io.BytesIO(data), encoding="latin1").load()
+        return _plain(_Reader(io.BytesIO(data), encoding="latin1").load(), {})
     except NeuropodError:
         raise
     except Exception as error:  # a hostile pickle can make its reader raise anything
         raise NeuropodError(f"{FILE_NAME}: not a whole pickle of arrays ({type(error).__name__}: {error})") from error
 
 
-class _Arrays(pickle.Unpickler):
+_ORDERS: dict[str, Literal["<", ">", "|", "="]] = {"<": "<", ">": ">", "|": "|", "=": "="}
+
+
+class _Dtype:
+    """What a pickle says of a dtype. numpy's own would believe any state it is given."""
+
+    def __init__(self, name: Any, *_: Any) -> None:
+        self.dtype = np.dtype(_text(name))
+
+    def set_state(self, state: Any) -> None:
+        version, order, *structure = state
+        if version != 3 or any(part is not None for part in structure[:3]) or len(structure) != 6:
+            raise NeuropodError(f"{FILE_NAME}: holds a structured dtype; only plain arrays are read")
+        self.dtype = self.dtype.newbyteorder(_ORDERS[_text(order)])
+
+
+class _Array:
+    """What a pickle says of an array."""
+
+    def __init__(self, kind: Any, *_: Any) -> None:
+        if kind is not _ndarray:
+            raise NeuropodError(f"{FILE_NAME}: holds an array of class {kind!r}")
+        self.array: NDArray[Any] = np.empty(0)
+
+    def set_state(self, state: Any) -> None:
+        _, shape, dtype, is_fortran, data = state
+        self.array = _array_of(data, dtype, shape, "F" if is_fortran else "C")
+
+
+def _ndarray(*_: Any) -> Any:
+    """Stands for the class numpy.ndarray, which is named in a pickle and never called: calling it takes memory."""
+    raise NeuropodError(f"{FILE_NAME}: makes an array of nothing")
+
+
+def _array_of(data: Any, kind: Any, shape: tuple[int, ...], order: Any = "C") -> NDArray[Any]:
+    dtype = _dtype(kind)
+    size = math.prod(shape)
+    if dtype.hasobject:
+        if not isinstance(data, list) or len(data) != size or not all(isinstance(item, str | bytes) for item in data):
+            raise NeuropodError(f"{FILE_NAME}: holds an array of objects; of those only text is read")
+        array = np.empty(size, object)
+        array[:] = data
+    else:
+        raw = _bytes(data)
+        if min(shape, default=0) < 0 or len(raw) != size * dtype.itemsize:
+            raise NeuropodError(f"{FILE_NAME}: {len(raw)} bytes are not an array of {dtype} {shape}")
+        array = np.frombuffer(raw, dtype, size).copy() if size else np.empty(0, dtype)
+    return array.reshape(shape, order=order)
+
+
+def _scalar(kind: Any, data: Any = b"") -> Any:
+    dtype = _dtype(kind)
+    if dtype.hasobject:
+        raise NeuropodError(f"{FILE_NAME}: holds a scalar of {dtype}")
+    return np.frombuffer(_bytes(data), dtype, 1)[0]
+
+
+def _from_buffer(data: Any, kind: Any, shape: tuple[int, ...], order: str, *_: Any) -> NDArray[Any]:
+    return _array_of(data, kind, shape, order)
+
+
+def _encoded(text: str, encoding: str = "") -> bytes:
+    """Old protocols write bytes as text of the latin1 encoding."""
+    if encoding not in ("latin1", "latin-1"):
+        raise NeuropodError(f"{FILE_NAME}: holds text to be encoded as {encoding!r}")
+    return text.encode("latin1")
+
+
+def _no_bytes() -> bytes:
+    """Old protocols write empty bytes as a call."""
+    return b""
+
+
+_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "ndarray"): _ndarray,
+    ("numpy", "dtype"): _Dtype,
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("_codecs", "encode"): _encoded,
+    ("__builtin__", "bytes"): _no_bytes,
+}
+
+
+class _Reader(pickle._Unpickler):
+    """Python's own reader written in Python: the one in C takes gigabytes at the word of eight bytes."""
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+    stack: list[Any]
+
     def find_class(self, module: str, name: str) -> Any:
         found = _ALLOWED.get((module.replace("numpy._core", "numpy.core"), name))
         if found is None:
@@ -48,30 +139,48 @@ class _Arrays(pickle.Unpickler):
             f"{FILE_NAME}: refers to {pid!r} outside of itself; only numpy arrays and plain values are read"
         )
 
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        if not isinstance(self.stack[-1], _Array | _Dtype):
+            raise NeuropodError(f"{FILE_NAME}: gives a state to {type(self.stack[-1]).__name__}; only arrays have one")
+        self.stack[-1].set_state(state)
 
-def _array_of(kind: type, shape: Any, dtype: Any) -> np.ndarray:
-    if kind is not np.ndarray:
-        raise NeuropodError(f"{FILE_NAME}: holds an array of class {kind!r}")
-    return np.ndarray.__new__(np.ndarray, (0,), "b")
-
-
-def _encoded(text: str, encoding: str) -> bytes:
-    """Old protocols write bytes as text of the latin1 encoding."""
-    if encoding not in ("latin1", "latin-1"):
-        raise NeuropodError(f"{FILE_NAME}: holds text to be encoded as {encoding!r}")
-    return text.encode("latin1")
+    dispatch[pickle.BUILD[0]] = load_build
+    # the other ways to make objects, which no array needs
+    for _code in (pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4):
+        del dispatch[_code[0]]
 
 
-def _scalar(dtype: np.dtype, data: Any) -> Any:
-    if dtype.hasobject:
-        raise NeuropodError(f"{FILE_NAME}: holds a scalar of {dtype}")
-    return np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, dtype, 1)[0]
+def _plain(value: Any, seen: dict[int, Any]) -> Any:
+    """Returns the value with arrays where the pickle described them; what stands in it twice is the same twice."""
+    if id(value) not in seen:
+        seen[id(value)] = _made(value, seen)
+    return seen[id(value)]
 
 
-_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _array_of,
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("_codecs", "encode"): _encoded,
-}
+def _made(value: Any, seen: dict[int, Any]) -> Any:
+    if isinstance(value, _Array):
+        return value.array
+    if isinstance(value, dict):
+        return {key: _plain(item, seen) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, seen) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_plain(item, seen) for item in value)
+    if isinstance(value, _Dtype) or callable(value):
+        raise NeuropodError(f"{FILE_NAME}: holds {value!r}; only numpy arrays and plain values are read")
+    return value
+
+
+def _dtype(kind: Any) -> np.dtype[Any]:
+    if not isinstance(kind, _Dtype):
+        raise NeuropodError(f"{FILE_NAME}: holds an array whose dtype is {type(kind).__name__}")
+    return kind.dtype
+
+
+def _bytes(data: Any) -> bytes:
+    return data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin1") if isinstance(value, bytes) else str(value)

@@ -15,9 +15,13 @@ from ..package import Package
 __all__ = ["Backend", "Runner", "find_backend"]
 
 _TABLE = {
+    "jax": "perceptum.neuropod.backends.jax",
+    "onnx": "perceptum.neuropod.backends.onnx",
+    "placeholder": "perceptum.neuropod.backends.placeholder",
     "python": "perceptum.neuropod.backends.python",
     "pytorch": "perceptum.neuropod.backends.python",
     "tensorflow": "perceptum.neuropod.backends.tensorflow",
+    "torch_export": "perceptum.neuropod.backends.torch_export",
     "torchscript": "perceptum.neuropod.backends.torchscript",
 }
 
@@ -43,7 +47,7 @@ class Backend(Protocol):
     """What a file of this folder offers: a module is one."""
 
     FRAMEWORK: str
-    """Whose tensors the inputs become: torch, tensorflow or numpy."""
+    """Whose tensors the inputs become: one of `handoff.FRAMEWORKS`."""
     RUNS_CODE: bool
     """Whether a package of this platform can do anything that a program can."""
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from ..errors import NeuropodError
 from ..tensorflow_import import import_tensorflow
 
-__all__ = ["input_spec", "names", "output_spec", "servable"]
+__all__ = ["input_spec", "names", "output_spec", "saved_model", "write_saved_model"]
 
 
 def names(model: Any, mapping: Mapping[str, str] | None) -> dict[str, str]:
     """Returns the model's own names -> the spec's; raises NeuropodError for a mapping that does not cover the model."""
-    own = [*_input_names(model), *model.output_names]
+    own = [*_input_names(model), *_output_names(model)]
     if mapping is None:
         return {name: name for name in own}
     unknown = sorted(set(mapping.values()) - set(own))
@@ -32,40 +40,96 @@ def input_spec(model: Any, spec_names: Mapping[str, str]) -> list[dict[str, Any]
 
 
 def output_spec(model: Any, spec_names: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [_row(spec_names[name], t) for name, t in zip(model.output_names, model.outputs, strict=True)]
+    return [_row(spec_names[name], t) for name, t in zip(_output_names(model), model.outputs, strict=True)]
 
 
-def servable(model: Any, spec_names: Mapping[str, str]) -> Any:
-    """Returns what tf.saved_model.save takes: the model with one traced function, from spec names to spec names."""
-    import keras  # type: ignore[import-untyped]
+@contextmanager
+def saved_model(model: Any, spec_names: Mapping[str, str]) -> Iterator[Path]:
+    """Lends a folder with the model as a SavedModel, from spec names to spec names.
+
+    Only Keras on TensorFlow can trace one. A model on another backend is saved as a .keras file, which is the same for
+    all, and a fresh process does it.
+    """
+    import keras
+
+    names = {
+        "inputs": [spec_names[name] for name in _input_names(model)],
+        "outputs": [spec_names[name] for name in _output_names(model)],
+    }
+    with tempfile.TemporaryDirectory(prefix="neuropod_keras_") as folder:
+        target = Path(folder, "saved")
+        if keras.backend.backend() == "tensorflow":
+            write_saved_model(model, names, target)
+        else:
+            file = Path(folder, "model.keras")
+            model.save(str(file))
+            _convert(file, names, target, keras.backend.backend())
+        yield target
+
+
+def write_saved_model(model: Any, spec_names: Mapping[str, Sequence[str]], target: Path) -> None:
+    """Writes the model with one traced function: it takes `spec_names["inputs"]` by name and returns "outputs"."""
+    import keras
 
     tf = import_tensorflow()
-    if keras.backend.backend() != "tensorflow":
-        raise NeuropodError(
-            f"Keras runs on {keras.backend.backend()} here, but is packed by TensorFlow; set KERAS_BACKEND=tensorflow"
-        )
-    own_inputs = _input_names(model)
 
     def serve(**inputs: Any) -> dict[str, Any]:
-        outputs = model([inputs[spec_names[name]] for name in own_inputs], training=False)
-        flat = keras.tree.flatten(outputs)
-        return {spec_names[name]: value for name, value in zip(model.output_names, flat, strict=True)}
+        outputs = model([inputs[name] for name in spec_names["inputs"]], training=False)
+        return dict(zip(spec_names["outputs"], keras.tree.flatten(outputs), strict=True))
 
-    specs = {spec_names[n]: tf.TensorSpec(t.shape, t.dtype, spec_names[n]) for n, t in _inputs(model)}
+    specs = {
+        name: tf.TensorSpec(tensor.shape, tensor.dtype, name)
+        for name, tensor in zip(spec_names["inputs"], model.inputs, strict=True)
+    }
     module = tf.Module()
     module.model = model
+    module.weights = [variable.value for variable in model.variables]  # TensorFlow does not see Keras's own lists
     module.serve = tf.function(serve).get_concrete_function(**specs)  # the only one, so it is the signature
-    return module
+    tf.saved_model.save(module, str(target))
 
 
-def _inputs(model: Any) -> list[tuple[str, Any]]:
-    return list(zip(_input_names(model), model.inputs, strict=True))
+def _convert(file: Path, names: Mapping[str, Sequence[str]], target: Path, backend: str) -> None:
+    import keras
+
+    modules = sorted({made.__module__ for made in keras.saving.get_custom_objects().values()})
+    command = [sys.executable, "-P", "-m", __name__, str(file), json.dumps(names), str(target), *modules]
+    paths = os.pathsep.join(dict.fromkeys(path for path in sys.path if path))
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise NeuropodError(
+            f"the model runs on Keras with {backend} and not with TensorFlow, which packs it ({last}); "
+            "use layers and keras.ops that every backend has, in a module that can be imported"
+        )
+
+
+def _load_and_write(file: str, names: str, target: str, *modules: str) -> None:
+    """Runs in the fresh process, on a file that the first one has just written; the modules register layers."""
+    import keras
+
+    for module in modules:
+        with suppress(ImportError):  # Keras names the layer that it then lacks
+            importlib.import_module(module)
+    model = keras.saving.load_model(file, compile=False, safe_mode=False)
+    write_saved_model(model, json.loads(names), Path(target))
 
 
 def _input_names(model: Any) -> list[str]:
+    if not getattr(model, "inputs", None):
+        raise NeuropodError("the model does not know its inputs; make it by keras.Model(inputs, outputs), or build it")
     return [tensor.name for tensor in model.inputs]
+
+
+def _output_names(model: Any) -> list[str]:
+    """Returns the layers that give the outputs; a Sequential model's is its last."""
+    return list(getattr(model, "output_names", None) or [model.layers[-1].name])
 
 
 def _row(name: str, tensor: Any) -> dict[str, Any]:
     """Returns a spec row; the first axis is the batch."""
     return {"name": name, "dtype": tensor.dtype, "shape": ("batch_size", *tensor.shape[1:])}
+
+
+if __name__ == "__main__":
+    _load_and_write(*sys.argv[1:])

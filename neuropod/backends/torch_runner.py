@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -26,9 +26,18 @@ _SCRIBBLED: list[NDArray[Any]] = []
 
 
 class TorchRunner:
-    """A model of torch, called with its values by name: tensors, and lists of strings."""
+    """A model of torch, called with its values by name: tensors, and lists of strings.
 
-    def __init__(self, call: Callable[[Mapping[str, Any]], Any], config: Config, device: torch.device) -> None:
+    `own` are the Python tensors that the model holds and might return.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[Mapping[str, Any]], Any],
+        config: Config,
+        device: torch.device,
+        own: Iterable[torch.Tensor] = (),
+    ) -> None:
         torch = import_torch()
         self._call: Callable[[Mapping[str, Any]], Any] | None = call
         self._name = config.name
@@ -36,6 +45,8 @@ class TorchRunner:
         on_gpu = device.type != "cpu"
         self._moved = {row.name for row in config.inputs if config.device(row.name) == "GPU"} if on_gpu else set()
         self._device = device
+        self._own = tuple(own)  # held, so that no other tensor gets one of their ids
+        self._own_ids = frozenset(map(id, self._own))
         self._writes_inputs = False
         # looked up once: each dot of torch.is_inference_mode_enabled() costs a call of a few
         self._torch = torch
@@ -67,7 +78,7 @@ class TorchRunner:
             written = [name for name, tensor in tensors.items() if tensor._version]
             if written and not self._writes_inputs:
                 self._keep_written({name: inputs[name] for name in written})
-        return self._collected(answer)
+        return self._collected(answer, values)
 
     def _without_gradients(self, values: Mapping[str, Any]) -> Any:
         """Calls the model under no_grad, whose context manager alone would cost two microseconds."""
@@ -93,10 +104,10 @@ class TorchRunner:
             ", ".join(f"'{name}'" for name in written),
         )
 
-    def _collected(self, answer: Any) -> dict[str, NDArray[Any]]:
-        """Returns the outputs, each in memory of its own."""
+    def _collected(self, answer: Any, values: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """Returns the outputs, each in memory of its own. A model may return the very tensor that it was given."""
         arrays: dict[str, NDArray[Any]] = {}
-        seen: set[int] = set()
+        seen = {*self._own_ids, *map(id, values.values())}
         for name, value in collect(answer, self._outputs).items():
             if isinstance(value, list):
                 arrays[name] = to_unicode(value)
@@ -125,10 +136,11 @@ def import_torch() -> Any:
 
 def torch_device(visible_gpu: int | None) -> torch.device:
     """Returns the GPU of that index where there is one to be used, or the CPU."""
-    torch = import_torch()
+    import_torch()
+    import torch
+
     gpu = visible_gpu is not None and visible_gpu >= 0 and torch.cuda.is_available()
-    device: torch.device = torch.device(f"cuda:{visible_gpu}" if gpu else "cpu")
-    return device
+    return torch.device(f"cuda:{visible_gpu}" if gpu else "cpu")
 
 
 def _to_numpy(name: str, value: torch.Tensor, shared: bool) -> NDArray[Any]:

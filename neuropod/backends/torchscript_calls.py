@@ -1,13 +1,13 @@
-"""How a ScriptModule wants to be called and what it may return: read once from its schema."""
+"""How a ScriptModule wants to be called: read once from its schema."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import NeuropodError
 
-__all__ = ["Call", "collect", "plan_call"]
+__all__ = ["Call", "plan_call"]
 
 Call = Callable[[Callable[..., Any], Mapping[str, Any]], Any]
 """Calls forward with the values by name: tensors, and lists of strings."""
@@ -61,47 +61,3 @@ def _takes(value_type: Any) -> tuple[bool, bool]:
     if kind == "ListType" and value_type.getElementType().kind() == "StringType":
         return False, True
     raise NeuropodError(f"the model's forward takes a Dict of {value_type}; it must hold Tensor, List[str] or both")
-
-
-def collect(answer: Any, outputs: Sequence[str]) -> dict[str, Any]:
-    """Returns name -> tensor or list of strings, whatever form forward answered in.
-
-    `outputs` are the names of the output spec: a bare tensor or list is the only one of them.
-    """
-    if isinstance(answer, dict):
-        return _checked(answer.items())
-    if isinstance(answer, tuple) and hasattr(answer, "_fields"):
-        return _checked(zip(answer._fields, answer, strict=True))
-    if isinstance(answer, tuple):
-        return _merged(answer)
-    if len(outputs) != 1:
-        raise NeuropodError(
-            "the model returned one value without a name, so its output spec must have exactly 1 entry, "
-            f"it has {len(outputs)}"
-        )
-    return _checked([(outputs[0], answer)])
-
-
-def _merged(parts: tuple[Any, ...]) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for part in parts:
-        if not isinstance(part, dict):
-            raise NeuropodError(f"the model returned a tuple with {type(part).__name__} in it; it may hold dicts only")
-        for name, value in _checked(part.items()).items():
-            if name in merged:
-                raise NeuropodError(f"the model returned the output '{name}' twice")
-            merged[name] = value
-    return merged
-
-
-def _checked(items: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
-    import torch
-
-    checked = dict(items)
-    for name, value in checked.items():
-        strings = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        if not (strings or isinstance(value, torch.Tensor)):
-            raise NeuropodError(
-                f"output '{name}' is a {type(value).__name__}; a model returns tensors and lists of strings"
-            )
-    return checked

@@ -1,6 +1,7 @@
 """The front door and the old-style door: trust, keywords, versions, schema."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -27,7 +28,9 @@ def test_a_code_package_is_not_run_without_trust(packed):
     )
 
 
-@pytest.mark.parametrize("backend", ["torchscript", "tensorflow_frozen", "tensorflow_saved"])
+@pytest.mark.parametrize(
+    "backend", ["torchscript", "tensorflow_frozen", "tensorflow_saved", "onnx", "torch_export", "jax"]
+)
 def test_a_package_that_is_data_needs_no_trust(packed, backend):
     with load_neuropod(packed(backend, "scalar")) as model:
         assert model.infer({"x": np.int64(1)})["out"] == 2
@@ -66,7 +69,7 @@ def test_a_level_of_validation_that_does_not_exist_is_refused(packed):
         load_neuropod(packed("torchscript", "scalar"), validate="some")
 
 
-@pytest.mark.parametrize("backend", ["torchscript", "tensorflow_saved", "python"])
+@pytest.mark.parametrize("backend", ["torchscript", "tensorflow_saved", "python", "onnx", "torch_export", "jax"])
 def test_the_cpu_can_be_asked_for(packed, backend):
     for gpu in (None, -1):
         with load_neuropod(packed(backend, "scalar"), trust=True, visible_gpu=gpu) as model:
@@ -182,19 +185,28 @@ def test_a_record_that_cannot_be_read_is_named(feature_package):
 
 
 def run_python(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    # jax, which other tests import, sets TensorFlow's log level for all that a process starts
+    env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env)
 
 
 def test_the_folder_is_imported_without_any_framework():
     code = (
         "import sys, perceptum.neuropod, perceptum.neuropod.packagers, perceptum.neuropod.loader\n"
-        "print([m for m in ('torch', 'tensorflow', 'keras', 'numba', 'perceptum.builders') if m in sys.modules])"
+        "heavy = 'torch', 'tensorflow', 'keras', 'jax', 'onnxruntime', 'numba', 'perceptum.builders'\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     assert run_python(code).stdout == "[]\n"
 
 
 def test_a_framework_that_is_not_installed_is_named_with_what_to_do(packed):
-    for backend, module, extra in (("torchscript", "torch", "torch"), ("tensorflow_saved", "tensorflow", "tensorflow")):
+    for backend, module, extra in (
+        ("torchscript", "torch", "torch"),
+        ("torch_export", "torch", "torch"),
+        ("tensorflow_saved", "tensorflow", "tensorflow"),
+        ("onnx", "onnxruntime", "onnx"),
+        ("jax", "jax", "jax"),
+    ):
         code = (
             f"import sys; sys.modules[{module!r}] = None\n"
             "import perceptum\n"

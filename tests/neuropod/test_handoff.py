@@ -251,7 +251,7 @@ def test_tensorflow_copies_what_is_not_aligned(tensorflow_model):
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_a_model_that_writes_into_its_input_is_found_out_and_gets_copies(torch_model, caplog):
-    from perceptum.neuropod.backends import torchscript
+    from perceptum.neuropod.backends import torch_runner
 
     model = torch_model("scribbles", ["x", "y"])
     first, second = read_only(filled((4,), "float32")), read_only(filled((4,), "float32"))
@@ -260,8 +260,8 @@ def test_a_model_that_writes_into_its_input_is_found_out_and_gets_copies(torch_m
         assert model.infer({"x": first, "y": y})["out"].tolist() == [99, 2, 4, 6]
         assert model.infer({"x": second, "y": y})["out"].tolist() == [99, 2, 4, 6]
     assert second.tolist() == [0, 1, 2, 3]
-    assert any(array is first for array in torchscript._SCRIBBLED)
-    assert not any(array is y or array is second for array in torchscript._SCRIBBLED)
+    assert any(array is first for array in torch_runner._SCRIBBLED)
+    assert not any(array is y or array is second for array in torch_runner._SCRIBBLED)
     assert [r.getMessage() for r in caplog.records] == [
         "model 'scribbles' wrote into its input 'x'; from now on it gets its own copy of every input: "
         "let it clone before it writes"

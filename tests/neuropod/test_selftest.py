@@ -88,7 +88,7 @@ def test_a_wrong_answer_is_ubers_value_error_and_the_package_stays(pack, tmp_pat
 
 
 def test_a_model_that_raises_is_a_runtime_error_with_its_reason(pack):
-    with pytest.raises(RuntimeError, match=r"the test after packing failed: model 'tested' failed: KeyError: 'no such"):
+    with pytest.raises(RuntimeError, match=r"in a fresh process failed: model 'tested' failed: KeyError: 'no such"):
         pack("fail", test_input_data=GIVEN)
 
 
@@ -97,7 +97,7 @@ def test_a_model_that_dies_takes_only_its_own_process_with_it_and_leaves_nothing
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     monkeypatch.setenv("TMPDIR", str(temporary))
-    with pytest.raises(NeuropodError, match="the test after packing ended without an answer: killed by SIGKILL"):
+    with pytest.raises(NeuropodError, match="the test in a fresh process ended without an answer: killed by SIGKILL"):
         pack("die", test_input_data=GIVEN)
     assert list(temporary.iterdir()) == []
 

@@ -171,9 +171,7 @@ def test_an_input_that_forward_does_not_take_is_named(model):
 def test_text_must_be_a_list(model):
     loaded = model("strings_dict_in", ["s"], ["s"])
     loaded._check_inputs = lambda _: None
-    with pytest.raises(
-        NeuropodError, match="input 's': TorchScript takes strings as a list, so with 1 dimension, got 2"
-    ):
+    with pytest.raises(NeuropodError, match="input 's': torch takes strings as a list, so with 1 dimension, got 2"):
         loaded.infer({"s": np.array([["a"]])})
 
 

@@ -1,0 +1,163 @@
+"""JAX functions, stored by jax.export: compiled operations, no Python. Inputs that start on a multiple of 64 are read
+in place; outputs lie in memory that JAX made for them."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import Config
+from ..errors import NeuropodError, first_line
+from ..package import DATA, Package
+from ..strings import is_string
+from ..tensorflow_import import LOG_LEVEL
+from .signature import check_names
+
+__all__ = ["FRAMEWORK", "MODEL", "RUNS_CODE", "Names", "import_jax", "load", "plan_call", "read_exported", "version"]
+
+FRAMEWORK = "jax"
+RUNS_CODE = False
+
+MODEL = f"{DATA}/model.jax"
+
+Names = tuple[tuple[str, ...], tuple[str, ...]]
+
+# targets that a hostile file could name: they call this process's Python functions, by number or by address
+_CALLBACKS = re.compile(rb"python_[a-z]*_?callback")
+
+
+def version() -> str:
+    return str(import_jax().__version__)
+
+
+def load(package: Package, visible_gpu: int | None) -> JaxRunner:
+    jax = import_jax()
+    exported = read_exported(package.read(MODEL))
+    call = plan_call(exported, package.config)
+    on_gpu = visible_gpu is not None and visible_gpu >= 0 and jax.default_backend() != "cpu"
+    device = jax.devices()[visible_gpu] if on_gpu else jax.devices("cpu")[0]
+    kind = {"gpu": "cuda"}.get(device.platform, device.platform)
+    if kind not in exported.platforms:
+        wanted = ", ".join(exported.platforms)
+        raise NeuropodError(f"{MODEL}: was exported for {wanted}, here is {kind}; export it for both")
+    return JaxRunner(call, exported, package.config, device)
+
+
+class JaxRunner:
+    """An exported function, compiled for each new set of sizes when it first meets them."""
+
+    def __init__(
+        self, call: Callable[[Mapping[str, Any]], Any], exported: Any, config: Config, device: Any = None
+    ) -> None:
+        jax = self._jax = import_jax()
+        self._call: Callable[[Mapping[str, Any]], Any] | None = call
+        self._outputs = tuple(row.name for row in config.outputs)
+        self._device = None if device is None or device == jax.devices()[0] else device
+        # without it JAX reads every 64-bit number as 32 bits
+        self._wide = any(np.dtype(aval.dtype).itemsize == 8 for aval in (*exported.in_avals, *exported.out_avals))
+
+    def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        assert self._call is not None
+        for name, array in inputs.items():
+            if is_string(array):
+                raise NeuropodError(f"input '{name}' holds text; JAX has numbers only")
+        with ExitStack() as stack:
+            if self._wide:
+                stack.enter_context(self._jax.enable_x64(True))
+            if self._device is not None:
+                stack.enter_context(self._jax.default_device(self._device))
+            answer = self._call(inputs)
+        return {name: _to_numpy(value) for name, value in _named(answer, self._outputs).items()}
+
+    def close(self) -> None:
+        self._call = None
+
+
+class _Memory:
+    """Lends a JAX array's memory to numpy, to be written: nobody else holds that array."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": array.shape,
+            "typestr": np.dtype(array.dtype).str,
+            "data": (array.unsafe_buffer_pointer(), False),
+        }
+
+
+def _to_numpy(value: Any) -> NDArray[Any]:
+    """Returns JAX's own memory; it is waited for, so that no input is read after the call."""
+    value.block_until_ready()
+    if value.size == 0 or next(iter(value.devices())).platform != "cpu" or np.dtype(value.dtype).kind not in "biuf":
+        return np.array(value)
+    return np.asarray(_Memory(value))
+
+
+def _named(answer: Any, outputs: tuple[str, ...]) -> Mapping[str, Any]:
+    """Returns the outputs by name, in the spec's order (JAX sorts a dict); a tuple or a single array has the spec's."""
+    if isinstance(answer, Mapping):
+        return {**{name: answer[name] for name in outputs if name in answer}, **answer}
+    values = answer if isinstance(answer, tuple | list) else (answer,)
+    if len(values) != len(outputs):
+        raise NeuropodError(f"the function returned {len(values)} arrays, the output spec names {len(outputs)}")
+    return dict(zip(outputs, values, strict=True))
+
+
+def read_exported(data: bytes) -> Any:
+    """Returns the jax.export.Exported of its bytes; raises NeuropodError where it is none or calls back into Python."""
+    import_jax()
+    from jax import export
+
+    try:
+        exported = export.deserialize(bytearray(data))
+    except Exception as error:  # flatbuffers and MLIR raise all kinds
+        raise NeuropodError(f"{MODEL}: JAX cannot load it: {first_line(error)}") from error
+    if _CALLBACKS.search(exported.mlir_module_serialized):
+        raise NeuropodError(f"{MODEL}: calls back into Python, which no package can hold; export it without callbacks")
+    return exported
+
+
+def plan_call(exported: Any, config: Config) -> Callable[[Mapping[str, Any]], Any]:
+    """Returns the way to call the function by names: by keywords, with one dict, or in the order of the spec."""
+    jax = import_jax()
+    function = jax.jit(exported.call)
+    args, kwargs = jax.tree.unflatten(exported.in_tree, exported.in_avals)
+    outputs: dict[str, None] = dict.fromkeys(row.name for row in config.outputs)
+    if not args:
+        check_names("function", config, kwargs, outputs)
+        return lambda values: function(**values)
+    if len(args) == 1 and isinstance(args[0], dict) and not kwargs:
+        check_names("function", config, args[0], outputs)
+        return lambda values: function(dict(values))
+    if kwargs or len(args) != len(config.inputs) or any(isinstance(arg, dict | list | tuple) for arg in args):
+        raise NeuropodError("the function must take arrays by keyword, one dict of them, or one for each input's row")
+    names = tuple(row.name for row in config.inputs)
+    return lambda values: function(*_in_order(values, names))
+
+
+def _in_order(values: Mapping[str, Any], names: tuple[str, ...]) -> list[Any]:
+    for name in names:
+        if name not in values:
+            raise NeuropodError(f"failed: the function needs the input '{name}'; it takes {', '.join(names)}")
+    return [values[name] for name in names]
+
+
+def import_jax() -> Any:
+    """Returns the module. Its import sets TensorFlow's log level for this process and its children: that is undone."""
+    known = LOG_LEVEL in os.environ or "jax" in sys.modules
+    try:
+        import jax
+        import jax.export
+    except ImportError as error:
+        raise NeuropodError("running JAX functions needs jax: pip install 'perceptum[jax]'") from error
+    if not known:
+        os.environ.pop(LOG_LEVEL, None)
+    return jax

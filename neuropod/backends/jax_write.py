@@ -1,0 +1,96 @@
+"""Writing a JAX package: a function is exported for the sizes that its spec allows, for CPUs and NVIDIA GPUs."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..config import Config
+from ..errors import NeuropodError, first_line
+from .jax import MODEL, import_jax, plan_call, read_exported
+from .signature import check_types, refuse_strings
+
+__all__ = ["write"]
+
+PLATFORMS = ("cpu", "cuda")
+
+_log = logging.getLogger(__name__)
+
+
+def write(
+    folder: Path,
+    config: Config,
+    function: Callable[..., Any] | None,
+    exported: Any,
+    exported_path: str | os.PathLike[str] | None,
+) -> None:
+    """Writes one of the three: a function that takes arrays by keyword, an Exported, or the file of one."""
+    refuse_strings("JAX", config)
+    target = folder / MODEL
+    target.parent.mkdir(parents=True)
+    if exported_path is not None:
+        target.write_bytes(Path(exported_path).read_bytes())
+    else:
+        exported = export_function(function, config) if function is not None else exported
+        if not hasattr(exported, "serialize"):
+            raise NeuropodError(f"exported must be a jax.export.Exported, got {type(exported).__name__}")
+        target.write_bytes(bytes(exported.serialize()))
+    found = read_exported(target.read_bytes())
+    plan_call(found, config)
+    _check_dtypes(found, config)
+
+
+def export_function(function: Callable[..., Any], config: Config) -> Any:
+    """Returns the function exported with the spec's shapes: a symbol is one size, None any size of its own.
+
+    Sizes may be 0 where JAX can trace the function for that; else they are 1 or more.
+    """
+    jax = import_jax()
+    wide = any(np.dtype(row.dtype).itemsize == 8 for row in (*config.inputs, *config.outputs))
+    exporter = jax.export.export(jax.jit(function), platforms=PLATFORMS)
+    with jax.enable_x64(wide or bool(jax.config.jax_enable_x64)):
+        try:
+            return exporter(**_arguments(config, least=0))
+        except Exception:  # whatever the function raises when it is traced; it may not when no size is 0
+            _log.info("JAX cannot trace the function for empty arrays; they will be refused")
+        try:
+            return exporter(**_arguments(config, least=1))
+        except Exception as error:  # the user's own code
+            raise NeuropodError(f"JAX cannot export the function for this spec: {first_line(error)}") from error
+
+
+def _arguments(config: Config, least: int) -> dict[str, Any]:
+    jax = import_jax()
+    scope = jax.export.SymbolicScope()
+    arguments = {}
+    for number, row in enumerate(config.inputs):
+        names = [_dimension(number, axis, dim, least) for axis, dim in enumerate(row.shape)]
+        shape = jax.export.symbolic_shape(", ".join(names), scope=scope) if names else ()
+        arguments[row.name] = jax.ShapeDtypeStruct(shape, np.dtype(row.dtype))
+    return arguments
+
+
+def _dimension(number: int, axis: int, dim: int | str | None, least: int) -> str:
+    """Returns a size in JAX's words, whose variables are 1 or more."""
+    if isinstance(dim, int):
+        return str(dim)
+    name = f"free_{number}_{axis}" if dim is None else dim
+    if not name.isidentifier():
+        raise NeuropodError(f"JAX cannot take the symbol '{dim}' for a size; name it like a variable")
+    return name if least else f"{name}_and_1 - 1"
+
+
+def _check_dtypes(exported: Any, config: Config) -> None:
+    """Compares the dtypes of what is taken and given by name with the spec's."""
+    jax = import_jax()
+    args, kwargs = jax.tree.unflatten(exported.in_tree, exported.in_avals)
+    given = args[0] if len(args) == 1 and isinstance(args[0], dict) else kwargs
+    answer = jax.tree.unflatten(exported.out_tree, exported.out_avals)
+    for rows, side in ((config.inputs, given), (config.outputs, answer)):
+        if isinstance(side, dict):
+            check_types("function", rows, {name: str(aval.dtype) for name, aval in side.items()})

@@ -1,0 +1,84 @@
+"""torch.export programs (.pt2). torch itself reads them with pickle and eval; here only what is data gets to it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .. import custom_ops
+from ..config import Config
+from ..errors import NeuropodError, first_line
+from ..package import DATA, OPS, Package
+from .signature import refuse_strings
+from .torch_export_archive import checked_archive
+from .torch_export_calls import own_tensors, plan_call
+from .torch_runner import TorchRunner, import_torch, torch_device
+
+__all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version", "write"]
+
+FRAMEWORK = "torch"
+RUNS_CODE = False
+
+MODEL = f"{DATA}/model.pt2"
+
+
+def version() -> str:
+    return str(import_torch().__version__)
+
+
+def load(package: Package, visible_gpu: int | None) -> TorchRunner:
+    torch = import_torch()
+    if package.config.custom_ops:
+        custom_ops.load_libraries(package.files.folder(OPS), package.config.custom_ops, torch.ops.load_library)
+    program = _read(package.read(MODEL), package.config)
+    device = torch_device(visible_gpu)
+    if device.type != "cpu":
+        program = torch.export.passes.move_to_device_pass(program, device)
+    module = program.module()
+    return TorchRunner(plan_call(program, module, package.config), package.config, device, own_tensors(module))
+
+
+def write(folder: Path, config: Config, program: Any, program_path: str | os.PathLike[str] | None) -> None:
+    """Writes an ExportedProgram, or the file it was saved in, and checks it against the spec."""
+    torch = import_torch()
+    refuse_strings("torch.export", config)
+    target = folder / MODEL
+    target.parent.mkdir(parents=True)
+    if program_path is not None:
+        target.write_bytes(Path(program_path).read_bytes())
+    elif isinstance(program, torch.export.ExportedProgram):
+        torch.export.save(program, str(target))
+    else:
+        raise NeuropodError(
+            f"program must be an ExportedProgram, got {type(program).__name__}; torch.export.export(...) makes one"
+        )
+    found = _read(target.read_bytes(), config)
+    plan_call(found, found.module(), config)
+
+
+def _read(data: bytes, config: Config) -> Any:
+    torch = import_torch()
+    try:
+        archive = checked_archive(data, own_ops=bool(config.custom_ops))
+        with _quiet():
+            return torch.export.load(archive)
+    except NeuropodError as error:
+        raise NeuropodError(f"{MODEL}: {error}") from error
+    except Exception as error:  # torch raises all kinds for a file that is not as it wrote it
+        raise NeuropodError(f"{MODEL}: torch cannot load it: {first_line(error)}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Holds back the traceback that torch logs before it raises the very same error."""
+    logger = logging.getLogger("torch.export")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,103 @@
+"""What a .pt2 archive may hold so that reading it runs no code.
+
+torch.export.load unpickles weights, constants and sample inputs that ask for it, runs compiled libraries that lie in
+the archive, and evaluates strings of the program as Python. A program of numbers needs none of the first three; what
+its strings may say is checked in torch_export_program. Whatever is not known to be data is refused here.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..config import parse_object
+from ..errors import NeuropodError, first_line
+from .torch_export_program import check_program
+
+__all__ = ["checked_archive"]
+
+_MODEL = "models/model.json"
+_SAMPLES = "data/sample_inputs/model.pt"
+_TABLES = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")
+_PLAIN = re.compile(
+    r"archive_format|archive_version|byteorder|\.data/\w+|version|extra/.*|"
+    r"\.format_version|\.storage_alignment|data/weights/weight_\d+|data/constants/tensor_\d+"
+)
+_AGAIN = "export the program again with plain tensors, or pack its code with create_pytorch_neuropod"
+
+
+def checked_archive(data: bytes, own_ops: bool) -> io.BytesIO:
+    """Returns the archive written anew; raises NeuropodError where reading it could run code.
+
+    Written anew, since torch's own zip reader might find other files in a hostile archive than Python's does.
+    `own_ops`: the program may call operators that the package brings.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = _names(archive)
+            files = {name: archive.read(names[name]) for name in (_MODEL, *_TABLES, _SAMPLES) if name in names}
+            _check_files(files, own_ops)
+            return _copied(archive, names.values())
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
+        if isinstance(error, NeuropodError):
+            raise
+        raise NeuropodError(f"not a whole .pt2 archive ({error}); get it again") from error
+
+
+def _check_files(files: Mapping[str, bytes], own_ops: bool) -> None:
+    for name in (_MODEL, *_TABLES):
+        if name not in files:
+            raise NeuropodError(f"the archive has no {name}; {_AGAIN}, with torch 2.9 or newer")
+    for name in _TABLES:
+        _check_table(name, parse_object(files[name]))
+    _check_samples(files.get(_SAMPLES, b""))
+    check_program(parse_object(files[_MODEL]), own_ops)
+
+
+def _copied(archive: zipfile.ZipFile, names: Iterable[str]) -> io.BytesIO:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as copy:
+        for name in names:
+            copy.writestr(name, archive.read(name))
+    out.seek(0)
+    return out
+
+
+def _names(archive: zipfile.ZipFile) -> dict[str, str]:
+    """Returns the names below the archive's one top folder -> their full names."""
+    entries = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+    tops = {name.partition("/")[0] for name in entries}
+    names = {name.partition("/")[2]: name for name in entries}
+    if len(tops) != 1 or len(names) != len(entries):  # torch would read what stands at the root in an older way
+        raise NeuropodError("the archive must hold one folder, and each file once; export it again")
+    for name in names:
+        if name not in (_MODEL, _SAMPLES, *_TABLES) and not _PLAIN.fullmatch(name):
+            raise NeuropodError(f"the archive holds '{name}', which is not known to be data; {_AGAIN}")
+    return names
+
+
+def _check_table(name: str, table: dict[str, Any]) -> None:
+    """Weights and constants lie in the archive as plain bytes, or pickled."""
+    rows = table.get("config")
+    if not isinstance(rows, dict):
+        raise NeuropodError(f"{name}: 'config' must be an object; export it again")
+    for key, row in rows.items():
+        plain = isinstance(row, dict) and row.get("use_pickle") is False
+        if not plain or not re.fullmatch(r"(weight|tensor)_\d+", str(row.get("path_name"))):
+            raise NeuropodError(f"{name}: '{key}' is no plain tensor and would be unpickled; {_AGAIN}")
+
+
+def _check_samples(data: bytes) -> None:
+    """torch tries the safe way first and falls back to full pickle: the safe way must do."""
+    import torch
+
+    if not data:
+        return
+    try:
+        torch.load(io.BytesIO(data), weights_only=True)
+    except Exception as error:  # its unpickler raises all kinds
+        raise NeuropodError(f"{_SAMPLES} holds more than tensors ({first_line(error)}); {_AGAIN}") from error

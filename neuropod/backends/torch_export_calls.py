@@ -1,0 +1,92 @@
+"""How an exported program wants to be called: read once from its own record of its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..config import Config
+from ..errors import NeuropodError
+from .signature import check_names
+
+__all__ = ["own_tensors", "plan_call"]
+
+Call = Callable[[Mapping[str, Any]], Any]
+
+
+def plan_call(program: Any, module: Any, config: Config) -> Call:
+    """Returns the way to call the program's module with tensors by name.
+
+    One dict argument takes all; otherwise each argument, by position or by keyword, takes the input of its name.
+    """
+    signature = program.module_call_graph[0].signature
+    args, kwargs = (_children(side) for side in _children(signature.in_spec))
+    if len(args) == 1 and not kwargs and args[0].type is dict:
+        names = tuple(args[0].context)
+        _check(config, names)
+        return _with_dict(_forward(module), names)
+    for number, spec in enumerate((*args, *kwargs)):
+        if not spec.is_leaf():
+            raise NeuropodError(f"the program's argument {number} is a {spec.type}; it takes tensors, or one dict")
+    names = _names(program, signature, len(args) + len(kwargs))
+    _check(config, names)
+    return _by_name(_forward(module), names[: len(args)], names[len(args) :])
+
+
+def _forward(module: Any) -> Callable[..., Any]:
+    """Returns the module's own code where that checks the sizes: its hook only compares how the arguments nest, which
+    is settled here, and takes half of a small call's time."""
+    forward: Callable[..., Any] = module.forward if hasattr(module, "_guards_fn") else module
+    return forward
+
+
+def _with_dict(forward: Callable[..., Any], names: tuple[str, ...]) -> Call:
+    def call(values: Mapping[str, Any]) -> Any:
+        _refuse_absent(values, names)
+        return forward({name: values[name] for name in names})
+
+    return call
+
+
+def own_tensors(module: Any) -> list[Any]:
+    """Returns the module's parameters, buffers and constants."""
+    import torch
+
+    tables = (table for m in module.modules() for table in (vars(m), m._parameters, m._buffers))
+    return [value for table in tables for value in table.values() if isinstance(value, torch.Tensor)]
+
+
+def _by_name(forward: Callable[..., Any], positional: tuple[str, ...], keywords: tuple[str, ...]) -> Call:
+    names = (*positional, *keywords)
+
+    def call(values: Mapping[str, Any]) -> Any:
+        if not keywords and tuple(values) == names:  # the usual case
+            return forward(*values.values())
+        _refuse_absent(values, names)
+        return forward(*[values[name] for name in positional], **{name: values[name] for name in keywords})
+
+    return call
+
+
+def _refuse_absent(values: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in values:
+            raise NeuropodError(f"failed: the program needs the input '{name}'; it takes {', '.join(names)}")
+
+
+def _names(program: Any, signature: Any, count: int) -> tuple[str, ...]:
+    """Returns the arguments' names: forward's own, or, in programs of older versions, those of the graph."""
+    names = signature.forward_arg_names or program.graph_signature.user_inputs
+    if len(names) != count:
+        raise NeuropodError(f"the program takes {count} arguments and names {len(names)}; export it again")
+    return tuple(names)
+
+
+def _check(config: Config, names: tuple[str, ...]) -> None:
+    check_names("program", config, dict.fromkeys(names), {row.name: None for row in config.outputs})
+
+
+def _children(spec: Any) -> list[Any]:
+    """Returns the specs inside a tree's spec; torch renames the field now and then."""
+    children = spec.children() if callable(getattr(spec, "children", None)) else spec.children_specs
+    return list(children)

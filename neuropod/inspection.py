@@ -1,0 +1,87 @@
+"""What a package says of itself, read without running anything of it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from . import manifest
+from .backends import find_backend
+from .errors import NeuropodError
+from .model import why_code
+from .package import Package, open_package
+from .requirements import LOCK
+from .test_data import FILE_NAME as TEST_DATA
+
+__all__ = ["inspect_package", "needs_trust"]
+
+
+def inspect_package(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns all that can be told, as plain values; raises NeuropodError where the package is broken or changed."""
+    package = open_package(path)
+    try:
+        return _described(package)
+    finally:
+        package.files.close()
+
+
+def needs_trust(package: Package) -> str | None:
+    """Returns what makes the package code, or None where it is data."""
+    config = package.config
+    return why_code(config) if find_backend(config.platform).RUNS_CODE or config.custom_ops else None
+
+
+def _described(package: Package) -> dict[str, Any]:
+    config = package.config
+    return {
+        "path": str(package.path),
+        "name": config.name,
+        "platform": config.platform,
+        "platform_version": {"wanted": config.platform_version_semver, "here": _version(config.platform)},
+        "code": _code(package),
+        "inputs": [row.to_dict() for row in config.inputs],
+        "outputs": [row.to_dict() for row in config.outputs],
+        "input_devices": {row.name: config.device(row.name) for row in config.inputs},
+        "custom_ops": list(config.custom_ops),
+        "requirements": package.read(LOCK).decode(errors="replace").splitlines() if package.has(LOCK) else [],
+        "schema": _schema(package),
+        "test_data": package.has(TEST_DATA),
+        "manifest": package.has(manifest.FILE_NAME),
+        "files": [
+            {"file": name, "bytes": _size(package, name), "sha256": manifest.sha256(package.files, name)}
+            for name in sorted(package.files.names)
+        ],
+    }
+
+
+def _version(platform: str) -> str | None:
+    """Returns the framework's version here, or None where there is none."""
+    try:
+        return find_backend(platform).version()
+    except NeuropodError:
+        return None
+
+
+def _code(package: Package) -> str | None:
+    try:
+        return needs_trust(package)
+    except NeuropodError:  # a platform that is not known here
+        return None
+
+
+def _schema(package: Package) -> dict[str, Any] | None:
+    """Returns the schema that the model was trained under, without the meaning of each feature."""
+    record = package.metadata.schema
+    if record is None:
+        return None
+    head = record.get("schema")
+    features = record.get("features")
+    return {**(head if isinstance(head, dict) else {}), "features": sorted(features) if features else []}
+
+
+def _size(package: Package, name: str) -> int:
+    size = 0
+    with package.files.open(name) as stream:
+        while chunk := stream.read(1 << 20):
+            size += len(chunk)
+    return size

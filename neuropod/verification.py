@@ -1,0 +1,163 @@
+"""Whether a package is whole and works on this machine: one step after the other, each with what it found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import manifest, selftest, test_data
+from .backends import find_backend
+from .config import TensorSpec
+from .errors import NeuropodError
+from .inspection import needs_trust
+from .package import Package, open_package
+from .trust import Trust, check_trust
+from .validation import compile_checks
+from .versions import check_version
+
+__all__ = ["Step", "verify_package"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One check."""
+
+    check: str
+    ok: bool
+    found: str
+
+
+def verify_package(path: str | os.PathLike[str], trust: bool = False) -> list[Step]:
+    """Returns the steps; those after a broken package, or after code that is not trusted, are not taken.
+
+    The model is loaded and run in a fresh process, on the test data that the package keeps.
+    """
+    try:
+        package = open_package(path)
+    except NeuropodError as error:
+        return [Step("package", False, str(error))]
+    try:
+        steps = [Step("manifest", True, _manifest(package))]
+        for check, find in _checks(package, Trust.GIVEN if trust else Trust.NOT_GIVEN).items():
+            steps.append(_taken(check, find))
+            if check == "trust" and not steps[-1].ok:
+                break
+        return steps
+    finally:
+        package.files.close()
+
+
+def _checks(package: Package, trust: Trust) -> Mapping[str, Callable[[], str]]:
+    return {
+        "schema": lambda: _schema(package),
+        "framework": lambda: _framework(package),
+        "test data": lambda: _test_data(package),
+        "symbols": lambda: _symbols(package),
+        "trust": lambda: _trust(package, trust),
+        "load and self-test": lambda: _run(package, trust),
+    }
+
+
+def _taken(check: str, find: Callable[[], str]) -> Step:
+    try:
+        return Step(check, True, find())
+    except NeuropodError as error:
+        return Step(check, False, str(error))
+
+
+def _manifest(package: Package) -> str:
+    if package.has(manifest.FILE_NAME):
+        return f"{len(package.files.names) - 1} files are those of {manifest.FILE_NAME}"
+    return f"no {manifest.FILE_NAME}, so nothing says what the files should be; packages before 2022 have none"
+
+
+def _schema(package: Package) -> str:
+    package.metadata.check()
+    features = (package.metadata.schema or {}).get("features") or {}
+    return f"{len(features)} features mean what they meant" if features else "no features recorded"
+
+
+def _framework(package: Package) -> str:
+    config = package.config
+    version = find_backend(config.platform).version()
+    if config.platform_version_semver != "*":
+        check_version(config.platform, version, config.platform_version_semver)
+    return f"{config.platform} {version}, wanted {config.platform_version_semver}"
+
+
+def _test_data(package: Package) -> str:
+    given, expected = _stored(package)
+    if given is None:
+        return "none"
+    compile_checks(package.config.inputs, "input spec", "full")(_arrays(given))
+    return f"{len(given)} inputs, {len(expected or {})} expected outputs"
+
+
+def _symbols(package: Package) -> str:
+    """A symbol that inputs and outputs share should have one size; Uber's readers never looked."""
+    given, expected = _stored(package)
+    sides = ((package.config.inputs, given), (package.config.outputs, expected))
+    names = [{d for row in rows for d in row.shape if isinstance(d, str)} for rows, _ in sides]
+    sizes: dict[str, int] = {}
+    for rows, tensors in sides:
+        for symbol, size, where in _sizes(rows, _arrays(tensors or {})):
+            if sizes.setdefault(symbol, size) != size:
+                raise NeuropodError(f"symbol '{symbol}' is {sizes[symbol]} before and {size} in '{where}'")
+    shared = sorted(names[0] & names[1])
+    known = ", ".join(f"{symbol}={size}" for symbol, size in sorted(sizes.items()))
+    return f"{known or 'no sizes known'}; shared by inputs and outputs: {', '.join(shared) or 'none'}"
+
+
+def _sizes(rows: tuple[TensorSpec, ...], tensors: Mapping[str, Any]) -> list[tuple[str, int, str]]:
+    found = []
+    for row in rows:
+        array = tensors.get(row.name)
+        if array is not None and array.ndim == len(row.shape):
+            found += [(d, s, row.name) for d, s in zip(row.shape, array.shape, strict=True) if isinstance(d, str)]
+    return found
+
+
+def _trust(package: Package, trust: Trust) -> str:
+    reason = needs_trust(package)
+    if reason is None:
+        return "data, not code"
+    check_trust(reason, trust)
+    return f"code ({reason}), and trusted"
+
+
+def _run(package: Package, trust: Trust) -> str:
+    given, expected = _stored(package)
+    outputs = selftest.run_in_new_process(Path(package.path), given, {}, trust)
+    if given is None:
+        return "loads in a fresh process; no test data, so it was not run"
+    if expected is None:
+        return f"ran in a fresh process; no expected outputs; it returned {', '.join(outputs)}"
+    selftest.compare(outputs, expected)
+    return f"ran in a fresh process; {', '.join(expected)} as expected"
+
+
+def _stored(package: Package) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    if not package.has(test_data.FILE_NAME):
+        return None, None
+    stored = test_data.load(package.read(test_data.FILE_NAME))
+    if not isinstance(stored, dict):
+        raise NeuropodError(
+            f"{test_data.FILE_NAME}: must hold test_input and test_output, holds {type(stored).__name__}"
+        )
+    return _side(stored, "test_input"), _side(stored, "test_output")
+
+
+def _side(stored: Mapping[str, Any], key: str) -> dict[str, Any] | None:
+    side = stored.get(key)
+    if side is not None and not isinstance(side, dict):
+        raise NeuropodError(f"{test_data.FILE_NAME}: {key} must be a dict of arrays, is {type(side).__name__}")
+    return side
+
+
+def _arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: np.asarray(value) for name, value in tensors.items()}
