@@ -34,10 +34,14 @@ def main() -> int:
 def as_table(results: list[Result]) -> str:
     lines = [f"Measured {date.today()} on {machine()}, medians, the competitors taking turns in one run.", ""]
     lines += ["| what | ours | peer | ratio | wanted | met |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {r.what} | {r.ours} | {r.peer} | {r.ratio} | {r.wanted} | {'yes' if r.met else 'no'} |" for r in results
-    ]
+    lines += [f"| {r.what} | {r.ours} | {r.peer} | {r.ratio} | {r.wanted} | {_met(r)} |" for r in results]
     return "\n".join(lines)
+
+
+def _met(result: Result) -> str:
+    if result.wanted == "-":
+        return "-"
+    return "yes" if result.met else "no"
 
 
 def write(path: Path, table: str) -> None:
