@@ -64,7 +64,8 @@ def time_problems(source: Source) -> Iterator[tuple[str, str]]:
         falls = np.flatnonzero(times[1:] <= times[:-1])
         if len(falls):
             a, b = int(times[falls[0]]), int(times[falls[0] + 1])
-            yield "times", f"{name}: {len(falls)} of {len(times)} times do not increase, first {a} ns, then {b} ns"
+            first = f"first record {falls[0]} at {a} ns, then record {falls[0] + 1} at {b} ns"
+            yield "times", f"{name}: {len(falls)} of {len(times)} times do not increase, {first}"
         elif source.sequential:
             yield from (("times", f"{name}: {line}") for line in gap_lines(times))
     if source.sequential and len(source.times_ns):

@@ -13,6 +13,7 @@ import xxhash
 
 from perceptum.datasets.detect import open_source
 from perceptum.inputs import Log, LogError, Source
+from perceptum.inputs.increasing import Increasing
 from perceptum.inputs.store import (
     UNFINISHED,
     Compression,
@@ -76,8 +77,8 @@ def convert(
     began = perf_counter()
     if shard_seconds < 0.001 or workers < 1:
         raise UsageError(f"wanted shards of a millisecond or more and a worker, got {shard_seconds} s and {workers}")
-    opened = log if isinstance(log, Log) else Log(open_source(log))
-    reopen = partial(_same, log.source) if isinstance(log, Log) else partial(open_source, str(log))
+    opened = log if isinstance(log, Log) else _opened(str(log), on_error)
+    reopen = partial(_same, log.source) if isinstance(log, Log) else partial(_source_of, str(log), on_error)
     options = ShardOptions(compression, float16, on_error)
     shards = plan_shards(opened.source, round(shard_seconds * 1e9))
     about = _about(opened.source, options, shard_seconds)
@@ -88,7 +89,7 @@ def convert(
         left = [shard for shard in shards if shard not in done]
         for _ in track(write_shards(reopen, opened.source, left, target, options, workers), "converting", len(left)):
             pass
-        index = _finish(target, opened.source, shards, about, on_error)
+        index = _finish(target, opened.source, shards, about, on_error, _out_of_order(opened.source))
     return Converted(
         path=str(dst),
         records=len(index.records),
@@ -102,6 +103,14 @@ def convert(
 
 def _same(source: Source) -> Source:
     return source
+
+
+def _opened(log: str, on_error: Literal["raise", "skip"]) -> Log:
+    return Log(open_source(log), on_error=on_error)
+
+
+def _source_of(log: str, on_error: Literal["raise", "skip"]) -> Source:
+    return _opened(log, on_error).source
 
 
 def _about(source: Source, options: ShardOptions, shard_seconds: float) -> dict[str, Any]:
@@ -126,7 +135,12 @@ def _is_whole(target: Target, shard: Shard) -> bool:
 
 
 def _finish(
-    target: Target, source: Source, shards: list[Shard], about: dict[str, Any], on_error: Literal["raise", "skip"]
+    target: Target,
+    source: Source,
+    shards: list[Shard],
+    about: dict[str, Any],
+    on_error: Literal["raise", "skip"],
+    left_out: list[str],
 ) -> Index:
     parts = {}
     for shard in shards:
@@ -136,9 +150,15 @@ def _finish(
                 f"{target.location}: {shard.kind} {shard.sensor} shard {shard.number} is gone; convert again"
             )
         parts[shard] = found
-    index = assemble(target, source, shards, parts, about, xxhash.xxh3_128, skip_broken_map=on_error == "skip")
+    index = assemble(
+        target, source, shards, parts, about, xxhash.xxh3_128, skip_broken_map=on_error == "skip", left_out=left_out
+    )
     target.remove(UNFINISHED)
     return index
+
+
+def _out_of_order(source: Source) -> list[str]:
+    return source.left_out if isinstance(source, Increasing) else []
 
 
 def _skipped(index: Index) -> list[str]:

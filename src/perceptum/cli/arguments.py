@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -26,13 +26,13 @@ Frames = Annotated[str, typer.Option("--frames", metavar="A:B[:STEP]", help="Whi
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads within a build; no byte depends on it.")]
 
 
-def open_named(log: str) -> Log:
+def open_named(log: str, on_error: Literal["raise", "skip"] = "raise") -> Log:
     """Opens the log that was named; options of "synthetic:..." that cannot be are a UsageError."""
     from perceptum.datasets import open_log
     from perceptum.inputs import LogError
 
     try:
-        return open_log(log)
+        return open_log(log, on_error=on_error)
     except LogError as error:
         if log.startswith("synthetic:"):
             raise UsageError(str(error)) from error

@@ -86,7 +86,7 @@ def convert(
     """Write a log as a store that maps straight into memory; run again, it goes on where it stopped."""
     from perceptum.convert import convert as write
 
-    open_named(log)
+    open_named(log, on_error.value)
     done = write(
         log,
         dst,

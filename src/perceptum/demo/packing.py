@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 from perceptum.builders import InputBuilder
@@ -17,25 +18,30 @@ from perceptum.problems import Detection
 
 __all__ = ["PACKERS", "pack_bev_detector", "pack_range_detector"]
 
+# both frameworks parse their models' source, which CPython 3.11 cannot do in two threads at once (issue 106905)
+_PARSING = Lock()
+
 
 def pack_bev_detector(path: Path, frame: Frame) -> None:
     """Packs the TorchScript detector; `frame` gives the test data."""
-    import torch
+    with _PARSING:
+        import torch
 
-    from .bev_detector import INPUTS, BevDetector
+        from .bev_detector import INPUTS, BevDetector
 
-    module = torch.jit.script(BevDetector().eval())
+        module = torch.jit.script(BevDetector().eval())
     _replace(path, create_torchscript_neuropod, "bev detector", INPUTS, frame, module=module)
 
 
 def pack_range_detector(path: Path, frame: Frame) -> None:
     """Packs the TensorFlow detector; `frame` gives the test data."""
-    tf = import_tensorflow()
-    from .range_detector import INPUTS, RangeDetector
-
     with TemporaryDirectory() as folder:
-        detector = RangeDetector()
-        tf.saved_model.save(detector, folder, signatures=detector.__call__.get_concrete_function())
+        with _PARSING:
+            tf = import_tensorflow()
+            from .range_detector import INPUTS, RangeDetector
+
+            detector = RangeDetector()
+            tf.saved_model.save(detector, folder, signatures=detector.__call__.get_concrete_function())
         _replace(path, create_tensorflow_neuropod, "range detector", INPUTS, frame, saved_model_dir=folder)
 
 

@@ -14,7 +14,6 @@ from perceptum.features import canonical
 from perceptum.inference import Answer, Times, run_model
 from perceptum.inputs import Frame
 from perceptum.neuropod import Model, load_neuropod
-from perceptum.neuropod.tensorflow_import import import_tensorflow
 from perceptum.picture import Picture
 from perceptum.problems import Detection, Score
 
@@ -87,7 +86,6 @@ def run_demo(
 
 def _pack(out: Path, frame: Frame) -> tuple[Path, ...]:
     """Packs both detectors at once: most of the time goes to importing their frameworks in the test processes."""
-    import_tensorflow()
     paths = tuple(out / f"{name}.neuropod" for name in PACKERS)
     with ThreadPoolExecutor(len(paths)) as both:
         jobs = [both.submit(pack, path, frame) for pack, path in zip(PACKERS.values(), paths, strict=True)]
