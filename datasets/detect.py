@@ -65,6 +65,7 @@ def open_log(
     format: str | None = None,
     camera_sync: Literal["nearest", "before"] = "nearest",
     camera_tolerance_ns: int = 60_000_000,
+    sweep_tolerance_ns: int | None = None,
     on_error: Literal["raise", "skip"] = "raise",
     **options: Any,
 ) -> Log:
@@ -74,12 +75,14 @@ def open_log(
     files; a folder of that name is "./synthetic". A dataset's options may stand behind the path as well:
     "nuscenes/:scene=scene-0061". A converted log may also lie at an s3:// or gs:// address.
     `format` forces a dataset, `options` are the dataset's own. A frame has of each camera the picture nearest to its
-    time, or the last one before it (`camera_sync`), if that is within `camera_tolerance_ns`. A broken record is an
-    error, or is left out and told in `log.skipped` (`on_error`). Raises NotALog or LogError.
+    time, or the last one before it (`camera_sync`), if that is within `camera_tolerance_ns`, and of a lidar or radar
+    the last record before it, unless that is older than `sweep_tolerance_ns`. A record that is broken, missing or out
+    of order in time is an error, or is left out and told in `log.skipped` (`on_error`). Raises NotALog or LogError.
     """
     rules: dict[str, Any] = {
         "camera_sync": camera_sync,
         "camera_tolerance_ns": camera_tolerance_ns,
+        "sweep_tolerance_ns": sweep_tolerance_ns,
         "on_error": on_error,
     }
     return Log(open_source(path, format=format, **options), **rules)
@@ -99,7 +102,8 @@ def open_source(path: str | os.PathLike[str], *, format: str | None = None, **op
     chosen = _named(format) if format is not None else _detected(folder)
     module = _module(chosen)
     if behind is not None:
-        options = texts_of_text(chosen, behind, module.open_source) | options
+        takes = module.takes() if hasattr(module, "takes") else module.open_source
+        options = texts_of_text(chosen, behind, takes) | options
     check_options(chosen, module.open_source, options, given=1)
     return module.open_source(folder, **options)
 

@@ -43,25 +43,29 @@ def split_options(path: str) -> tuple[str, str | None]:
     return found["path"], found["options"]
 
 
-def texts_of_text(dataset: str, text: str, open_source: Callable[..., Any]) -> dict[str, Any]:
-    """Returns the options of "scene=scene-0061,frames=sweeps" as `open_source` annotates them.
+def texts_of_text(dataset: str, text: str, takes: Callable[..., Any]) -> dict[str, Any]:
+    """Returns the options of "scene=scene-0061,frames=sweeps" as the parameters of `takes` annotate them.
 
-    Texts stay texts, lists of texts are joined by +, the rest are numbers and sizes.
+    Texts stay texts, lists are joined by +, true and false are switches, the rest are numbers and sizes.
     """
-    takes = inspect.signature(open_source).parameters
+    parameters = inspect.signature(takes).parameters
     options: dict[str, Any] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        kind = str(takes[name].annotation) if name in takes else ""
-        if "Sequence[str]" in kind or "tuple[str" in kind:
-            options[name] = tuple(value.split("+"))
-        elif "str" in kind or "Literal" in kind:
-            options[name] = value
-        elif "bool" in kind and value.lower() in ("true", "false"):
-            options[name] = value.lower() == "true"
-        else:
-            options |= options_of_text(dataset, part, True)
+        options[name] = _typed(dataset, part, value, str(parameters[name].annotation) if name in parameters else "")
     return options
+
+
+def _typed(dataset: str, part: str, value: str, kind: str) -> Any:
+    if "Sequence[str]" in kind or "tuple[str" in kind:
+        return tuple(value.split("+"))
+    if "tuple[float" in kind:
+        return tuple(options_of_text(dataset, f"value={number}", True)["value"] for number in value.split("+"))
+    if "bool" in kind and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if "int" in kind or "float" in kind:
+        return next(iter(options_of_text(dataset, part, True).values()))
+    return value
 
 
 def _value(dataset: str, name: str, text: str) -> int | float | tuple[int, int]:

@@ -49,8 +49,8 @@ def resolve_spec(schema: Lookup, spec: Spec) -> tuple[Resolved, ...]:
     rows = tuple(resolve_row(schema, row) for row in spec)
     for resolved in rows:
         _check_shape(resolved)
-    _check_symbols(rows)
     _check_groups(rows)
+    _check_symbols(rows)
     return rows
 
 

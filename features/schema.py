@@ -110,9 +110,11 @@ class Schema(msgspec.Struct, frozen=True):
     def record(self, rows: Iterable[Row | Mapping[str, Any]]) -> dict[str, Any]:
         """Returns what a package stores beside its spec: this schema, and what each canonical row means.
 
-        Rows that name no feature are the model's own business and are left out.
+        Rows that name no feature are the model's own business and are left out, if they have no params. Raises
+        SpecError for what a builder would refuse: better said to the one who packs than to the one who runs.
         """
-        known = [row for row in map(Row.of, rows) if row.name.partition("__")[0] in self]
+        known = [row for row in map(Row.of, rows) if row.params is not None or row.name.partition("__")[0] in self]
+        resolve_spec(self, Spec(tuple(known)))
         return {
             "schema": {"name": self.name, "version": self.version, "fingerprint": self.fingerprint},
             "features": {

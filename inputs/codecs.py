@@ -12,6 +12,8 @@ from .errors import BrokenRecord, LogError
 __all__ = ["decode_image", "encode_jpeg"]
 
 _JPEG = b"\xff\xd8\xff"
+_MOST_PIXELS = 178_956_970
+"""As Pillow's own bound."""
 _INSTALL = "reading pictures needs simplejpeg or Pillow: pip install 'perceptum[camera]'"
 
 
@@ -34,8 +36,12 @@ def _decode_jpeg(encoded: bytes, source: str) -> NDArray[np.uint8] | None:
     except ImportError:
         return None
     try:
+        height, width = simplejpeg.decode_jpeg_header(encoded)[:2]
+        # the decoder makes room for whatever a header says
+        if height * width > _MOST_PIXELS:
+            raise ValueError(f"{width} x {height}, wanted at most {_MOST_PIXELS} pixels")
         image: NDArray[np.uint8] = simplejpeg.decode_jpeg(encoded, colorspace="RGB")
-    except ValueError as error:
+    except (ValueError, MemoryError) as error:
         raise BrokenRecord(f"{source}: not a whole JPEG picture ({error})") from error
     return image
 
@@ -49,7 +55,14 @@ def _decode_with_pillow(encoded: bytes, source: str) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(encoded)) as image:
             return np.array(image.convert("RGB"))
     # a broken chunk shows as any of these; a bomb is a header that promises hundreds of megapixels
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        MemoryError,
+        Image.DecompressionBombError,
+    ) as error:
         raise BrokenRecord(f"{source}: not a whole picture ({error})") from error
 
 

@@ -28,6 +28,7 @@ class Records(Protocol):
     source: Source
     camera_tolerance_ns: int
     camera_sync: Literal["nearest", "before"]
+    sweep_tolerance_ns: int | None
 
     @property
     def map(self) -> HDMap | None: ...
@@ -96,7 +97,10 @@ class Frame:
     def _last(self, times: NDArray[np.int64], n: int) -> range:
         """The last `n` records at or before `time_ns`, newest first; of unrelated frames only the frame's own."""
         last = int(np.searchsorted(times, self.time_ns, side="right")) - 1
-        if not self.log.source.sequential and (last < 0 or times[last] != self.time_ns):
+        if last < 0 or (not self.log.source.sequential and times[last] != self.time_ns):
+            return range(0)
+        tolerance = self.log.sweep_tolerance_ns
+        if tolerance is not None and self.time_ns - int(times[last]) > tolerance:
             return range(0)
         reach = n if self.log.source.sequential else min(n, 1)
         return range(last, max(last - reach, -1), -1)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import BrokenRecord
+from .shape_index import BoundsIndex
 
 __all__ = ["GroundGrid", "HDMap", "LaneGraph", "Shapes"]
 
@@ -62,10 +63,13 @@ class Shapes:
         high = np.maximum.reduceat(self.points[:, :2], self.starts[:-1])
         return np.concatenate([low, high], axis=1)
 
+    @cached_property
+    def _index(self) -> BoundsIndex:
+        return BoundsIndex(self.bounds)
+
     def near(self, xmin: float, ymin: float, xmax: float, ymax: float) -> NDArray[np.intp]:
-        """Returns the indices of the shapes whose bounds touch the rectangle, in order."""
-        b = self.bounds
-        return np.flatnonzero((b[:, 0] <= xmax) & (b[:, 2] >= xmin) & (b[:, 1] <= ymax) & (b[:, 3] >= ymin))
+        """Returns the indices of the shapes whose bounds touch the rectangle, in order; by a grid made once."""
+        return self._index.touching(xmin, ymin, xmax, ymax)
 
 
 def _with_z(id: str, points: Matrix) -> Matrix:
@@ -87,6 +91,18 @@ class LaneGraph:
     """(n, 2) the lane to the left and to the right, -1 where there is none."""
     is_intersection: NDArray[np.bool_]
     lane_type: NDArray[np.str_]
+
+    def __post_init__(self) -> None:
+        n = len(self.centerlines)
+        counts = (len(self.left_boundaries), len(self.right_boundaries), len(self.is_intersection), len(self.lane_type))
+        if set(counts) != {n} or self.neighbors.shape != (n, 2):
+            found = f"{counts} boundaries, flags and types, and neighbors {self.neighbors.shape}"
+            raise BrokenRecord(f"{n} lanes have {found}")
+        if self.successors.ndim != 2 or self.successors.shape[1] != 2:
+            raise BrokenRecord(f"successors of lanes are {self.successors.shape}, wanted (k, 2)")
+        for name, table, least in (("successors", self.successors, 0), ("neighbors", self.neighbors, -1)):
+            if table.size and not least <= int(table.min()) <= int(table.max()) < n:
+                raise BrokenRecord(f"{name} of lanes go from {table.min()} to {table.max()}, wanted lanes 0 to {n - 1}")
 
     @property
     def ids(self) -> NDArray[np.str_]:

@@ -11,15 +11,19 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BrokenRecord, LogError, MissingRecord
+from .errors import BrokenRecord, LogError, MissingRecord, PoseUnknown
 from .frame import Frame
 from .hdmap import HDMap
+from .increasing import Increasing
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
 from .source import Source, Times
 
 __all__ = ["Log"]
 
 Record = TypeVar("Record")
+
+_SKIPPED = (BrokenRecord, MissingRecord, PoseUnknown)
+"""What is wrong with one record, and not with how the log was asked or installed."""
 
 
 class Log:
@@ -31,6 +35,7 @@ class Log:
         *,
         camera_tolerance_ns: int = 60_000_000,
         camera_sync: Literal["nearest", "before"] = "nearest",
+        sweep_tolerance_ns: int | None = None,
         on_error: Literal["raise", "skip"] = "raise",
     ) -> None:
         if camera_sync not in ("nearest", "before"):
@@ -39,19 +44,26 @@ class Log:
             raise LogError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
         if len(source.times_ns) == 0:
             raise LogError(f"{source.location}: not a single frame in this {source.dataset} log")
-        _check_times(source, "frames", source.times_ns)
-        for streams in (source.lidars, source.radars, source.cameras):
-            for sensor, times in streams.items():
-                _check_times(source, sensor, times)
+        _check_kinds(source)
+        disorder = _disorder(source)
+        if disorder is not None and on_error == "raise":
+            raise LogError(disorder)
+        left_out: list[str] = []
+        if disorder is not None:
+            source = ordered = Increasing(source)
+            left_out = ordered.left_out
         self.source = source
         self.camera_tolerance_ns = camera_tolerance_ns
         """A picture further than this from a frame's time is not part of the frame."""
         self.camera_sync = camera_sync
         """nearest: the picture nearest to a frame's time; before: the last one at or before it."""
+        self.sweep_tolerance_ns = sweep_tolerance_ns
+        """A lidar or radar that has been silent for longer has no record in the frame; None: however long."""
         self.on_error = on_error
         """raise: a broken record is an error; skip: it is left out, and told in `skipped`."""
-        self.skipped: list[str] = []
-        """What was left out so far, a line each."""
+        self.skipped: list[str] = left_out
+        """What was left out so far, a line for each record, however often it was asked for."""
+        self._told = set(left_out)
         self.reads: Counter[str] = Counter()
         """How many records were read so far, by kind and sensor: `lidar/LIDAR_TOP`."""
 
@@ -80,9 +92,8 @@ class Log:
 
     @cached_property
     def map(self) -> HDMap | None:
-        """The HD map, read once per log; None where the log has none."""
-        self.reads["map"] += 1
-        return self.source.read_map()
+        """The HD map, read once per log; None where the log has none, or a broken one and skips what is."""
+        return self._read("map", None, self.source.read_map)
 
     def lidar(self, sensor: str, index: int) -> LidarSweep | None:
         """Returns one record; None where it is broken and the log skips what is."""
@@ -97,14 +108,25 @@ class Log:
     def labels(self, time_ns: int) -> Labels | None:
         return self._read("labels", time_ns, lambda: self.source.read_labels(time_ns))
 
-    def _read(self, what: str, which: int, read: Callable[[], Record]) -> Record | None:
+    def pixels(self, picture: CameraImage, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
+        """Returns picture.decode(out); None where it cannot be read or decoded and the log skips what is broken."""
+        what = f"camera/{picture.camera} at {picture.time_ns} ns"
+        return self._or_skip(what, lambda: picture.decode(out))
+
+    def _read(self, what: str, which: int | None, read: Callable[[], Record]) -> Record | None:
         self.reads[what] += 1
+        return self._or_skip(what if which is None else f"{what} {which}", read)
+
+    def _or_skip(self, what: str, read: Callable[[], Record]) -> Record | None:
         try:
             return read()
-        except BrokenRecord as error:
+        except _SKIPPED as error:
             if self.on_error == "raise":
                 raise
-            self.skipped.append(f"{what} {which}: {error}")
+            line = f"{what}: {error}"
+            if line not in self._told:
+                self._told.add(line)
+                self.skipped.append(line)
             return None
 
     def sensor_times(self, streams: Mapping[str, Times], sensor: str) -> Times:
@@ -129,18 +151,33 @@ class Log:
             "lidars": {name: _rate(t) for name, t in self.source.lidars.items()},
             "radars": {name: _rate(t) for name, t in self.source.radars.items()},
             "cameras": {name: _rate(t) for name, t in self.source.cameras.items()},
+            "skipped": len(self.skipped),
         }
 
 
-def _check_times(source: Source, stream: str, times: Times) -> None:
-    if times.dtype != np.int64:
-        raise LogError(f"{source.location}: the times of {stream} are {times.dtype}, wanted int64 nanoseconds")
-    falls = times[1:] <= times[:-1]
-    if falls.any():
-        at = int(np.argmax(falls))
-        raise LogError(
-            f"{source.location}: the times of {stream} must increase: {times[at]} ns is followed by {times[at + 1]} ns"
-        )
+def _streams(source: Source) -> Iterator[tuple[str, Times]]:
+    yield "frames", source.times_ns
+    for streams in (source.lidars, source.radars, source.cameras):
+        yield from streams.items()
+
+
+def _check_kinds(source: Source) -> None:
+    for stream, times in _streams(source):
+        if times.dtype != np.int64:
+            raise LogError(f"{source.location}: the times of {stream} are {times.dtype}, wanted int64 nanoseconds")
+
+
+def _disorder(source: Source) -> str | None:
+    """Returns how the times of the first stream that does not increase fall; None where all increase."""
+    for stream, times in _streams(source):
+        falls = times[1:] <= times[:-1]
+        if falls.any():
+            at = int(np.argmax(falls))
+            return (
+                f"{source.location}: the times of {stream} must increase: "
+                f"{times[at]} ns is followed by {times[at + 1]} ns"
+            )
+    return None
 
 
 def _rate(times: Times) -> dict[str, Any]:

@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .errors import NeuropodError
+from .errors import NeuropodError, first_line
 
-__all__ = ["add_python_modules", "load_libraries"]
+__all__ = ["add_python_modules", "forget_python_modules", "load_libraries"]
 
 # sha256 of what this process has loaded: registering an operator twice ends the process
 _LOADED: set[str] = set()
+_LOADING = threading.Lock()
+
+# path -> sha256 of the modules made importable: they may be imported long after their package is closed and gone
+_MODULES: dict[str, str] = {}
 
 
 def load_libraries(folder: Path, names: Sequence[str], load: Callable[[str], object]) -> None:
     """Calls `load(path)` for each library whose very bytes this process has not loaded before."""
-    for name in names:
-        path = _existing(folder, name)
-        digest = _digest(path)
-        if digest not in _LOADED and digest not in _mapped_digests(path.stat().st_size):
-            load(str(path))
-        _LOADED.add(digest)
+    with _LOADING:
+        for name in names:
+            path = _existing(folder, name)
+            digest = _digest(path)
+            if digest not in _LOADED and digest not in _mapped_digests(path.stat().st_size):
+                _load(name, path, load)
+            _LOADED.add(digest)
+
+
+def _load(name: str, path: Path, load: Callable[[str], object]) -> None:
+    try:
+        load(str(path))
+    except Exception as error:  # torch raises OSError, TensorFlow its own
+        reason = first_line(error).replace(f"{path}: ", "")
+        raise NeuropodError(
+            f"custom op '{name}' cannot be loaded ({reason}); "
+            "build it for this machine and this version of the framework"
+        ) from error
 
 
 def add_python_modules(folder: Path, names: Sequence[str]) -> None:
     """Makes the modules in `folder` importable; raises where a name already stands for other bytes."""
     for name in names:
         path = _existing(folder, name)
+        digest = _MODULES[str(path)] = _digest(path)
         found = importlib.util.find_spec(path.name.partition(".")[0])
-        if found is not None and (found.origin is None or _digest(Path(found.origin)) != _digest(path)):
+        if found is not None and digest not in (_MODULES.get(str(found.origin)), _digest(Path(str(found.origin)))):
             raise NeuropodError(
                 f"custom op '{name}': another module of that name is already importable from {found.origin}; "
                 "rename one of them"
             )
     sys.path.insert(0, str(folder))
+
+
+def forget_python_modules(folder: Path) -> None:
+    """Takes `folder` off Python's path; modules that were imported stay."""
+    with contextlib.suppress(ValueError):
+        sys.path.remove(str(folder))
 
 
 def _mapped_digests(size_bytes: int) -> set[str]:

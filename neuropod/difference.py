@@ -25,7 +25,8 @@ def compare_packages(first: str | os.PathLike[str], second: str | os.PathLike[st
     pairs += _named("output", _specs(a["outputs"]), _specs(b["outputs"]))
     pairs.append(("order of inputs", *_common_order(a["inputs"], b["inputs"])))
     pairs.append(("order of outputs", *_common_order(a["outputs"], b["outputs"])))
-    pairs += _named("device of", a["input_devices"], b["input_devices"])
+    shared = a["input_devices"].keys() & b["input_devices"].keys()
+    pairs += _named("device of", *({n: d for n, d in side["input_devices"].items() if n in shared} for side in (a, b)))
     pairs += _named("schema", a["schema"] or {}, b["schema"] or {})
     pairs += _named("file", _hashes(a["files"]), _hashes(b["files"]))
     return [{"what": what, "first": one, "second": other} for what, one, other in pairs if one != other]
@@ -42,8 +43,8 @@ def _specs(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def _spec(row: Mapping[str, Any]) -> str:
     shape = ", ".join("any" if dim is None else str(dim) for dim in row["shape"])
-    params = f" {row['params']}" if row.get("params") else ""
-    return f"{row['dtype']} ({shape}){params}"
+    params = [f"{key}: {value}" for key, value in (row.get("params") or {}).items()]
+    return "; ".join([f"{row['dtype']} ({shape})", *params])
 
 
 def _common_order(

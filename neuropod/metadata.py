@@ -29,9 +29,10 @@ class Metadata:
 
     @classmethod
     def of(cls, config: Config, schema: Schema | None) -> Metadata | None:
-        """Returns what to store: None where no row has params and no schema is given."""
+        """Returns what to store: None where no row has params or names a feature, and no schema is given."""
         inputs, outputs = _params(config.inputs), _params(config.outputs)
-        if schema is None and not inputs and not outputs:
+        features = any(row.name.partition("__")[0] in _canonical() for row in config.inputs)
+        if schema is None and not features and not inputs and not outputs:
             return None
         return cls((schema or _canonical()).record([row.to_dict() for row in config.inputs]), inputs, outputs)
 

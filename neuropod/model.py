@@ -97,7 +97,12 @@ class Model:
         except NeuropodError as error:
             raise NeuropodError(f"model '{self.name}': {error}") from error.__cause__
         except Exception as error:  # a model's own code may raise anything
-            raise NeuropodError(f"model '{self.name}' failed: {first_line(error)}") from error
+            raise NeuropodError(f"model '{self.name}' failed: {first_line(error)}{self._absent(inputs)}") from error
+
+    def _absent(self, inputs: Mapping[str, Any]) -> str:
+        """Names the inputs that were not given: each may be left out, but a model that failed may have needed them."""
+        names = [row.name for row in self._config.inputs if row.name not in inputs]
+        return f"; it was not given {', '.join(names)}" if names else ""
 
     def copies(self, inputs: Mapping[str, Any]) -> dict[str, str]:
         """Returns why each of these inputs is copied on its way into the framework; those that are not are left out."""

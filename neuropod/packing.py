@@ -15,6 +15,7 @@ from .config import Config, TensorSpec
 from .errors import NeuropodError
 from .metadata import Metadata
 from .package import CONFIG, OPS, refuse_existing, write_package
+from .versions import check_range
 
 if TYPE_CHECKING:
     from perceptum.features import Schema
@@ -77,9 +78,16 @@ class PackOptions:
     def __post_init__(self) -> None:
         if self.test_expected_out is not None and self.test_input_data is None:
             raise NeuropodError("test_expected_out needs test_input_data beside it")
+        if self.platform_version_semver != "*":
+            check_range(self.platform_version_semver)
         for op in self.custom_ops:
             if not Path(op).is_file():
                 raise NeuropodError(f"custom op '{os.fspath(op)}' is no file")
+        places = {Path(op).name: Path(op) for op in self.custom_ops}
+        for op in self.custom_ops:
+            other = places[Path(op).name]
+            if not other.samefile(op):
+                raise NeuropodError(f"custom ops '{os.fspath(op)}' and '{other}' have one name; rename one of them")
 
     def config(self, platform: str) -> Config:
         inputs = tuple(TensorSpec.of(row) for row in self.input_spec)
@@ -96,7 +104,9 @@ class PackOptions:
 
 
 def pack(platform: str, common: Common, write_model: Callable[[Path, Config], None]) -> None:
-    """Makes the package, then tests it where there is test data; a package that fails its test stays where it is.
+    """Makes the package, then tests it where there is test data; a package that fails its test is taken away.
+
+    Uber's library left it there, and the next try failed since it was.
 
     `write_model` writes the model into the package's folder.
     """
@@ -119,7 +129,19 @@ def pack(platform: str, common: Common, write_model: Callable[[Path, Config], No
     if options.test_input_data is not None:
         required = [row.name for row in config.outputs] if options.all_outputs else []
         expected, load_args = options.test_expected_out, options.neuropod_load_args
-        selftest.check_package(path, options.test_input_data, expected, load_args, required)
+        try:
+            selftest.check_package(path, options.test_input_data, expected, load_args, required)
+        except BaseException:
+            remove(path)
+            raise
+
+
+def remove(path: Path) -> None:
+    """Deletes a package, a folder or a zip file."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write_common(folder: Path, options: PackOptions, config: Config, extra: Metadata | None) -> None:

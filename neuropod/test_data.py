@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import struct
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -145,7 +147,16 @@ class _Reader(pickle._Unpickler):
             raise NeuropodError(f"{FILE_NAME}: gives a state to {type(self.stack[-1]).__name__}; only arrays have one")
         self.stack[-1].set_state(state)
 
+    def load_bytearray8(self) -> None:
+        """Python's own makes as many bytes as the file says before it looks how many there are."""
+        (length,) = struct.unpack("<Q", self.read(8))  # type: ignore[attr-defined]
+        data = self.read(min(length, sys.maxsize))  # type: ignore[attr-defined]
+        if len(data) != length:
+            raise pickle.UnpicklingError("pickle data was truncated")
+        self.append(bytearray(data))  # type: ignore[attr-defined]
+
     dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
     # the other ways to make objects, which no array needs
     for _code in (pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4):
         del dispatch[_code[0]]

@@ -40,7 +40,7 @@ def check_trust(what: str, trust: Trust) -> None:
     if level == "never":
         raise NeuropodError(f"{code}{SETTING}=never forbids such packages in this process")
     if trust is Trust.NOT_GIVEN:
-        raise NeuropodError(f"{code}if you trust who made it, load it with trust=True")
+        raise NeuropodError(f"{code}if you trust who made it, load it with trust=True (on the command line: --trust)")
     if trust is Trust.IMPLIED and level == "ask":
         raise NeuropodError(
             f"{code}{SETTING}=ask: if you trust who made it, load it with perceptum.load_neuropod(path, trust=True)"

@@ -28,12 +28,17 @@ class Step:
     """One check."""
 
     check: str
-    ok: bool
+    ok: bool | None
+    """None where nothing was checked, since the package brings nothing for it or an earlier step failed."""
     found: str
 
 
+class _NotChecked(Exception):
+    """Says why."""
+
+
 def verify_package(path: str | os.PathLike[str], trust: bool = False) -> list[Step]:
-    """Returns the steps; those after a broken package, or after code that is not trusted, are not taken.
+    """Returns the steps; those after a broken package are not there, code that is not trusted is not run.
 
     The model is loaded and run in a fresh process, on the test data that the package keeps.
     """
@@ -42,18 +47,15 @@ def verify_package(path: str | os.PathLike[str], trust: bool = False) -> list[St
     except NeuropodError as error:
         return [Step("package", False, str(error))]
     try:
-        steps = [Step("manifest", True, _manifest(package))]
-        for check, find in _checks(package, Trust.GIVEN if trust else Trust.NOT_GIVEN).items():
-            steps.append(_taken(check, find))
-            if check == "trust" and not steps[-1].ok:
-                break
-        return steps
+        given = Trust.GIVEN if trust else Trust.NOT_GIVEN
+        return [_taken(check, find) for check, find in _checks(package, given).items()]
     finally:
         package.files.close()
 
 
 def _checks(package: Package, trust: Trust) -> Mapping[str, Callable[[], str]]:
     return {
+        "manifest": lambda: _manifest(package),
         "schema": lambda: _schema(package),
         "framework": lambda: _framework(package),
         "test data": lambda: _test_data(package),
@@ -66,6 +68,8 @@ def _checks(package: Package, trust: Trust) -> Mapping[str, Callable[[], str]]:
 def _taken(check: str, find: Callable[[], str]) -> Step:
     try:
         return Step(check, True, find())
+    except _NotChecked as reason:
+        return Step(check, None, str(reason))
     except NeuropodError as error:
         return Step(check, False, str(error))
 
@@ -73,27 +77,30 @@ def _taken(check: str, find: Callable[[], str]) -> Step:
 def _manifest(package: Package) -> str:
     if package.has(manifest.FILE_NAME):
         return f"{len(package.files.names) - 1} files are those of {manifest.FILE_NAME}"
-    return f"no {manifest.FILE_NAME}, so nothing says what the files should be; packages before 2022 have none"
+    raise _NotChecked(f"no {manifest.FILE_NAME}, so nothing says what the files should be; old packages have none")
 
 
 def _schema(package: Package) -> str:
     package.metadata.check()
     features = (package.metadata.schema or {}).get("features") or {}
-    return f"{len(features)} features mean what they meant" if features else "no features recorded"
+    if not features:
+        raise _NotChecked("the package records no features")
+    return f"{len(features)} features mean what they meant"
 
 
 def _framework(package: Package) -> str:
     config = package.config
     version = find_backend(config.platform).version()
-    if config.platform_version_semver != "*":
-        check_version(config.platform, version, config.platform_version_semver)
+    if config.platform_version_semver == "*":
+        return f"{config.platform} {version}, any is wanted"
+    check_version(config.platform, version, config.platform_version_semver)
     return f"{config.platform} {version}, wanted {config.platform_version_semver}"
 
 
 def _test_data(package: Package) -> str:
     given, expected = _stored(package)
     if given is None:
-        return "none"
+        raise _NotChecked("the package keeps none")
     compile_checks(package.config.inputs, "input spec", "full")(_arrays(given))
     return f"{len(given)} inputs, {len(expected or {})} expected outputs"
 
@@ -108,9 +115,10 @@ def _symbols(package: Package) -> str:
         for symbol, size, where in _sizes(rows, _arrays(tensors or {})):
             if sizes.setdefault(symbol, size) != size:
                 raise NeuropodError(f"symbol '{symbol}' is {sizes[symbol]} before and {size} in '{where}'")
-    shared = sorted(names[0] & names[1])
-    known = ", ".join(f"{symbol}={size}" for symbol, size in sorted(sizes.items()))
-    return f"{known or 'no sizes known'}; shared by inputs and outputs: {', '.join(shared) or 'none'}"
+    shared = f"shared by inputs and outputs: {', '.join(sorted(names[0] & names[1])) or 'none'}"
+    if not sizes:
+        raise _NotChecked(f"no sizes without test data; {shared}" if names[0] | names[1] else "the spec has none")
+    return f"{', '.join(f'{symbol}={size}' for symbol, size in sorted(sizes.items()))}; {shared}"
 
 
 def _sizes(rows: tuple[TensorSpec, ...], tensors: Mapping[str, Any]) -> list[tuple[str, int, str]]:
@@ -130,7 +138,17 @@ def _trust(package: Package, trust: Trust) -> str:
     return f"code ({reason}), and trusted"
 
 
+def _only_trusted(reason: str, trust: Trust) -> None:
+    try:
+        check_trust(reason, trust)
+    except NeuropodError:
+        raise _NotChecked("code that is not trusted is not run") from None
+
+
 def _run(package: Package, trust: Trust) -> str:
+    reason = needs_trust(package)
+    if reason is not None:
+        _only_trusted(reason, trust)
     given, expected = _stored(package)
     outputs = selftest.run_in_new_process(Path(package.path), given, {}, trust)
     if given is None:

@@ -6,7 +6,19 @@ import re
 
 from .errors import NeuropodError
 
-__all__ = ["check_version"]
+__all__ = ["check_range", "check_version"]
+
+
+def check_range(wanted: str) -> None:
+    """Raises NeuropodError where `wanted` is no range of versions, as npm writes them."""
+    import nodesemver
+
+    try:
+        nodesemver.make_range(wanted, loose=False)
+    except ValueError:
+        raise NeuropodError(
+            f"platform_version_semver '{wanted}' is no version range; write 1.13.1, '> 1.13.1' or '1.4.0 - 1.6.0'"
+        ) from None
 
 
 def check_version(platform: str, version: str, wanted: str) -> None:
@@ -16,12 +28,7 @@ def check_version(platform: str, version: str, wanted: str) -> None:
     """
     import nodesemver
 
-    try:
-        nodesemver.make_range(wanted, loose=False)
-    except ValueError:
-        raise NeuropodError(
-            f"platform_version_semver '{wanted}' is no version range; write 1.13.1, '> 1.13.1' or '1.4.0 - 1.6.0'"
-        ) from None
+    check_range(wanted)
     plain = _plain(version)
     if not nodesemver.satisfies(plain, wanted, loose=False):
         raise NeuropodError(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from perceptum.inputs import HDMap, Labels, LidarSweep, Log, MissingRecord, Poses
+
+# what a hosted run tests is the same each time; elsewhere new examples are looked for
+settings.register_profile("hosted", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("hosted")
 
 REAL_DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 

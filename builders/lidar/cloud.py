@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from perceptum.features.lidar import CloudParams, PointColumn
-from perceptum.inputs import Frame, LidarSweep, MissingRecord
+from perceptum.inputs import Frame, LidarSweep
 
 from ..columns import Column, Columns
 from ..kernels.cloud import lag_per_point
 from ..stage import Stage, Stages
+from .absence import Absence
 from .placing import Placing
 
 __all__ = ["Cloud"]
@@ -23,6 +24,7 @@ class Cloud(Stage):
         self.title = f"cloud ({params.num_sweeps} sweep{'s' if params.num_sweeps > 1 else ''}, {params.frame} frame)"
         self.params = params
         self.points = Columns()
+        self._absence = Absence(params.required)
         self._placing = Placing(params.frame, params.compensate == "per_point")
 
     @property
@@ -44,11 +46,8 @@ class Cloud(Stage):
         p = self.params
         names = p.sensors if p.sensors is not None else tuple(frame.log.source.lidars)
         sweeps = [sweep for name in names for sweep in frame.sweeps(p.num_sweeps, name)]
-        if not sweeps and p.required:
-            raise MissingRecord(
-                f"{frame.log.source.location}: frame {frame.index} has no sweep of {', '.join(names) or 'any lidar'}, "
-                "and the spec requires one"
-            )
+        if not sweeps:
+            self._absence.tell(frame, ", ".join(names) or "any lidar")
         return sorted(sweeps, key=lambda sweep: -sweep.time_ns)
 
     def _add(self, frame: Frame, sweep: LidarSweep) -> None:

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features.lidar import RangeImageParams
-from perceptum.inputs import BrokenRecord, Frame, LidarSweep, MissingRecord
+from perceptum.inputs import BrokenRecord, Frame, LidarSweep
 
 from ..columns import Column, Columns
 from ..kernels import range_image as kernels
 from ..scratch import Scratch
 from ..stage import Dirty, Filler, Stages
+from .absence import Absence
 from .placing import Placing
 
 __all__ = ["RangeImage"]
@@ -37,6 +38,7 @@ class RangeImage(Filler):
             self._points.wanted.add(Column.INTENSITY)
         if params.rows == "ring":
             self._points.wanted.add(Column.RING)
+        self._absence = Absence(params.required)
         self._placing = Placing("ego", per_point=True)
         self._shift = np.zeros(3)
 
@@ -57,11 +59,8 @@ class RangeImage(Filler):
     def _sweep(self, frame: Frame) -> LidarSweep | None:
         name = self.params.sensor or next(iter(frame.log.source.lidars), None)
         found = [] if name is None else frame.sweeps(1, name)
-        if not found and self.params.required:
-            raise MissingRecord(
-                f"{frame.log.source.location}: frame {frame.index} has no sweep of {name or 'any lidar'}, "
-                "and the spec requires one"
-            )
+        if not found:
+            self._absence.tell(frame, name or "any lidar")
         return found[0] if found else None
 
     def _project(self, sweep: LidarSweep) -> None:

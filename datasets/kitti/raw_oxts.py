@@ -96,7 +96,7 @@ def carry_to(poses: Poses, times_ns: list[int], limit_ns: int) -> Poses:
     The last motion goes on; times within the span, and further out, add nothing.
     """
     first, last = poses.span_ns
-    beyond = [t for t in times_ns if first - limit_ns <= t < first or last < t <= last + limit_ns]
+    beyond = [t for t in sorted(set(times_ns)) if first - limit_ns <= t < first or last < t <= last + limit_ns]
     if not beyond:
         return poses
     added = poses.at_many(beyond, extrapolate_ns=limit_ns)

@@ -32,7 +32,7 @@ _DRIVEN = (
     *("bidirectional", "bus", "taxi", "HOV", "biking"),
 )
 _WALKED = ("sidewalk", "walking")
-_MOST_POINTS = 20_000_000
+_MOST_POINTS = 4_000_000
 _FLAT_M = 1e-6
 
 

@@ -23,6 +23,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _PANEL_RAD = 1.0
 _MOST_RAD = 1e4
 _TABLE = 256
+_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -80,18 +81,25 @@ def _cubic(numbers: Sequence[float], p: Floats) -> tuple[Floats, Floats]:
 def _turning(along: Floats, curvature: float, change: float) -> tuple[Floats, Floats, Floats]:
     """A curve whose curvature grows evenly (an Euler spiral, an arc): the integral of its heading.
 
-    By Gauss and Legendre on panels over which it turns at most 1 rad, so that no case is near a singular one.
+    By Gauss and Legendre from each length to the next, on panels over which it turns at most 1 rad, so that no case is
+    near a singular one, and a long road costs no more than its points.
     """
-    longest = float(np.max(along, initial=0.0))
-    turned = (abs(curvature) + abs(change) * longest) * longest
-    panels = int(np.ceil(min(turned, _MOST_RAD) / _PANEL_RAD)) + 1
+    order = np.argsort(along)
+    ends = along[order]
+    begins = np.concatenate([[0.0], ends[:-1]])[: len(ends)]
+    steps = ends - begins
+    turned = (abs(curvature) + abs(change) * ends) * steps
+    panels = int(np.ceil(min(float(np.max(turned, initial=0.0)), _MOST_RAD) / _PANEL_RAD)) + 1
     fractions = ((_NODES + 1) / 2 + np.arange(panels)[:, None]).ravel() / panels
     weights = np.tile(_WEIGHTS / 2, panels) / panels
-    u, v = np.empty_like(along), np.empty_like(along)
-    for i, length in enumerate(along.tolist()):
-        t = fractions * length
+    moved = np.empty((2, len(ends)))
+    rows = max(_AT_ONCE // len(fractions), 1)
+    for part in (slice(i, i + rows) for i in range(0, len(ends), rows)):
+        t = begins[part, None] + steps[part, None] * fractions
         heading = t * (curvature + change / 2 * t)
-        u[i], v[i] = length * float(weights @ np.cos(heading)), length * float(weights @ np.sin(heading))
+        moved[:, part] = steps[part] * (np.cos(heading) @ weights), steps[part] * (np.sin(heading) @ weights)
+    u, v = np.empty_like(ends), np.empty_like(ends)
+    u[order], v[order] = np.cumsum(moved, axis=1)
     return u, v, along * (curvature + change / 2 * along)
 
 

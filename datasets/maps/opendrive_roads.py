@@ -128,7 +128,7 @@ def _sections(path: Path, road: str, length_m: float, elements: Sequence[Element
         raise BrokenRecord(
             f"{path}: road '{road}' of {length_m} m has lane sections from {starts[0]} to {starts[-1]} m"
         )
-    ends = [*starts[1:], length_m]
+    ends = [*starts[1:], length_m] if starts else []
     return tuple(Section(s, max(end, s), _lanes(path, e)) for (s, _, e), end in zip(ordered, ends, strict=True))
 
 

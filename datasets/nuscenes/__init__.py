@@ -1,4 +1,4 @@
-"""nuScenes: finds the version and the scene in a root, and opens it; nuscenes_source.py reads what is in it."""
+"""nuScenes: finds the version and the scene in a root, and opens it; source.py reads what is in it."""
 
 from __future__ import annotations
 

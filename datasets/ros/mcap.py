@@ -8,7 +8,7 @@ from typing import Any
 
 from perceptum.inputs import Source
 
-__all__ = ["LOOKS_LIKE", "open_source", "recognises"]
+__all__ = ["LOOKS_LIKE", "open_source", "recognises", "takes"]
 
 LOOKS_LIKE = "a recording NAME.mcap"
 
@@ -16,6 +16,13 @@ LOOKS_LIKE = "a recording NAME.mcap"
 def recognises(path: Path) -> bool:
     """Whether `path` is a file NAME.mcap."""
     return path.suffix == ".mcap" and os.path.isfile(path)
+
+
+def takes() -> type:
+    """Returns what tells the options."""
+    from .options import RecordingOptions
+
+    return RecordingOptions
 
 
 def open_source(path: Path, **options: Any) -> Source:

@@ -10,7 +10,7 @@ from perceptum.inputs import Source
 
 from .recording import Recording
 
-__all__ = ["LOOKS_LIKE", "open_source", "recognises"]
+__all__ = ["LOOKS_LIKE", "open_source", "recognises", "takes"]
 
 LOOKS_LIKE = "a bag NAME.bag or NAME.db3, or a folder with metadata.yaml and .db3 or .mcap files"
 
@@ -31,6 +31,13 @@ def _holds_messages(folder: Path) -> bool:
             return any(entry.name.endswith(_STORED) for entry in entries)
     except OSError:
         return False
+
+
+def takes() -> type:
+    """Returns what tells the options."""
+    from .options import RecordingOptions
+
+    return RecordingOptions
 
 
 def open_source(path: Path, **options: Any) -> Source:

@@ -40,8 +40,10 @@ class SqliteBag:
                 yield database
             finally:
                 database.close()
-        except sqlite3.Error as error:
-            raise BrokenRecord(f"{self.location}: not a whole rosbag2 database ({error})") from error
+        # a text in a broken row, or in the message about it, may be no text
+        except (sqlite3.Error, UnicodeDecodeError, OverflowError, MemoryError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise BrokenRecord(f"{self.location}: not a whole rosbag2 database ({reason})") from error
 
     def _topics(self) -> dict[str, Topic]:
         with self._open() as database:

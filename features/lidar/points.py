@@ -44,7 +44,8 @@ FEATURES = (
         params=_POINTS,
         cut=FIRST_ROWS,
         collate="concat",
-        prose="The points, newest sweep first, in the order of the record; non-finite ones are dropped.",
+        prose="The points, newest sweep first, in the order of the record; non-finite ones are dropped. Where a log "
+        "has no rings the ring is -1, no intensity 0; unrelated frames have one sweep, however many are wanted.",
     ),
     Feature(
         name="lidar_num_points",

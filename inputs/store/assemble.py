@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import LogError
+from ..errors import BrokenRecord, MissingRecord
 from ..poses import Poses
 from ..source import Source
 from .arrays import batch_of_arrays
@@ -68,8 +68,9 @@ def assemble(
     about: Mapping[str, Any],
     hasher: Callable[[], Hasher],
     skip_broken_map: bool,
+    left_out: Sequence[str] = (),
 ) -> Index:
-    """Writes the small tables and, last, the index. Raises LogErrors."""
+    """Writes the small tables and, last, the index, which also tells what was left out before. Raises LogErrors."""
     import pyarrow as pa
 
     merge, batches, streams, first = _Merge(), [], [], 0
@@ -80,9 +81,8 @@ def assemble(
         first += len(times)
     files, skipped = _small_files(target, source, merge.calibrations, hasher, skip_broken_map)
     records = pa.Table.from_batches(batches, record_schema()).combine_chunks().to_batches()[0]
-    index = Index(
-        {**about, "skipped": skipped}, tuple(streams), tuple(merge.files + files), tuple(merge.schemas), records
-    )
+    told = {**about, "skipped": [*left_out, *skipped]}
+    index = Index(told, tuple(streams), tuple(merge.files + files), tuple(merge.schemas), records)
     encoded = index.to_bytes()
     with target.writing(INDEX_CHECKSUM) as file:
         file.write(_hex(encoded, hasher).encode())
@@ -105,7 +105,7 @@ def _small_files(
         hdmap = source.read_map()
         if hdmap is not None:
             tables[MAP] = batch_of_arrays(arrays_of_map(hdmap))
-    except LogError as error:
+    except (BrokenRecord, MissingRecord) as error:
         if not skip_broken_map:
             raise
         skipped.append(f"map: {error}")

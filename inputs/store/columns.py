@@ -78,7 +78,10 @@ def read_batch(where: str, encoded: Any, schema: Any) -> Any:
 
 def columns_of(where: str, batch: Any, known: Collection[str]) -> dict[str, Column]:
     """Returns the columns as read-only views of the batch's memory; raises BrokenRecord for names not in `known`."""
-    unknown = [name for name in batch.schema.names if name not in known]
+    try:
+        unknown = [name for name in batch.schema.names if name not in known]
+    except UnicodeDecodeError as error:
+        raise BrokenRecord(f"{where}: a column's name is no text ({error.reason}); the file is damaged") from None
     if unknown:
         raise BrokenRecord(f"{where}: column {unknown[0][:40]!r} is not known; a newer Perceptum may have written it")
     return {field.name: _decoded(where, field, batch.column(i)) for i, field in enumerate(batch.schema)}

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..errors import BrokenRecord, LogError
+from ..errors import BrokenRecord, LogError, MissingRecord, PoseUnknown
 from ..source import Source
 from .calibration import Calibrations, CalibrationTable
 from .index import NO_RECORD, SKIPPED, File, Index, Stream, record_schema
@@ -85,7 +85,8 @@ class _ShardWriter:
         row |= {"calibration": -1, "compensated_to_ns": None, "checksum": bytes(16), "skipped": None}
         try:
             found = encode(source, shard.kind, shard.sensor, index, self.calibrations, self._options.float16)
-        except LogError as error:
+        except (BrokenRecord, MissingRecord, PoseUnknown) as error:
+            # other LogErrors, such as of a library that is not installed, are not the record's
             if self._options.on_error == "raise":
                 raise
             self.rows.append(row | {"file": SKIPPED, "skipped": str(error)})

@@ -18,7 +18,7 @@ from .calibration import CalibrationTable
 from .columns import columns_of, read_batch
 from .files import Files
 from .hdmaps import map_of_arrays
-from .index import SKIPPED, Index, Row, Stream
+from .index import NO_RECORD, SKIPPED, Index, Row, Stream
 from .layout import CALIBRATION, INDEX, MAP, POSES, Kind
 from .records import LABEL_COLUMNS, LIDAR_COLUMNS, PICTURE, RADAR_COLUMNS
 from .tables import read_table
@@ -128,7 +128,7 @@ class StoreSource:
         where = f"{self.location}: {kind}{f' {sensor}' if sensor else ''} record {index}"
         if row.file == SKIPPED:
             raise BrokenRecord(f"{where} was broken when the log was converted: {row.skipped}")
-        if row.file >= len(self.index.files):
+        if row.file >= len(self.index.files) or row.file < (NO_RECORD if kind == "labels" else 0):
             raise BrokenRecord(f"{where}: lies in file {row.file}, the index names {len(self.index.files)}")
         return row, where
 

@@ -48,7 +48,7 @@ def load(package: Package, visible_gpu: int | None) -> PythonRunner:
     folder = package.files.folder("")
     if package.config.custom_ops:
         custom_ops.add_python_modules(folder / OPS, package.config.custom_ops)
-    code = _Code(folder / CODE)
+    code = _Code(folder / CODE, folder / OPS)
     try:
         model = code.call(entry["entrypoint_package"], entry["entrypoint"], str(folder / DATA))
     except BaseException:
@@ -102,8 +102,9 @@ _LOADERS = (
 class _Code:
     """A package's code tree as one importable package of a name that nothing else has."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ops: Path) -> None:
         self._name = f"neuropod_{uuid.uuid4().hex}"
+        self._ops = ops
         init = folder / "__init__.py"
         if not init.is_file():
             raise NeuropodError(f"the package has no {CODE}/__init__.py; pack it again")
@@ -138,6 +139,7 @@ class _Code:
 
     def forget(self) -> None:
         """Takes the modules out of Python's table; what still runs keeps its own."""
+        custom_ops.forget_python_modules(self._ops)
         if self in sys.meta_path:
             sys.meta_path.remove(self)
         for name in [n for n in sys.modules if n == self._name or n.startswith(f"{self._name}.")]:

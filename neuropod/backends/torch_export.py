@@ -56,6 +56,7 @@ def write(folder: Path, config: Config, program: Any, program_path: str | os.Pat
         raise NeuropodError(
             f"program must be an ExportedProgram, got {type(program).__name__}; torch.export.export(...) makes one"
         )
+    custom_ops.load_libraries(folder / OPS, config.custom_ops, torch.ops.load_library)  # to read the program with
     found = _read(target.read_bytes(), config)
     plan_call(found, found.module(), config)
 

@@ -11,12 +11,12 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..config import parse_object
 from ..errors import NeuropodError, first_line
-from .torch_export_program import check_program
+from .torch_export_program import check_program, is_path
 
 __all__ = ["checked_archive"]
 
@@ -38,10 +38,12 @@ def checked_archive(data: bytes, own_ops: bool) -> io.BytesIO:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _check_sizes(archive, len(data))
             names = _names(archive)
             files = {name: archive.read(names[name]) for name in (_MODEL, *_TABLES, _SAMPLES) if name in names}
             _check_files(files, own_ops)
-            return _copied(archive, names.values())
+            samples = _plain_samples(files.get(_SAMPLES, b""))
+            return _copied(archive, names, {_SAMPLES: samples} if samples else {})
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
         if isinstance(error, NeuropodError):
             raise
@@ -54,15 +56,24 @@ def _check_files(files: Mapping[str, bytes], own_ops: bool) -> None:
             raise NeuropodError(f"the archive has no {name}; {_AGAIN}, with torch 2.9 or newer")
     for name in _TABLES:
         _check_table(name, parse_object(files[name]))
-    _check_samples(files.get(_SAMPLES, b""))
     check_program(parse_object(files[_MODEL]), own_ops)
 
 
-def _copied(archive: zipfile.ZipFile, names: Iterable[str]) -> io.BytesIO:
+def _check_sizes(archive: zipfile.ZipFile, size_bytes: int) -> None:
+    """torch stores files as they are: what is packed, or larger than the archive, is there to fill the memory."""
+    entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise NeuropodError(f"the archive's files are compressed, which torch does not do; {_AGAIN}")
+    if sum(entry.file_size for entry in entries) > size_bytes:
+        raise NeuropodError(f"the archive of {size_bytes} bytes says that it holds more than that; {_AGAIN}")
+
+
+def _copied(archive: zipfile.ZipFile, names: Mapping[str, str], instead: Mapping[str, bytes]) -> io.BytesIO:
+    """`names`: below the top folder -> full; `instead`: what is written for some of the former."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as copy:
-        for name in names:
-            copy.writestr(name, archive.read(name))
+        for name, full in names.items():
+            copy.writestr(full, instead[name] if name in instead else archive.read(full))
     out.seek(0)
     return out
 
@@ -87,17 +98,20 @@ def _check_table(name: str, table: dict[str, Any]) -> None:
         raise NeuropodError(f"{name}: 'config' must be an object; export it again")
     for key, row in rows.items():
         plain = isinstance(row, dict) and row.get("use_pickle") is False
-        if not plain or not re.fullmatch(r"(weight|tensor)_\d+", str(row.get("path_name"))):
+        if not plain or not is_path(key) or not re.fullmatch(r"(weight|tensor)_\d+", str(row.get("path_name"))):
             raise NeuropodError(f"{name}: '{key}' is no plain tensor and would be unpickled; {_AGAIN}")
 
 
-def _check_samples(data: bytes) -> None:
-    """torch tries the safe way first and falls back to full pickle: the safe way must do."""
+def _plain_samples(data: bytes) -> bytes:
+    """Returns the sample inputs written anew: torch reads them the safe way, and where that fails unpickles them."""
     import torch
 
     if not data:
-        return
+        return data
     try:
-        torch.load(io.BytesIO(data), weights_only=True)
+        samples = torch.load(io.BytesIO(data), weights_only=True)
     except Exception as error:  # its unpickler raises all kinds
         raise NeuropodError(f"{_SAMPLES} holds more than tensors ({first_line(error)}); {_AGAIN}") from error
+    out = io.BytesIO()
+    torch.save(samples, out)
+    return out.getvalue()

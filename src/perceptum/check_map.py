@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -10,31 +11,41 @@ from perceptum.inputs import LogError, Shapes, Source
 
 __all__ = ["map_problems"]
 
+_LANE_LINES = ("centerlines", "left_boundaries", "right_boundaries")
+
 
 def map_problems(source: Source) -> Iterator[str]:
-    """Yields a line per shape; without shapely, areas are not looked at closer."""
+    """Yields a line per shape; without shapely, one that says that areas were not looked at closer."""
     try:
         hdmap = source.read_map()
     except LogError as error:
         yield str(error)
         return
-    for name, shapes in hdmap.layers.items() if hdmap is not None else ():
+    if hdmap is None:
+        return
+    areas = [shapes for shapes in hdmap.layers.values() if shapes.kind == "polygon" and len(shapes)]
+    has_shapely = find_spec("shapely") is not None
+    if areas and not has_shapely:
+        yield "areas were not looked at: that needs shapely: pip install 'perceptum[map]'"
+    for name, shapes in hdmap.layers.items():
         yield from (f"{name} {line}" for line in _unfinite(shapes))
-        if shapes.kind == "polygon":
+        if shapes.kind == "polygon" and has_shapely:
             yield from (f"{name} {line}" for line in _crossing(shapes))
+    for name in _LANE_LINES if hdmap.lanes is not None else ():
+        yield from (f"lane {name} {line}" for line in _unfinite(getattr(hdmap.lanes, name), known=1))
 
 
-def _unfinite(shapes: Shapes) -> Iterator[str]:
+def _unfinite(shapes: Shapes, known: int = 0) -> Iterator[str]:
+    """Yields a line per shape; not for those of `known` points: a lane without a boundary has one that is NaN."""
     bad = np.flatnonzero(~np.isfinite(shapes.points[:, :2]).all(axis=1))
-    for index in np.unique(np.searchsorted(shapes.starts, bad, side="right") - 1):
+    among = np.unique(np.searchsorted(shapes.starts, bad, side="right") - 1)
+    for index in among[np.diff(shapes.starts)[among] > known]:
         yield f"{shapes.ids[index]}: has a corner that is not finite"
 
 
 def _crossing(shapes: Shapes) -> Iterator[str]:
-    try:
-        import shapely
-    except ImportError:
-        return
+    import shapely
+
     for id, points in zip(shapes.ids, (shapes[i] for i in range(len(shapes))), strict=True):
         if len(points) < 3:
             yield f"{id}: an area of {len(points)} corners, wanted at least 3"

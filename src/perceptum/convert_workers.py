@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
 import xxhash
@@ -43,7 +44,8 @@ def write_shards(
     arguments = (reopen, target, options, stop)
     pool = ProcessPoolExecutor(min(workers, len(shards)), context, _start, arguments)
     try:
-        waiting = {pool.submit(_write, shard): shard for shard in shards}
+        with _no_interrupt():
+            waiting = {pool.submit(_write, shard): shard for shard in shards}
         for done in as_completed(waiting):
             done.result()
             yield waiting[done]
@@ -55,6 +57,19 @@ def write_shards(
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Holds Ctrl-C back from this thread, and from the processes it starts, which inherit that.
+
+    One that is still importing knows no better than to die of it with a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # what a worker process keeps from one shard to the next

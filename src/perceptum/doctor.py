@@ -26,6 +26,12 @@ _PACKAGES = {
     "pillow": ("PIL", "pictures", "camera"),
     "matplotlib": ("matplotlib", "drawings", "view"),
     "open3d": ("open3d", "the 3D viewer", "open3d"),
+    "onnxruntime": ("onnxruntime", "ONNX models", "onnx"),
+    "jax": ("jax", "JAX models", "jax"),
+    "mcap": ("mcap", "MCAP recordings", "mcap"),
+    "rosbags": ("rosbags", "ROS bags", "mcap"),
+    "laspy": ("laspy", "aiMotive's .laz points", "laz"),
+    "lanelet2": ("lanelet2", "Lanelet2 maps", "lanelet2"),
 }
 
 

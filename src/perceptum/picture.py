@@ -34,6 +34,7 @@ class Picture:
         # the vehicle itself
         self._axes.plot(0, 0, marker="^", color="black", ms=9)
         self._handles: list[Any] = []
+        self._models = 0
 
     def points(self, xyz: NDArray[Any]) -> None:
         """Draws points (N, >= 3), ego frame, darker the higher they are."""
@@ -60,7 +61,8 @@ class Picture:
 
     def boxes(self, boxes: NDArray[Any], name: str) -> None:
         """Draws a model's boxes (N, 7)."""
-        self._draw(boxes, _COLORS[(len(self._handles) - 1) % len(_COLORS)], name, 1.3, "--")
+        self._draw(boxes, _COLORS[self._models % len(_COLORS)], name, 1.3, "--")
+        self._models += 1
 
     def _draw(self, boxes: NDArray[Any], color: str, name: str, width: float, style: str) -> None:
         from matplotlib.lines import Line2D

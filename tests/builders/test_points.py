@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.builders import InputBuilder
+from perceptum.datasets import memory_log
 from perceptum.inputs import MissingRecord
 
 BOTH = ["lidar_points", "lidar_num_points"]
@@ -167,3 +168,17 @@ def test_a_lidar_that_the_log_lacks_is_named_with_those_it_has(frame_of, build):
     with pytest.raises(MissingRecord) as error:
         build(["lidar_points"], frame_of(np.ones((2, 3))), points_params(sensors=["roof"]))
     assert str(error.value) == "memory: no sensor 'roof'; the log has top"
+
+
+def test_a_log_without_a_lidar_is_told_once_and_gives_empty_tensors(caplog):
+    frame = memory_log(times_ns=[5])[0]
+    builder = InputBuilder(["lidar_points", "lidar_range_image_mask"])
+    with caplog.at_level("WARNING", logger="perceptum"):
+        for _ in range(2):
+            tensors = builder.build(frame)
+    assert (len(tensors["lidar_points"]), int(tensors["lidar_range_image_mask"].sum())) == (0, 0)
+    text = (
+        "memory: frame 0 has no sweep of any lidar: its lidar tensors are empty "
+        '(said once; the param "required" makes it an error)'
+    )
+    assert [record.getMessage() for record in caplog.records] == [text, text], "once by the cloud, once by the image"

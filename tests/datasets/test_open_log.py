@@ -216,3 +216,10 @@ def test_options_may_stand_behind_the_path(nuscenes):
 def test_a_folder_with_a_colon_in_its_name_is_that_folder(argoverse2):
     colon = argoverse2.rename(argoverse2.with_name("log:a=1"))
     assert open_log(colon).source.dataset == "argoverse2"
+
+
+def test_a_recording_takes_its_options_behind_the_path_too(mcap_recording):
+    behind = open_log(f"{mcap_recording}:clock=log,damaged=skip")
+    assert len(behind) == len(open_log(mcap_recording, clock="log", damaged="skip"))
+    assert message(f"{mcap_recording}:clock=wall") == "clock is 'wall', wanted 'header' or 'log' or 'publish'"
+    assert message(f"{mcap_recording}:clocks=log").startswith("mcap: no option 'clocks'; it takes ")

@@ -1,5 +1,7 @@
 """OpenDRIVE: curves against closed forms, lanes, links, junctions, and every way to be broken."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -276,8 +278,25 @@ def test_a_map_that_does_not_say_is_refused(read, tmp_path, text, wanted):
 
 def test_more_points_than_there_is_memory_for_are_refused(read):
     roads = "".join(road(str(i), length=999_999) for i in range(20))
-    assert "its lanes would be 79999960 points, wanted at most 20000000; raise step_m" in said(lambda: read(roads))
+    assert "its lanes would be 79999960 points, wanted at most 4000000; raise step_m" in said(lambda: read(roads))
     assert len(read(roads, step_m=1000).lanes) == 40
+
+
+def test_a_road_without_lane_sections_has_no_lanes(read):
+    assert len(read(road(lanes="<lanes>{offset}</lanes>")).lanes) == 0
+    assert len(read(road(lanes="")).lanes) == 0
+
+
+def test_a_long_winding_road_costs_no_more_than_its_points():
+    winding = Geometry("spiral", 0.0, 0.0, 0.0, 0.0, 1e6, (0.0, 1e-2))
+    s = np.linspace(0, 1e6, 300_001)
+    began = time.perf_counter()
+    x, y, _ = reference_line([winding], s)
+    # each point by a quadrature of its own from the start took an hour
+    assert time.perf_counter() - began < 20
+    some = np.array([1e3, 5e4])
+    for alone, among in zip(reference_line([winding], some)[:2], (x, y), strict=True):
+        np.testing.assert_allclose(alone, np.interp(some, s, among), atol=1e-6)
 
 
 def test_entities_are_refused_before_they_grow(tmp_path):

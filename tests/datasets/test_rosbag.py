@@ -178,6 +178,16 @@ def test_a_database_that_is_none_is_refused(tmp_path):
     )
 
 
+@pytest.mark.parametrize("text", ["X'2fbd62'", "'/a' || char(10) || 'b'", "X''"])
+def test_a_database_whose_texts_are_none_is_refused_in_one_line(tmp_path, text):
+    path = KINDS["db3"](tmp_path)
+    with sqlite3.connect(path) as database:
+        database.execute(f"UPDATE topics SET name = CAST({text} AS TEXT), type = CAST({text} AS TEXT)")
+        database.execute("DROP TABLE IF EXISTS message_definitions")
+    database.close()
+    said(lambda: open_log(path), LogError)
+
+
 def test_a_row_without_nanoseconds_is_refused(tmp_path):
     folder = KINDS["sqlite"](tmp_path)
     with sqlite3.connect(folder / "drive.db3") as database:

@@ -323,6 +323,46 @@ def test_skipped_records_are_counted_on_the_command_line(command, kitti):
     assert command("info", "store", "--json").json["store"]["skipped_records"] == 1
 
 
+def kitti_drive(folder, sweeps_s):
+    """A drive of KITTI raw that stands still; the x of a sweep's only point is its number."""
+    for name, suffix, seconds in (("velodyne_points", "bin", sweeps_s), ("oxts", "txt", np.arange(5) / 10)):
+        (folder / name / "data").mkdir(parents=True)
+        stamps = [f"2011-09-26 13:02:{second:012.9f}\n" for second in seconds]
+        (folder / name / "timestamps.txt").write_text("".join(stamps))
+        for number in range(len(seconds)):
+            point = np.array([number, 0, 0, 0], "<f4").tobytes()
+            packet = "49 8 " + "0 " * 28
+            (folder / name / "data" / f"{number:010}.{suffix}").write_bytes(
+                point if suffix == "bin" else packet.encode()
+            )
+    (folder / "calib_imu_to_velo.txt").write_text("R: 1 0 0 0 1 0 0 0 1\nT: 0 0 0\n")
+    return folder
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_records_out_of_order_are_named_by_check_and_can_be_left_out(command, tmp_path, workers):
+    drive = kitti_drive(tmp_path / "drive", [0, 0.1, 0.1, 0.2, 59, 0.05, 0.3])
+    assert command("check", drive).status == 1
+    stopped = command("convert", drive, "store")
+    assert (stopped.status, "the times of frames must increase" in stopped.err) == (1, True)
+    done = command("convert", drive, "store", "--on-error", "skip", "--shard-seconds", 0.15, "--workers", workers)
+    assert done.status == 0, done.err
+    assert done.err.endswith("6 broken records were left out\n")
+    assert "skipped: lidar/velodyne 4: its time, 1317042179000000000 ns, is out of order" in done.err
+    log = open_log("store")
+    assert [int(sweep.x[0]) for sweep in log[3].sweeps(4)] == [6, 3, 1, 0]
+    assert command("info", "store", "--json").json["store"]["skipped"][0].startswith("frames 2: its time")
+
+
+def test_a_library_that_is_not_installed_is_never_a_skipped_record(tmp_path):
+    def locked():
+        raise LogError("reading these needs lib: pip install 'perceptum[lib]'")
+
+    log = memory_log([sweep(1)], cameras=[CameraImage("C", 1, np.eye(3), np.eye(4), locked)])
+    with pytest.raises(LogError, match="pip install"):
+        convert(log, tmp_path / "store", on_error="skip")
+
+
 def test_float16_points_are_lossy_and_said_to_be(tmp_path, command):
     convert(memory_log([sweep(1, intensity=np.arange(4, dtype=np.float32))]), tmp_path / "store", float16=True)
     read = open_log(tmp_path / "store")[0].lidar

@@ -9,7 +9,7 @@ from perceptum.check import check_log, gap_lines
 from perceptum.convert import convert
 from perceptum.datasets import detect, memory_log, open_log
 from perceptum.info import describe
-from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, Poses, Shapes
+from perceptum.inputs import CameraImage, HDMap, Labels, LaneGraph, LidarSweep, Poses, Shapes
 
 SMALL = "synthetic:frames=4,beams=8,azimuth_steps=64,image_size=32x24"
 STEP = 100_000_000
@@ -157,7 +157,8 @@ def test_poses_with_gaps_and_records_outside_them_are_told(checked):
 def test_times_that_do_not_increase_are_told(checked):
     source = memory_log([sweep(t * STEP) for t in range(5)]).source
     source.lidars = {"L": np.array([0, 2, 1, 1, 4]) * STEP}
-    assert ("times", "lidar L: 2 of 5 times do not increase, first 200000000 ns, then 100000000 ns") in checked(source)
+    first = "first record 1 at 200000000 ns, then record 2 at 100000000 ns"
+    assert ("times", f"lidar L: 2 of 5 times do not increase, {first}") in checked(source)
 
 
 def test_labels_that_cannot_be_are_told(checked):
@@ -179,6 +180,21 @@ def test_areas_that_cross_themselves_are_told(checked):
         ("map", "area bow: is no simple area (Self-intersection[0.5 0.5])"),
         ("map", "lane_divider far: has a corner that is not finite"),
     ]
+
+
+def test_lane_lines_are_looked_at_and_a_lane_may_have_no_boundary(checked):
+    lines = Shapes.of("line", {"a": [(0, 0), (1, 0)], "b": [(0, 0), (np.nan, 0)]})
+    without = Shapes.of("line", {"a": [(np.nan, np.nan)], "b": [(0, 1), (1, 1)]})
+    tables = (np.zeros((0, 2), np.int64), np.full((2, 2), -1), np.zeros(2, bool), np.array(["", ""]))
+    wrong = checked(memory_log([sweep(0)], hdmap=HDMap(lanes=LaneGraph(lines, without, without, *tables))))
+    assert wrong == [("map", "lane centerlines b: has a corner that is not finite")]
+
+
+def test_without_shapely_a_check_says_that_areas_were_not_looked_at(checked, monkeypatch):
+    monkeypatch.setattr("perceptum.check_map.find_spec", lambda name: None)
+    area = Shapes.of("polygon", {"box": [(0, 0), (1, 0), (1, 1), (0, 1)]})
+    wrong = checked(memory_log([sweep(0)], hdmap=HDMap({"area": area})))
+    assert wrong == [("map", "areas were not looked at: that needs shapely: pip install shapely")]
 
 
 def test_a_broken_file_of_a_dataset_is_named(kitti):

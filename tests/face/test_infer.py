@@ -66,7 +66,7 @@ def test_the_table_has_a_line_per_frame_and_a_gap_where_an_output_is_absent(comm
     lines = [line for line in done.out.splitlines() if line.startswith("│")]
     assert [("(1, 2) float64" in line) for line in lines] == [False, True, True]
     assert [f"({n}, 7) float32" in line for n, line in enumerate(lines)] == [True] * 3
-    assert "3 frames, build " in done.out
+    assert "3 frames: reading and building " in done.out
     assert "written to" not in done.out
 
 
@@ -86,7 +86,7 @@ def test_the_json_tells_shapes_and_times(command, counting):
 
 def test_one_frame_is_spoken_of_as_one(command, counting):
     done = command("infer", SMALL, counting, "--trust", "--frames", 1, "--out", "r.arrow")
-    assert "1 frame, build " in done.out
+    assert "1 frame: reading and building " in done.out
     assert done.out.endswith("; written to r.arrow\n")
 
 

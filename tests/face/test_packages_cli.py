@@ -234,14 +234,14 @@ def test_inspect_says_what_is_code_and_which_schema(code_package, command):
 
 def test_a_broken_or_missing_package_is_named(command, add_folder):
     done = command("inspect", "nowhere")
-    assert done.status == 1
-    assert "No file or directory at 'nowhere'" in done.err
+    assert (done.status, done.err) == (2, "perceptum: nowhere: no such file or folder\n")
+    for words in (("diff", add_folder(), "nowhere"), ("diff", "nowhere", "nowhere"), ("verify", "nowhere")):
+        assert command(*words).status == 2
     path = add_folder()
     (path / "config.json").write_text("{}")
     done = command("inspect", path)
     assert done.status == 1
     assert "config.json: its sha256 is" in done.err
-    assert command("verify", "nowhere").status == 2
 
 
 def steps(done):
@@ -260,9 +260,30 @@ def test_verify_takes_every_step(add, command):
         "trust",
         "load and self-test",
     ]
-    assert all(step["ok"] for step in steps(done).values())
+    assert {check for check, step in steps(done).items() if step["ok"] is not True} == {"schema"}
+    assert steps(done)["schema"] == {"check": "schema", "ok": None, "found": "the package records no features"}
     assert steps(done)["symbols"]["found"] == "n=3; shared by inputs and outputs: n"
     assert steps(done)["load and self-test"]["found"] == "ran in a fresh process; out as expected"
+
+
+def test_verify_says_what_was_not_checked(add_folder, command):
+    path = add_folder()
+    for name in ("manifest.json", "test_data.pkl"):
+        (path / name).unlink()
+    done = command("verify", path, "--json")
+    assert done.status == 0
+    assert {check: step["ok"] for check, step in steps(done).items()} == {
+        "manifest": None,
+        "schema": None,
+        "framework": True,
+        "test data": None,
+        "symbols": None,
+        "trust": True,
+        "load and self-test": True,
+    }
+    assert steps(done)["symbols"]["found"] == "no sizes without test data; shared by inputs and outputs: n"
+    assert steps(done)["load and self-test"]["found"] == "loads in a fresh process; no test data, so it was not run"
+    assert command("verify", path).out.count("not checked") == 4
 
 
 def changed_test_data(path, test_input, test_output):
@@ -308,7 +329,8 @@ def test_verify_runs_code_only_when_trusted(code_package, command):
     done = command("verify", path, "--json")
     assert done.status == 1
     assert "this package is code (platform 'python')" in steps(done)["trust"]["found"]
-    assert "load and self-test" not in steps(done)
+    assert steps(done)["load and self-test"]["ok"] is None
+    assert steps(done)["load and self-test"]["found"] == "code that is not trusted is not run"
     done = command("verify", path, "--trust", "--json")
     assert done.status == 0
     assert steps(done)["load and self-test"]["found"].startswith("loads in a fresh process; no test data")

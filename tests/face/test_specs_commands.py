@@ -130,3 +130,10 @@ def test_real_logs_are_told(command, real_data):
     assert (told["dataset"], told["sequential"]) == ("kitti_object", False)
     told = command("info", next((real_data / "argoverse2" / "sensor" / "val").iterdir()), "--json").json
     assert (told["dataset"], told["sequential"]) == ("argoverse2", True)
+
+
+def test_a_file_with_both_specs_is_read_as_pack_reads_it(command, tmp_path):
+    row = {"name": "ego_pose", "dtype": "float64", "shape": [4, 4]}
+    (tmp_path / "problem.json").write_text(json.dumps({"input_spec": [row], "output_spec": []}))
+    told = command("explain", str(tmp_path / "problem.json"), "--json").json
+    assert [tensor["name"] for tensor in told["tensors"]] == ["ego_pose"]

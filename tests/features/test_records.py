@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from perceptum.features import Row, Schema, SchemaMismatch, canonical, fingerprint
+from perceptum.features import Row, Schema, SchemaMismatch, SpecError, UnknownFeature, canonical, fingerprint
 
 POINTS = {"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]}
 
@@ -89,5 +89,17 @@ def test_a_record_that_is_none_is_a_mismatch_that_says_so(record):
 
 def test_a_row_means_the_same_whatever_else_stands_in_its_spec():
     alone = stored([POINTS])["features"]["lidar_points"]
-    beside = stored([Row.of({**POINTS, "name": "lidar_points__b", "params": {"num_sweeps": 9}}), POINTS])
+    other = {**POINTS, "name": "lidar_points__b", "shape": ["m", 5], "params": {"num_sweeps": 9}}
+    beside = stored([Row.of(other), POINTS])
     assert beside["features"]["lidar_points"] == alone
+
+
+def test_what_no_builder_could_fill_is_refused_when_it_is_recorded():
+    """A typo, or rows that contradict each other, are told to the one who packs, not to the one who runs."""
+    typo = {**POINTS, "name": "lidar_point", "params": {"num_sweeps": 2}}
+    with pytest.raises(UnknownFeature, match=r"^no feature 'lidar_point'; did you mean 'lidar_points'\?$"):
+        canonical().record([typo])
+    count = {"name": "lidar_num_points", "dtype": "int32", "shape": [1], "params": {"num_sweeps": 2}}
+    with pytest.raises(SpecError, match="belong together but their params differ"):
+        canonical().record([POINTS, count])
+    assert canonical().record([{"name": "x", "dtype": "float32", "shape": [3]}])["features"] == {}

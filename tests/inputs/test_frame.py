@@ -4,6 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perceptum.datasets import memory_log
 from perceptum.inputs import (
@@ -15,9 +17,11 @@ from perceptum.inputs import (
     LogError,
     MissingRecord,
     Poses,
+    PoseUnknown,
     RadarSweep,
     encode_jpeg,
 )
+from perceptum.inputs.increasing import kept_of
 
 MS = 1_000_000
 
@@ -243,6 +247,99 @@ def test_a_log_that_skips_leaves_broken_records_out_and_tells():
     assert log.skipped == ["lidar/top 1: 0001.bin: cut short"]
 
 
+class Torn(Made):
+    """Made, with a sweep that is missing, a radar cycle without pose, a broken map and labels."""
+
+    def read_lidar(self, sensor, index):
+        if (sensor, index) == ("TOP", 1):
+            raise MissingRecord("0001.bin: no such file; the sweep is missing")
+        return super().read_lidar(sensor, index)
+
+    def read_radar(self, sensor, index):
+        raise PoseUnknown("no pose at 10 ns")
+
+    def read_labels(self, time_ns):
+        raise BrokenRecord("boxes.json: not JSON")
+
+    def read_map(self):
+        raise BrokenRecord("map.json: cut short")
+
+
+def test_a_log_that_skips_goes_on_without_missing_records_labels_and_map():
+    log = Log(Torn(), on_error="skip")
+    for _ in range(2):
+        assert stamps(log[1].sweeps(2)) == [("SIDE", 100), ("SIDE", 50), ("TOP", 0)]
+        assert (log[1].labels, log[1].map, log[1].radar_sweeps()) == (None, None, [])
+    assert log.skipped == [
+        "lidar/TOP 1: 0001.bin: no such file; the sweep is missing",
+        "labels 100000000: boxes.json: not JSON",
+        "map: map.json: cut short",
+        "radar/FRONT 1: no pose at 10 ns",
+    ]
+    strict = Log(Torn())[1]
+    for read in (strict.sweeps, lambda: strict.labels, lambda: strict.map, strict.radar_sweeps):
+        with pytest.raises(LogError):
+            read()
+
+
+def test_a_library_that_is_not_installed_is_no_broken_record():
+    class Locked(Made):
+        def read_lidar(self, sensor, index):
+            raise LogError("reading these needs lib: pip install 'perceptum[lib]'")
+
+    with pytest.raises(LogError, match="pip install"):
+        _ = Log(Locked(), on_error="skip")[0].lidar
+
+
+def test_a_picture_that_does_not_decode_is_skipped_and_told_where_the_log_skips():
+    image = {"intrinsics": np.eye(3), "ego_from_camera": np.eye(4)}
+    source = memory_log(cameras=[CameraImage("front", 100, read=lambda: b"no picture", **image)], times_ns=[100]).source
+    log = Log(source, on_error="skip")
+    assert log.pixels(log[0].cameras["front"]) is None
+    assert len(log.skipped) == 1
+    assert log.skipped[0].startswith("camera/front at 100 ns: front: not a whole picture")
+    with pytest.raises(BrokenRecord):
+        Log(source).pixels(Log(source)[0].cameras["front"])
+    good = Log(Made(), on_error="skip")
+    assert good.pixels(good[0].cameras["CAM_A"]).shape == (4, 6, 3)
+
+
+def test_records_out_of_order_are_left_out_and_told_where_the_log_skips():
+    top = times(0, 100, 100, 200, 9000, 50, 300)
+    log = Log(Made(lidars={"TOP": top}, times_ns=top), on_error="skip")
+    assert log.source.times_ns.tolist() == times(0, 100, 200, 300).tolist()
+    assert log.skipped == [
+        f"{name} {i}: its time, {ms * MS} ns, is out of order among those around it"
+        for name in ("frames", "lidar/TOP")
+        for i, ms in ((2, 100), (4, 9000), (5, 50))
+    ]
+    # record i of the log is the record of the source that was kept
+    assert [(int(s.x[0]), s.time_ns) for s in log[3].sweeps(4)] == [(6, 300 * MS), (3, 200 * MS), (1, 100 * MS), (0, 0)]
+
+
+@given(st.lists(st.integers(-5, 12), max_size=12))
+def test_as_many_times_as_possible_are_kept(given_times):
+    kept = kept_of(np.array(given_times, dtype=np.int64))
+    found = np.array(given_times)[kept]
+    assert (np.diff(found) > 0).all()
+    assert (np.diff(kept) > 0).all()
+    best = [1] * len(given_times)
+    for i, time in enumerate(given_times):
+        best[i] = 1 + max((best[j] for j in range(i) if given_times[j] < time), default=0)
+    assert len(kept) == max(best, default=0)
+
+
+def test_a_lidar_or_radar_that_fell_silent_is_left_out_of_the_frame():
+    log = Log(Made(), sweep_tolerance_ns=60 * MS)
+    assert stamps(log[2].sweeps()) == [("TOP", 200)]
+    assert stamps(Log(Made())[2].sweeps()) == [("TOP", 200), ("SIDE", 100)]
+    sync = log[2].sync("lidars")
+    assert (sync.valid.tolist(), sync.dt_ns.tolist()) == ([1, 0], [0, 0])
+    assert Log(Made())[2].sync("lidars").dt_ns.tolist() == [0, -100 * MS]
+    assert list(log[1].radars) == ["FRONT"]
+    assert list(Log(Made(), sweep_tolerance_ns=5 * MS)[1].radars) == []
+
+
 def test_rules_of_a_log_are_checked():
     source = memory_log(times_ns=[1]).source
     with pytest.raises(LogError, match=r"^camera_sync must be 'nearest' or 'before', got 'after'$"):
@@ -258,3 +355,11 @@ def test_a_frame_can_be_sent_to_another_process_and_reads_there_for_itself():
     sent = pickle.loads(pickle.dumps(frame))
     assert (sent.index, sent.time_ns) == (0, 10)
     assert sent.sweeps()[0].x.tolist() == [0, 1]
+
+
+def test_a_message_is_one_printable_line_whatever_a_file_calls_its_things():
+    error = MissingRecord("log/a.parquet: no column x; it has \nk\x1b[31my, \u2028Stra\xdfe")
+    assert str(error) == "log/a.parquet: no column x; it has \\nk\\x1b[31my, \\u2028Stra\xdfe"
+    sent = pickle.loads(pickle.dumps(error))
+    assert (type(sent), str(sent)) == (MissingRecord, str(error))
+    assert str(LogError()) == ""

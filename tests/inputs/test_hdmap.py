@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given as given_by
+from hypothesis import strategies as st
 from shapely import LineString, box
 
-from perceptum.inputs import BrokenRecord, GroundGrid, HDMap, Shapes
+from perceptum.inputs import BrokenRecord, GroundGrid, HDMap, LaneGraph, Shapes
+from perceptum.inputs.shape_index import BoundsIndex
 
 
 def made(n=200, seed=0):
@@ -35,6 +38,50 @@ def test_near_finds_the_shapes_whose_bounds_touch_the_window():
     wanted = [i for i, p in enumerate(given.values()) if box(*LineString(p).bounds).intersects(box(*window))]
     assert Shapes.of("line", given).near(*window).tolist() == wanted
     assert len(wanted) > 5
+
+
+@given_by(st.integers(0, 2**32 - 1), st.sampled_from(["square", "line", "point", "far", "wide"]))
+def test_the_index_finds_what_looking_through_all_finds(seed, form):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2040, 2600))
+    scale = {"square": (1, 1), "line": (1, 0), "point": (0, 0), "far": (1e6, 1), "wide": (1, 1)}[form]
+    low = rng.uniform(0, 100, (n, 2)) * scale + (5e6 if form == "far" else 0)
+    size = rng.exponential(40 if form == "wide" else 2, (n, 2)) * np.minimum(scale, 1)
+    bounds = np.concatenate([low, low + size], axis=1)
+    bounds[rng.random(n) < 0.02] = np.nan
+    index = BoundsIndex(bounds)
+    corners = np.sort(rng.uniform(-20, 120, (2, 2)) * scale + (5e6 if form == "far" else 0), axis=0)
+    for window in (corners.ravel(), [-np.inf, -np.inf, np.inf, np.inf], bounds[3], [0, 0, np.nan, 1], [9, 9, 1, 1]):
+        xmin, ymin, xmax, ymax = window
+        b = bounds
+        all_of_them = (b[:, 0] <= xmax) & (b[:, 2] >= xmin) & (b[:, 1] <= ymax) & (b[:, 3] >= ymin)
+        assert index.touching(*window).tolist() == np.flatnonzero(all_of_them).tolist()
+
+
+def lane_graph(**changed):
+    lines = Shapes.of("line", {"a": np.zeros((2, 2)), "b": np.ones((2, 2))})
+    tables = {"successors": np.array([[0, 1]]), "neighbors": np.full((2, 2), -1)}
+    flags = {"is_intersection": np.zeros(2, bool), "lane_type": np.array(["VEHICLE"] * 2)}
+    return LaneGraph(lines, lines, lines, **(tables | flags | changed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "wanted"),
+    [
+        ({"successors": np.array([[0, 2]])}, "successors of lanes go from 0 to 2, wanted lanes 0 to 1"),
+        ({"neighbors": np.full((2, 2), -2)}, "neighbors of lanes go from -2 to -2, wanted lanes 0 to 1"),
+        ({"successors": np.zeros(2, int)}, "successors of lanes are (2,), wanted (k, 2)"),
+        (
+            {"lane_type": np.array(["VEHICLE"])},
+            "2 lanes have (2, 2, 2, 1) boundaries, flags and types, and neighbors (2, 2)",
+        ),
+    ],
+)
+def test_a_lane_graph_that_leads_nowhere_is_refused(changed, wanted):
+    assert len(lane_graph()) == 2
+    with pytest.raises(BrokenRecord) as caught:
+        lane_graph(**changed)
+    assert str(caught.value) == wanted
 
 
 def test_no_shapes_are_an_empty_set():

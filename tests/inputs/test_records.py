@@ -147,3 +147,14 @@ def test_a_damaged_picture_is_read_or_refused(data, kind):
         shape = (0, 0, 3) if "\n" not in str(error) else None
     assert shape is not None
     assert shape[2:] == (3,)
+
+
+def test_a_header_that_promises_more_pixels_than_there_is_memory_for_is_refused(smooth):
+    pytest.importorskip("simplejpeg")
+    bomb = bytearray(encode_jpeg(smooth))
+    # a frame header: marker, length, precision, height, width
+    at = bomb.index(b"\xff\xc0") + 5
+    bomb[at : at + 4] = b"\xff\xdc\xff\xdc"
+    with pytest.raises(BrokenRecord) as caught:
+        decode_image(bytes(bomb), source="a.jpg")
+    assert str(caught.value) == ("a.jpg: not a whole JPEG picture (65500 x 65500, wanted at most 178956970 pixels)")

@@ -251,6 +251,20 @@ def test_reading_goes_on_past_a_broken_record(copy):
     assert len(log.skipped) == 1
 
 
+def test_an_index_that_names_no_file_for_a_picture_is_refused(copy):
+    records, head = head_of(copy)
+    first = next(s["first"] for s in head["streams"] if s["kind"] == "camera")
+    camera = next(s["sensor"] for s in head["streams"] if s["kind"] == "camera")
+    files = records.column("file").to_pylist()
+    for file in (-1, -7, 99):
+        files[first] = file
+        at = records.schema.get_field_index("file")
+        changed = records.set_column(at, records.schema.field("file"), pa.array(files, pa.int32()))
+        write_head(copy, changed, head)
+        with pytest.raises(BrokenRecord, match=rf"camera {camera} record 0: lies in file {file}, the index names "):
+            _ = opened(copy).source.read_camera(camera, 0).encoded
+
+
 def head_of(folder):
     records = pa.ipc.open_file(folder / INDEX).read_all()
     return records, json.loads(records.schema.metadata[b"perceptum"])

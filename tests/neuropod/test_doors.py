@@ -24,7 +24,7 @@ def test_a_code_package_is_not_run_without_trust(packed):
         load_neuropod(path)
     assert str(error.value) == (
         f"{path}: this package is code (platform 'python') and can do anything that you can; "
-        "if you trust who made it, load it with trust=True"
+        "if you trust who made it, load it with trust=True (on the command line: --trust)"
     )
 
 

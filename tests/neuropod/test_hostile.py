@@ -161,6 +161,7 @@ PICKLES |= {
     "an array within each element": pickle.dumps(np.dtype(("f4", (3,)))),
     "a date": pickle.dumps(np.array(["2020-01-01"], "M8[D]")),
     "a dtype with a state of its own": b"cnumpy\ndtype\n(S'V8'\nI0\nI1\ntR(I3\nS'|'\nNNNI8\nI1\nI63\nI9\ntb.",
+    "a byte array of a size that its bytes do not have": b"\x80\x05\x96" + (8 << 30).to_bytes(8, "little") + b"xx.",
     "numbers without end": b"(" + b"I1\n" * 10 + b"t" + b"2t" * 5 + b"cnumpy\nload\n.",
 }
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -53,9 +54,36 @@ LAYERS = textwrap.dedent(
 )
 
 
-def run(folder, backend, script=SCRIPT):
+# each backend is imported once, and asked all that it is asked for
+THEN = {
+    "torch": LAYERS.replace("keras.ops.tanh(x)", "x.sigmoid()")
+    + textwrap.dedent(
+        """
+        inputs = keras.Input((4,), name="x")
+        own = keras.Model(inputs, Scale(3.0, name="b")(inputs))
+        try:
+            create_keras_neuropod(neuropod_path=sys.argv[1] + "/own.neuropod", model_name="own", model=own)
+        except ValueError as error:
+            print(error)
+        """
+    ),
+    "tensorflow": textwrap.dedent(
+        """
+        model = keras.Sequential([keras.Input((3,), name="x"), keras.layers.Dense(2, name="scores")])
+        create_keras_neuropod(neuropod_path=sys.argv[1] + "/sequential.neuropod", model_name="s", model=model)
+        try:
+            create_keras_neuropod(neuropod_path="a", model_name="s", model=keras.Sequential([keras.layers.Dense(2)]))
+        except ValueError as error:
+            print(error)
+        """
+    ),
+}
+
+
+def run(folder, backend):
+    folder.mkdir()
     (folder / "my_layers.py").write_text(LAYERS)
-    (folder / "script.py").write_text(script)
+    (folder / "script.py").write_text(SCRIPT + THEN.get(backend, ""))
     return subprocess.run(
         [sys.executable, folder / "script.py", folder],
         capture_output=True,
@@ -65,14 +93,25 @@ def run(folder, backend, script=SCRIPT):
     )
 
 
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    """script(backend) -> (its folder, how it ended); two at a time, for they mostly import."""
+    home = tmp_path_factory.mktemp("keras")
+    with ThreadPoolExecutor(2) as pool:
+        runs = {
+            backend: pool.submit(run, home / backend, backend) for backend in ("tensorflow", "torch", "jax", "numpy")
+        }
+        yield lambda backend: (home / backend, runs[backend].result())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax", "numpy"])
-def test_a_model_of_each_backend_is_packed_and_answers_the_same(tmp_path, backend):
-    done = run(tmp_path, backend)
+def test_a_model_of_each_backend_is_packed_and_answers_the_same(script, backend):
+    folder, done = script(backend)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] == backend
-    wanted = np.load(tmp_path / "data.npz")
-    with load_neuropod(tmp_path / "model.neuropod") as model:
+    wanted = np.load(folder / "data.npz")
+    with load_neuropod(folder / "model.neuropod") as model:
         assert model.platform == "tensorflow"
         assert model.inputs[0] == {"name": "picture", "dtype": "float32", "shape": ["batch_size", 8, 8, 3]}
         out = model.infer({name: wanted[name] for name in ("picture", "right")})
@@ -81,33 +120,20 @@ def test_a_model_of_each_backend_is_packed_and_answers_the_same(tmp_path, backen
 
 
 @pytest.mark.slow
-def test_a_model_that_only_its_own_backend_can_run_is_refused(tmp_path):
-    script = SCRIPT.replace("from my_layers import Scale", LAYERS.replace("keras.ops.tanh(x)", "x.sigmoid()"))
-    done = run(tmp_path, "torch", script)
-    last = done.stderr.strip().splitlines()[-1]
+def test_a_model_that_only_its_own_backend_can_run_is_refused(script):
+    folder, done = script("torch")
+    last = done.stdout.strip().splitlines()[-1]
     assert "the model runs on Keras with torch and not with TensorFlow, which packs it (" in last
     assert "use layers and keras.ops that every backend has, in a module that can be imported" in last
-    assert not (tmp_path / "model.neuropod").exists()
+    assert not (folder / "own.neuropod").exists()
 
 
 @pytest.mark.slow
-def test_a_sequential_model_names_its_last_layer(tmp_path):
-    script = textwrap.dedent(
-        """
-        import sys, keras
-        from perceptum.neuropod import create_keras_neuropod
-        model = keras.Sequential([keras.Input((3,), name="x"), keras.layers.Dense(2, name="scores")])
-        create_keras_neuropod(neuropod_path=sys.argv[1] + "/model.neuropod", model_name="s", model=model)
-        try:
-            create_keras_neuropod(neuropod_path="a", model_name="s", model=keras.Sequential([keras.layers.Dense(2)]))
-        except ValueError as error:
-            print(error)
-        """
-    )
-    done = run(tmp_path, "tensorflow", script)
+def test_a_sequential_model_names_its_last_layer(script):
+    folder, done = script("tensorflow")
     assert done.stdout.splitlines()[-1:] == [
         "the model does not know its inputs; make it by keras.Model(inputs, outputs), or build it"
     ], done.stderr
-    with load_neuropod(tmp_path / "model.neuropod") as model:
+    with load_neuropod(folder / "sequential.neuropod") as model:
         assert model.outputs == [{"name": "scores", "dtype": "float32", "shape": ["batch_size", 2]}]
         assert model.infer({"x": np.zeros((4, 3), np.float32)})["scores"].shape == (4, 2)

@@ -3,6 +3,7 @@
 import inspect
 import json
 import logging
+import sys
 import zipfile
 
 import numpy as np
@@ -461,20 +462,43 @@ def test_option_lines_of_a_lock_are_skipped_and_other_lines_refused():
         requirements.check_installed("numpy>=1\n", "p")
 
 
-def test_a_python_custom_op_is_importable(tmp_path, code):
-    op = tmp_path / "perceptum_test_op.py"
-    op.write_text("VALUE = 41\n")
+@pytest.fixture
+def pack_with_op(tmp_path, code):
+    """Returns pack(name, value) -> a package whose model adds the value that its custom op, a module, holds."""
     source = "import perceptum_test_op\ndef make(data):\n    return lambda x: {'out': x + perceptum_test_op.VALUE}\n"
-    path = tmp_path / "m"
-    packagers.create_python_neuropod(
-        **common(path, custom_ops=[str(op)]),
-        data_paths=[],
-        code_path_spec=[{"python_root": code("code", {"main.py": source}), "dirs_to_package": [""]}],
-        entrypoint_package="main",
-        entrypoint="make",
-    )
-    with load_neuropod(path, trust=True) as model:
-        assert model.infer({"x": np.ones(1, np.float32)})["out"].tolist() == [42]
+
+    def pack(name, value):
+        folder = tmp_path / f"op of {name}"
+        folder.mkdir()
+        (folder / "perceptum_test_op.py").write_text(f"VALUE = {value}\n")
+        packagers.create_python_neuropod(
+            **common(tmp_path / name, custom_ops=[folder / "perceptum_test_op.py"]),
+            data_paths=[],
+            code_path_spec=[{"python_root": code(f"code of {name}", {"main.py": source}), "dirs_to_package": [""]}],
+            entrypoint_package="main",
+            entrypoint="make",
+        )
+        return tmp_path / name
+
+    yield pack
+    sys.modules.pop("perceptum_test_op", None)
+
+
+def test_a_python_custom_op_is_importable_as_often_as_it_is_loaded(pack_with_op):
+    path, before = pack_with_op("first", 41), list(sys.path)
+    for _ in range(2):  # what the first had extracted is gone when the second comes
+        with load_neuropod(path, trust=True) as model, load_neuropod(path, trust=True) as again:
+            for each in (model, again):
+                assert each.infer({"x": np.ones(1, np.float32)})["out"].tolist() == [42]
+    assert sys.path == before
+
+
+def test_python_custom_ops_of_one_name_must_be_the_same(pack_with_op):
+    with (
+        load_neuropod(pack_with_op("first", 41), trust=True),
+        pytest.raises(NeuropodError, match=r"custom op 'perceptum_test_op.py': another module of that name"),
+    ):
+        load_neuropod(pack_with_op("second", 42), trust=True)
 
 
 def test_a_library_is_loaded_once_whatever_its_name(tmp_path):

@@ -78,13 +78,13 @@ def test_test_data_is_not_kept_when_told_so(pack):
         assert "test_data.pkl" not in files.namelist()
 
 
-def test_a_wrong_answer_is_ubers_value_error_and_the_package_stays(pack, tmp_path):
+def test_a_wrong_answer_is_ubers_value_error_and_the_package_is_taken_away(pack, tmp_path):
     with pytest.raises(
         ValueError, match=r"^out does not match expected value! Wanted int64 \(3,\) \[7, 7, 7\], "
     ) as error:
         pack("add", test_input_data=GIVEN, test_expected_out={"out": np.array([7, 7, 7])})
     assert "the model returned float32 (3,) [0., 2., 4.]" in str(error.value)
-    assert (tmp_path / "add").is_file()
+    assert not (tmp_path / "add").exists()
 
 
 def test_a_model_that_raises_is_a_runtime_error_with_its_reason(pack):

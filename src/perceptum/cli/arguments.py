@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import msgspec
 import typer
 
 from perceptum.errors import UsageError
@@ -91,9 +92,19 @@ def _json_rows(path: Path) -> Sequence[Any]:
     from perceptum.features import Spec, SpecError
 
     try:
-        return Spec.from_json(path.read_bytes()).rows
+        return Spec.from_json(_inputs_of(path.read_bytes())).rows
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from error
+
+
+def _inputs_of(text: bytes) -> bytes:
+    """Returns the rows of a file that holds both specs, as `perceptum pack` takes it; other text as it is."""
+    try:
+        plain = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+    both = isinstance(plain, dict) and "input_spec" in plain
+    return msgspec.json.encode(plain["input_spec"]) if both else text
 
 
 def _package_rows(path: Path) -> Sequence[Any]:

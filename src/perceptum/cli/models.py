@@ -28,6 +28,7 @@ def demo(
 ) -> None:
     """Pack two detectors in two frameworks, run both on one drive, compare them, and draw a frame."""
     from perceptum.demo.run import run_demo
+    from perceptum.problems import Detection
 
     result = run_demo(out, frames, seed, say, track)
     if json:
@@ -36,6 +37,11 @@ def demo(
     columns = {"inputs": "inputs", "build_ms": "build ms", "infer_ms": "infer ms"}
     keys = ("model", "framework", "inputs", "build_ms", "infer_ms", "precision", "recall")
     print_table([{columns.get(k, k): row[k] for k in keys} for row in (m.to_dict() for m in result.models)])
+    p = Detection()
+    typer.echo(
+        f"precision and recall: objects within {p.range_m:g} m with at least {p.min_points} points, found by a box of "
+        f"score {p.min_score:g} or more whose centre is within {p.match_m:g} m"
+    )
     typer.echo(f"picture: {result.picture}")
     typer.echo("packages: " + "  ".join(map(str, result.packages)))
 
@@ -45,7 +51,9 @@ def infer(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A packaged model: a folder or a zip file.")],
     frames: Frames = ":",
     out: Annotated[Path | None, typer.Option(help="Write the outputs to this Arrow file.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Run a package that is code (platform python).")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run a package that is code: platform python, or custom ops.")
+    ] = False,
     threads: Threads = 1,
     json: Json = False,
 ) -> None:
@@ -67,7 +75,7 @@ def infer(
         typer.echo(f"... and {len(rows) - _SHOWN} more; --json tells all")
     frame = "1 frame" if len(rows) == 1 else f"{len(rows)} frames"
     typer.echo(
-        f"{frame}, build {summary['build_ms']} ms, infer {summary['infer_ms']} ms (medians)"
+        f"{frame}: reading and building {summary['build_ms']} ms, infer {summary['infer_ms']} ms (medians)"
         + (f"; written to {out}" if out else "")
     )
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
+_VERDICTS = {True: "ok", False: "FAILED", None: "not checked"}
+
 PackagePath = Annotated[Path, typer.Argument(metavar="PKG", help="A package: a folder or a zip file.")]
 
 
@@ -123,6 +125,7 @@ def inspect(package: PackagePath, json: Json = False) -> None:
     """Tell what is in a package, without running any of it."""
     from perceptum.neuropod.inspection import inspect_package
 
+    _require_there(package)
     found = inspect_package(package)
     if json:
         print_json(found)
@@ -133,18 +136,27 @@ def inspect(package: PackagePath, json: Json = False) -> None:
     print_table(found["files"], "files")
 
 
+def _require_there(package: Path) -> None:
+    if not package.exists():
+        raise UsageError(f"{package}: no such file or folder")
+
+
 def _facts(found: Mapping[str, Any]) -> dict[str, Any]:
     version, schema = found["platform_version"], found["schema"]
     return {
         "platform": found["platform"],
-        "versions": f"wanted {version['wanted']}, here {version['here'] or 'not installed'}",
+        "versions": f"wanted {version['wanted'].replace('*', 'any')}, here {version['here'] or 'not installed'}",
         "kind": "data" if found["code"] is None else f"code: {found['code']}",
-        "schema": None if schema is None else [f"{key}: {value}" for key, value in schema.items()],
-        "custom ops": found["custom_ops"],
-        "requirements": found["requirements"],
+        "schema": "none" if schema is None else [f"{key}: {_shown(value)}" for key, value in schema.items()],
+        "custom ops": found["custom_ops"] or "none",
+        "requirements": found["requirements"] or "none",
         "test data": "yes" if found["test_data"] else "no",
         "manifest": "holds" if found["manifest"] else "none",
     }
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _row(row: Mapping[str, Any], devices: Mapping[str, str]) -> dict[str, Any]:
@@ -159,20 +171,21 @@ def _row(row: Mapping[str, Any], devices: Mapping[str, str]) -> dict[str, Any]:
 
 def verify(
     package: PackagePath,
-    trust: Annotated[bool, typer.Option("--trust", help="Run a package that is code (platform python).")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run a package that is code: platform python, or custom ops.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Check a package: its files, its spec, its framework, and that it loads and answers right on this machine."""
     from perceptum.neuropod.verification import verify_package
 
-    if not package.exists():
-        raise UsageError(f"{package}: no such file or folder")
+    _require_there(package)
     steps = verify_package(package, trust)
     if json:
         print_json([asdict(step) for step in steps])
     else:
-        print_table([{"check": s.check, "": "ok" if s.ok else "FAILED", "found": s.found} for s in steps])
-    if not all(step.ok for step in steps):
+        print_table([{"check": s.check, "": _VERDICTS[s.ok], "found": s.found} for s in steps])
+    if any(step.ok is False for step in steps):
         raise typer.Exit(1)
 
 
@@ -184,6 +197,8 @@ def diff(
     """Tell what is different between two packages; exit status 0 where nothing is, 1 where something is."""
     from perceptum.neuropod.difference import compare_packages
 
+    _require_there(first)
+    _require_there(second)
     rows = compare_packages(first, second)
     if json:
         print_json(rows)

@@ -1,0 +1,93 @@
+"""A source whose times do not increase, with those records left out that stand in the way."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .hdmap import HDMap
+from .poses import Poses
+from .records import CameraImage, Labels, LidarSweep, RadarSweep
+from .source import Source, Times
+
+__all__ = ["Increasing", "kept_of"]
+
+
+class Increasing:
+    """Answers as the source it stands for; record i of a sensor is the i-th of those that were kept."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.dataset, self.name, self.location = source.dataset, source.name, source.location
+        self.sequential = source.sequential
+        self._kept = {key: kept_of(times) for key, times in _streams(source)}
+        self.times_ns: Times = source.times_ns[self._kept["frames", ""]]
+        self.lidars: Mapping[str, Times] = self._times("lidar", source.lidars)
+        self.radars: Mapping[str, Times] = self._times("radar", source.radars)
+        self.cameras: Mapping[str, Times] = self._times("camera", source.cameras)
+
+    def _times(self, kind: str, streams: Mapping[str, Times]) -> dict[str, Times]:
+        return {name: times[self._kept[kind, name]] for name, times in streams.items()}
+
+    @property
+    def left_out(self) -> list[str]:
+        """A line for each record that was left out."""
+        return [line for key, times in _streams(self.source) for line in self._lines(key, times)]
+
+    def _lines(self, key: tuple[str, str], times: Times) -> Iterator[str]:
+        for i in np.setdiff1d(np.arange(len(times)), self._kept[key]).tolist():
+            yield f"{'/'.join(filter(None, key))} {i}: its time, {times[i]} ns, is out of order among those around it"
+
+    @property
+    def poses(self) -> Poses:
+        return self.source.poses
+
+    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
+        return self.source.read_lidar(sensor, int(self._kept["lidar", sensor][index]))
+
+    def read_radar(self, sensor: str, index: int) -> RadarSweep:
+        return self.source.read_radar(sensor, int(self._kept["radar", sensor][index]))
+
+    def read_camera(self, camera: str, index: int) -> CameraImage:
+        return self.source.read_camera(camera, int(self._kept["camera", camera][index]))
+
+    def read_labels(self, time_ns: int) -> Labels | None:
+        return self.source.read_labels(time_ns)
+
+    def read_map(self) -> HDMap | None:
+        return self.source.read_map()
+
+
+def _streams(source: Source) -> Iterator[tuple[tuple[str, str], Times]]:
+    yield ("frames", ""), source.times_ns
+    kinds = {"lidar": source.lidars, "radar": source.radars, "camera": source.cameras}
+    yield from (((kind, name), times) for kind, streams in kinds.items() for name, times in streams.items())
+
+
+def kept_of(times_ns: Times) -> NDArray[np.intp]:
+    """Returns the indices of as many times as can be kept so that they increase; of equal times the first.
+
+    The longest increasing subsequence: one stamp of the far future takes no others with it.
+    """
+    if (times_ns[1:] > times_ns[:-1]).all():
+        return np.arange(len(times_ns))
+    # ends[k] is the least last time of k + 1 increasing ones, at[k] where it stands
+    ends: list[int] = []
+    at: list[int] = []
+    before: list[int] = []
+    for i, time_ns in enumerate(times_ns.tolist()):
+        k = bisect_left(ends, time_ns)
+        before.append(at[k - 1] if k else -1)
+        if k == len(ends):
+            ends.append(time_ns)
+            at.append(i)
+        elif time_ns < ends[k]:
+            ends[k], at[k] = time_ns, i
+    kept, i = [], at[-1]
+    while i >= 0:
+        kept.append(i)
+        i = before[i]
+    return np.array(kept[::-1], dtype=np.intp)
