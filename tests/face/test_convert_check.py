@@ -194,7 +194,7 @@ def test_without_shapely_a_check_says_that_areas_were_not_looked_at(checked, mon
     monkeypatch.setattr("perceptum.check_map.find_spec", lambda name: None)
     area = Shapes.of("polygon", {"box": [(0, 0), (1, 0), (1, 1), (0, 1)]})
     wrong = checked(memory_log([sweep(0)], hdmap=HDMap({"area": area})))
-    assert wrong == [("map", "areas were not looked at: that needs shapely: pip install shapely")]
+    assert wrong == [("map", "areas were not looked at: that needs shapely: pip install 'perceptum[map]'")]
 
 
 def test_a_broken_file_of_a_dataset_is_named(kitti):
