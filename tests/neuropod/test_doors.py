@@ -152,8 +152,13 @@ def test_a_given_schema_is_recorded_without_params(feature_package):
     load_neuropod(path, trust=True).close()
 
 
-def test_a_plain_package_has_no_record(feature_package):
+def test_a_package_whose_inputs_are_features_has_a_record_and_a_plain_one_none(feature_package):
     rows = [{"name": "lidar_bev_occupancy", "dtype": "float32", "shape": (None, None, None)}]
+    assert (feature_package(input_spec=rows) / "perceptum.json").exists()
+
+
+def test_a_plain_package_has_no_record(feature_package):
+    rows = [{"name": "x", "dtype": "float32", "shape": (None, None, None)}]
     assert not (feature_package(input_spec=rows) / "perceptum.json").exists()
 
 
