@@ -43,6 +43,7 @@ DATASETS: Mapping[str, str] = {
 
 NEEDS_NO_FILES = "synthetic"
 _ON_DISK = [name for name in DATASETS if name != NEEDS_NO_FILES]
+_MAPS = {".osm": "maps.lanelet2.read_lanelet2", ".xodr": "maps.opendrive.read_opendrive"}
 ENTRY_POINTS = "perceptum.datasets"
 
 # how far below a folder that is no log we look for logs to name in the message
@@ -133,6 +134,11 @@ def _folder(path: str | os.PathLike[str]) -> Path:
     # a recording is a file, and looked at as a folder is
     if os.path.isdir(folder) or _recognised(folder, _ON_DISK):
         return folder
+    if folder.suffix in _MAPS and os.path.exists(folder):
+        raise NotALog(
+            f"{text}: is a map, not a log; read it with perceptum.datasets.{_MAPS[folder.suffix]}, or give it to a "
+            "recording as hdmap="
+        )
     if os.path.exists(folder):
         raise NotALog(f"{text}: is a file, wanted the folder of a log")
     near = get_close_matches(text, _formats(), n=1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
 
 from .errors import SpecError
 from .feature import Feature
@@ -14,6 +16,9 @@ from .params import Params
 from .spec import Dim, Row, Spec
 
 __all__ = ["Resolved", "resolve_row", "resolve_spec"]
+
+_MOST_BYTES = 2**37
+"""Larger tensors than these 128 GiB are a slip in a spec."""
 
 
 class Lookup(Protocol):
@@ -49,6 +54,7 @@ def resolve_spec(schema: Lookup, spec: Spec) -> tuple[Resolved, ...]:
     rows = tuple(resolve_row(schema, row) for row in spec)
     for resolved in rows:
         _check_shape(resolved)
+        _check_size(resolved)
     _check_groups(rows)
     _check_symbols(rows)
     return rows
@@ -91,6 +97,16 @@ def _check_shape(resolved: Resolved) -> None:
         raise SpecError(
             f"input '{row.name}' must be {_show(sizes)} {row.dtype}, the spec wants {_show(row.shape)}; "
             "sizes follow from the row's params"
+        )
+
+
+def _check_size(resolved: Resolved) -> None:
+    item = 1 if resolved.row.dtype == "string" else np.dtype(resolved.row.dtype).itemsize
+    nbytes = prod(n or 1 for n in resolved.fixed) * item
+    if nbytes > _MOST_BYTES:
+        raise SpecError(
+            f"input '{resolved.name}' would be {nbytes / 2**30:.0f} GiB, {_show(resolved.fixed)} {resolved.row.dtype}; "
+            f"at most {_MOST_BYTES >> 30} GiB are built: take a coarser grid or fewer rows"
         )
 
 

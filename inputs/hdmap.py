@@ -30,6 +30,9 @@ class Shapes:
     ids: NDArray[np.str_]
     """(n,)"""
 
+    def __repr__(self) -> str:
+        return f"<Shapes: {len(self)} {self.kind}s of {len(self.points)} points>"
+
     def __post_init__(self) -> None:
         n = len(self.ids)
         if self.starts.shape != (n + 1,) or self.starts[0] != 0 or self.starts[-1] != len(self.points):
@@ -142,6 +145,11 @@ class HDMap:
     """drivable_area, crossing, lane, ... by name."""
     lanes: LaneGraph | None = None
     ground: GroundGrid | None = None
+
+    def __repr__(self) -> str:
+        layers = ", ".join(f"{len(shapes)} {name}" for name, shapes in self.layers.items()) or "no layers"
+        lanes = "no lane graph" if self.lanes is None else f"{len(self.lanes)} lanes"
+        return f"<HDMap: {layers}; {lanes}; {'no ' if self.ground is None else ''}ground height>"
 
     def ground_height(self, xy: ArrayLike) -> Matrix:
         """Returns the ground height (...) under world points (..., 2); NaN where the map does not know it."""

@@ -223,3 +223,11 @@ def test_a_recording_takes_its_options_behind_the_path_too(mcap_recording):
     assert len(behind) == len(open_log(mcap_recording, clock="log", damaged="skip"))
     assert message(f"{mcap_recording}:clock=wall") == "clock is 'wall', wanted 'header' or 'log' or 'publish'"
     assert message(f"{mcap_recording}:clocks=log").startswith("mcap: no option 'clocks'; it takes ")
+
+
+def test_a_map_is_no_log_and_says_what_reads_it(tmp_path):
+    (tmp_path / "town.xodr").write_bytes(b"")
+    assert message(tmp_path / "town.xodr") == (
+        f"{tmp_path}/town.xodr: is a map, not a log; read it with perceptum.datasets.maps.opendrive.read_opendrive, "
+        "or give it to a recording as hdmap="
+    )

@@ -210,3 +210,13 @@ def test_every_preset_can_be_planned_for_every_feature_of_its_group():
             schema.resolve(schema.spec([feature.name], {feature.group: preset}))
             planned += 1
     assert planned > 30
+
+
+def test_a_tensor_that_no_machine_holds_is_refused_when_planning():
+    fine = {"grid": {"voxel": [1e-3, 1e-3, 0.2]}}
+    with pytest.raises(SpecError) as error:
+        canonical().resolve(canonical().spec(["lidar_bev_occupancy"], {"lidar_bev_occupancy": fine}))
+    assert str(error.value) == (
+        "input 'lidar_bev_occupancy' would be 391 GiB, (40, 102400, 102400) uint8; at most 128 GiB are built: "
+        "take a coarser grid or fewer rows"
+    )

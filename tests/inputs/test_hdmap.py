@@ -140,3 +140,9 @@ def test_a_turned_grid_is_turned_back():
     turned = GroundGrid(GROUND.height, turn, np.zeros(2), 1.0)
     # world (1.5, -2.5) turns to grid (2.5, 1.5)
     assert float(turned.at([1.5, -2.5])) == 6
+
+
+def test_a_map_is_told_in_a_line():
+    area = Shapes.of("polygon", {"a": [[0, 0], [1, 0], [1, 1]]})
+    assert repr(area) == "<Shapes: 1 polygons of 3 points>"
+    assert repr(HDMap({"crossing": area})) == "<HDMap: 1 crossing; no lane graph; no ground height>"
