@@ -28,7 +28,7 @@ from perceptum.inputs import (
 from ..files import Numbered, has_numbered, numbered, read_bytes
 from .calibration import camera_of, read_calibration, rectified_from_velodyne
 from .labels import read_labels
-from .points import read_points
+from .points import velodyne_sweep
 
 __all__ = ["FRAME_NS", "LOOKS_LIKE", "KittiObject", "open_source", "recognises"]
 
@@ -101,19 +101,7 @@ class KittiObject:
         return self.folder / folder / f"{stem}.txt"
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
-        path, time_ns = self._points.paths[index], int(self._points.numbers[index])
-        x, y, z, reflectance = read_points(path)
-        return LidarSweep(
-            sensor=sensor,
-            time_ns=time_ns,
-            ego_from_sensor=np.eye(4),
-            x=x,
-            y=y,
-            z=z,
-            intensity=reflectance,
-            compensated_to_ns=time_ns,
-            source=str(path),
-        )
+        return velodyne_sweep(self._points.paths[index], sensor, int(self._points.numbers[index]))
 
     def read_camera(self, camera: str, index: int) -> CameraImage:
         path = self._pictures[camera].paths[index]

@@ -31,7 +31,7 @@ from perceptum.inputs.poses import rigid
 from ..files import Numbered, floats, has_numbered, numbered, read_bytes, read_text
 from ..pose_matrices import poses_of
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
-from .points import read_points
+from .points import velodyne_sweep
 
 __all__ = ["LOOKS_LIKE", "KittiOdometry", "open_source", "recognises"]
 
@@ -128,19 +128,7 @@ class KittiOdometry:
         return rigid(rotation_of(self.folder / "calib.txt", "Tr", tr), tr[:, 3])
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
-        time_ns = int(self.lidars[sensor][index])
-        x, y, z, reflectance = read_points(self._points.paths[index])
-        return LidarSweep(
-            sensor=sensor,
-            time_ns=time_ns,
-            ego_from_sensor=np.eye(4),
-            x=x,
-            y=y,
-            z=z,
-            intensity=reflectance,
-            compensated_to_ns=time_ns,
-            source=str(self._points.paths[index]),
-        )
+        return velodyne_sweep(self._points.paths[index], sensor, int(self.lidars[sensor][index]))
 
     def read_camera(self, camera: str, index: int) -> CameraImage:
         path, projection = self._pictures[camera].paths[index], _PROJECTIONS[camera]

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord
+from perceptum.inputs import BrokenRecord, LidarSweep
 
 from ..files import read_bytes
 
-__all__ = ["read_points"]
+__all__ = ["read_points", "velodyne_sweep"]
 
 
 def read_points(path: Path, columns: int = 4) -> NDArray[np.float32]:
@@ -24,3 +24,19 @@ def read_points(path: Path, columns: int = 4) -> NDArray[np.float32]:
             "the file is cut short"
         )
     return np.ascontiguousarray(np.frombuffer(encoded, dtype="<f4").reshape(-1, columns).T, dtype=np.float32)
+
+
+def velodyne_sweep(path: Path, sensor: str, time_ns: int, compensated: bool = True) -> LidarSweep:
+    """Returns a velodyne's file as a sweep; its frame is the ego frame, and no point has a time of its own."""
+    x, y, z, reflectance = read_points(path)
+    return LidarSweep(
+        sensor=sensor,
+        time_ns=time_ns,
+        ego_from_sensor=np.eye(4),
+        x=x,
+        y=y,
+        z=z,
+        intensity=reflectance,
+        compensated_to_ns=time_ns if compensated else None,
+        source=str(path),
+    )

@@ -31,7 +31,7 @@ from perceptum.inputs.poses import rigid
 from ..files import has_numbered, numbered, read_bytes
 from ..pose_matrices import poses_of
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
-from .points import read_points
+from .points import velodyne_sweep
 from .raw_oxts import carry_to, read_stamps, world_from_imus
 
 __all__ = ["LOOKS_LIKE", "KittiRaw", "open_source", "recognises"]
@@ -128,17 +128,8 @@ class KittiRaw:
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
         """The points are as measured over 0.1 s, not motion-compensated, and none has a time of its own."""
-        x, y, z, reflectance = read_points(self._points.paths[index])
-        return LidarSweep(
-            sensor=sensor,
-            time_ns=int(self.lidars[sensor][index]),
-            ego_from_sensor=np.eye(4),
-            x=x,
-            y=y,
-            z=z,
-            intensity=reflectance,
-            source=str(self._points.paths[index]),
-        )
+        time_ns = int(self.lidars[sensor][index])
+        return velodyne_sweep(self._points.paths[index], sensor, time_ns, compensated=False)
 
     def read_camera(self, camera: str, index: int) -> CameraImage:
         path = self._pictures[camera].paths[index]

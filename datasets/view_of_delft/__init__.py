@@ -30,7 +30,7 @@ from perceptum.inputs import (
 from ..files import Numbered, has_numbered, numbered, read_bytes
 from ..kitti.calibration import camera_of, read_calibration, rectified_from_velodyne
 from ..kitti.labels import read_labels
-from ..kitti.points import read_points
+from ..kitti.points import read_points, velodyne_sweep
 from ..pose_matrices import poses_of
 
 __all__ = ["FRAME_NS", "LOOKS_LIKE", "ViewOfDelft", "open_source", "recognises"]
@@ -120,19 +120,7 @@ class ViewOfDelft:
         return rectified_from_velodyne(self._calibration(sensor, stem)[1])
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
-        path, time_ns = self._points.paths[index], int(self._points.numbers[index])
-        x, y, z, reflectance = read_points(path)
-        return LidarSweep(
-            sensor=sensor,
-            time_ns=time_ns,
-            ego_from_sensor=np.eye(4),
-            x=x,
-            y=y,
-            z=z,
-            intensity=reflectance,
-            compensated_to_ns=time_ns,
-            source=str(path),
-        )
+        return velodyne_sweep(self._points.paths[index], sensor, int(self._points.numbers[index]))
 
     def read_radar(self, sensor: str, index: int) -> RadarSweep:
         """`id` is the stored scan number: 0 the newest, -1 the one before, ..."""
