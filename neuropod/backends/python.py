@@ -99,18 +99,25 @@ _LOADERS = (
 )
 
 
+def _spec_of(name: str, folder: Path) -> importlib.machinery.ModuleSpec:
+    """Returns how a code tree is imported as a package; packagers of the first years wrote no __init__.py into it."""
+    if not folder.is_dir():
+        raise NeuropodError(f"the package has no folder {CODE}; pack it again")
+    init = folder / "__init__.py"
+    loader = _SourceLoader(name, str(init)) if init.is_file() else None
+    spec = importlib.machinery.ModuleSpec(name, loader, origin=str(init) if loader else None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    spec.has_location = loader is not None
+    return spec
+
+
 class _Code:
     """A package's code tree as one importable package of a name that nothing else has."""
 
     def __init__(self, folder: Path, ops: Path) -> None:
         self._name = f"neuropod_{uuid.uuid4().hex}"
         self._ops = ops
-        init = folder / "__init__.py"
-        if not init.is_file():
-            raise NeuropodError(f"the package has no {CODE}/__init__.py; pack it again")
-        self._spec = importlib.util.spec_from_file_location(
-            self._name, init, loader=_SourceLoader(self._name, str(init)), submodule_search_locations=[str(folder)]
-        )
+        self._spec = _spec_of(self._name, folder)
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
