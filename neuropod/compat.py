@@ -39,6 +39,7 @@ _MODULES: dict[str, str | None] = {
     f"{ROOT}.utils": f"{_HERE}.utils",
     **{f"{ROOT}.utils.{name}": f"{_HERE}.utils.{name}" for name in _UTILS},
     f"{ROOT}.backends": None,
+    f"{ROOT}.backends.config_utils": f"{_HERE}.utils.config_utils",  # its place in 0.2.0, the last stable version
     **{f"{ROOT}.backends.{name}": None for name in ("keras", "python", "pytorch", "tensorflow", "torchscript")},
     **{
         f"{ROOT}.backends.{name}.packager": f"{_HERE}.compat_packagers"

@@ -25,24 +25,28 @@ __all__ = [
 _COMMON = frozenset(PackOptions.__dataclass_fields__)
 
 
-def _old_style(create: Callable[..., None]) -> Callable[..., None]:
+def _old_style(create: Callable[..., None], *positional: str) -> Callable[..., None]:
+    """Returns the packager for old code; `positional` names the parameters that may be given without their names."""
     parameters = inspect.signature(create).parameters.values()
     known = _COMMON | {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
     @functools.wraps(create)
-    def call(**kwargs: Any) -> None:
+    def call(*args: Any, **kwargs: Any) -> None:
         unknown = sorted(kwargs.keys() - known)
         if unknown:
             warnings.warn(
                 f"{create.__name__} has no keyword {', '.join(map(repr, unknown))}: ignored, as Uber's packagers did",
                 stacklevel=2,
             )
-        create(**{name: value for name, value in kwargs.items() if name in known})
+        named = dict(zip(positional, args, strict=False))
+        create(*args[len(named) :], **named, **{name: value for name, value in kwargs.items() if name in known})
 
     return call
 
 
-create_keras_neuropod = _old_style(packagers.create_keras_neuropod)
+create_keras_neuropod = _old_style(
+    packagers.create_keras_neuropod, "sess", "model", "node_name_mapping", "input_spec", "output_spec"
+)
 create_python_neuropod = _old_style(packagers.create_python_neuropod)
 create_pytorch_neuropod = create_python_neuropod
 create_tensorflow_neuropod = _old_style(packagers.create_tensorflow_neuropod)

@@ -174,7 +174,8 @@ def create_python_neuropod(
     def write(folder: Path, _: Config) -> None:
         from .backends import python_write
 
-        python_write.write_code(folder, Path(common["neuropod_path"]), code_path_spec)
+        package = None if common.get("package_as_zip", True) else Path(common["neuropod_path"])
+        python_write.write_code(folder, package, code_path_spec)
         python_write.write_data(folder, data_paths)
         python_write.write_entry(folder, entrypoint_package, entrypoint, requirements)
 
@@ -198,7 +199,8 @@ def create_keras_neuropod(
 
     sess: None; sessions ended with Keras 2.
     node_name_mapping: spec name to the model's own name of that input or output; needed where they differ.
-    input_spec and output_spec may be left out: they are read off the model, the first axis being "batch_size".
+        Outputs that output_spec leaves out need none.
+    input_spec and output_spec may be left out, or None: they are read off the model, the first axis being "batch_size".
     The other keywords are those of `packing.PackOptions`.
     """
     from .backends import keras_export
@@ -206,7 +208,9 @@ def create_keras_neuropod(
     if sess is not None:
         raise NeuropodError("create_keras_neuropod packs Keras 3 models, which have no session; leave sess out")
     names = keras_export.names(model, node_name_mapping)
-    common.setdefault("input_spec", keras_export.input_spec(model, names))
-    common.setdefault("output_spec", keras_export.output_spec(model, names))
+    if common.get("input_spec") is None:
+        common["input_spec"] = keras_export.input_spec(model, names)
+    if common.get("output_spec") is None:
+        common["output_spec"] = keras_export.output_spec(model, names)
     with keras_export.saved_model(model, names) as folder:
         create_tensorflow_neuropod(saved_model_dir=folder, **common)

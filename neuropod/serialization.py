@@ -1,6 +1,7 @@
 """Tensors as bytes, in the wire format of Uber's Neuropod: a binary archive of Boost 1.68, little-endian, 64 bits.
 
-A header of 40 bytes, a version, then one tensor, or a number of names and tensors. Meant to be sent and read at once,
+A header of 40 bytes, a version, then one tensor, or a number of names and tensors. Uber's compiled library, 0.2.0 and
+0.3.0rc7, writes the same bytes (test_serialization has some), a dict in any order. Meant to be sent and read at once,
 not to be stored: Uber promised no more. What is read is checked against the bytes there are before memory is taken.
 """
 
@@ -26,7 +27,7 @@ T = TypeVar("T")
 HEADER = struct.pack("<Q22sHBBBBi", 22, b"serialization::archive", 17, 4, 8, 4, 8, 1)
 VERSION = 1
 TAG = b"neuropodtensor"
-# what Boost writes before a class's first object: not tracked, class version 0
+# what Boost writes before the first list of strings, and before no list of sizes: not tracked, class version 0
 FIRST = struct.pack("<BI", 0, 0)
 
 TYPES = ("float32", "float64", "string", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -64,15 +65,10 @@ def deserialize_dict(data: bytes | bytearray | memoryview) -> dict[str, NDArray[
 class _Writer:
     def __init__(self) -> None:
         self.parts: list[Any] = [HEADER, struct.pack("<i", VERSION)]
-        self._seen: set[str] = set()
+        self._strings_seen = False
 
     def add(self, form: str, *values: int) -> None:
         self.parts.append(struct.pack(form, *values))
-
-    def first(self, kind: str) -> None:
-        if kind not in self._seen:
-            self._seen.add(kind)
-            self.parts.append(FIRST)
 
     def text(self, text: bytes) -> None:
         self.add("<Q", len(text))
@@ -84,12 +80,13 @@ class _Writer:
             raise NeuropodError(f"an array of {array.dtype.str} cannot be serialized; there are {', '.join(TYPES)}")
         self.text(TAG)
         self.add("<i", TYPES.index(name))
-        self.first("dims")
         self.add(f"<Q{array.ndim}q", array.ndim, *array.shape)
         if name != "string":
             self.parts.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
             return
-        self.first("strings")
+        if not self._strings_seen:
+            self.parts.append(FIRST)
+            self._strings_seen = True
         self.add("<QI", array.size, 0)
         for text in to_list(array):
             self.text(text.encode())
@@ -99,7 +96,7 @@ class _Reader:
     def __init__(self, data: memoryview) -> None:
         self._data = data
         self._at = 0
-        self._seen: set[str] = set()
+        self._strings_seen = False
 
     @property
     def left(self) -> int:
@@ -113,12 +110,6 @@ class _Reader:
 
     def number(self, form: str) -> int:
         return int(struct.unpack(form, self.take(struct.calcsize(form)))[0])
-
-    def first(self, kind: str) -> None:
-        if kind not in self._seen:
-            self._seen.add(kind)
-            if self.take(len(FIRST)) != FIRST:
-                raise NeuropodError(f"the {kind} before byte {self._at} are of a class that is not known")
 
     def text(self) -> bytes:
         return bytes(self.take(self.number("<Q")))
@@ -138,7 +129,6 @@ class _Reader:
         return np.frombuffer(raw, dtype).reshape(shape).copy()
 
     def _shape(self) -> tuple[int, ...]:
-        self.first("dims")
         rank = self.number("<Q")
         if rank > MOST_DIMS:
             raise NeuropodError(f"a tensor has at most {MOST_DIMS} dimensions, here are {rank}")
@@ -148,7 +138,9 @@ class _Reader:
         return shape
 
     def _strings(self, shape: tuple[int, ...]) -> NDArray[np.str_]:
-        self.first("strings")
+        if not self._strings_seen and self.take(len(FIRST)) != FIRST:
+            raise NeuropodError(f"the strings before byte {self._at} are of a class that is not known")
+        self._strings_seen = True
         count, _ = self.number("<Q"), self.number("<I")
         if count != math.prod(shape) or 8 * count > self.left:
             raise NeuropodError(f"{count} strings do not make the shape {shape} of {self.left} bytes")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +22,20 @@ __all__ = ["input_spec", "names", "output_spec", "saved_model", "write_saved_mod
 
 
 def names(model: Any, mapping: Mapping[str, str] | None) -> dict[str, str]:
-    """Returns the model's own names -> the spec's; raises NeuropodError for a mapping that does not cover the model."""
-    own = [*_input_names(model), *_output_names(model)]
+    """Returns the model's own names -> the spec's; outputs that the mapping leaves out are not there.
+
+    Raises NeuropodError for a mapping that leaves out an input, or names what the model has not.
+    """
+    inputs = _input_names(model)
+    own = [*inputs, *_output_names(model)]
     if mapping is None:
         return {name: name for name in own}
     unknown = sorted(set(mapping.values()) - set(own))
-    uncovered = sorted(set(own) - set(mapping.values()))
+    uncovered = sorted(set(inputs) - set(mapping.values()))
     if unknown:
         raise NeuropodError(f"node_name_mapping: the model has no '{unknown[0]}'; it has {', '.join(own)}")
     if uncovered:
-        raise NeuropodError(
-            f"node_name_mapping: nothing maps to the model's '{uncovered[0]}'; map every input and output"
-        )
+        raise NeuropodError(f"node_name_mapping: nothing maps to the model's '{uncovered[0]}'; map every input")
     return {layer: name for name, layer in mapping.items()}
 
 
@@ -40,6 +44,11 @@ def input_spec(model: Any, spec_names: Mapping[str, str]) -> list[dict[str, Any]
 
 
 def output_spec(model: Any, spec_names: Mapping[str, str]) -> list[dict[str, Any]]:
+    for name in _output_names(model):
+        if name not in spec_names:
+            raise NeuropodError(
+                f"node_name_mapping: nothing maps to the model's '{name}'; map every output, or give output_spec"
+            )
     return [_row(spec_names[name], t) for name, t in zip(_output_names(model), model.outputs, strict=True)]
 
 
@@ -52,9 +61,9 @@ def saved_model(model: Any, spec_names: Mapping[str, str]) -> Iterator[Path]:
     """
     import keras
 
-    names = {
+    names: dict[str, Sequence[str | None]] = {
         "inputs": [spec_names[name] for name in _input_names(model)],
-        "outputs": [spec_names[name] for name in _output_names(model)],
+        "outputs": [spec_names.get(name) for name in _output_names(model)],
     }
     with tempfile.TemporaryDirectory(prefix="neuropod_keras_") as folder:
         target = Path(folder, "saved")
@@ -67,28 +76,52 @@ def saved_model(model: Any, spec_names: Mapping[str, str]) -> Iterator[Path]:
         yield target
 
 
-def write_saved_model(model: Any, spec_names: Mapping[str, Sequence[str]], target: Path) -> None:
-    """Writes the model with one traced function: it takes `spec_names["inputs"]` by name and returns "outputs"."""
+def write_saved_model(model: Any, spec_names: Mapping[str, Sequence[str | None]], target: Path) -> None:
+    """Writes the model with one signature, which takes `spec_names["inputs"]` and returns "outputs", but for None."""
     import keras
 
     tf = import_tensorflow()
+    parameters = _parameters([str(name) for name in spec_names["inputs"]])
 
     def serve(**inputs: Any) -> dict[str, Any]:
-        outputs = model([inputs[name] for name in spec_names["inputs"]], training=False)
-        return dict(zip(spec_names["outputs"], keras.tree.flatten(outputs), strict=True))
+        outputs = keras.tree.flatten(model([inputs[name] for name in parameters], training=False))
+        return {name: out for name, out in zip(spec_names["outputs"], outputs, strict=True) if name is not None}
 
     specs = {
         name: tf.TensorSpec(tensor.shape, tensor.dtype, name)
-        for name, tensor in zip(spec_names["inputs"], model.inputs, strict=True)
+        for name, tensor in zip(parameters, model.inputs, strict=True)
     }
     module = tf.Module()
     module.model = model
     module.weights = [variable.value for variable in model.variables]  # TensorFlow does not see Keras's own lists
     module.serve = tf.function(serve).get_concrete_function(**specs)  # the only one, so it is the signature
     tf.saved_model.save(module, str(target))
+    renamed = {parameter: name for parameter, name in parameters.items() if parameter != name}
+    if renamed:
+        _rename_inputs(target / "saved_model.pb", renamed)
 
 
-def _convert(file: Path, names: Mapping[str, Sequence[str]], target: Path, backend: str) -> None:
+def _parameters(names: Sequence[str]) -> dict[str, str]:
+    """Returns parameter -> name: TensorFlow cannot trace a function whose parameter is named "in" or "left.eye"."""
+    return {
+        name if re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) and not iskeyword(name) else f"perceptum_input_{i}": name
+        for i, name in enumerate(names)
+    }
+
+
+def _rename_inputs(file: Path, names: Mapping[str, str]) -> None:
+    """Gives the signature's inputs other names; whoever runs a SavedModel goes by the signature."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    inputs = saved.meta_graphs[0].signature_def["serving_default"].inputs
+    for old, new in names.items():
+        inputs[new].CopyFrom(inputs[old])
+        del inputs[old]
+    file.write_bytes(saved.SerializeToString(deterministic=True))
+
+
+def _convert(file: Path, names: Mapping[str, Sequence[str | None]], target: Path, backend: str) -> None:
     import keras
 
     modules = sorted({made.__module__ for made in keras.saving.get_custom_objects().values()})

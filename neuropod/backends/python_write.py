@@ -15,17 +15,21 @@ from ..package import CODE, DATA, MODEL_CONFIG
 
 __all__ = ["write_code", "write_data", "write_entry"]
 
-_LEFT_OUT = shutil.ignore_patterns("*.pyc", "__pycache__")
+# byte code, and what `package.write_package` is just writing, which may be in the midst of the code
+_LEFT_OUT = shutil.ignore_patterns("*.pyc", "__pycache__", ".*.????????????.partial")
 
 
-def write_code(folder: Path, package: Path, code_path_spec: Sequence[Mapping[str, Any]]) -> None:
-    """Copies the code, byte code excepted, and makes every folder of it a package of Python's."""
+def write_code(folder: Path, package: Path | None, code_path_spec: Sequence[Mapping[str, Any]]) -> None:
+    """Copies the code, byte code excepted, and makes every folder of it a package of Python's.
+
+    package: the folder that this becomes, which may not lie in the code; None for a zip file, which may.
+    """
     target = folder / CODE
     target.mkdir(parents=True)
     for entry in code_path_spec:
         root = Path(entry["python_root"])
-        if package.resolve().is_relative_to(root.resolve()):
-            raise NeuropodError("`neuropod_path` cannot be a subdirectory of `python_root`")
+        if package is not None and package.resolve().is_relative_to(root.resolve()):
+            raise NeuropodError("`neuropod_path` cannot be a subdirectory of `python_root`; a zip file may lie there")
         for name in entry["dirs_to_package"]:
             if not (root / name).is_dir():
                 raise NeuropodError(f"code_path_spec: there is no folder '{root / name}'")

@@ -8,7 +8,7 @@ import os
 __all__ = ["sha256sum"]
 
 
-def sha256sum(path: str | os.PathLike[str]) -> str:
+def sha256sum(filename: str | os.PathLike[str]) -> str:
     """Returns the SHA-256 of a file's bytes, in hex."""
-    with open(path, "rb") as file:
+    with open(filename, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

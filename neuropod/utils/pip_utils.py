@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from ..requirements import compile_lock
 
 __all__ = ["compile_requirements"]
 
 
-def compile_requirements(requirements: str) -> str:
-    """Returns the text of the lock file: exact pins stand as they are, all else pip-tools resolves."""
-    return compile_lock(requirements)
+def compile_requirements(requirements: str | os.PathLike[str], lockfile: str | os.PathLike[str]) -> None:
+    """Writes the lock file of a file of requirements: exact pins stand as they are, all else pip-tools resolves."""
+    text = Path(requirements).read_text(encoding="utf-8")
+    Path(lockfile).write_text(compile_lock(text), encoding="utf-8")

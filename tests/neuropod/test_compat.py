@@ -54,6 +54,7 @@ NAMES = {
     "neuropod.utils.pip_utils": ["compile_requirements"],
     "neuropod.utils.packaging_utils": ["packager", "set_packager_docstring", "expand_default_kwargs"],
     "neuropod.utils.randomify": ["randomify_neuropod"],
+    "neuropod.backends.config_utils": ["validate_neuropod_config", "read_neuropod_config"],
     "neuropod.backends.keras.packager": ["create_keras_neuropod", "infer_keras_input_spec", "infer_keras_output_spec"],
     "neuropod.backends.python.packager": ["create_python_neuropod"],
     "neuropod.backends.pytorch.packager": ["create_pytorch_neuropod"],
@@ -128,6 +129,18 @@ def test_an_unknown_keyword_is_ignored_with_a_warning_here_and_an_error_at_our_o
         neuropod.packagers.create_python_neuropod(neuropod_path=tmp_path / "n", **options)
     with pytest.raises(TypeError, match="some_flag"):
         packagers.create_python_neuropod(neuropod_path=tmp_path / "o", some_flag=True, **options)
+
+
+def test_a_keras_packager_takes_the_session_and_the_model_without_their_names(neuropod, monkeypatch):
+    got = {}
+    monkeypatch.setattr(packagers, "create_tensorflow_neuropod", lambda **options: got.update(options))
+    import keras
+
+    model = keras.Sequential([keras.Input((3,), name="x"), keras.layers.Dense(2, name="out")])
+    neuropod.packagers.create_keras_neuropod(None, model, {"in": "x", "out": "out"}, neuropod_path="m", model_name="m")
+    assert [row["name"] for row in (*got["input_spec"], *got["output_spec"])] == ["in", "out"]
+    with pytest.raises(TypeError, match="positional"):
+        neuropod.packagers.create_python_neuropod("m")
 
 
 def test_a_compiled_backend_is_noted_and_said_to_be_of_no_use(neuropod):

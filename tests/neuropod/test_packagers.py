@@ -426,11 +426,19 @@ def test_what_cannot_be_packed_is_named(tmp_path, code, options, message):
     assert not (tmp_path / "m").exists()
 
 
-def test_a_package_inside_its_own_code_is_refused(tmp_path, code):
+def test_a_package_that_is_a_folder_inside_its_own_code_is_refused(tmp_path, code):
     root = code("code", {"main.py": ""})
-    with pytest.raises(ValueError, match="`neuropod_path` cannot be a subdirectory of `python_root`"):
-        pack_code(root / "m", root)
+    with pytest.raises(ValueError, match="`neuropod_path` cannot be a subdirectory of `python_root`; a zip file may"):
+        pack_code(root / "m", root, package_as_zip=False)
     assert [p.name for p in root.iterdir()] == ["main.py"]
+
+
+def test_a_package_that_is_a_zip_file_may_lie_in_its_own_code_and_is_the_same_there(tmp_path, code):
+    """Old scripts put it beside themselves; Uber's library wrote it elsewhere first, and so took it."""
+    root = code("code", {"main.py": "", "deep/x.py": ""})
+    outside, inside = (pack_code(path, root).read_bytes() for path in (tmp_path / "m", root / "deep" / "m"))
+    assert inside == outside
+    assert sorted(p.name for p in (root / "deep").iterdir()) == ["m", "x.py"]
 
 
 def test_exact_pins_need_no_resolving():
@@ -534,7 +542,7 @@ def keras_model():
 def test_a_keras_model_brings_its_own_spec(tmp_path, keras_model):
     options = {k: v for k, v in common(tmp_path / "m").items() if k not in ("input_spec", "output_spec")}
     x = np.ones((2, 3), np.float32)
-    packagers.create_keras_neuropod(**options, model=keras_model)
+    packagers.create_keras_neuropod(**options, model=keras_model, input_spec=None)
     with load_neuropod(tmp_path / "m") as model:
         assert model.platform == "tensorflow"
         assert model.inputs == [{"name": n, "dtype": "float32", "shape": ["batch_size", 3]} for n in ("left", "right")]
@@ -555,3 +563,25 @@ def test_a_keras_models_names_may_be_replaced(tmp_path, keras_model):
         packagers.create_keras_neuropod(**options, model=keras_model, node_name_mapping={"a": "middle"})
     with pytest.raises(NeuropodError, match="node_name_mapping: nothing maps to the model's"):
         packagers.create_keras_neuropod(**options, model=keras_model, node_name_mapping={"a": "left"})
+    with pytest.raises(NeuropodError, match="node_name_mapping: nothing maps to the model's"):
+        packagers.create_keras_neuropod(**options, model=keras_model, node_name_mapping={"a": "left", "b": "right"})
+
+
+def test_keras_inputs_and_outputs_may_have_names_that_python_and_tensorflow_do_not_allow(tmp_path, keras_model):
+    names = {"in": "left", "left.eye/é": "right", "the sum:0": keras_model.output_names[0]}
+    options = {k: v for k, v in common(tmp_path / "m").items() if k not in ("input_spec", "output_spec")}
+    packagers.create_keras_neuropod(**options, model=keras_model, node_name_mapping=names)
+    with load_neuropod(tmp_path / "m") as model:
+        out = model.infer({"in": np.zeros((1, 3), np.float32), "left.eye/é": np.full((1, 3), 7, np.float32)})
+    assert out["the sum:0"].tolist() == [[7, 7, 7]]
+
+
+def test_of_a_keras_models_outputs_those_that_the_spec_leaves_out_need_no_name(tmp_path):
+    """The name of the one that is left out is given to the other: it is not taken for it."""
+    import keras
+
+    x = keras.Input((), name="x")
+    model = keras.Model(x, [keras.layers.Rescaling(2.0, name="twice")(x), keras.layers.Rescaling(3.0, name="out")(x)])
+    packagers.create_keras_neuropod(**common(tmp_path / "m"), model=model, node_name_mapping={"x": "x", "out": "twice"})
+    with load_neuropod(tmp_path / "m") as loaded:
+        assert loaded.infer({"x": np.ones(1, np.float32)})["out"].tolist() == [2]

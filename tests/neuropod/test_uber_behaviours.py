@@ -433,14 +433,16 @@ def test_the_loaders_command_runs_nothing_that_a_pickle_holds(pack_code, tmp_pat
 
 def test_small_helpers(neuropod, tmp_path):
     (tmp_path / "file").write_bytes(b"abc")
-    assert neuropod.utils.hash_utils.sha256sum(str(tmp_path / "file")).startswith("ba7816bf8f01cfea")
+    assert neuropod.utils.hash_utils.sha256sum(filename=str(tmp_path / "file")).startswith("ba7816bf8f01cfea")
     types = neuropod.utils.dtype_utils
     assert [types.get_dtype_name(t) for t in ("double", "str", "string", np.int8)] == ["float64", "string"] * 1 + [
         "string",
         "int8",
     ]
     assert types.get_dtype("string") == np.dtype("str")
-    assert neuropod.utils.pip_utils.compile_requirements("NumPy==1.2.3\n") == "numpy==1.2.3\n"
+    (tmp_path / "requirements.txt").write_text("NumPy==1.2.3  # maths\n")
+    neuropod.utils.pip_utils.compile_requirements(str(tmp_path / "requirements.txt"), str(tmp_path / "lock"))
+    assert (tmp_path / "lock").read_text() == "numpy==1.2.3\n"
 
 
 def test_a_packager_of_ones_own(neuropod, tmp_path):
