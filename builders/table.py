@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import entry_points
+
+from perceptum.features.plug_ins import plug_ins
 
 from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
@@ -28,5 +29,5 @@ _OWN: tuple[type[Filler], ...] = (
 @cache
 def fillers() -> dict[str, type[Filler]]:
     """Returns group -> filler, with those of installed plug-ins (entry points `perceptum.features`, FILLERS)."""
-    others = [filler for entry in entry_points(group="perceptum.features") for filler in entry.load().FILLERS]
+    others = [filler for plug_in in plug_ins() for filler in plug_in.fillers]
     return {filler.group: filler for filler in (*_OWN, *others)}

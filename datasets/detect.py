@@ -8,9 +8,11 @@ entry points of the group `perceptum.datasets`, name -> module; ours win where b
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -22,6 +24,8 @@ from .files import subfolders
 from .options import check_options, options_of_text, split_options, texts_of_text
 
 __all__ = ["DATASETS", "open_log", "open_source"]
+
+_log = logging.getLogger(__name__)
 
 DATASETS: Mapping[str, str] = {
     "aimotive": "perceptum.datasets.aimotive",
@@ -169,12 +173,31 @@ def _module(name: str) -> Dataset:
     entry = next(entry for entry in _others() if entry.name == name)
     try:
         theirs: Dataset = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise LogError(f"dataset '{name}' ({entry.value}) cannot be imported: {error}") from error
+    # a package of others may raise anything when it is imported
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise LogError(f"dataset '{name}' ({entry.value}) cannot be imported: {said}") from error
     missing = [part for part in ("recognises", "LOOKS_LIKE", "open_source") if not hasattr(theirs, part)]
     if missing:
         raise LogError(f"dataset '{name}' ({entry.value}) lacks {', '.join(missing)}")
     return theirs
+
+
+def _usable_others() -> list[str]:
+    """Returns the names of others' datasets; one that cannot be used stops no other, and is a warning."""
+    names = []
+    for entry in _others():
+        try:
+            _module(entry.name)
+            names.append(entry.name)
+        except LogError as error:
+            _warn_once(f"{error}; mend or uninstall it")
+    return names
+
+
+@cache
+def _warn_once(line: str) -> None:
+    _log.warning("%s", line)
 
 
 def _recognised(folder: Path, names: list[str]) -> list[str]:
@@ -182,7 +205,7 @@ def _recognised(folder: Path, names: list[str]) -> list[str]:
 
 
 def _detected(folder: Path) -> str:
-    found = _recognised(folder, _ON_DISK) or _recognised(folder, [entry.name for entry in _others()])
+    found = _recognised(folder, _ON_DISK) or _recognised(folder, _usable_others())
     if len(found) > 1:
         raise NotALog(f"{folder}: looks like {' and like '.join(found)}; say which with format='{found[0]}'")
     if not found:
@@ -196,20 +219,27 @@ def _why_not(folder: Path) -> str:
         listed = ", ".join(f"{path.relative_to(folder)} ({name})" for name, path in inside[:3])
         more = ", ..." if inside[3:] else ""
         return f"{folder}: is no log itself but holds {listed}{more}; open one of them, e.g. {inside[0][1]}"
-    names = [name for name in _formats() if name != NEEDS_NO_FILES]
+    names = sorted({*_ON_DISK, *_usable_others()})
     known = "; ".join(f"{name}: {_module(name).LOOKS_LIKE}" for name in names)
     return f"{folder}: no log of a format we know ({known})"
 
 
 def _logs_below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yields (format, path) of logs below, nearest first; looks at no more than a few hundred folders."""
-    level, looked = [folder], 0
+    """Yields (format, path) of logs below, nearest first; looks at no more than a few hundred folders.
+
+    A folder that links lead to again, as to one above, is looked at once.
+    """
+    level, looked, seen = [folder], 0, {os.path.realpath(folder)}
     for _ in range(_LOOK_DEPTH):
         below = []
         for path in (child for parent in level for child in subfolders(parent)):
             looked += 1
             if looked > _LOOK_FOLDERS:
                 return
+            place = os.path.realpath(path)
+            if place in seen:
+                continue
+            seen.add(place)
             found = _recognised(path, _ON_DISK)
             if found:
                 yield found[0], path

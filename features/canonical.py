@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import entry_points
 
 from . import ego, lidar
+from .plug_ins import plug_ins
 from .schema import Schema
 
 __all__ = ["canonical"]
@@ -22,5 +22,5 @@ _FAMILIES = (
 def canonical() -> Schema:
     """Returns the built-in schema, with the features of installed plug-ins at its end."""
     own = tuple(feature for family in _FAMILIES for feature in family)
-    others = tuple(f for entry in entry_points(group="perceptum.features") for f in entry.load().FEATURES)
+    others = tuple(feature for plug_in in plug_ins() for feature in plug_in.features)
     return Schema("canonical", VERSION, own + others)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .hdmap import HDMap
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
-from .source import Source, Times
+from .source import Source, Times, unreadable_of
 
 __all__ = ["Increasing", "kept_of"]
 
@@ -23,6 +23,7 @@ class Increasing:
         self.source = source
         self.dataset, self.name, self.location = source.dataset, source.name, source.location
         self.sequential = source.sequential
+        self.unreadable = unreadable_of(source)
         self._kept = {key: kept_of(times) for key, times in _streams(source)}
         self.times_ns: Times = source.times_ns[self._kept["frames", ""]]
         self.lidars: Mapping[str, Times] = self._times("lidar", source.lidars)

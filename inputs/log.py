@@ -16,7 +16,7 @@ from .frame import Frame
 from .hdmap import HDMap
 from .increasing import Increasing
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
-from .source import Source, Times
+from .source import Source, Times, unreadable_of
 
 __all__ = ["Log"]
 
@@ -42,16 +42,19 @@ class Log:
             raise LogError(f"camera_sync must be 'nearest' or 'before', got {camera_sync!r}")
         if on_error not in ("raise", "skip"):
             raise LogError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+        unreadable = unreadable_of(source)
+        if unreadable and on_error == "raise":
+            raise unreadable[0]
         if len(source.times_ns) == 0:
             raise LogError(f"{source.location}: not a single frame in this {source.dataset} log")
         _check_kinds(source)
         disorder = _disorder(source)
         if disorder is not None and on_error == "raise":
             raise LogError(disorder)
-        left_out: list[str] = []
+        left_out = [str(error) for error in unreadable]
         if disorder is not None:
             source = ordered = Increasing(source)
-            left_out = ordered.left_out
+            left_out += ordered.left_out
         self.source = source
         self.camera_tolerance_ns = camera_tolerance_ns
         """A picture further than this from a frame's time is not part of the frame."""
@@ -111,13 +114,17 @@ class Log:
     def pixels(self, picture: CameraImage, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
         """Returns picture.decode(out); None where it cannot be read or decoded and the log skips what is broken."""
         what = f"camera/{picture.camera} at {picture.time_ns} ns"
-        return self._or_skip(what, lambda: picture.decode(out))
+        return self.or_skip(what, lambda: picture.decode(out))
 
     def _read(self, what: str, which: int | None, read: Callable[[], Record]) -> Record | None:
         self.reads[what] += 1
-        return self._or_skip(what if which is None else f"{what} {which}", read)
+        return self.or_skip(what if which is None else f"{what} {which}", read)
 
-    def _or_skip(self, what: str, read: Callable[[], Record]) -> Record | None:
+    def or_skip(self, what: str, read: Callable[[], Record]) -> Record | None:
+        """Returns what `read` gives; None where a broken record prevents it and the log skips those.
+
+        For all that is made of records, such as a frame's tensors; `skipped` then tells `what`, and why.
+        """
         try:
             return read()
         except _SKIPPED as error:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import LogError
 from .hdmap import HDMap
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
 
-__all__ = ["Source", "Times"]
+__all__ = ["Source", "Times", "unreadable_of"]
 
 Times = NDArray[np.int64]
 
@@ -20,7 +21,8 @@ Times = NDArray[np.int64]
 class Source(Protocol):
     """What a dataset reader answers: an index when it is made, one record at a time after that.
 
-    The stamps of a sensor strictly increase; record i of a sensor is the one at its times[i].
+    The stamps of a sensor strictly increase; record i of a sensor is the one at its times[i]. What the frames' times
+    come from must be whole. A reader that opens without a sensor whose own index is broken keeps why in `unreadable`.
     """
 
     dataset: str
@@ -47,3 +49,9 @@ class Source(Protocol):
     def read_camera(self, camera: str, index: int) -> CameraImage: ...
     def read_labels(self, time_ns: int) -> Labels | None: ...
     def read_map(self) -> HDMap | None: ...
+
+
+def unreadable_of(source: Source) -> Sequence[LogError]:
+    """Returns what was broken when the source was opened, and is left out of it; most readers have nothing to say."""
+    found: Sequence[LogError] = getattr(source, "unreadable", ())
+    return found

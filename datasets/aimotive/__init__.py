@@ -21,6 +21,8 @@ from perceptum.inputs import (
     HDMap,
     Labels,
     LidarSweep,
+    LogError,
+    MissingRecord,
     Poses,
     RadarSweep,
     Source,
@@ -80,7 +82,15 @@ class AiMotive:
         }
         from .records import read_stamp
 
-        times = FrameTimes({number: read_stamp(path) for number, path in self._boxes.items()})
+        # a frame whose boxes are broken is stamped as one without: between its neighbours
+        self.unreadable: list[LogError] = []
+        stamps = {}
+        for number, path in self._boxes.items():
+            try:
+                stamps[number] = read_stamp(path)
+            except (BrokenRecord, MissingRecord) as error:
+                self.unreadable.append(error)
+        times = FrameTimes(stamps)
         self.lidars: Mapping[str, Times] = {_LIDAR: times.of(self._points)} if self._points else {}
         self.radars: Mapping[str, Times] = {name: times.of(files) for name, files in self._targets.items()}
         self.cameras: Mapping[str, Times] = {name: times.of(files) for name, files in self._pictures.items()}

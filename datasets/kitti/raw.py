@@ -28,7 +28,7 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.poses import rigid
 
-from ..files import has_numbered, numbered, read_bytes
+from ..files import has_numbered, numbered, read_bytes, times_of_each
 from ..pose_matrices import poses_of
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
 from .points import velodyne_sweep
@@ -83,9 +83,10 @@ class KittiRaw:
             {_LIDAR: read_stamps(folder / "velodyne_points" / "timestamps.txt", points)} if len(points) else {}
         )
         self.radars: Mapping[str, Times] = {}
-        self.cameras: Mapping[str, Times] = {
-            name: read_stamps(folder / name / "timestamps.txt", files) for name, files in self._pictures.items()
-        }
+        self.cameras: Mapping[str, Times]
+        self.cameras, self.unreadable = times_of_each(
+            self._pictures, lambda name, files: read_stamps(folder / name / "timestamps.txt", files)
+        )
         # the frames are the sweeps; in a download without any, the pictures of the first camera
         self.times_ns: Times = next(iter([*self.lidars.values(), *self.cameras.values()]), np.zeros(0, np.int64))
 

@@ -6,7 +6,9 @@ Everything here is loaded when it is first used, so that importing the name cost
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+
+# typing.TYPE_CHECKING without typing, whose import takes longer than all the rest of this
+TYPE_CHECKING = False
 
 __version__ = "0.1.0"
 
@@ -39,6 +41,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from . import builders, datasets, inputs, neuropod
     from .builders import InputBuilder
     from .datasets import open_log

@@ -11,6 +11,7 @@ import xxhash
 
 from perceptum.datasets.detect import open_source
 from perceptum.inputs import LogError, NotALog, Source
+from perceptum.inputs.source import unreadable_of
 from perceptum.inputs.store import StoreSource, broken_files, broken_index, broken_records, stray_files
 
 from .check_map import map_problems
@@ -42,7 +43,8 @@ def check_log(log: str, track: Track = lambda items, _, __: items) -> list[Probl
     except LogError as error:
         return [Problem("open", str(error))]
     broken: set[RecordKey] = set()
-    problems = [Problem("path", line) for line in _lost_links(source)]
+    problems = [Problem("open", str(error)) for error in unreadable_of(source)]
+    problems += [Problem("path", line) for line in _lost_links(source)]
     problems += _store_problems(source, broken, track)
     problems += [Problem(kind, what) for kind, what in time_problems(source)]
     problems += [Problem("poses", what) for what in pose_problems(source)]

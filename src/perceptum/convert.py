@@ -14,6 +14,7 @@ import xxhash
 from perceptum.datasets.detect import open_source
 from perceptum.inputs import Log, LogError, Source
 from perceptum.inputs.increasing import Increasing
+from perceptum.inputs.source import unreadable_of
 from perceptum.inputs.store import (
     UNFINISHED,
     Compression,
@@ -89,7 +90,7 @@ def convert(
         left = [shard for shard in shards if shard not in done]
         for _ in track(write_shards(reopen, opened.source, left, target, options, workers), "converting", len(left)):
             pass
-        index = _finish(target, opened.source, shards, about, on_error, _out_of_order(opened.source))
+        index = _finish(target, opened.source, shards, about, on_error, _left_out(opened.source))
     return Converted(
         path=str(dst),
         records=len(index.records),
@@ -157,8 +158,9 @@ def _finish(
     return index
 
 
-def _out_of_order(source: Source) -> list[str]:
-    return source.left_out if isinstance(source, Increasing) else []
+def _left_out(source: Source) -> list[str]:
+    """Returns a line for each sensor and each record that the source was opened without."""
+    return [*map(str, unreadable_of(source)), *(source.left_out if isinstance(source, Increasing) else [])]
 
 
 def _skipped(index: Index) -> list[str]:

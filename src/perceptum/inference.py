@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -57,6 +58,8 @@ def run_model(
 ) -> Iterator[Answer]:
     """Yields the model's answer to each frame, building only what it asks for; `times` is filled on the way.
 
+    A frame that cannot be built, of a log that skips what is broken, has no answer.
+
     touch: reads what the frame needs before the clock starts, where reading is not to count as building.
     """
     builder = InputBuilder(model, threads=threads)
@@ -64,7 +67,9 @@ def run_model(
         if touch is not None:
             touch(frame)
         start = perf_counter()
-        tensors = builder.build(frame)
+        tensors = frame.log.or_skip(f"frame {frame.index}", partial(builder.build, frame))
+        if tensors is None:
+            continue
         built = perf_counter()
         outputs = model.infer(tensors)
         times.build_ms.append((built - start) * 1e3)

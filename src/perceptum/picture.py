@@ -12,8 +12,9 @@ from perceptum.inputs import HDMap, Labels
 from perceptum.inputs.poses import inverse
 from perceptum.output_file import whole_file
 
-__all__ = ["Picture"]
+__all__ = ["RANGE_M", "Picture"]
 
+RANGE_M = (-45.0, -45.0, 45.0, 45.0)
 _COLORS = ("#e4572e", "#2e86ab", "#8a4fff", "#f3a712")
 _LABEL_COLOR = "#2a9d4a"
 
@@ -21,15 +22,16 @@ _LABEL_COLOR = "#2a9d4a"
 class Picture:
     """Draws into one PNG; x (forward) points up, y (left) to the left."""
 
-    def __init__(self, reach_m: float = 45.0, title: str = "") -> None:
+    def __init__(self, range_m: tuple[float, float, float, float] = RANGE_M, title: str = "") -> None:
+        """range_m: the ground that is shown, x_min y_min x_max y_max in the ego frame."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        self._reach = reach_m
+        self._range_m = x_min, y_min, x_max, y_max = range_m
         self._figure = Figure(figsize=(10, 10), dpi=110)
         FigureCanvasAgg(self._figure)
         self._axes = self._figure.add_axes((0.06, 0.05, 0.92, 0.9))
-        self._axes.set(xlim=(reach_m, -reach_m), ylim=(-reach_m, reach_m), aspect="equal", title=title)
+        self._axes.set(xlim=(y_max, y_min), ylim=(x_min, x_max), aspect="equal", title=title)
         self._axes.set(xlabel="y, metres to the left", ylabel="x, metres ahead")
         # the vehicle itself
         self._axes.plot(0, 0, marker="^", color="black", ms=9)
@@ -38,22 +40,31 @@ class Picture:
 
     def points(self, xyz: NDArray[Any]) -> None:
         """Draws points (N, >= 3), ego frame, darker the higher they are."""
-        near = xyz[np.abs(xyz[:, :2]).max(axis=1) < self._reach]
+        near = xyz[self._inside(xyz)]
         shade = np.clip((near[:, 2] + 0.5) / 3.0, 0, 1)
         self._axes.scatter(near[:, 1], near[:, 0], c=1 - 0.8 * shade - 0.15, cmap="gray", vmin=0, vmax=1, s=0.4, lw=0)
 
     def map(self, hdmap: HDMap, world_from_ego: NDArray[np.float64]) -> None:
-        """Draws the lines and polygons of the map near the vehicle."""
+        """Draws the lines and polygons of the map."""
         ego_from_world = inverse(world_from_ego)
         x, y = world_from_ego[:2, 3]
+        x_min, y_min, x_max, y_max = self._range_m
+        corners = [[x_min, y_min], [x_min, y_max], [x_max, y_min], [x_max, y_max]] @ world_from_ego[:2, :2].T + [x, y]
+        window = *corners.min(axis=0), *corners.max(axis=0)
         for name, layer in hdmap.layers.items():
             closed = layer.kind == "polygon"
-            for index in layer.near(x - self._reach, y - self._reach, x + self._reach, y + self._reach):
+            for index in layer.near(*window):
                 world = layer[int(index)][:, :2]
                 ego = (world - [x, y]) @ ego_from_world[:2, :2].T
                 ego = np.vstack([ego, ego[:1]]) if closed else ego
                 color = "#c9d6e3" if name != "crossing" else "#e3c9d6"
                 self._axes.plot(ego[:, 1], ego[:, 0], color=color, lw=0.8, zorder=0)
+
+    def _inside(self, xy: NDArray[Any]) -> NDArray[np.bool_]:
+        """Returns (N,) which rows of (N, >= 2) begin with an x and y that are shown."""
+        x_min, y_min, x_max, y_max = self._range_m
+        x, y = xy[:, 0], xy[:, 1]
+        return (x > x_min) & (x < x_max) & (y > y_min) & (y < y_max)
 
     def labels(self, labels: Labels) -> None:
         """Draws the true boxes."""
@@ -67,7 +78,7 @@ class Picture:
     def _draw(self, boxes: NDArray[Any], color: str, name: str, width: float, style: str) -> None:
         from matplotlib.lines import Line2D
 
-        near = boxes[np.abs(boxes[:, :2]).max(axis=1) < self._reach]
+        near = boxes[self._inside(boxes)]
         for outline in map(_outline, near):
             self._axes.plot(outline[:, 1], outline[:, 0], color=color, lw=width, ls=style)
         self._handles.append(Line2D([], [], color=color, lw=width, ls=style, label=f"{name} ({len(near)})"))

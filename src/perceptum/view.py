@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from perceptum.builders import InputBuilder
 from perceptum.errors import UsageError
 from perceptum.inputs import Frame
 from perceptum.neuropod import Model, load_neuropod
-from perceptum.picture import Picture
+from perceptum.picture import RANGE_M, Picture
 from perceptum.problems import Detection
 
 __all__ = ["Scene", "box_corners", "predicted_boxes"]
@@ -38,23 +39,32 @@ class Scene:
 
     @classmethod
     def of(cls, frame: Frame, packages: Iterable[Path] = (), trust: bool = False) -> Scene:
-        """Builds what is seen, and what the detectors say of it; raises UsageError for a model that is no detector."""
+        """Builds what is seen, and what the detectors say of it; raises UsageError for a model that is no detector.
+
+        In a log that skips what is broken, what cannot be built is not seen.
+        """
         params = {"lidar_points": {"columns": ["x", "y", "z"]}}
-        points = InputBuilder(["lidar_points"], params=params).build(frame)["lidar_points"]
+        builder = InputBuilder(["lidar_points"], params=params)
+        built = frame.log.or_skip(f"frame {frame.index}", partial(builder.build, frame))
+        points = np.zeros((0, 3), np.float32) if built is None else built["lidar_points"]
         boxes: dict[str, NDArray[Any]] = {}
         for path in packages:
             with load_neuropod(path, trust=trust) as model:
                 name = model.name if model.name not in boxes else f"{model.name} ({path})"
-                boxes[name] = predicted_boxes(model, frame)
+                found = frame.log.or_skip(f"frame {frame.index} for '{name}'", partial(predicted_boxes, model, frame))
+                if found is not None:
+                    boxes[name] = found
         return cls(frame, points, boxes)
 
-    def draw(self, path: Path) -> None:
-        """Writes a PNG from above."""
+    def draw(self, path: Path, range_m: tuple[float, float, float, float] = RANGE_M) -> None:
+        """Writes a PNG from above, of the ground x_min y_min x_max y_max in the ego frame."""
         frame = self.frame
-        picture = Picture(title=f"{frame.log.source.dataset} {frame.log.source.name}, frame {frame.index}")
+        picture = Picture(range_m, f"{frame.log.source.dataset} {frame.log.source.name}, frame {frame.index}")
         picture.points(self.points)
         if frame.map is not None:
-            picture.map(frame.map, frame.world_from_ego)
+            pose = frame.log.or_skip(f"frame {frame.index}: its map", lambda: frame.world_from_ego)
+            if pose is not None:
+                picture.map(frame.map, pose)
         if frame.labels is not None:
             picture.labels(frame.labels)
         for name, boxes in self.boxes.items():

@@ -11,7 +11,7 @@ import pytest
 from perceptum.builders import InputBuilder, table
 from perceptum.builders.lidar.cloud import Cloud
 from perceptum.builders.stage import Filler
-from perceptum.features import Feature, SpecError, canonical
+from perceptum.features import Feature, SpecError, canonical, plug_ins
 from perceptum.features.lidar import CloudParams
 
 
@@ -48,19 +48,38 @@ CENTRE = Feature(
 @pytest.fixture
 def plug_in(monkeypatch):
     """plug_in(module): installs a module under the entry points `perceptum.features`."""
-    features = sys.modules["perceptum.features.canonical"]
 
     def install(**module):
-        entry = SimpleNamespace(name="acme", load=lambda: SimpleNamespace(**module))
-        for owner in (features, table):
-            monkeypatch.setattr(owner, "entry_points", lambda group: [entry] if group == "perceptum.features" else [])
-        canonical.cache_clear()
-        table.fillers.cache_clear()
+        entry = SimpleNamespace(name="acme", value="acme", load=lambda: SimpleNamespace(**module))
+        monkeypatch.setattr(plug_ins, "entry_points", lambda group: [entry] if group == "perceptum.features" else [])
+        forget()
 
     yield install
     monkeypatch.undo()
-    canonical.cache_clear()
-    table.fillers.cache_clear()
+    forget()
+
+
+def forget():
+    for kept in (plug_ins.plug_ins, canonical, table.fillers):
+        kept.cache_clear()
+
+
+@pytest.fixture
+def distribution(tmp_path, monkeypatch):
+    """distribution(name, source): a package of others on sys.path, installed as pip would."""
+
+    def install(name, source):
+        papers = tmp_path / f"{name}-1.0.dist-info"
+        papers.mkdir()
+        (papers / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (papers / "entry_points.txt").write_text(f"[perceptum.features]\n{name} = {name}\n")
+        (tmp_path / f"{name}.py").write_text(source)
+        forget()
+
+    monkeypatch.syspath_prepend(tmp_path)
+    yield install
+    monkeypatch.undo()
+    forget()
 
 
 def test_a_feature_of_others_is_built_beside_our_own_and_shares_their_cloud(plug_in, frame_of):
@@ -78,6 +97,26 @@ def test_a_feature_that_nobody_fills_is_refused_when_planning(plug_in):
     with pytest.raises(SpecError) as error:
         InputBuilder(["acme_centre"])
     assert str(error.value) == "input 'acme_centre': no installed builder fills the group 'acme_centre'"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("FEATURES = ()", "AttributeError: module 'acme_broken' has no attribute 'FILLERS'"),
+    ],
+)
+def test_a_broken_plug_in_is_named_and_stops_only_what_uses_it(distribution, frame_of, caplog, source, said):
+    name = "acme_broken"
+    sys.modules.pop(name, None)
+    distribution(name, source)
+    assert list(InputBuilder(["lidar_points"]).build(frame_of([[1, 2, 3]]))) == ["lidar_points"]
+    assert caplog.messages == [
+        f"plug-in '{name}' ({name}) cannot be loaded, so that its features are unknown: {said}; mend or uninstall it"
+    ]
+    with pytest.raises(SpecError, match="no feature 'acme_centre'"):
+        InputBuilder(["acme_centre"])
 
 
 def test_without_plug_ins_the_schema_is_our_own():

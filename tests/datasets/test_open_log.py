@@ -4,6 +4,7 @@ import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from perceptum.datasets import DATASETS, detect, open_log
@@ -181,6 +182,17 @@ def test_a_dataset_that_cannot_be_used_is_named(others, tmp_path):
     assert message(tmp_path, format="half") == "dataset 'half' (somewhere:half) lacks LOOKS_LIKE, open_source"
 
 
+def test_a_dataset_that_cannot_be_used_stops_no_other(others, tmp_path, kitti, caplog):
+    source = open_log(kitti).source
+    others += [Entry("broken", ZeroDivisionError("in their code")), Entry("theirs", theirs(source))]
+    (tmp_path / "theirs").write_text("")
+    assert [open_log(tmp_path).source for _ in range(2)] == [source] * 2
+    assert "theirs: a file theirs" in message(kitti / "training" / "velodyne")
+    assert caplog.messages == [
+        "dataset 'broken' (somewhere:broken) cannot be imported: in their code; mend or uninstall it"
+    ]
+
+
 def test_a_table_line_is_a_module_with_the_protocol():
     for name, module in DATASETS.items():
         loaded = detect.importlib.import_module(module)
@@ -204,6 +216,53 @@ def test_a_log_without_frames_says_so(tmp_path):
     (tmp_path / "sensors" / "lidar").mkdir(parents=True)
     (tmp_path / "calibration").mkdir()
     assert message(tmp_path) == f"{tmp_path}: not a single frame in this argoverse2 log"
+
+
+def test_a_camera_whose_times_are_broken_is_left_out_where_the_log_skips_that(kitti_raw, kitti_odometry):
+    (kitti_raw / "image_00" / "timestamps.txt").unlink()
+    said = message(kitti_raw)
+    assert said == f"{kitti_raw}/image_00/timestamps.txt: no such file; the records have no times"
+    log = open_log(kitti_raw, on_error="skip")
+    assert (list(log.source.lidars), list(log.source.cameras), log.skipped) == (["velodyne"], ["image_02"], [said])
+    with (kitti_odometry / "times.txt").open() as times:
+        one = len(times.readlines())
+    picture = next((kitti_odometry / "image_2").iterdir())
+    (picture.parent / f"{one:06}.png").write_bytes(picture.read_bytes())
+    said = message(kitti_odometry)
+    assert said == f"{kitti_odometry}/times.txt: {one} lines, but {one:06}.png wants line {one + 1}"
+    log = open_log(kitti_odometry, on_error="skip")
+    assert (log.skipped, "image_2" in log.source.cameras) == ([said], False)
+
+
+def test_what_the_frames_times_come_from_must_be_whole(kitti_raw):
+    (kitti_raw / "velodyne_points" / "timestamps.txt").write_text("never\n")
+    assert message(kitti_raw, on_error="skip") == message(kitti_raw)
+
+
+def test_a_frame_whose_boxes_are_broken_is_stamped_by_its_neighbours(aimotive):
+    boxes = sorted((aimotive / "dynamic" / "box" / "3d_body").iterdir())
+    whole = open_log(aimotive)
+    labelled = [frame.labels is not None for frame in whole]
+    boxes[1].write_bytes(b"{")
+    assert str(boxes[1]) in message(aimotive)
+    log = open_log(aimotive, on_error="skip")
+    np.testing.assert_allclose(log.source.times_ns, whole.source.times_ns, atol=50_000_000)
+    assert [str(boxes[1]) in line for line in log.skipped] == [True]
+    labelled[1] = False
+    assert [frame.labels is not None for frame in log] == labelled
+
+
+def test_links_that_lead_in_a_circle_are_followed_once(tmp_path, kitti):
+    above = tmp_path / "above"
+    above.mkdir()
+    (above / "log").symlink_to(kitti)
+    (above / "again").symlink_to(above)
+    (above / "itself").symlink_to("itself")
+    (above / "up").symlink_to("..")
+    assert message(above) == (
+        f"{above}: is no log itself but holds log (kitti_object); open one of them, e.g. {above / 'log'}"
+    )
+    assert open_log(above / "again" / "again" / "log").source.dataset == "kitti_object"
 
 
 def test_options_may_stand_behind_the_path(nuscenes):

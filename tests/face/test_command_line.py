@@ -59,7 +59,7 @@ def test_a_program_may_read_every_table(command, name):
 def test_help_loads_nothing_heavy(tmp_path):
     program = """
 import sys
-from perceptum.cli import app
+from perceptum.cli.commands import app
 for words in [["--help"], *([name, "--help"] for name in sys.argv[1:])]:
     app(words, standalone_mode=False)
 print("loaded:", *sys.modules)
@@ -67,7 +67,7 @@ print("loaded:", *sys.modules)
     command = [sys.executable, "-c", program, *COMMANDS]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
     loaded = done.stdout.rpartition("loaded:")[2].split()
-    assert "perceptum.cli" in loaded
+    assert "perceptum.cli.commands" in loaded
     assert HEAVY & set(loaded) == set()
 
 
@@ -154,6 +154,40 @@ def model(ego_pose):
         running.kill()
     assert (running.returncode, told, said) == (status, "", words_said)
     assert [p.name for p in tmp_path.iterdir()] == ["running"]
+
+
+PRESSED = """
+import os, signal, sys
+def press():
+    os.kill(os.getpid(), signal.SIGINT)
+class Callback:
+    def __del__(self):
+        press()
+class Finder:
+    def find_spec(self, name, *_):
+        if name == os.environ.get("WHEN"):
+            del os.environ["WHEN"]
+            Callback() if "HOW" in os.environ else press()
+sys.meta_path.insert(0, Finder())
+from perceptum.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("how", [{}, {"HOW": "in a callback, which cannot raise"}])
+@pytest.mark.parametrize("module", ["typer", "perceptum.cli.logs", "perceptum.info", "numba"])
+def test_ctrl_c_is_one_line_whatever_is_being_imported(module, how):
+    command = [sys.executable, "-c", PRESSED, "info", "synthetic:frames=20"]
+    env = environment(WHEN=module, **how)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "perceptum: interrupted\n")
+
+
+def test_what_is_told_to_ignore_ctrl_c_ignores_it():
+    program = f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{PRESSED}"
+    command = [sys.executable, "-c", program, "info", "synthetic:frames=2"]
+    env = environment(WHEN="typer")
+    assert subprocess.run(command, env=env, capture_output=True, check=False, timeout=60).returncode == 0
 
 
 def wait_for(path: Path, running: subprocess.Popen[str]) -> None:

@@ -339,6 +339,17 @@ def kitti_drive(folder, sweeps_s):
     return folder
 
 
+def test_a_sensor_without_times_is_named_by_check_and_can_be_left_out(command, tmp_path):
+    drive = kitti_drive(tmp_path / "drive", [0, 0.1])
+    (drive / "image_02" / "data").mkdir(parents=True)
+    (drive / "image_02" / "data" / "0000000000.png").touch()
+    said = f"{drive}/image_02/timestamps.txt: no such file; the records have no times"
+    assert f"open: {said}\n" in command("check", drive).out
+    done = command("convert", drive, "store", "--on-error", "skip")
+    assert (done.status, f"skipped: {said}\n" in done.err) == (0, True)
+    assert command("info", "store", "--json").json["cameras"] == {}
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_records_out_of_order_are_named_by_check_and_can_be_left_out(command, tmp_path, workers):
     drive = kitti_drive(tmp_path / "drive", [0, 0.1, 0.1, 0.2, 59, 0.05, 0.3])

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 import perceptum as pc
 from perceptum.datasets import memory_log
 from perceptum.errors import UsageError
-from perceptum.inputs import Labels, LidarSweep
+from perceptum.inputs import HDMap, Labels, LidarSweep, Shapes
 from perceptum.inputs.poses import quaternion_from_yaw, rotation_from_quaternion
 from perceptum.view import Scene, box_corners, predicted_boxes
 
 SMALL = "synthetic:frames=2,beams=16,azimuth_steps=300"
 LABEL_RGB, FIRST_RGB, SECOND_RGB = (0x2A, 0x9D, 0x4A), (0xE4, 0x57, 0x2E), (0x2E, 0x86, 0xAB)
+MAP_RGB = (0xC9, 0xD6, 0xE3)
 OUTPUTS = [
     {"name": "boxes", "dtype": "float32", "shape": ["n", 7]},
     {"name": "scores", "dtype": "float32", "shape": ["n"]},
@@ -72,7 +73,7 @@ def pixels(path: Path) -> np.ndarray:
         return np.asarray(png.convert("RGB")).astype(int)
 
 
-def marked(rgb: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
+def marked(rgb: np.ndarray, color: tuple[int, int, int], legend_from_m: float = 30) -> np.ndarray:
     """Where the picture has a color: (n, 2) x y in metres, in the part under which no legend lies."""
     rows, columns = np.nonzero(np.abs(rgb - color).max(axis=2) < 30)
     height, width = rgb.shape[:2]
@@ -80,7 +81,7 @@ def marked(rgb: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
     side = min(0.92 * width, 0.9 * height)
     y = 45 - (columns - (0.06 + 0.46) * width + side / 2) / side * 90
     x = 45 - (rows - 0.5 * height + side / 2) / side * 90
-    return np.stack([x, y], axis=1)[(x < 30) & (x > -45)]
+    return np.stack([x, y], axis=1)[(x < legend_from_m) & (x > -45)]
 
 
 def test_a_label_is_drawn_where_it_is_and_shows_its_heading(tmp_path):
@@ -108,6 +109,41 @@ def test_nothing_to_draw_is_a_picture_without_it(tmp_path, labels):
     rgb = pixels(tmp_path / "p.png")
     assert rgb.shape == (1100, 1100, 3)
     assert len(marked(rgb, LABEL_RGB)) == 0
+
+
+def test_the_ground_that_is_shown_can_be_chosen(tmp_path, command):
+    far = labels_of([130, -20, 0, 8, 4, 2, 0], [-30, 0, 0, 8, 4, 2, 0])
+    Scene.of(log_of(far)[0]).draw(tmp_path / "p.png", range_m=(90, -60, 180, 30))
+    # the same square of 90 m, 135 m further on and 15 m to the right; what is behind is not drawn
+    seen = marked(pixels(tmp_path / "p.png"), LABEL_RGB)
+    np.testing.assert_allclose([seen.min(axis=0), seen.max(axis=0)], [[-9, -7], [-1, -3]], atol=0.4)
+    assert command("view", SMALL, "--range", -10, -20, 30.5, 20, "--out", "p.png").status == 0
+
+
+def test_the_map_reaches_into_the_corners_however_the_car_is_turned(tmp_path):
+    from perceptum.picture import Picture
+
+    # in a corner, 57 m away: of a car that drives north-west that is 57 m to the north of it
+    world_from_ego = np.eye(4)
+    world_from_ego[:3, :3] = rotation_from_quaternion(quaternion_from_yaw(np.pi / 4))
+    line = np.array([[40.0, 40, 0], [40, 43, 0]]) @ world_from_ego[:3, :3].T
+    picture = Picture()
+    picture.map(HDMap({"lines": Shapes.of("line", {"a": line})}), world_from_ego)
+    picture.save(tmp_path / "p.png")
+    assert len(marked(pixels(tmp_path / "p.png"), MAP_RGB, legend_from_m=45)) > 20
+
+
+@pytest.mark.parametrize("sides", [(10, 0, -10, 5), (0, 5, 10, 5), (0, 0, "nan", 1), (0, 0, 1, "inf")])
+def test_a_range_that_is_none_is_refused(refusal, sides):
+    status, said = refusal("view", SMALL, "--range", *sides)
+    assert status == 2
+    told = " ".join(map(str, sides))
+    assert said == f"--range must be x_min y_min x_max y_max in metres, like -20 -40 100 40, got {told}"
+
+
+def test_a_range_of_a_window_is_refused(refusal):
+    said = "--range is for the picture from above; the open3d window is moved by hand"
+    assert refusal("view", SMALL, "--range", 0, 0, 1, 1, "--viewer", "open3d") == (2, said)
 
 
 def test_a_model_is_drawn_as_far_as_it_is_sure(command, code_package):

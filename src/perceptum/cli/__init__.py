@@ -1,101 +1,60 @@
-"""The command line: one file per kind of command. Exit status 0, 1 (ran, but failed) or 2 (bad use)."""
+"""The command line: one file per kind of command. Exit status 0, 1 (ran, but failed), 2 (bad use), 130 (Ctrl-C)."""
 
 from __future__ import annotations
 
+# only what is loaded at once: Ctrl-C before `main` is not ours
 import os
 import signal
 import sys
-from types import FrameType
-from typing import Annotated
 
-import typer
+__all__ = ["main"]
 
-from . import logs, look, models, packages, specs
-
-__all__ = ["app", "main"]
-
-# what typer ends with after Ctrl-C
-INTERRUPTED = 130
-
-app = typer.Typer(
-    name="perceptum",
-    help="Canonical input building for perception models.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-)
-
-
-def _tell_version(asked: bool) -> None:
-    if asked:
-        from perceptum import __version__
-
-        typer.echo(f"perceptum {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    _version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)
-    ] = False,
-) -> None:
-    pass
-
-
-for commands in (models, packages, specs, logs, look):
-    commands.add_to(app)
+_INTERRUPTED = 130
 
 
 def main() -> None:
-    """Runs the command line; an error that is the user's to mend is one line, without a traceback."""
+    """Runs the command line; an error that is the user's to mend, and Ctrl-C, is one line, without a traceback."""
     # as after Ctrl-C, so that what is half written is taken away
     signal.signal(signal.SIGTERM, _stop)
+    # a script may have told what runs in its background to ignore Ctrl-C
+    heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    if heeded:
+        signal.signal(signal.SIGINT, _leave)
+    from .commands import run
+
+    if heeded:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    reported, sys.unraisablehook = sys.unraisablehook, _not_raised
     try:
-        app(prog_name="perceptum")
-    except BrokenPipeError:
-        # the reader of our output went away, as `head` does; nothing is left to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except SystemExit as stop:
-        if stop.code == INTERRUPTED:
-            typer.echo("perceptum: interrupted", err=True)
-        raise
-    except (ValueError, RuntimeError, OSError, ImportError) as error:
-        status = _status(error)
-        if status is None:
+        run()
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # what typer ends with after Ctrl-C, or a second one that comes while it does
+        if isinstance(stop, SystemExit) and stop.code != _INTERRUPTED:
             raise
-        typer.echo(f"perceptum: {_text(error)}", err=True)
-        sys.exit(status)
+        _tell()
+        sys.exit(_INTERRUPTED)
+    finally:
+        sys.unraisablehook = reported
 
 
-def _stop(number: int, _: FrameType | None) -> None:
+def _tell() -> None:
+    os.write(2, b"perceptum: interrupted\n")
+
+
+def _leave(*_: object) -> None:
+    """Ends while the libraries are loaded: nothing is half written, and some would swallow an exception."""
+    _tell()
+    os._exit(_INTERRUPTED)
+
+
+def _not_raised(lost: sys.UnraisableHookArgs) -> None:
+    """Callbacks, as those of importlib and numba, cannot raise: Ctrl-C in one of them comes again a little later."""
+    if lost.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(lost)
+        return
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.005)
+
+
+def _stop(number: int, _: object) -> None:
     sys.exit(128 + number)
-
-
-def _status(error: Exception) -> int | None:
-    """Returns the exit status for an error that we understand, or None for one that is our own mistake."""
-    from perceptum import errors
-
-    if isinstance(error, errors.SchemaMismatch):
-        return 1
-    if isinstance(error, (errors.UsageError, errors.NotALog, errors.SpecError)):
-        return 2
-    if isinstance(error, (errors.LogError, errors.NeuropodError, OSError)):
-        return 1
-    # a framework or library that an extra brings is absent
-    return 1 if isinstance(error, ImportError) and _missing(error) is not None else None
-
-
-def _text(error: Exception) -> str:
-    """Returns one line: the error's own, and for the system's errors and absent packages what they lack."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    text = (isinstance(error, ImportError) and _missing(error)) or str(error)
-    return " ".join(text.split("\n"))
-
-
-def _missing(error: ImportError) -> str | None:
-    from perceptum.doctor import missing_package
-
-    return str(error) if "pip install" in str(error) else missing_package(error.name)

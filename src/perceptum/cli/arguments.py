@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +15,24 @@ from perceptum.errors import UsageError
 if TYPE_CHECKING:
     from perceptum.inputs import Frame, Log
 
-__all__ = ["Frames", "LogPath", "Threads", "frame_indices", "one_frame", "open_named", "open_rows"]
+__all__ = [
+    "Frames",
+    "LogPath",
+    "OnBroken",
+    "OnError",
+    "Threads",
+    "check_some",
+    "frame_indices",
+    "one_frame",
+    "open_named",
+    "open_rows",
+]
+
+
+class OnError(StrEnum):
+    stop = "raise"
+    skip = "skip"
+
 
 LogPath = Annotated[
     str,
@@ -25,6 +43,9 @@ LogPath = Annotated[
 ]
 Frames = Annotated[str, typer.Option("--frames", metavar="A:B[:STEP]", help="Which frames, as Python slices them.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads within a build; no byte depends on it.")]
+OnBroken = Annotated[
+    OnError, typer.Option("--on-error", help="Stop at a broken record, or leave it out, and what cannot be without it.")
+]
 
 
 def open_named(log: str, on_error: Literal["raise", "skip"] = "raise") -> Log:
@@ -62,6 +83,14 @@ def frame_indices(log: Log, frames: str) -> range:
     if not picked:
         raise UsageError(f"--frames {frames} picks none of the log's {len(log)} frames")
     return picked
+
+
+def check_some(done: Sequence[object], log: Log, wanted: int) -> None:
+    """Raises LogError where not one of the `wanted` frames could be had from a log that skips what is broken."""
+    from perceptum.inputs import LogError
+
+    if not done:
+        raise LogError(f"{log.source.location}: all {wanted} frames are broken, the last: {log.skipped[-1]}")
 
 
 def open_rows(spec: str) -> Sequence[Any]:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from .arguments import LogPath, open_named
-from .output import Json, print_json, print_table, track
+from .arguments import LogPath, OnBroken, OnError, open_named
+from .output import Json, print_json, print_table, tell_skipped, track
 
 __all__ = ["add_to"]
+
+
+_KINDS = ("lidars", "radars", "cameras")
 
 
 class Compression(StrEnum):
     none = "none"
     lz4 = "lz4"
     zstd = "zstd"
-
-
-class OnError(StrEnum):
-    stop = "raise"
-    skip = "skip"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,13 +39,12 @@ def info(log: LogPath, json: Json = False) -> None:
         return
     plain = {key: value for key, value in found.items() if not isinstance(value, dict | list)}
     print_table([{"": key, found["name"]: value} for key, value in plain.items()])
-    sensors = [
-        {"sensor": name, "kind": kind.removesuffix("s"), **_short(values)}
-        for kind in ("lidars", "radars", "cameras")
-        for name, values in found[kind].items()
-    ]
+    sensors = {name: (kind, values) for kind in _KINDS for name, values in found[kind].items()}
     if sensors:
-        print_table(sensors)
+        print_table([{"sensor": name, "kind": kind[:-1], **_short(values)} for name, (kind, values) in sensors.items()])
+    columns = _columns({name: values.get("columns", ()) for name, (_, values) in sensors.items()})
+    if columns:
+        print_table(columns)
     for part in ("poses", "map", "labels", "store"):
         if found.get(part) is not None:
             print_table([{"": key, part: _listed(value)} for key, value in found[part].items()])
@@ -55,12 +53,19 @@ def info(log: LogPath, json: Json = False) -> None:
 
 
 def _short(values: dict[str, Any]) -> dict[str, Any]:
-    """Returns what fits a line: the columns by their dtype, without the start."""
-    by_dtype: dict[str, list[str]] = {}
-    for name, dtype in (text.split() for text in values.get("columns", ())):
-        by_dtype.setdefault(dtype, []).append(name)
-    columns = {"columns": [f"{dtype} {' '.join(names)}" for dtype, names in by_dtype.items()]}
-    return {k: v for k, v in values.items() if k != "start_ns"} | (columns if by_dtype else {})
+    """Returns what fits a line."""
+    return {k: v for k, v in values.items() if k not in ("start_ns", "columns")}
+
+
+def _columns(of_sensors: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """Returns a row for sensors of the same columns: the columns by their dtype."""
+    sensors: dict[tuple[str, ...], list[str]] = {}
+    for name, columns in of_sensors.items():
+        by_dtype: dict[str, list[str]] = {}
+        for column, dtype in (text.split() for text in columns):
+            by_dtype.setdefault(dtype, []).append(column)
+        sensors.setdefault(tuple(f"{dtype} {' '.join(own)}" for dtype, own in by_dtype.items()), []).append(name)
+    return [{"sensor": names, "columns": columns} for columns, names in sensors.items() if columns]
 
 
 def _listed(value: Any) -> Any:
@@ -77,9 +82,7 @@ def convert(
     float16: Annotated[bool, typer.Option("--float16", help="Lidar x y z as float16; this loses digits.")] = False,
     shard_seconds: Annotated[float, typer.Option(min=0.001, help="Length of a file in time.")] = 10.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes; no byte depends on it.")] = 1,
-    on_error: Annotated[
-        OnError, typer.Option(help="Stop at a broken record, or leave it out and tell.")
-    ] = OnError.stop,
+    on_error: OnBroken = OnError.stop,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")] = False,
     json: Json = False,
 ) -> None:
@@ -105,10 +108,7 @@ def convert(
     typer.echo(f"{done.path}: {done.records} records, {done.bytes / 1e6:.1f} MB, {done.seconds:.1f} s, {rate:.0f} MB/s")
     if done.resumed:
         typer.echo(f"{done.resumed} of {done.shards} shards were there from an interrupted run")
-    for line in done.skipped:
-        typer.echo(f"skipped: {line}", err=True)
-    if done.skipped:
-        typer.echo(f"{len(done.skipped)} broken records were left out", err=True)
+    tell_skipped(done.skipped)
 
 
 def check(log: LogPath, json: Json = False) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .arguments import LogPath, one_frame, open_named
-from .output import Json, print_json, print_table
+from perceptum.errors import UsageError
+
+from .arguments import LogPath, OnBroken, OnError, one_frame, open_named
+from .output import Json, print_json, print_table, tell_skipped
 
 __all__ = ["add_to"]
 
@@ -30,17 +33,40 @@ def view(
     model: Annotated[list[Path] | None, typer.Option(help="Draw this detector's boxes too; may be repeated.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Run packages that are code (platform python).")] = False,
     viewer: Annotated[Viewer, typer.Option(help="A picture from above, or a window in 3D.")] = Viewer.png,
+    range_m: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(
+            "--range",
+            metavar="X_MIN Y_MIN X_MAX Y_MAX",
+            help="The ground in the picture, metres in the ego frame; 45 m to each side if not given.",
+        ),
+    ] = None,
+    on_error: OnBroken = OnError.stop,
     out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("frame.png"),
 ) -> None:
     """Draw a frame: points, map, labels, and the boxes of models."""
     from perceptum.view import Scene
 
-    scene = Scene.of(one_frame(open_named(log), frame), model or [], trust)
+    ground = {} if range_m is None else {"range_m": _checked(range_m, viewer)}
+    opened = open_named(log, on_error.value)
+    scene = Scene.of(one_frame(opened, frame), model or [], trust)
     if viewer is Viewer.open3d:
         scene.show()
     else:
-        scene.draw(out)
+        scene.draw(out, **ground)
         typer.echo(f"picture: {out}")
+    tell_skipped(opened.skipped)
+
+
+def _checked(range_m: tuple[float, float, float, float], viewer: Viewer) -> tuple[float, float, float, float]:
+    """Returns the range; raises UsageError where it is none, or there is no picture to have it."""
+    x_min, y_min, x_max, y_max = range_m
+    if viewer is not Viewer.png:
+        raise UsageError(f"--range is for the picture from above; the {viewer} window is moved by hand")
+    if not (-math.inf < x_min < x_max < math.inf and -math.inf < y_min < y_max < math.inf):
+        told = " ".join(f"{side:g}" for side in range_m)
+        raise UsageError(f"--range must be x_min y_min x_max y_max in metres, like -20 -40 100 40, got {told}")
+    return range_m
 
 
 def doctor(json: Json = False) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .arguments import Frames, LogPath, Threads, frame_indices, open_named
-from .output import Json, print_json, print_table, say, track
+from .arguments import Frames, LogPath, OnBroken, OnError, Threads, check_some, frame_indices, open_named
+from .output import Json, print_json, print_table, say, tell_skipped, track
 
 __all__ = ["add_to"]
 
@@ -55,17 +55,20 @@ def infer(
         bool, typer.Option("--trust", help="Run a package that is code: platform python, or custom ops.")
     ] = False,
     threads: Threads = 1,
+    on_error: OnBroken = OnError.stop,
     json: Json = False,
 ) -> None:
     """Run a packaged model on a log: build what it asks for, frame by frame, and tell or write its answers."""
     from perceptum.inference import Times
     from perceptum.neuropod import load_neuropod
 
-    opened = open_named(log)
+    opened = open_named(log, on_error.value)
     picked = frame_indices(opened, frames)
     with load_neuropod(model, trust=trust) as loaded:
         times = Times()
         rows = _run(opened, picked, loaded, times, out, threads)
+    tell_skipped(opened.skipped)
+    check_some(rows, opened, len(picked))
     summary = {"model": loaded.name, "platform": loaded.platform, "log": opened.info()["name"], **times.summary()}
     if json:
         print_json({**summary, "out": None if out is None else str(out), "outputs": rows})

@@ -9,9 +9,12 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 
-__all__ = ["Json", "print_json", "print_table", "say", "track"]
+__all__ = ["Json", "print_json", "print_table", "say", "tell_skipped", "track", "visible"]
 
 T = TypeVar("T")
+
+_SHORT = 24
+"""A column as narrow as this holds names or numbers, which read badly when folded."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -21,33 +24,70 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def tell_skipped(lines: Sequence[str]) -> None:
+    """Tells what was left out of a log that skips what is broken."""
+    for line in lines:
+        say(f"skipped: {line}")
+    if lines:
+        say(f"{len(lines)} broken records were left out")
+
+
 def print_json(value: Any) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> None:
-    """Prints one line per row, a column per key of any row; a row may lack some."""
+    """Prints one line per row, a column per key of any row; a row may lack some.
+
+    On a terminal a table is as wide as it: long texts are folded first, then the margins go. In a pipe or a file every
+    row has its own lines and no more, however wide.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    # Text, not str, in which rich would take [brackets] for its own
-    table = Table(title=None if title is None else Text(title), title_justify="left", header_style="bold")
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    for key in keys:
+    cells = {key: [_cell(row.get(key)) for row in rows] for key in keys}
+    wide = [max(cell_len(line) for text in (key, *cells[key]) for line in text.split("\n")) for key in keys]
+    console = Console(width=None if sys.stdout.isatty() else max(sum(wide) + 3 * len(wide) + 1, 80))
+    margin, fixed = _fitted(wide, console.width)
+    # Text, not str, in which rich would take [brackets] for its own
+    table = Table(header_style="bold", padding=(0, margin))
+    for key, stays in zip(keys, fixed, strict=True):
         number = all(isinstance(row[key], int | float) for row in rows if key in row)
-        table.add_column(Text(key), justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row.get(key))) for key in keys))
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+        table.add_column(Text(visible(key)), justify="right" if number else "left", overflow="fold", no_wrap=stays)
+    for line in zip(*cells.values(), strict=True):
+        table.add_row(*map(Text, line))
+    if title is not None:
+        typer.echo(visible(title))
+    console.print(table)
+
+
+def _fitted(wide: Sequence[int], width: int) -> tuple[int, list[bool]]:
+    """Returns the margin in a cell, and which columns are not folded, so that a table of `wide` columns fits `width`.
+
+    Names and numbers are not folded while what is left is enough to read the longer texts in.
+    """
+    for margin in (1, 0):
+        for longest in (max(wide, default=0), _SHORT):
+            least = [length if length <= longest else _SHORT for length in wide]
+            if sum(least) + (2 * margin + 1) * len(wide) + 1 <= width:
+                return margin, [length <= longest for length in wide]
+    return 0, [False] * len(wide)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
     if isinstance(value, list | tuple):
-        return "\n".join(str(v) for v in value)
-    return "" if value is None else str(value)
+        return "\n".join(visible(str(v)) for v in value)
+    return "" if value is None else visible(str(value))
+
+
+def visible(text: str) -> str:
+    """Returns the text with its control characters as escapes: a name in a file could else write over the terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .arguments import Frames, LogPath, Threads, frame_indices, one_frame, open_named, open_rows
-from .output import Json, print_json, print_table, track
+from .arguments import (
+    Frames,
+    LogPath,
+    OnBroken,
+    OnError,
+    Threads,
+    check_some,
+    frame_indices,
+    one_frame,
+    open_named,
+    open_rows,
+)
+from .output import Json, print_json, print_table, tell_skipped, track
+
+if TYPE_CHECKING:
+    from perceptum.inputs import Frame, Log
 
 __all__ = ["add_to"]
 
@@ -39,7 +54,13 @@ def features(
     elif name is None:
         print_table(
             [
-                {"name": row["name"], "dtypes": row["dtypes"], "shape": _shape(row["shape"]), "prose": row["prose"]}
+                {
+                    "name": row["name"],
+                    "dtypes": row["dtypes"],
+                    "shape": _shape(row["shape"]),
+                    # the rest is told with the feature alone
+                    "prose": row["prose"].partition(". ")[0].removesuffix(".") + ".",
+                }
                 for row in chosen
             ]
         )
@@ -86,6 +107,7 @@ def build(
     frames: Frames = ":",
     out: Annotated[Path, typer.Option(help="Folder for one .npz file per frame.")] = Path("out"),
     threads: Threads = 1,
+    on_error: OnBroken = OnError.stop,
     json: Json = False,
 ) -> None:
     """Build the tensors of a spec and write them, one .npz file per frame."""
@@ -93,16 +115,20 @@ def build(
     from perceptum.tensors import write_tensors
 
     builder = InputBuilder(open_rows(spec), threads=threads)
-    opened = open_named(log)
+    opened = open_named(log, on_error.value)
     picked = frame_indices(opened, frames)
     rows = []
     for index in track(picked, "building", len(picked)):
-        tensors = builder.build(opened[index])
+        tensors = opened.or_skip(f"frame {index}", partial(builder.build, opened[index]))
+        if tensors is None:
+            continue
         out.mkdir(parents=True, exist_ok=True)
         path = out / f"{index:06d}.npz"
         write_tensors(path, tensors)
         shapes = {name: f"{tuple(array.shape)} {array.dtype}" for name, array in tensors.items()}
         rows.append({"file": str(path), **shapes})
+    tell_skipped(opened.skipped)
+    check_some(rows, opened, len(picked))
     if json:
         print_json(rows)
     else:
@@ -115,15 +141,31 @@ def bench(
     frames: Frames = ":10",
     rounds: Annotated[int, typer.Option(min=1, help="How often every frame is built.")] = 5,
     threads: Threads = 1,
+    on_error: OnBroken = OnError.stop,
     json: Json = False,
 ) -> None:
     """Measure the builder: milliseconds per frame, with the frames' records already read."""
     from perceptum.bench import measure_builder
+    from perceptum.features import Catalogue
 
-    opened = open_named(log)
+    opened = open_named(log, on_error.value)
+    wanted = open_rows(spec) if spec else list(Catalogue())
     picked = [opened[i] for i in frame_indices(opened, frames)]
-    rows = measure_builder(picked, open_rows(spec) if spec else None, rounds, threads, track)
+    if on_error is OnError.skip:
+        picked = _buildable(opened, picked, wanted)
+    rows = measure_builder(picked, wanted, rounds, threads, track)
     if json:
         print_json(rows)
     else:
         print_table(rows, f"{opened.source.location}: {len(picked)} frames, {rounds} rounds, {threads} threads")
+
+
+def _buildable(opened: Log, frames: Sequence[Frame], rows: Sequence[Any]) -> list[Frame]:
+    """Returns the frames that can be built, and tells what was left out."""
+    from perceptum.builders import InputBuilder
+
+    builder = InputBuilder(rows)
+    good = [f for f in frames if opened.or_skip(f"frame {f.index}", partial(builder.build, f)) is not None]
+    tell_skipped(opened.skipped)
+    check_some(good, opened, len(frames))
+    return good

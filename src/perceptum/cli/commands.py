@@ -1,0 +1,87 @@
+"""All commands, and how their errors are told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from . import logs, look, models, packages, specs
+from .output import visible
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="perceptum",
+    help="Canonical input building for perception models.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from perceptum import __version__
+
+        typer.echo(f"perceptum {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+for commands in (models, packages, specs, logs, look):
+    commands.add_to(app)
+
+
+def run() -> None:
+    """Runs a command; an error that is the user's to mend is one line, without a traceback."""
+    try:
+        app(prog_name="perceptum")
+    except BrokenPipeError:
+        # the reader of our output went away, as `head` does; nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
+        status = _status(error)
+        if status is None:
+            raise
+        typer.echo(f"perceptum: {_text(error)}", err=True)
+        sys.exit(status)
+
+
+def _status(error: Exception) -> int | None:
+    """Returns the exit status for an error that we understand, or None for one that is our own mistake."""
+    from perceptum import errors
+
+    if isinstance(error, errors.SchemaMismatch):
+        return 1
+    if isinstance(error, (errors.UsageError, errors.NotALog, errors.SpecError)):
+        return 2
+    if isinstance(error, (errors.LogError, errors.NeuropodError, OSError)):
+        return 1
+    # a framework or library that an extra brings is absent
+    return 1 if isinstance(error, ImportError) and _missing(error) is not None else None
+
+
+def _text(error: Exception) -> str:
+    """Returns one line: the error's own, and for the system's errors and absent packages what they lack."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    text = (isinstance(error, ImportError) and _missing(error)) or str(error)
+    return visible(" ".join(text.split("\n")))
+
+
+def _missing(error: ImportError) -> str | None:
+    from perceptum.doctor import missing_package
+
+    return str(error) if "pip install" in str(error) else missing_package(error.name)
