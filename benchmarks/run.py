@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import Result, machine
 
-BENCHMARKS = ("voxels", "subset", "handoff", "infer", "importing", "store", "nuscenes_tables")
+BENCHMARKS = ("voxels", "subset", "handoff", "infer", "importing", "store", "nuscenes_tables", "waymo")
 
 
 def main() -> int:

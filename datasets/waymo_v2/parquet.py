@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 
 from ..files import check_file
+from .float_lists import rows_of
 
 __all__ = ["Rows", "Table", "read_table"]
 
@@ -37,21 +38,23 @@ def _naming(path: Path) -> Iterator[None]:
         raise BrokenRecord(f"{path}: not a whole Parquet file ({reason})") from error
 
 
-def _opened(path: Path, columns: Sequence[str], what: str) -> Any:
-    """Returns the pyarrow ParquetFile, which has all the columns; reads the footer."""
+def _opened(path: Path, columns: Sequence[str], what: str) -> tuple[Any, Any]:
+    """Returns the pyarrow ParquetFile, which has all the columns, and the open file itself; reads the footer."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     check_file(path, what)
     with _naming(path):
         # read, not mapped: a file that shrinks meanwhile cannot end the process
-        file = pq.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
+        source = pa.OSFile(str(path), "rb")
+        file = pq.ParquetFile(source, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
         names = file.schema_arrow.names
     missing = [name for name in columns if names.count(name) != 1]
     if missing:
         raise MissingRecord(
             f"{path}: no column {missing[0]}, which is needed; it has {', '.join(names[:12]) or 'none'}"
         )
-    return file
+    return file, source
 
 
 class Table:
@@ -111,8 +114,8 @@ def _as_float64(path: Path, name: str, values: Any) -> NDArray[np.float64]:
 
 def read_table(path: Path, columns: Sequence[str], what: str) -> Table:
     """Reads these columns of all rows, and no others; `what` says what is lost without the file."""
-    file = _opened(path, columns, what)
-    with _naming(path), file:
+    file, source = _opened(path, columns, what)
+    with _naming(path), source:
         table = file.read(columns=list(columns), use_threads=False)
         table.validate(full=True)
     return Table(path, table)
@@ -121,8 +124,8 @@ def read_table(path: Path, columns: Sequence[str], what: str) -> Table:
 class Rows:
     """Single rows of a large file.
 
-    Published files are one row group of a gigabyte or more, so that a row is reached only by decoding those before it:
-    going forward costs each row once, going back starts again. A few rows are kept, never the file.
+    Published files have row groups of 256 rows, a gigabyte each when decoded, in which a row is reached only through
+    those before it: going forward costs each row once, going back starts its group again. A few rows are kept.
     """
 
     def __init__(self, path: Path, columns: tuple[str, ...], what: str) -> None:
@@ -134,6 +137,7 @@ class Rows:
         self._next = 0
         self._batches: Iterator[Any] | None = None
         self._file: Any = None
+        self._source: Any = None
         self._starts: NDArray[np.int64] = np.zeros(1, np.int64)
 
     def __reduce__(self) -> tuple[type[Rows], tuple[Path, tuple[str, ...], str]]:
@@ -149,7 +153,7 @@ class Rows:
 
     def _go_to(self, row: int) -> None:
         if self._file is None:
-            self._file = _opened(self.path, self._columns, self._what)
+            self._file, self._source = _opened(self.path, self._columns, self._what)
             metadata = self._file.metadata
             sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
             self._starts = np.cumsum([0, *sizes])
@@ -159,9 +163,7 @@ class Rows:
         if self._batches is None or row < self._next or self._starts[group] > self._next:
             self._next = int(self._starts[group])
             groups = list(range(group, len(self._starts) - 1))
-            self._batches = self._file.iter_batches(
-                1, row_groups=groups, columns=list(self._columns), use_threads=False
-            )
+            self._batches = rows_of(self._file, self._source.read_at, groups, self._columns)
         self._advance(row, self._batches)
 
     def _advance(self, row: int, batches: Iterator[Any]) -> None:

@@ -13,6 +13,9 @@ __all__ = ["azimuths", "count", "fill", "inclinations"]
 
 Matrix = NDArray[np.float64]
 
+_SLOTS, _TRIED, _SHIFT = 1 << 13, 4, np.uint64(64 - 13)
+_ONE, _NONE, _MIX = np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(0x9E3779B97F4A7C15)
+
 
 def inclinations(rows: int, lowest_rad: float, highest_rad: float, table: Matrix | None) -> Matrix:
     """Returns (rows,) of the image's rows, the highest beam first: the table reversed, or evenly spread."""
@@ -59,8 +62,10 @@ def fill(
     """
     height, width = image.shape[0], image.shape[1]
     moved = poses.shape[0] > 0
-    seen = np.full((width, 6), np.nan, dtype=np.float32)
-    m = np.zeros((width, 12))
+    # the poses met so far, by their bits: many pixels share one, of the same column or not
+    bits = poses.view(np.uint64)
+    seen = np.full((_SLOTS + _TRIED + 1 if moved else 0, 3), _NONE)
+    m = np.full((len(seen), 12), np.nan)
     cos_a, sin_a = np.cos(azimuth), np.sin(azimuth)
     e = ego_from_lidar
     n = start
@@ -75,16 +80,21 @@ def fill(
             y = e[1, 0] * lx + e[1, 1] * ly + e[1, 2] * lz + e[1, 3]
             z = e[2, 0] * lx + e[2, 1] * ly + e[2, 2] * lz + e[2, 3]
             if moved:
-                # compared here, and by index: a call or a view of a row for each pixel made a sweep 27 ms, not 3
-                same = True
-                for k in range(6):
-                    same = same and poses[r, c, k] == seen[c, k]
-                if not same:
-                    _motion(poses, r, c, seen, world_from_ego, m)
+                # looked up here, and by index: a call or a view of a row for each pixel made a sweep 27 ms, not 3
+                p, q, s = bits[r, c, 0], bits[r, c, 1], bits[r, c, 2]
+                slot = ((p * _MIX ^ q) * _MIX ^ s) * _MIX >> _SHIFT
+                last = slot + np.uint64(_TRIED)
+                while slot < last and seen[slot, 0] != _NONE:
+                    if seen[slot, 0] == p and seen[slot, 1] == q and seen[slot, 2] == s:
+                        break
+                    slot += _ONE
+                if seen[slot, 0] != p or seen[slot, 1] != q or seen[slot, 2] != s:
+                    seen[slot, 0], seen[slot, 1], seen[slot, 2] = p, q, s
+                    _motion(poses[r, c], world_from_ego, m[slot])
                 x, y, z = (
-                    m[c, 0] * x + m[c, 1] * y + m[c, 2] * z + m[c, 3],
-                    m[c, 4] * x + m[c, 5] * y + m[c, 6] * z + m[c, 7],
-                    m[c, 8] * x + m[c, 9] * y + m[c, 10] * z + m[c, 11],
+                    m[slot, 0] * x + m[slot, 1] * y + m[slot, 2] * z + m[slot, 3],
+                    m[slot, 4] * x + m[slot, 5] * y + m[slot, 6] * z + m[slot, 7],
+                    m[slot, 8] * x + m[slot, 9] * y + m[slot, 10] * z + m[slot, 11],
                 )
             columns[0, n], columns[1, n], columns[2, n] = x, y, z
             columns[3, n], columns[4, n] = image[r, c, 1], image[r, c, 2]
@@ -93,19 +103,17 @@ def fill(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _motion(poses: Any, r: int, c: int, seen: Any, world_from_ego: Any, out: Any) -> None:
-    """Writes out[c], the frame's ego from the pixel's, (12,) row by row, and notes the pose in seen[c]."""
-    for k in range(6):
-        seen[c, k] = poses[r, c, k]
-    cr, sr = math.cos(np.float64(poses[r, c, 0])), math.sin(np.float64(poses[r, c, 0]))
-    cp, sp = math.cos(np.float64(poses[r, c, 1])), math.sin(np.float64(poses[r, c, 1]))
-    cy, sy = math.cos(np.float64(poses[r, c, 2])), math.sin(np.float64(poses[r, c, 2]))
+def _motion(pose: Any, world_from_ego: Any, out: Any) -> None:
+    """Writes the frame's ego from the pixel's, (12,) row by row, of its roll pitch yaw x y z."""
+    cr, sr = math.cos(np.float64(pose[0])), math.sin(np.float64(pose[0]))
+    cp, sp = math.cos(np.float64(pose[1])), math.sin(np.float64(pose[1]))
+    cy, sy = math.cos(np.float64(pose[2])), math.sin(np.float64(pose[2]))
     w = world_from_ego
     # near 15 km from the origin: subtracted in float64 before anything else
-    dx, dy, dz = poses[r, c, 3] - w[0, 3], poses[r, c, 4] - w[1, 3], poses[r, c, 5] - w[2, 3]
+    dx, dy, dz = pose[3] - w[0, 3], pose[4] - w[1, 3], pose[5] - w[2, 3]
     for i in range(3):
         x, y, z = w[0, i], w[1, i], w[2, i]
-        out[c, 4 * i] = x * cy * cp + y * sy * cp - z * sp
-        out[c, 4 * i + 1] = x * (cy * sp * sr - sy * cr) + y * (sy * sp * sr + cy * cr) + z * cp * sr
-        out[c, 4 * i + 2] = x * (cy * sp * cr + sy * sr) + y * (sy * sp * cr - cy * sr) + z * cp * cr
-        out[c, 4 * i + 3] = x * dx + y * dy + z * dz
+        out[4 * i] = x * cy * cp + y * sy * cp - z * sp
+        out[4 * i + 1] = x * (cy * sp * sr - sy * cr) + y * (sy * sp * sr + cy * cr) + z * cp * sr
+        out[4 * i + 2] = x * (cy * sp * cr + sy * sr) + y * (sy * sp * cr - cy * sr) + z * cp * cr
+        out[4 * i + 3] = x * dx + y * dy + z * dz
