@@ -17,7 +17,7 @@ from typing import IO, Protocol
 from .errors import NeuropodError
 from .tied_folder import TiedFolder
 
-__all__ = ["Files", "FolderFiles", "ZipFiles", "write_zip"]
+__all__ = ["Files", "FolderFiles", "ZipFiles", "check_growth", "read_start", "write_zip"]
 
 # a real model's zip grows a few times; DEFLATE can grow 1032 times
 MAX_GROWTH = 200
@@ -38,6 +38,8 @@ class Files(Protocol):
 
     def read(self, name: str) -> bytes: ...
 
+    def size_bytes(self, name: str) -> int: ...
+
     def folder(self, name: str) -> Path:
         """Returns a real folder with what lies under `name` ("" is all); a zip is extracted for it, once."""
         ...
@@ -45,6 +47,12 @@ class Files(Protocol):
     def close(self) -> None:
         """Deletes what was extracted, and closes the file; what is asked for later opens it again."""
         ...
+
+
+def read_start(files: Files, name: str, most_bytes: int) -> bytes:
+    """Returns a file's first bytes: of one that is larger than it should be, no more than shows it."""
+    with files.open(name) as stream:
+        return stream.read(most_bytes)
 
 
 class FolderFiles:
@@ -60,6 +68,9 @@ class FolderFiles:
 
     def read(self, name: str) -> bytes:
         return (self._root / name).read_bytes()
+
+    def size_bytes(self, name: str) -> int:
+        return (self._root / name).stat().st_size
 
     def folder(self, name: str) -> Path:
         return self._root / name
@@ -95,7 +106,7 @@ class ZipFiles:
             entries = [e for e in self._opened().infolist() if not e.is_dir()]
         for entry in entries:
             _check_entry(entry)
-        _check_growth(entries, path.stat().st_size)
+        check_growth(entries, path.stat().st_size)
         self.names = frozenset(e.filename for e in entries)
         if len(self.names) != len(entries):
             raise NeuropodError("a file name stands twice in the zip file; get the package again")
@@ -113,6 +124,9 @@ class ZipFiles:
     def read(self, name: str) -> bytes:
         with self.open(name) as stream:
             return stream.read()
+
+    def size_bytes(self, name: str) -> int:
+        return self._opened().getinfo(name).file_size
 
     def folder(self, name: str) -> Path:
         if name not in self._extracted:
@@ -175,7 +189,8 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
         raise NeuropodError(f"'{name}' in the zip file is encrypted; make the package without a password")
 
 
-def _check_growth(entries: list[zipfile.ZipInfo], size_bytes: int) -> None:
+def check_growth(entries: list[zipfile.ZipInfo], size_bytes: int) -> None:
+    """Raises NeuropodError where the zip file is small and what it holds is large."""
     whole_bytes = sum(entry.file_size for entry in entries)
     if whole_bytes > SMALL_BYTES and whole_bytes > MAX_GROWTH * size_bytes:
         raise NeuropodError(

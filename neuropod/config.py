@@ -11,10 +11,13 @@ import numpy as np
 
 from .errors import NeuropodError
 
-__all__ = ["DTYPES", "Config", "TensorSpec"]
+__all__ = ["DTYPES", "MOST_JSON_BYTES", "Config", "TensorSpec", "parse_object"]
 
 DTYPES = ("float32", "float64", "string", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 """All that a spec may hold."""
+
+MOST_JSON_BYTES = 16 << 20
+"""Of a file that says something about a package. As Python's lists, three bytes of JSON take sixty."""
 
 _ROW_KEYS = ("name", "dtype", "shape", "params")
 _DEVICES = ("GPU", "CPU")
@@ -52,8 +55,10 @@ class TensorSpec:
             raise NeuropodError(f"spec row {row.get('name', '?')!r} {what}; a row holds {', '.join(_ROW_KEYS)}")
         shape = row["shape"]
         if not isinstance(shape, list | tuple):
-            raise NeuropodError(f"Field 'shape' must be a tuple! Got value {shape} of type {type(shape)}.")
-        return cls(row["name"], _dtype_name(row["dtype"]), tuple(shape), _params(row["name"], row.get("params")))
+            raise NeuropodError(
+                f"Field 'shape' must be a tuple! Got value {shape} of type {type(shape)} in tensor '{row['name']}'."
+            )
+        return cls(row["name"], _dtype_name(row["dtype"]), _sizes(shape), _params(row["name"], row.get("params")))
 
     def plain(self) -> dict[str, Any]:
         """Returns the row as config.json holds it."""
@@ -142,8 +147,10 @@ class Config:
         )
 
 
-def parse_object(text: bytes) -> dict[str, Any]:
-    """Returns the JSON object in `text`; raises NeuropodError where it is none."""
+def parse_object(text: bytes, most_bytes: int = MOST_JSON_BYTES) -> dict[str, Any]:
+    """Returns the JSON object in `text`; raises NeuropodError where it is none, or longer than that."""
+    if len(text) > most_bytes:
+        raise NeuropodError(f"holds more than {most_bytes} bytes of JSON, more than any package needs; do not use it")
     try:
         plain = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -159,6 +166,10 @@ def _rows(rows: object, key: str) -> tuple[TensorSpec, ...]:
     if not isinstance(rows, list):
         raise NeuropodError(f"'{key}' must be a list of rows, got {type(rows).__name__}")
     return tuple(TensorSpec.of(row) for row in rows)
+
+
+def _sizes(shape: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(int(dim) if isinstance(dim, np.integer) else dim for dim in shape)
 
 
 def _check_dim(name: str, dim: object) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import importlib.machinery
 import importlib.util
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from .errors import NeuropodError, first_line
+from .source_loader import LOADERS
 
 __all__ = ["add_python_modules", "forget_python_modules", "load_libraries"]
 
@@ -55,13 +57,29 @@ def add_python_modules(folder: Path, names: Sequence[str]) -> None:
                 f"custom op '{name}': another module of that name is already importable from {found.origin}; "
                 "rename one of them"
             )
-    sys.path.insert(0, str(folder))
+    sys.meta_path.insert(0, _Modules(folder, names))
 
 
 def forget_python_modules(folder: Path) -> None:
-    """Takes `folder` off Python's path; modules that were imported stay."""
-    with contextlib.suppress(ValueError):
-        sys.path.remove(str(folder))
+    """Makes the modules in `folder` no longer importable; those that were imported stay."""
+    found = next((f for f in sys.meta_path if isinstance(f, _Modules) and f.folder == folder), None)
+    if found is not None:
+        sys.meta_path.remove(found)
+
+
+class _Modules:
+    """Answers Python's import for the named files. On Python's path, byte code beside them would be run unseen."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder = folder
+        self._finder = importlib.machinery.FileFinder(str(folder), *LOADERS)
+        self._modules = frozenset(name.partition(".")[0] for name in names)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        spec = self._finder.find_spec(name) if name in self._modules else None
+        return None if spec is None or spec.loader is None else spec
 
 
 def _mapped_digests(size_bytes: int) -> set[str]:

@@ -1,6 +1,6 @@
 """What can be wrong with a package, an input or a model's answer: one class, as both of Uber's were expected."""
 
-__all__ = ["NeuropodError", "first_line"]
+__all__ = ["MoreThanData", "NeuropodError", "first_line"]
 
 
 class NeuropodError(ValueError, RuntimeError):
@@ -10,7 +10,15 @@ class NeuropodError(ValueError, RuntimeError):
     """
 
 
+class MoreThanData(NeuropodError):
+    """A model of a platform that is data would do more than compute: it is code, for those who trust it."""
+
+
 def first_line(error: BaseException) -> str:
     """Returns an error's kind and the first line of its text: frameworks write pages."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    kind = type(error).__name__
+    text = str(error)
+    if text.startswith("The following operation failed in the TorchScript interpreter"):
+        text = text.rpartition("<--- HERE\n")[2]  # where comes first, then what
+    lines = text.strip().splitlines()
+    return f"{kind}: {lines[0].removeprefix(f'{kind}: ')}" if lines else kind

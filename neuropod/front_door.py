@@ -26,7 +26,8 @@ def load_neuropod(
 ) -> Model:
     """Loads a packaged model, a folder or a zip file, made here or by Uber's Neuropod.
 
-    trust: a package whose platform is python, or that brings custom ops, is code; it is refused unless this is True.
+    trust: a package whose platform is python, that brings custom ops, or whose TensorFlow graph or TorchScript does
+        more than compute, is code; it is refused unless this is True.
         PERCEPTUM_TRUST=never, ask or always decides for the whole process (`trust` has the table).
     visible_gpu: the GPU to use where there is one; None keeps the model on the CPU.
     validate: "full" checks both sides of each call, "cheap" the inputs' names, types and ranks, "off" nothing.

@@ -48,7 +48,7 @@ def _described(package: Package) -> dict[str, Any]:
         "test_data": package.has(TEST_DATA),
         "manifest": package.has(manifest.FILE_NAME),
         "files": [
-            {"file": name, "bytes": _size(package, name), "sha256": manifest.sha256(package.files, name)}
+            {"file": name, "bytes": package.size_bytes(name), "sha256": manifest.sha256(package.files, name)}
             for name in sorted(package.files.names)
         ],
     }
@@ -77,11 +77,3 @@ def _schema(package: Package) -> dict[str, Any] | None:
     head = record.get("schema")
     features = record.get("features")
     return {**(head if isinstance(head, dict) else {}), "features": sorted(features) if features else []}
-
-
-def _size(package: Package, name: str) -> int:
-    size = 0
-    with package.files.open(name) as stream:
-        while chunk := stream.read(1 << 20):
-            size += len(chunk)
-    return size

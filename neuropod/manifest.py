@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
-from .archive import Files
-from .config import parse_object
+from .archive import Files, read_start
+from .config import MOST_JSON_BYTES, parse_object
 from .errors import NeuropodError
 
 __all__ = ["FILE_NAME", "sha256", "verify", "write"]
@@ -28,7 +28,7 @@ def verify(files: Files) -> None:
     """
     if FILE_NAME not in files.names:
         return
-    listed = _listed(files.read(FILE_NAME))
+    listed = _listed(read_start(files, FILE_NAME, MOST_JSON_BYTES + 1))
     there = {name for name in files.names if name != FILE_NAME and not _is_bytecode(name)}
     for name in sorted(there ^ listed.keys()):
         what = "lies in the package but not in its manifest" if name in there else "is missing"

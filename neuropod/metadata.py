@@ -67,11 +67,19 @@ class Metadata:
         plain = parse_object(text)
         if plain.get("format") != 1:
             raise NeuropodError(f"format is {plain.get('format')!r}, this version reads 1; upgrade perceptum")
-        schema, inputs, outputs = (plain.get(key) for key in ("schema", "input_params", "output_params"))
-        for value in (schema, inputs, outputs):
-            if value is not None and not isinstance(value, dict):
-                raise NeuropodError(f"schema, input_params and output_params must be objects, got {value!r}")
-        return cls(schema, inputs or {}, outputs or {})
+        schema, inputs, outputs = (_object(key, plain.get(key)) for key in ("schema", "input_params", "output_params"))
+        for rows in (inputs, outputs):
+            for name, params in rows.items():
+                _object(f"the params of '{name}'", params)
+        _object("the schema's features", schema.get("features") or None)
+        return cls(schema or None, inputs, outputs)
+
+
+def _object(what: str, value: object) -> dict[str, Any]:
+    """Returns a JSON object, empty for none; raises NeuropodError for anything else."""
+    if value is not None and not isinstance(value, dict):
+        raise NeuropodError(f"{what} must be an object, got {str(value)[:40]}")
+    return value or {}
 
 
 def _params(rows: tuple[TensorSpec, ...]) -> dict[str, Mapping[str, Any]]:

@@ -17,7 +17,7 @@ from .handoff import copy_reason, private_copy
 from .incoming import as_numpy
 from .outgoing import converter
 from .package import Package, open_package
-from .trust import Trust, check_trust
+from .trust import Trust
 from .validation import compile_checks
 from .versions import check_version
 
@@ -97,6 +97,7 @@ class Model:
         except NeuropodError as error:
             raise NeuropodError(f"model '{self.name}': {error}") from error.__cause__
         except Exception as error:  # a model's own code may raise anything
+            _require_mapping(self.name, inputs)
             raise NeuropodError(f"model '{self.name}' failed: {first_line(error)}{self._absent(inputs)}") from error
 
     def _absent(self, inputs: Mapping[str, Any]) -> str:
@@ -126,7 +127,8 @@ class Model:
         dtype = array.dtype
         if dtype.char not in _CHARS or not dtype.isnative:
             raise NeuropodError(
-                f"Unsupported array type in python bindings: {dtype.kind} (input '{name}' is {dtype.str})"
+                f"Unsupported array type in python bindings: {dtype.kind} (input '{name}' is {dtype.str}; "
+                "nothing is cast, give it the spec's dtype)"
             )
         flags = array.flags
         return array if flags.c_contiguous and flags.aligned else self._contiguous(name, array)
@@ -154,6 +156,13 @@ class Model:
         return f"<Model '{self.name}' ({self.platform}) from {self._path}>"
 
 
+def _require_mapping(model: str, inputs: object) -> None:
+    if not isinstance(inputs, Mapping):
+        raise NeuropodError(
+            f"model '{model}': inputs must be a dict, name to array, got {type(inputs).__name__}"
+        ) from None
+
+
 def open_model(
     path: str | os.PathLike[str],
     *,
@@ -165,19 +174,19 @@ def open_model(
     """Opens a package and loads its model in this process; raises NeuropodError that names the package."""
     if validate not in LEVELS:
         raise NeuropodError(f"validate must be {' or '.join(map(repr, LEVELS))}, got {validate!r}")
-    package = open_package(path)
+    package = open_package(path, trust)
     try:
-        return Model(package, _load(package, trust, visible_gpu, schema), validate)
+        return Model(package, _load(package, visible_gpu, schema), validate)
     except BaseException:
         package.files.close()
         raise
 
 
-def _load(package: Package, trust: Trust, visible_gpu: int | None, schema: Schema | None) -> Runner:
+def _load(package: Package, visible_gpu: int | None, schema: Schema | None) -> Runner:
     try:
         backend = find_backend(package.config.platform)
         if backend.RUNS_CODE or package.config.custom_ops:
-            check_trust(why_code(package.config), trust)
+            package.require_trust(why_code(package.config))
         if package.config.platform_version_semver != "*":
             check_version(package.config.platform, backend.version(), package.config.platform_version_semver)
         package.metadata.check(schema)

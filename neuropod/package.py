@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from . import manifest, metadata
-from .archive import Files, FolderFiles, ZipFiles, write_zip
-from .config import Config
-from .errors import NeuropodError
+from .archive import Files, FolderFiles, ZipFiles, read_start, write_zip
+from .config import MOST_JSON_BYTES, Config
+from .errors import MoreThanData, NeuropodError
 from .metadata import Metadata
+from .trust import Trust, check_trust
 
 __all__ = [
     "CODE",
@@ -47,32 +49,53 @@ class Package:
     config: Config
     """Rows carry their params, where the package stores any."""
     metadata: Metadata
+    trust: Trust = Trust.NOT_GIVEN
+
+    def require_trust(self, why: str) -> None:
+        """Raises NeuropodError unless the package may run code here; `why` says what makes it code."""
+        check_trust(why, self.trust)
+
+    def require_data(self, name: str, check: Callable[[], None]) -> None:
+        """Runs a check of the file `name`, which raises MoreThanData for what only a trusted package may do."""
+        try:
+            check()
+        except MoreThanData as found:
+            self.require_trust(f"{name}: {found}")
+        except NeuropodError as error:
+            raise NeuropodError(f"{name}: {error}") from None
 
     def has(self, name: str) -> bool:
         return name in self.files.names
 
     def read(self, name: str) -> bytes:
         """Returns the bytes of a file; raises NeuropodError where the package lacks it."""
+        self._require(name)
+        return self.files.read(name)
+
+    def size_bytes(self, name: str) -> int:
+        """Returns a file's size; raises NeuropodError where the package lacks it."""
+        self._require(name)
+        return self.files.size_bytes(name)
+
+    def _require(self, name: str) -> None:
         if not self.has(name):
             raise NeuropodError(f"the file {name} is missing; a {self.config.platform} package needs it")
-        return self.files.read(name)
 
     def under(self, folder: str) -> list[str]:
         """Returns the names of all files in a folder of the package, sorted."""
         return sorted(name for name in self.files.names if name.startswith(f"{folder}/"))
 
 
-def open_package(path: str | os.PathLike[str]) -> Package:
+def open_package(path: str | os.PathLike[str], trust: Trust = Trust.NOT_GIVEN) -> Package:
     """Opens a folder or a zip file and checks it; raises NeuropodError that names the package."""
     path = Path(path)
     try:
-        files = _files(path)
-        return _read(path, files)
+        return _read(path, _files(path), trust)
     except OSError as error:
         raise NeuropodError(f"{path}: cannot be read: {error}") from error
 
 
-def _read(path: Path, files: Files) -> Package:
+def _read(path: Path, files: Files, trust: Trust) -> Package:
     try:
         manifest.verify(files)
         meta = (
@@ -81,7 +104,7 @@ def _read(path: Path, files: Files) -> Package:
         config = meta.apply(_parse(files, CONFIG, Config.from_json))
     except NeuropodError as error:
         raise NeuropodError(f"{path}: {error}") from error
-    return Package(path, files, config, meta)
+    return Package(path, files, config, meta, trust)
 
 
 def _files(path: Path) -> Files:
@@ -112,24 +135,48 @@ def _require_config(is_there: bool, path: Path) -> None:
 
 def _parse(files: Files, name: str, parse: Callable[[bytes], T]) -> T:
     try:
-        return parse(files.read(name))
+        return parse(read_start(files, name, MOST_JSON_BYTES + 1))
     except NeuropodError as error:
         raise NeuropodError(f"{name}: {error}") from error
 
 
-def write_package(path: Path, fill: Callable[[Path], None], as_zip: bool, compression: int) -> None:
-    """Makes a package of what `fill` writes into the folder it is given; the path holds all of it or nothing.
+def write_package(
+    path: Path, fill: Callable[[Path], None], test: Callable[[Path], None], as_zip: bool, compression: int
+) -> None:
+    """Makes a package of what `fill` writes into the folder it is given; the path holds all of it, tested, or nothing.
 
-    It is written beside its place under another name, then renamed; where anything fails it is deleted.
+    It is written beside its place under another name, tested by `test`, then renamed; where anything fails it is
+    deleted. Whoever is killed on the way leaves nothing at the path.
     """
     refuse_existing(path)
     work = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
     try:
         whole = _write(work, fill, as_zip, compression)
+        _tested(whole, path, test)
         refuse_existing(path)
         whole.rename(path)
+    except OSError as error:
+        raise _about(path, work, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _tested(whole: Path, path: Path, test: Callable[[Path], None]) -> None:
+    try:
+        test(whole)
+    except NeuropodError as error:  # which names the package where it is now
+        raise NeuropodError(str(error).replace(str(whole), str(path))) from error.__cause__
+
+
+def _about(path: Path, work: Path, error: OSError) -> OSError:
+    """Returns the error with the package's path, unless it is that of a file to pack.
+
+    Of a full disk Python names the file that was copied; of a copied folder it tells one reason per file.
+    """
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        return OSError(f"{path}: cannot be written: {error.args[0][0][-1]}")
+    ours = error.filename is None or str(error.filename).startswith(str(work)) or error.errno == errno.ENOSPC
+    return OSError(error.errno, error.strerror, str(path)) if ours and error.errno is not None else error
 
 
 def _write(work: Path, fill: Callable[[Path], None], as_zip: bool, compression: int) -> Path:

@@ -104,7 +104,7 @@ class PackOptions:
 
 
 def pack(platform: str, common: Common, write_model: Callable[[Path, Config], None]) -> None:
-    """Makes the package, then tests it where there is test data; a package that fails its test is taken away.
+    """Makes the package and tests it where there is test data; one that fails its test is taken away.
 
     Uber's library left it there, and the next try failed since it was.
 
@@ -125,23 +125,13 @@ def pack(platform: str, common: Common, write_model: Callable[[Path, Config], No
             data = test_data.dump(options.test_input_data, options.test_expected_out)
             (folder / test_data.FILE_NAME).write_bytes(data)
 
-    write_package(path, fill, options.package_as_zip, options.zip_compression)
-    if options.test_input_data is not None:
-        required = [row.name for row in config.outputs] if options.all_outputs else []
-        expected, load_args = options.test_expected_out, options.neuropod_load_args
-        try:
-            selftest.check_package(path, options.test_input_data, expected, load_args, required)
-        except BaseException:
-            remove(path)
-            raise
+    def test(package: Path) -> None:
+        if options.test_input_data is not None:
+            required = [row.name for row in config.outputs] if options.all_outputs else []
+            expected, load_args = options.test_expected_out, options.neuropod_load_args
+            selftest.check_package(package, options.test_input_data, expected, load_args, required)
 
-
-def remove(path: Path) -> None:
-    """Deletes a package, a folder or a zip file."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    write_package(path, fill, test, options.package_as_zip, options.zip_compression)
 
 
 def _write_common(folder: Path, options: PackOptions, config: Config, extra: Metadata | None) -> None:

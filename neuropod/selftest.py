@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import test_data
-from .errors import NeuropodError
+from .errors import NeuropodError, first_line
 from .tied_folder import TiedFolder
 from .trust import Trust
 
@@ -52,7 +52,7 @@ def check_package(
 def compare(outputs: Mapping[str, NDArray[Any]], expected: Mapping[str, Any]) -> None:
     """Raises NeuropodError, in Uber's words, where an expected output is absent or not close; others do not count."""
     for name, value in expected.items():
-        wanted = np.asarray(value)
+        wanted = _as_array(name, value)
         found = outputs.get(name)
         if found is None:
             raise NeuropodError(f"{name} does not match expected value! The model did not return it")
@@ -60,6 +60,13 @@ def compare(outputs: Mapping[str, NDArray[Any]], expected: Mapping[str, Any]) ->
             raise NeuropodError(
                 f"{name} does not match expected value! Wanted {_show(wanted)}, the model returned {_show(found)}"
             )
+
+
+def _as_array(name: str, value: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(test_data.plain(name, value))
+    except ValueError as error:  # lists of unlike lengths
+        raise NeuropodError(f"the expected value of {name} is no array ({first_line(error)})") from error
 
 
 def _is_close(found: NDArray[Any], wanted: NDArray[Any]) -> bool:

@@ -14,17 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import NeuropodError
+from .incoming import as_numpy
 
-__all__ = ["FILE_NAME", "dump", "load"]
+__all__ = ["FILE_NAME", "Reader", "dump", "load", "plain"]
 
 FILE_NAME = "test_data.pkl"
 
+# text of the old protocols is encoded, then copied; pointers to one text take eight bytes where two name it
+MAX_GROWTH = 8
+SMALL_BYTES = 64 << 20
+
 
 def dump(test_input: Mapping[str, Any], test_output: Mapping[str, Any] | None) -> bytes:
-    """Returns the pickle as Uber's packager wrote it."""
-    return pickle.dumps(
-        {"test_input": dict(test_input), "test_output": None if test_output is None else dict(test_output)}
+    """Returns the pickle as Uber's packager wrote it; tensors of frameworks are stored as arrays."""
+    given, expected = (
+        None if side is None else {name: plain(name, value) for name, value in dict(side).items()}
+        for side in (test_input, test_output)
     )
+    return pickle.dumps({"test_input": given, "test_output": expected})
+
+
+def plain(name: str, value: Any) -> Any:
+    """Returns a framework's tensor as an array, all else as it is: tensors pickle as code, which is never read."""
+    is_tensor = hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | np.generic)
+    return as_numpy(name, value) if is_tensor else value
 
 
 def load(data: bytes) -> Any:
@@ -33,7 +46,7 @@ def load(data: bytes) -> Any:
     Python 2 pickles are read too, as old packages hold them. No memory is taken that the bytes do not fill.
     """
     try:
-        return _plain(_Reader(io.BytesIO(data), encoding="latin1").load(), {})
+        return _plain(Reader(data).load(), {})
     except NeuropodError:
         raise
     except Exception as error:  # a hostile pickle can make its reader raise anything
@@ -124,11 +137,15 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-class _Reader(pickle._Unpickler):
+class Reader(pickle._Unpickler):
     """Python's own reader written in Python: the one in C takes gigabytes at the word of eight bytes."""
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
     stack: list[Any]
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        self._left_bytes = SMALL_BYTES + MAX_GROWTH * len(data)
 
     def find_class(self, module: str, name: str) -> Any:
         found = _ALLOWED.get((module.replace("numpy._core", "numpy.core"), name))
@@ -146,6 +163,37 @@ class _Reader(pickle._Unpickler):
         if not isinstance(self.stack[-1], _Array | _Dtype):
             raise NeuropodError(f"{FILE_NAME}: gives a state to {type(self.stack[-1]).__name__}; only arrays have one")
         self.stack[-1].set_state(state)
+        self._spend(self.stack[-1])
+
+    def load_reduce(self) -> None:
+        super().load_reduce()  # type: ignore[misc]
+        self._spend(self.stack[-1])
+
+    def _spend(self, made: Any) -> None:
+        """A few bytes can ask for another copy of what was read once, again and again."""
+        made = made.array if isinstance(made, _Array) else made
+        size = len(made) if isinstance(made, str | bytes) else 8 * len(made) if isinstance(made, list) else 0
+        self._left_bytes -= getattr(made, "nbytes", size)
+        if self._left_bytes < 0:
+            raise NeuropodError(f"{FILE_NAME}: makes more than {MAX_GROWTH} times as much as it holds")
+
+    def load_setitem(self) -> None:
+        self._check_keys(self.stack[-2:-1])
+        super().load_setitem()  # type: ignore[misc]
+
+    def load_setitems(self) -> None:
+        self._check_keys(self.stack[::2])
+        super().load_setitems()  # type: ignore[misc]
+
+    def load_dict(self) -> None:
+        self._check_keys(self.stack[::2])
+        super().load_dict()  # type: ignore[misc]
+
+    def _check_keys(self, keys: list[Any]) -> None:
+        """The hash of a few tuples in each other can take for ever."""
+        for key in keys:
+            if not isinstance(key, str | bytes | int | float):
+                raise NeuropodError(f"{FILE_NAME}: has a {type(key).__name__} for a key; names are text")
 
     def load_bytearray8(self) -> None:
         """Python's own makes as many bytes as the file says before it looks how many there are."""
@@ -157,8 +205,14 @@ class _Reader(pickle._Unpickler):
 
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
-    # the other ways to make objects, which no array needs
+    dispatch[pickle.REDUCE[0]] = load_reduce
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.DICT[0]] = load_dict
+    # the other ways to make objects, which no array needs, and sets, which are none of what is read
     for _code in (pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4):
+        del dispatch[_code[0]]
+    for _code in (pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET):
         del dispatch[_code[0]]
 
 

@@ -84,7 +84,11 @@ class _Checks:
     def _check_names(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         extra = sorted(str(name) for name in tensors if name not in self._names)
         if extra:
-            raise NeuropodError(f"Tensor name(s) '{{{', '.join(extra)}}}' are not found in the {self._side}")
+            names = [row[0] for row in self._rows] or ["none"]
+            known = ", ".join([*names[:8], *(["..."] if names[8:] else [])])
+            raise NeuropodError(
+                f"Tensor name(s) '{{{', '.join(extra)}}}' are not found in the {self._side}; there are {known}"
+            )
 
 
 def compile_checks(rows: Sequence[TensorSpec], side: str, level: str) -> Check:

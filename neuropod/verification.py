@@ -13,7 +13,7 @@ import numpy as np
 from . import manifest, selftest, test_data
 from .backends import find_backend
 from .config import TensorSpec
-from .errors import NeuropodError
+from .errors import NeuropodError, first_line
 from .inspection import needs_trust
 from .package import Package, open_package
 from .trust import Trust, check_trust
@@ -178,4 +178,7 @@ def _side(stored: Mapping[str, Any], key: str) -> dict[str, Any] | None:
 
 
 def _arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: np.asarray(value) for name, value in tensors.items()}
+    try:
+        return {name: np.asarray(value) for name, value in tensors.items()}
+    except ValueError as error:  # lists of unlike lengths
+        raise NeuropodError(f"{test_data.FILE_NAME}: holds what is no array ({first_line(error)})") from error

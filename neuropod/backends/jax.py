@@ -18,6 +18,7 @@ from ..errors import NeuropodError, first_line
 from ..package import DATA, Package
 from ..strings import is_string
 from ..tensorflow_import import LOG_LEVEL
+from ..versions import framework_version
 from .signature import check_names
 
 __all__ = ["FRAMEWORK", "MODEL", "RUNS_CODE", "Names", "import_jax", "load", "plan_call", "read_exported", "version"]
@@ -29,12 +30,19 @@ MODEL = f"{DATA}/model.jax"
 
 Names = tuple[tuple[str, ...], tuple[str, ...]]
 
-# targets that a hostile file could name: they call this process's Python functions, by number or by address
-_CALLBACKS = re.compile(rb"python_[a-z]*_?callback")
+# What a function may call outside of itself: solvers of JAX's own, and notes to its compiler. Others call Python's
+# functions, by number or by address, or bring machine code.
+_KNOWN_CALLS = re.compile(
+    r"(lapack|cu|hip|tridiagonal)\w*_ffi|(cu|hip)_lu_pivots_to_permutation|__cudnn\$\w+|Sharding|SPMD\w+|"
+    r"annotate_device_placement|shape_assertion|(stablehlo|chlo|mhlo|xla\.sdy)\.\w+|ApproxTopK|AllocateBuffer|"
+    r"Eigh|LuDecomposition|ProductOfElementaryHouseholderReflectors|Qr"
+)
+_CALLS = re.compile(r'custom_call @("[^"]*"|[\w$.\-]+)|call_target_name = ("[^"]*")')
+_BYTECODE = b"ML\xefR"
 
 
 def version() -> str:
-    return str(import_jax().__version__)
+    return framework_version("jax", import_jax)
 
 
 def load(package: Package, visible_gpu: int | None) -> JaxRunner:
@@ -120,9 +128,31 @@ def read_exported(data: bytes) -> Any:
         exported = export.deserialize(bytearray(data))
     except Exception as error:  # flatbuffers and MLIR raise all kinds
         raise NeuropodError(f"{MODEL}: JAX cannot load it: {first_line(error)}") from error
-    if _CALLBACKS.search(exported.mlir_module_serialized):
-        raise NeuropodError(f"{MODEL}: calls back into Python, which no package can hold; export it without callbacks")
+    _check_calls(exported)
     return exported
+
+
+def _check_calls(exported: Any) -> None:
+    """Raises NeuropodError where the function calls what is not known only to compute.
+
+    Bytecode spells the names of operations out, but not always that of what a custom_call calls; as text it all is.
+    """
+    code: bytes = exported.mlir_module_serialized
+    if not code.startswith(_BYTECODE):
+        raise NeuropodError(f"{MODEL}: its function is no MLIR bytecode, which JAX writes; export it again")
+    if b"custom_call" not in code:
+        return
+    try:
+        text = str(exported.mlir_module())
+    except Exception as error:  # MLIR raises all kinds
+        raise NeuropodError(f"{MODEL}: JAX cannot load it: {first_line(error)}") from error
+    for found in _CALLS.finditer(text):
+        target = (found[1] or found[2]).strip('"')
+        if not _KNOWN_CALLS.fullmatch(target):
+            raise NeuropodError(
+                f"{MODEL}: calls '{target}', which is not known only to compute; "
+                "export it without callbacks into Python and kernels of your own"
+            )
 
 
 def plan_call(exported: Any, config: Config) -> Callable[[Mapping[str, Any]], Any]:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from keyword import iskeyword
@@ -94,7 +95,9 @@ def write_saved_model(model: Any, spec_names: Mapping[str, Sequence[str | None]]
     module = tf.Module()
     module.model = model
     module.weights = [variable.value for variable in model.variables]  # TensorFlow does not see Keras's own lists
-    module.serve = tf.function(serve).get_concrete_function(**specs)  # the only one, so it is the signature
+    with warnings.catch_warnings():  # a list goes for every model, but Keras would have a dict where it was made of one
+        warnings.filterwarnings("ignore", "The structure of `inputs`", UserWarning)
+        module.serve = tf.function(serve).get_concrete_function(**specs)  # the only one, so it is the signature
     tf.saved_model.save(module, str(target))
     renamed = {parameter: name for parameter, name in parameters.items() if parameter != name}
     if renamed:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import NeuropodError, first_line
 from ..package import DATA, OPS, Package
 from ..strings import is_string, to_list, to_unicode
+from ..versions import framework_version
 from .onnx_files import external_files
 
 __all__ = ["FRAMEWORK", "MODEL", "RUNS_CODE", "import_onnxruntime", "load", "open_session", "version"]
@@ -26,7 +27,7 @@ _FATAL = 4  # onnxruntime raises its errors; it need not write them to the termi
 
 
 def version() -> str:
-    return str(import_onnxruntime().__version__)
+    return framework_version("onnxruntime", import_onnxruntime)
 
 
 def load(package: Package, visible_gpu: int | None) -> OnnxRunner:
@@ -65,6 +66,8 @@ def open_session(model: bytes | Path, libraries: Sequence[Path], visible_gpu: in
     ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL
+    # not its own format, which it would else recognize: what that holds nobody has looked at
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     # onnxruntime counts the machine's cores, not those this process may use
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     # its threads spin while a call lasts and sleep when it ends: a waiting model takes no core from its neighbours
@@ -95,11 +98,20 @@ def _errors() -> tuple[type[Exception], ...]:
 
 def _feed(array: NDArray[Any]) -> NDArray[Any]:
     """Returns the array itself; onnxruntime reads bytes wrongly, though, and numpy's newer text not at all."""
-    if array.dtype.kind not in "ST":
+    if array.dtype.kind not in "STU" or (array.dtype.kind == "U" and not _has_zero_within(array)):
         return array
     out = np.empty(array.size, object)
     out[:] = to_list(array)
     return out.reshape(array.shape)
+
+
+def _has_zero_within(text: NDArray[Any]) -> bool:
+    """Returns whether a zero stands before other characters: onnxruntime takes it for the end of a text."""
+    width = text.dtype.itemsize // 4
+    if width < 2 or not text.size:
+        return False
+    characters = text.reshape(-1).view(np.uint32).reshape(text.size, width)
+    return bool(((characters[:, :-1] == 0) & (characters[:, 1:] != 0)).any())
 
 
 def _fetched(name: str, value: Any) -> NDArray[Any]:

@@ -25,7 +25,8 @@ _FIELDS = {
     "tensor": {13: "entry"},
 }
 _MOST_DEPTH = 100
-_SKIPPED_BYTES = {1: 8, 5: 4}
+# a number's bytes; the marks around a group have none, and what stands between them is looked at like all else
+_SKIPPED_BYTES = {1: 8, 3: 0, 4: 0, 5: 4}
 
 
 def external_files(model: bytes) -> list[str]:
@@ -59,6 +60,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
+        key &= 0xFFFFFFFF  # protobuf drops the rest, so it could hide a field from us
         wire = key & 7
         if wire == 2:
             size, at = _varint(data, at)

@@ -11,7 +11,7 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..config import parse_object
 from ..errors import NeuropodError
 from ..handoff import private_copy, shares_memory
 from ..package import CODE, DATA, MODEL_CONFIG, OPS, Package
+from ..source_loader import LOADERS, SourceLoader
 from ..strings import is_string, to_unicode
 
 __all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version"]
@@ -84,27 +85,12 @@ def _own(name: str, value: object, inputs: list[NDArray[Any]]) -> NDArray[Any]:
     return private_copy(array) if shares_memory(array, inputs) else array
 
 
-class _SourceLoader(importlib.machinery.SourceFileLoader):
-    """Runs the source that the manifest vouches for, never byte code beside it, and writes none."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        path = self.get_filename(fullname)
-        code: CodeType = self.source_to_code(self.get_data(path), path)
-        return code
-
-
-_LOADERS = (
-    (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES),
-    (_SourceLoader, importlib.machinery.SOURCE_SUFFIXES),
-)
-
-
 def _spec_of(name: str, folder: Path) -> importlib.machinery.ModuleSpec:
     """Returns how a code tree is imported as a package; packagers of the first years wrote no __init__.py into it."""
     if not folder.is_dir():
         raise NeuropodError(f"the package has no folder {CODE}; pack it again")
     init = folder / "__init__.py"
-    loader = _SourceLoader(name, str(init)) if init.is_file() else None
+    loader = SourceLoader(name, str(init)) if init.is_file() else None
     spec = importlib.machinery.ModuleSpec(name, loader, origin=str(init) if loader else None, is_package=True)
     spec.submodule_search_locations = [str(folder)]
     spec.has_location = loader is not None
@@ -127,7 +113,7 @@ class _Code:
             return self._spec
         if not name.startswith(f"{self._name}."):
             return None
-        found = (importlib.machinery.FileFinder(folder, *_LOADERS).find_spec(name) for folder in path or ())
+        found = (importlib.machinery.FileFinder(folder, *LOADERS).find_spec(name) for folder in path or ())
         return next((spec for spec in found if spec is not None), None)
 
     def call(self, module_name: str, function: str, data_path: str) -> Callable[..., Any]:

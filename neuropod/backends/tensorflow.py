@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from ..handoff import private_copy
 from ..package import DATA, MODEL_CONFIG, OPS, Package
 from ..strings import is_string, to_unicode
 from ..tensorflow_import import import_tensorflow
+from ..versions import framework_version
 from .tensorflow_aliases import kept_outputs
+from .tensorflow_operators import check_frozen, check_saved
 
 __all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version"]
 
@@ -28,7 +31,7 @@ SAVED = f"{DATA}/savedmodel"
 
 
 def version() -> str:
-    return str(import_tensorflow().__version__)
+    return framework_version("tensorflow", import_tensorflow)
 
 
 def load(package: Package, visible_gpu: int | None) -> TensorFlowRunner:
@@ -132,6 +135,8 @@ def _device(tf: Any, visible_gpu: int | None) -> str:
 def _load_frozen(tf: Any, package: Package, session: Any, device: str) -> dict[str, str]:
     config = parse_object(package.read(MODEL_CONFIG))
     graph_def = _graph_def(tf, package)
+    nodes, init_ops = _node_names(package, config.get("node_name_mapping")), _init_ops(config.get("init_op_names"))
+    package.require_data(FROZEN, partial(check_frozen, graph_def, [*nodes.values(), *init_ops]))
     for node in graph_def.node:
         if node.device != "/device:CPU:0":
             node.device = device
@@ -140,20 +145,33 @@ def _load_frozen(tf: Any, package: Package, session: Any, device: str) -> dict[s
             tf.graph_util.import_graph_def(graph_def, name="")
     except (ValueError, tf.errors.OpError) as error:
         raise NeuropodError(f"{FROZEN}: TensorFlow cannot load it: {first_line(error)}") from error
-    nodes = _node_names(package, config.get("node_name_mapping"))
     _check_nodes(package, session.graph, nodes)
-    for op in _init_ops(config.get("init_op_names")):
+    for op in init_ops:
         session.run(_operation(package, session.graph, op))
     return nodes
 
 
 def _graph_def(tf: Any, package: Package) -> Any:
+    return _parsed(tf.compat.v1.GraphDef, package, FROZEN, "frozen graph")
+
+
+def _parsed(message: Any, package: Package, name: str, what: str) -> Any:
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        return tf.compat.v1.GraphDef.FromString(package.read(FROZEN))
+        return message.FromString(package.read(name))
     except DecodeError as error:
-        raise NeuropodError(f"{FROZEN} is no frozen graph ({first_line(error)}); pack it again") from error
+        raise NeuropodError(f"{name} is no {what} ({first_line(error)}); pack it again") from error
+
+
+def _check_saved(package: Package) -> None:
+    """saved_model.pb is what TensorFlow reads where there is one, and there must be one."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    name = f"{SAVED}/saved_model.pb"
+    assets = {asset.removeprefix(f"{SAVED}/assets/") for asset in package.under(f"{SAVED}/assets")}
+    for meta in _parsed(saved_model_pb2.SavedModel, package, name, "SavedModel").meta_graphs:
+        package.require_data(name, partial(check_saved, meta, assets))
 
 
 def _node_names(package: Package, mapping: object) -> dict[str, str]:
@@ -197,6 +215,7 @@ def _only_errors(tf: Any) -> Iterator[None]:
 
 
 def _load_saved(tf: Any, package: Package, session: Any, device: str) -> dict[str, str]:
+    _check_saved(package)
     folder = package.files.folder(SAVED)
     try:
         with session.graph.as_default(), session.graph.device(device), _only_errors(tf):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from .. import custom_ops
 from ..config import Config
 from ..errors import NeuropodError, first_line
 from ..package import DATA, OPS, Package
+from ..versions import framework_version
 from .signature import refuse_strings
 from .torch_export_archive import checked_archive
 from .torch_export_calls import own_tensors, plan_call
@@ -25,9 +28,11 @@ RUNS_CODE = False
 
 MODEL = f"{DATA}/model.pt2"
 
+_LOADING = threading.Lock()  # torch reads one program at a time: its reader is a global
+
 
 def version() -> str:
-    return str(import_torch().__version__)
+    return framework_version("torch", import_torch)
 
 
 def load(package: Package, visible_gpu: int | None) -> TorchRunner:
@@ -49,7 +54,7 @@ def write(folder: Path, config: Config, program: Any, program_path: str | os.Pat
     target = folder / MODEL
     target.parent.mkdir(parents=True)
     if program_path is not None:
-        target.write_bytes(Path(program_path).read_bytes())
+        shutil.copyfile(program_path, target)
     elif isinstance(program, torch.export.ExportedProgram):
         torch.export.save(program, str(target))
     else:
@@ -65,7 +70,8 @@ def _read(data: bytes, config: Config) -> Any:
     torch = import_torch()
     try:
         archive = checked_archive(data, own_ops=bool(config.custom_ops))
-        with _quiet():
+        del data  # as large as the model
+        with _LOADING, _quiet():
             return torch.export.load(archive)
     except NeuropodError as error:
         raise NeuropodError(f"{MODEL}: {error}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ _PLAIN = re.compile(
     r"archive_format|archive_version|byteorder|\.data/\w+|version|extra/.*|"
     r"\.format_version|\.storage_alignment|data/weights/weight_\d+|data/constants/tensor_\d+"
 )
+_MOST_PROGRAM_BYTES = 1 << 30
 _AGAIN = "export the program again with plain tensors, or pack its code with create_pytorch_neuropod"
 
 
@@ -55,8 +57,8 @@ def _check_files(files: Mapping[str, bytes], own_ops: bool) -> None:
         if name not in files:
             raise NeuropodError(f"the archive has no {name}; {_AGAIN}, with torch 2.9 or newer")
     for name in _TABLES:
-        _check_table(name, parse_object(files[name]))
-    check_program(parse_object(files[_MODEL]), own_ops)
+        _check_table(name, parse_object(files[name], _MOST_PROGRAM_BYTES))
+    check_program(parse_object(files[_MODEL], _MOST_PROGRAM_BYTES), own_ops)
 
 
 def _check_sizes(archive: zipfile.ZipFile, size_bytes: int) -> None:
@@ -73,7 +75,13 @@ def _copied(archive: zipfile.ZipFile, names: Mapping[str, str], instead: Mapping
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as copy:
         for name, full in names.items():
-            copy.writestr(full, instead[name] if name in instead else archive.read(full))
+            if name in instead:
+                copy.writestr(full, instead[name])
+                continue
+            info = zipfile.ZipInfo(full)
+            info.file_size = archive.getinfo(full).file_size  # lets zipfile choose zip64 where it must
+            with archive.open(full) as source, copy.open(info, "w") as target:
+                shutil.copyfileobj(source, target, 1 << 20)  # one tensor may be nearly all of the archive
     out.seek(0)
     return out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +15,11 @@ from typing import Any
 from .. import custom_ops
 from ..errors import NeuropodError, first_line
 from ..package import DATA, OPS, Package
+from ..versions import framework_version
 from .torch_runner import TorchRunner, import_torch, torch_device
 from .torchscript_archive import is_old, rewrite
 from .torchscript_calls import plan_call
+from .torchscript_code import check_archive
 
 __all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version", "write"]
 
@@ -25,25 +28,38 @@ RUNS_CODE = False
 
 MODEL = f"{DATA}/model.pt"
 
+# from here on torch reads a file: of bytes it makes copies, four times the model in memory; a small zip is quicker read
+# than extracted
+LARGE_BYTES = 64 << 20
+
 
 def version() -> str:
-    return str(import_torch().__version__)
+    return framework_version("torch", import_torch)
 
 
 def load(package: Package, visible_gpu: int | None) -> TorchRunner:
     torch = import_torch()
     if package.config.custom_ops:
         custom_ops.load_libraries(package.files.folder(OPS), package.config.custom_ops, torch.ops.load_library)
-    archive = package.read(MODEL)
-    if is_old(archive):
-        archive = rewrite(archive)
     device = torch_device(visible_gpu)
+    source = _source(package)
+    package.require_data(MODEL, partial(check_archive, source))
     try:
         with _no_deprecation():
-            module = torch.jit.load(io.BytesIO(archive), map_location=device)
+            module = torch.jit.load(source, map_location=device)
     except (RuntimeError, ValueError) as error:
         raise NeuropodError(f"{MODEL}: torch cannot load it: {first_line(error)}") from error
+    package.files.close()  # all is in memory
     return TorchRunner(partial(plan_call(module.forward.schema), module.forward), package.config, device)
+
+
+def _source(package: Package) -> io.BytesIO | str:
+    """Returns what torch.jit.load reads: the archive's bytes, or the path of a large one."""
+    if package.size_bytes(MODEL) < LARGE_BYTES:
+        archive = package.read(MODEL)
+        return io.BytesIO(rewrite(archive) if is_old(archive) else archive)
+    path = package.files.folder(DATA) / Path(MODEL).name
+    return io.BytesIO(rewrite(path.read_bytes())) if is_old(path) else str(path)
 
 
 def write(folder: Path, module: Any = None, module_path: str | os.PathLike[str] | None = None) -> None:
@@ -51,7 +67,7 @@ def write(folder: Path, module: Any = None, module_path: str | os.PathLike[str] 
     target = folder / MODEL
     target.parent.mkdir(parents=True)
     if module_path is not None:
-        target.write_bytes(Path(module_path).read_bytes())
+        shutil.copyfile(module_path, target)
         return
     torch = import_torch()
     if not isinstance(module, torch.jit.ScriptModule):

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 import re
 import textwrap
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from .. import test_data
+from ..archive import check_growth
 from ..errors import NeuropodError
 from .torchscript_pickle import Object, Tensor, dump
 
@@ -37,10 +39,10 @@ _STORAGES = {
 _SAVE_AGAIN = "save the model again with torch 1.3 or newer"
 
 
-def is_old(archive: bytes) -> bool:
-    """Returns whether the bytes of a model.pt are such an archive."""
+def is_old(archive: bytes | Path) -> bool:
+    """Returns whether a model.pt, its bytes or its path, is such an archive."""
     try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        with zipfile.ZipFile(io.BytesIO(archive) if isinstance(archive, bytes) else archive) as files:
             return any(name.count("/") == 1 and name.endswith("/model.json") for name in files.namelist())
     except zipfile.BadZipFile:
         return False
@@ -49,6 +51,7 @@ def is_old(archive: bytes) -> bool:
 def rewrite(archive: bytes) -> bytes:
     """Returns the archive in today's form; raises NeuropodError for the rare parts that have none."""
     with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        check_growth(files.infolist(), len(archive))
         root = next(n for n in files.namelist() if n.endswith("/model.json")).partition("/")[0]
         old = {name.partition("/")[2]: files.read(name) for name in files.namelist() if name.startswith(f"{root}/")}
     try:
@@ -158,7 +161,7 @@ def _tensor(tensor: Mapping[str, Any], old: Mapping[str, bytes]) -> Tensor:
     )
 
 
-class _Plain(pickle.Unpickler):
+class _Plain(test_data.Reader):
     """Reads attributes.pkl: plain values, and the typed lists that torch wrote; nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -171,8 +174,11 @@ def _attributes(old: Mapping[str, bytes]) -> list[Any]:
     if "attributes.pkl" not in old:
         return []
     try:
-        return list(_Plain(io.BytesIO(old["attributes.pkl"])).load())
-    except (pickle.UnpicklingError, EOFError) as error:
+        return list(_Plain(old["attributes.pkl"]).load())
+    except Exception as error:  # a hostile pickle can make its reader raise anything
+        if str(error).startswith("the old TorchScript"):
+            raise
+        reason = str(error).removeprefix(f"{test_data.FILE_NAME}: ")
         raise NeuropodError(
-            f"the old TorchScript archive's attributes cannot be read ({error}); {_SAVE_AGAIN}"
+            f"the old TorchScript archive's attributes cannot be read ({reason}); {_SAVE_AGAIN}"
         ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 from .errors import UsageError
 
 __all__ = ["whole_file"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -33,5 +37,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield beside
         beside.replace(target)
+    except OSError as error:
+        if error.errno in _FULL:  # libraries leave out of which file they speak
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
     finally:
         beside.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -42,6 +43,12 @@ def test_an_error_keeps_what_was_there(tmp_path, error):
         fail_with(error, beside.write_text("hal"))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_told_with_the_files_name(tmp_path):
+    with pytest.raises(OSError, match="No space left on device") as error, whole_file(tmp_path / "a.txt"):
+        raise OSError(errno.ENOSPC, "Error writing bytes to file")
+    assert error.value.filename == str(tmp_path / "a.txt")
 
 
 def test_a_folder_is_refused(tmp_path):

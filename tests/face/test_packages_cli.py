@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -189,7 +191,9 @@ def test_bad_use_of_pack_is_exit_status_2_and_leaves_nothing(refusal, models, to
         ((other / "graph.pb", "m", *spec, "--node", "x"), "--node must be like x=in_x:0, got 'x'"),
         ((torchscript, "m", *spec, "--node", "x=a"), "--node is for a frozen graph"),
         ((torchscript, "m", *spec, "--problem", "detection"), "the spec lacks the output 'boxes'; it gives out"),
-        ((torchscript, "m", "--problem", "detection"), "the problem leaves the inputs to its models"),
+        ((torchscript, "m", "--problem", "detection"), "--problem detection leaves the inputs to its models: give"),
+        ((torchscript, "m", "--problem", "detektion"), "no problem 'detektion'; it is 'detection', or a JSON file"),
+        ((torchscript, "m", *spec, "--test-data", "no.npz"), "no.npz: no such file; test data is an .npz file"),
     ):
         status, line = refusal("pack", *words)
         assert line.startswith(message)
@@ -219,6 +223,16 @@ def test_inspect_tells_all_without_running_any(add, command):
     assert found["manifest"] is True
     assert {f["file"] for f in found["files"]} >= {"config.json", "manifest.json", "0/data/model.pt", "test_data.pkl"}
     assert all(len(f["sha256"]) == 64 and f["bytes"] > 0 for f in found["files"])
+
+
+def test_inspect_and_diff_import_no_framework(add, tmp_path):
+    code = (
+        "import sys\n"
+        "from perceptum.neuropod.difference import compare_packages\n"
+        f"assert compare_packages({str(add())!r}, {str(add('b'))!r}) == []\n"
+        "print([m for m in ('torch', 'tensorflow', 'jax', 'onnxruntime') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_inspect_says_what_is_code_and_which_schema(code_package, command):

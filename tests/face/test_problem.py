@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from perceptum.errors import NeuropodError, SpecError, UsageError
-from perceptum.neuropod import create_python_neuropod, load_neuropod
+from perceptum.neuropod import create_placeholder_neuropod, create_python_neuropod, load_neuropod
 from perceptum.problems import Detection, Problem
 
 
@@ -77,6 +77,13 @@ def test_without_test_data_it_is_run_on_zeros_that_are_not_kept(tmp_path, code):
         assert "test_data.pkl" not in files.namelist()
     with pytest.raises(NeuropodError, match="the model did not return 'more'; it returned out"):
         problem.pack(neuropod_path=tmp_path / "n", **code("lambda x, words: {'out': x}"))
+
+
+def test_a_placeholder_stands_in_until_there_is_a_model(tmp_path):
+    problem = Problem([X], [OUT], {"x": THREE, "out": THREE * 2})
+    problem.pack(create_placeholder_neuropod, neuropod_path=tmp_path / "m", model_name="later")
+    with load_neuropod(tmp_path / "m") as model:
+        assert model.infer({"x": THREE})["out"].shape == (3,)
 
 
 def test_expected_outputs_alone_need_inputs(tmp_path, code):

@@ -125,7 +125,8 @@ def test_two_sizes_for_one_symbol_are_refused(loaded, backend):
 def test_a_name_that_is_not_in_the_spec_is_refused(loaded, backend):
     with pytest.raises(NeuropodError) as error:
         loaded(backend, "addition").infer({"x": pairs(1), "y": pairs(1), "z": pairs(1), "a": pairs(1)})
-    assert str(error.value) == "model 'addition_model': Tensor name(s) '{a, z}' are not found in the input spec"
+    told = "Tensor name(s) '{a, z}' are not found in the input spec; there are x, y"
+    assert str(error.value) == f"model 'addition_model': {told}"
 
 
 def test_a_missing_input_that_the_model_needs_is_the_models_error(loaded, backend):
@@ -145,6 +146,12 @@ def test_a_list_is_no_array(loaded, backend):
     with pytest.raises(NeuropodError) as error:
         loaded(backend, "addition").infer({"x": [[1.0, 2.0]], "y": pairs(1)})
     assert str(error.value) == "model 'addition_model': input 'x' must be a numpy array, got list; nothing is converted"
+
+
+def test_inputs_that_are_no_dict_are_refused(loaded, backend):
+    with pytest.raises(NeuropodError) as error:
+        loaded(backend, "addition").infer(pairs(1))
+    assert str(error.value) == "model 'addition_model': inputs must be a dict, name to array, got ndarray"
 
 
 def test_both_old_kinds_of_error_catch_ours(loaded, backend):
@@ -337,3 +344,15 @@ def test_threads_may_share_a_model(loaded, backend):
         outs = list(pool.map(lambda x: model.infer({"x": x, "y": x})["out"], given))
     for x, out in zip(given, outs, strict=True):
         np.testing.assert_array_equal(out, 2 * x)
+
+
+def test_threads_may_load_at_once(packed, backend):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def run(n):
+        with load_neuropod(packed(backend, "addition"), trust=True) as model:
+            return model.infer({"x": pairs(n), "y": pairs(n)})["out"].tolist()
+
+    packed(backend, "addition")
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, range(1, 9))) == [(2 * pairs(n)).tolist() for n in range(1, 9)]

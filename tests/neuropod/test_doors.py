@@ -12,6 +12,7 @@ import pytest
 import perceptum
 from perceptum.features import canonical
 from perceptum.neuropod import NeuropodError, create_python_neuropod, load_neuropod, loader
+from perceptum.neuropod.versions import check_range, check_version
 
 
 def test_the_front_door_is_the_packages_own_name():
@@ -99,6 +100,55 @@ def test_the_frameworks_version_must_be_in_the_packages_range(packed, package_fo
             load_neuropod(folder, trust=True)
 
 
+# range, versions in it, versions outside: after the documentation of npm's semver
+RANGES = [
+    (">=1.2.7 <1.3.0", "1.2.7 1.2.99", "1.2.6 1.3.0"),
+    ("1.2.7 || >=1.2.9 <2.0.0", "1.2.7 1.4.6", "1.2.8 2.0.0"),
+    ("1.2.3 - 2.3.4", "1.2.3 2.3.4", "1.2.2 2.3.5"),
+    ("1.2 - 2.3", "1.2.0 2.3.9", "1.1.9 2.4.0"),
+    ("1.2.3 - 2", "2.9.9", "3.0.0"),
+    ("* || x", "0.0.0 9.9.9", ""),
+    ("1.x", "1.0.0 1.9.9", "0.9.9 2.0.0"),
+    ("1.2.*", "1.2.9", "1.3.0"),
+    ("1.2", "1.2.7", "1.3.0"),
+    ("1", "1.9.9", "2.0.0"),
+    (">1.2", "1.3.0", "1.2.8"),
+    ("<=1.2", "1.2.9", "1.3.0"),
+    ("<1", "0.9.9", "1.0.0"),
+    ("~1.2.3", "1.2.9", "1.2.2 1.3.0"),
+    ("~ 1.2", "1.2.0", "1.3.0"),
+    ("~>0", "0.9.9", "1.0.0"),
+    ("^1.2.3", "1.2.3 1.9.9", "1.2.2 2.0.0"),
+    ("^0.2.3", "0.2.9", "0.3.0"),
+    ("^0.0.3", "0.0.3", "0.0.4"),
+    ("^0.0", "0.0.9", "0.1.0"),
+    ("^0.x", "0.9.9", "1.0.0"),
+    ("  >=  1.2.3\t<2 ", "1.5.0", "2.0.0"),
+    ("=v1.2.3+build", "1.2.3", "1.2.4"),
+    (">1.2.3-alpha.3", "1.2.3 3.4.5", "1.2.2"),
+    ("~1.2.3-beta.2", "1.2.3 1.2.9", "1.3.0"),
+    ("1.2.3-beta", "", "1.2.3"),
+    (">*", "", "1.0.0"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "inside", "outside"), RANGES)
+def test_a_range_means_what_it_means_to_npm(wanted, inside, outside):
+    for version in inside.split():
+        check_version("torch", version, wanted)
+    for version in outside.split():
+        with pytest.raises(NeuropodError, match=r"^the package wants torch "):
+            check_version("torch", version, wanted)
+
+
+@pytest.mark.parametrize(
+    "wanted", ["1.2.3.4", ">=1,<2", "!=1", "01.2.3", ">=1.2.3<2", "latest", "1..2", "a\nb", "=v" * 30_000]
+)
+def test_what_npm_would_refuse_is_no_range(wanted):
+    with pytest.raises(NeuropodError, match=r"^platform_version_semver '.*' is no version range; write [^\n]*$"):
+        check_range(wanted)
+
+
 GRID = {"grid": {"range": [-10, -10, -3, 10, 10, 3], "voxel": [0.5, 0.5, 6]}}
 
 
@@ -181,7 +231,7 @@ def test_a_record_that_cannot_be_read_is_named(feature_package):
     for text, message in (
         ("{", "perceptum.json: not JSON"),
         ('{"format": 2}', "perceptum.json: format is 2, this version reads 1; upgrade perceptum"),
-        ('{"format": 1, "schema": 3}', "perceptum.json: schema, input_params and output_params must be objects"),
+        ('{"format": 1, "schema": 3}', "perceptum.json: schema must be an object, got 3"),
         ('{"format": 1, "schema": {"features": []}}', "the record of the schema cannot be read"),
     ):
         (path / "perceptum.json").write_text(text)
@@ -229,3 +279,17 @@ def test_loading_a_tensorflow_package_is_quiet_and_leaves_the_environment_alone(
     )
     done = run_python(code)
     assert (done.stdout, done.stderr) == ("2\n", "")
+
+
+def test_an_input_goes_to_the_device_that_its_package_says():
+    torch = pytest.importorskip("torch")
+    from perceptum.neuropod.backends.torch_runner import TorchRunner
+    from perceptum.neuropod.config import Config, TensorSpec
+
+    rows = tuple(TensorSpec(name, "float32", (2,)) for name in "ab")
+    config = Config("m", "torchscript", rows, (), input_tensor_device={"a": "CPU"})
+    seen = {}
+    for device in ("cpu", "meta"):  # meta stands in for a GPU: a tensor there has no values, only its device
+        runner = TorchRunner(lambda values: seen.update(values) or {}, config, torch.device(device))
+        runner.run({name: np.zeros(2, np.float32) for name in "ab"}, ())
+        assert [seen[name].device.type for name in "ab"] == ["cpu", device]

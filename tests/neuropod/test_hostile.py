@@ -1,5 +1,6 @@
 """Packages made to do harm: zips that swell, pickles that lie. All are an error of one line, and take little memory."""
 
+import json
 import os
 import pickle
 import resource
@@ -11,7 +12,13 @@ import zipfile
 import numpy as np
 import pytest
 
-from perceptum.neuropod import NeuropodError, create_python_neuropod, load_neuropod, test_data
+from perceptum.neuropod import (
+    NeuropodError,
+    create_placeholder_neuropod,
+    create_python_neuropod,
+    load_neuropod,
+    test_data,
+)
 from perceptum.neuropod.package import open_package
 
 
@@ -109,6 +116,79 @@ def test_json_that_is_deep_or_endless_is_an_error(tmp_path, text):
     refused(zip_of(tmp_path / "m", {"config.json": text}))
 
 
+@pytest.mark.parametrize("name", ["config.json", "manifest.json", "perceptum.json"])
+def test_json_without_end_is_not_even_read(folder, name):
+    """Three bytes of it are sixty in Python; a file with holes in it may be larger than the memory."""
+    with (folder / name).open("wb") as file:
+        file.truncate(1 << 40)
+    (folder / "manifest.json").touch() if name == "manifest.json" else (folder / "manifest.json").unlink()
+    assert f"{name}: holds more than 16777216 bytes of JSON, more than any package needs" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('{"format": 1, "input_params": {"x": 5}}', "the params of 'x' must be an object, got 5"),
+        ('{"format": 1, "schema": {"features": [1, "a"]}}', "the schema's features must be an object, got [1, 'a']"),
+    ],
+)
+def test_metadata_of_another_form_is_an_error(folder, text, wanted):
+    (folder / "perceptum.json").write_text(text)
+    (folder / "manifest.json").unlink()
+    assert f"perceptum.json: {wanted}" in refused(folder)
+
+
+def test_test_data_that_is_no_array_fails_its_step(folder):
+    from perceptum.neuropod.verification import verify_package
+
+    for side in ("test_input", "test_output"):
+        data = {"test_input": None, "test_output": None, side: {"x": [[1], [1, 2]]}}
+        (folder / "test_data.pkl").write_bytes(pickle.dumps(data))
+        (folder / "manifest.json").unlink(missing_ok=True)
+        steps = {step.check: step for step in verify_package(folder, trust=True)}
+        assert "holds what is no array" in steps["symbols"].found
+
+
+def test_byte_code_beside_a_custom_op_is_not_run(tmp_path):
+    """No manifest lists it, so anyone may have put it there."""
+    import py_compile
+
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/main.py").write_text("import hostile_op\ndef make(data):\n    return lambda: {}\n")
+    (tmp_path / "hostile_op.py").write_text("")
+    create_python_neuropod(
+        neuropod_path=tmp_path / "m",
+        model_name="m",
+        input_spec=[],
+        output_spec=[],
+        data_paths=[],
+        code_path_spec=[{"python_root": tmp_path / "code", "dirs_to_package": [""]}],
+        entrypoint_package="main",
+        entrypoint="make",
+        custom_ops=[tmp_path / "hostile_op.py"],
+        package_as_zip=False,
+    )
+    (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
+    place = tmp_path / f"m/0/ops/__pycache__/hostile_op.{sys.implementation.cache_tag}.pyc"
+    py_compile.compile(
+        str(tmp_path / "evil.py"), str(place), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )
+    load_neuropod(tmp_path / "m", trust=True).close()
+
+
+def test_what_a_package_says_does_not_write_over_the_terminal(tmp_path):
+    from typer.testing import CliRunner
+
+    from perceptum.cli.commands import app
+
+    config = {"name": "m\x1b[2J", "platform": "placeholder", "output_spec": [{"name": "\u202ey", "dtype": "int8"}]}
+    config["output_spec"][0]["shape"] = ["\x1b]0;n"]
+    shown = CliRunner().invoke(app, ["inspect", str(zip_of(tmp_path / "m", {"config.json": json.dumps(config)}))])
+    assert shown.exit_code == 0
+    assert not any(c in shown.stdout for c in "\x1b\u202e")
+    assert "\\u202ey" in shown.stdout
+
+
 def test_a_hostile_manifest_is_an_error(tmp_path):
     for text in (
         b'{"manifest_version": 1, "files": {"config.json": 3}}',
@@ -163,6 +243,37 @@ PICKLES |= {
     "a dtype with a state of its own": b"cnumpy\ndtype\n(S'V8'\nI0\nI1\ntR(I3\nS'|'\nNNNI8\nI1\nI63\nI9\ntb.",
     "a byte array of a size that its bytes do not have": b"\x80\x05\x96" + (8 << 30).to_bytes(8, "little") + b"xx.",
     "numbers without end": b"(" + b"I1\n" * 10 + b"t" + b"2t" * 5 + b"cnumpy\nload\n.",
+}
+
+
+MEGABYTE = 1 << 20
+
+
+def again(head, one, times):
+    """A pickle of a list of what `one` makes of what `head` has read."""
+    return b"\x80\x04" + head + b"(" + one * times + b"l."
+
+
+def memoized(*values):
+    return b"".join(value + b"\x940" for value in values)
+
+
+_ARRAY = memoized(b"cnumpy.core.multiarray\n_reconstruct\n", b"cnumpy\nndarray\n")
+_STATE = b"(K\x01" + pickle.dumps((MEGABYTE,), 2)[2:-1] + b"h\x03\x89h\x00tb"
+_MADE = b"h\x01h\x02K\x00\x85K\x00\x87R" + _STATE
+PICKLES |= {
+    "one text encoded again and again": again(
+        memoized(pickle.dumps("x" * MEGABYTE, 2)[2:-1], b"c_codecs\nencode\n"), b"h\x01h\x00X\6\0\0\0latin1\x86R", 3000
+    ),
+    "one array copied again and again": again(
+        memoized(b"B" + struct.pack("<I", MEGABYTE) + bytes(MEGABYTE))
+        + _ARRAY
+        + memoized(b"cnumpy\ndtype\n\x8c\x02u1\x85R"),
+        _MADE,
+        3000,
+    ),
+    "a key whose hash takes for ever": b"\x80\x02}" + b"(K\x01K\x01t" + b"2\x86" * 40 + b"K\x01s.",
+    "a set": pickle.dumps({1}),
 }
 
 
@@ -286,3 +397,24 @@ def test_what_is_no_file_is_refused_and_not_waited_for(folder, make):
 def test_a_package_that_is_reached_by_a_link_is_a_package(folder, tmp_path):
     (tmp_path / "latest").symlink_to(folder)
     load_neuropod(tmp_path / "latest", trust=True).close()
+
+
+def test_nothing_is_at_the_path_until_the_package_has_passed_its_test(tmp_path, monkeypatch):
+    """Who is killed while it is tested leaves no package that nobody has tested."""
+    seen = []
+
+    def check(package, *_):
+        seen.append((package.is_file(), (tmp_path / "m").exists()))
+        raise NeuropodError(f"{package}: wrong")
+
+    monkeypatch.setattr("perceptum.neuropod.selftest.check_package", check)
+    with pytest.raises(NeuropodError, match=rf"^{tmp_path}/m: wrong$"):
+        create_placeholder_neuropod(
+            neuropod_path=tmp_path / "m",
+            model_name="m",
+            input_spec=[],
+            output_spec=[],
+            test_input_data={},
+        )
+    assert seen == [(True, False)]
+    assert not list(tmp_path.iterdir())

@@ -69,6 +69,9 @@ THEN = {
     ),
     "tensorflow": textwrap.dedent(
         """
+        import warnings
+
+        warnings.filterwarnings("error", "The structure of `inputs`")
         model = keras.Sequential([keras.Input((3,), name="x"), keras.layers.Dense(2, name="scores")])
         create_keras_neuropod(neuropod_path=sys.argv[1] + "/sequential.neuropod", model_name="s", model=model)
         try:

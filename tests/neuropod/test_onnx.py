@@ -213,6 +213,15 @@ def test_text_of_every_kind_and_rank_goes_through(tmp_path, kind):
         assert model.infer({"x": x})["out"].tolist() == [["apple", ""], ["a", "b"], ["Käse", "c"]]
 
 
+def test_text_with_a_zero_in_it_is_not_cut(tmp_path):
+    """onnxruntime takes it for the end, in numpy's fixed-width text only."""
+    rows = [row("x", "string", "n")], [row("out", "string", "n")]
+    create_onnx_neuropod(**options(tmp_path, *rows), model=graph_model([("Identity", "x", "out")], *rows))
+    with load_neuropod(tmp_path / "model.neuropod") as model:
+        for words in (["a\0b", "c"], ["a", "b"], []):
+            assert model.infer({"x": np.array(words, str)})["out"].tolist() == words
+
+
 def test_an_error_is_raised_and_not_also_written_to_the_terminal(tmp_path, capfd):
     nodes = [("MatMul", "x x5", "out")]
     outputs = [row("out", "float32")]

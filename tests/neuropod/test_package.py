@@ -118,8 +118,9 @@ def test_a_disk_error_in_the_middle_leaves_nothing_behind(pack, tmp_path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("perceptum.neuropod.package.write_zip", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as error:
         pack("half")
+    assert error.value.filename == str(tmp_path / "half")
     assert sorted(os.listdir(tmp_path)) == before
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from perceptum.neuropod import NeuropodError, custom_ops, load_neuropod, packagers, requirements
+from perceptum.neuropod.config import TensorSpec
 from perceptum.neuropod.packing import PackOptions
 
 NUMBERS = {
@@ -113,6 +114,11 @@ def test_any_numpy_type_is_stored_by_its_own_name(numpy_name, stored):
     row = {"name": "x", "dtype": numpy_name, "shape": ()}
     config = PackOptions(neuropod_path="m", model_name="m", input_spec=[row], output_spec=[]).config("python")
     assert config.inputs[0].dtype == stored
+
+
+def test_sizes_may_be_numpys_integers():
+    row = TensorSpec.of({"name": "x", "dtype": "float32", "shape": [np.int64(3)]})
+    assert json.dumps(row.plain()["shape"]) == "[3]"
 
 
 def test_devices_are_written_for_every_input(tmp_path):

@@ -68,6 +68,15 @@ def test_a_right_answer_passes_and_the_test_data_is_kept(pack):
     assert kept["test_output"]["out"].tolist() == [0, 2, 4]
 
 
+def test_tensors_of_a_framework_are_test_data_and_are_kept_as_arrays(pack):
+    torch = pytest.importorskip("torch")
+    given = {name: torch.arange(3.0, requires_grad=True) for name in "xy"}
+    with zipfile.ZipFile(pack("add", test_input_data=given, test_expected_out={"out": given["x"] * 2})) as files:
+        kept = test_data.load(files.read("test_data.pkl"))
+    assert kept["test_input"]["x"].tolist() == [0, 1, 2]
+    assert kept["test_output"]["out"].tolist() == [0, 2, 4]
+
+
 def test_the_test_runs_in_a_process_of_its_own(pack):
     with pytest.raises(ValueError, match="pid does not match expected value!"):
         pack("add", test_input_data=GIVEN, test_expected_out={"pid": np.array(os.getpid())})

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from perceptum.neuropod import NeuropodError, create_torchscript_neuropod, load_neuropod
+from perceptum.neuropod.backends import torchscript
 from perceptum.neuropod.backends.torchscript_archive import is_old, rewrite
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -90,6 +91,10 @@ class raises(nn.Module):
         if x.numel() > 0:
             raise RuntimeError("too many points")
         return {"out": x}
+
+class cannot_add(nn.Module):
+    def forward(self, x: Tensor):
+        return {"out": x + torch.ones(7)}
 """
 
 
@@ -153,6 +158,7 @@ def test_each_way_to_call_and_to_answer_works(model, name, inputs, expected):
         ),
         ("half_out", ["out"], "output 'out' cannot leave torch: "),
         ("raises", ["out"], "too many points"),
+        ("cannot_add", ["out"], "failed: RuntimeError: The size of tensor a (3) must match the size of tensor b (7)"),
     ],
 )
 def test_an_answer_that_has_no_form_is_refused(model, name, outputs, message):
@@ -288,3 +294,25 @@ def test_an_old_archive_that_has_no_new_form_says_why(changes, message):
     with pytest.raises(NeuropodError) as error:
         rewrite(old_archive(**changes))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+@pytest.mark.parametrize("old", [True, False])
+def test_a_large_archive_is_read_from_a_file_since_torch_copies_bytes(tmp_path, torch_module, monkeypatch, as_zip, old):
+    saved, path, temporary = tmp_path / "m.pt", tmp_path / "m", tmp_path / "temporary"
+    temporary.mkdir()
+    if old:
+        saved.write_bytes(old_archive())
+    else:
+        torch_module(SOURCE, "one_tensor_out", tmp_path).save(str(saved))
+    rows = {"input_spec": [row("x")], "output_spec": [row("out")]}
+    create_torchscript_neuropod(neuropod_path=path, model_name="m", module_path=saved, package_as_zip=as_zip, **rows)
+    with load_neuropod(path) as model:
+        wanted = model.infer({"x": X})["out"].tolist()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(torchscript, "LARGE_BYTES", 0)
+    if not old:
+        monkeypatch.setattr(torchscript.Package, "read", None)
+    with load_neuropod(path) as model:
+        assert model.infer({"x": X})["out"].tolist() == wanted
+        assert not list(temporary.iterdir())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 import typer
 
-__all__ = ["Json", "print_json", "print_table", "say", "tell_skipped", "track", "visible"]
+__all__ = ["Json", "print_json", "print_table", "say", "tell_skipped", "track", "visible", "working"]
 
 T = TypeVar("T")
 
@@ -88,6 +89,19 @@ def _cell(value: Any) -> str:
 def visible(text: str) -> str:
     """Returns the text with its control characters as escapes: a name in a file could else write over the terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Shows on standard error that something goes on, and for how long; silent where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        progress.add_task(what, total=None)
+        yield
 
 
 def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:

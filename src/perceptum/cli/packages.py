@@ -11,7 +11,7 @@ import typer
 
 from perceptum.errors import SpecError, UsageError
 
-from .output import Json, print_json, print_table
+from .output import Json, print_json, print_table, working
 
 if TYPE_CHECKING:
     from perceptum.problems import Problem
@@ -59,15 +59,16 @@ def pack(
         if "frozen_graph_path" not in source:
             raise UsageError(f"--node is for a frozen graph, {model} is none; leave it out")
         source["node_name_mapping"] = dict(_pair(word) for word in node)
-    chosen.pack(
-        create,
-        neuropod_path=out,
-        model_name=name or model.stem,
-        platform_version_semver=versions,
-        package_as_zip=not folder,
-        **source,
-        **own,
-    )
+    with working(f"packing {out}, and running it in a fresh process"):
+        chosen.pack(
+            create,
+            neuropod_path=out,
+            model_name=name or model.stem,
+            platform_version_semver=versions,
+            package_as_zip=not folder,
+            **source,
+            **own,
+        )
     if json:
         print_json({"package": str(out)})
     else:
@@ -84,11 +85,19 @@ def _problem(spec: Path | None, problem: str | None, test_data: Path | None) -> 
     if problem is None:
         assert spec is not None
         return _read_problem(spec, data), {}
-    found = Detection(test_data=data) if problem == "detection" else _read_problem(Path(problem), data)
+    found = Detection(test_data=data) if problem == "detection" else _named_problem(problem, data)
     if spec is None:
+        if not found.inputs:
+            raise UsageError(f"--problem {problem} leaves the inputs to its models: give this model's own, --spec FILE")
         return found, {}
     own = _read_problem(spec, None)
     return found, {key: rows for key, rows in (("input_spec", own.inputs), ("output_spec", own.outputs)) if rows}
+
+
+def _named_problem(problem: str, data: Mapping[str, Any] | None) -> Problem:
+    if not Path(problem).is_file():
+        raise UsageError(f"no problem '{problem}'; it is 'detection', or a JSON file of input_spec and output_spec")
+    return _read_problem(Path(problem), data)
 
 
 def _read_problem(path: Path, data: Mapping[str, Any] | None) -> Problem:
@@ -107,6 +116,8 @@ def _arrays(path: Path) -> dict[str, Any]:
 
     import numpy as np
 
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; test data is an .npz file of arrays")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
@@ -180,7 +191,8 @@ def verify(
     from perceptum.neuropod.verification import verify_package
 
     _require_there(package)
-    steps = verify_package(package, trust)
+    with working(f"checking {package}, and running it in a fresh process"):
+        steps = verify_package(package, trust)
     if json:
         print_json([asdict(step) for step in steps])
     else:

@@ -65,7 +65,7 @@ class Problem:
 
         The model is run in a fresh process: on the test data, whose outputs must come out, or on zeros. Every output of
         the problem must come, as its row says. A spec in the options is the model's own, and must suit the problem.
-        Raises UsageError or NeuropodError; a package that fails its test stays where it is.
+        Raises UsageError or NeuropodError; a package that fails its test is taken away.
         """
         inputs, outputs = options.pop("input_spec", self.inputs), options.pop("output_spec", self.outputs)
         if not inputs:
