@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import test_data
 from ..archive import check_growth
 from ..errors import NeuropodError
+from ..plain_pickle import Reader
 from .torchscript_pickle import Object, Tensor, dump
 
 __all__ = ["is_old", "rewrite"]
@@ -161,13 +161,13 @@ def _tensor(tensor: Mapping[str, Any], old: Mapping[str, bytes]) -> Tensor:
     )
 
 
-class _Plain(test_data.Reader):
+class _Plain(Reader):
     """Reads attributes.pkl: plain values, and the typed lists that torch wrote; nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch.jit._pickle" and re.fullmatch(r"build_(int|double|bool)list", name):
             return list
-        raise NeuropodError(f"the old TorchScript archive has an attribute of {module}.{name}; {_SAVE_AGAIN}")
+        raise NeuropodError(f"holds {module}.{name}")
 
 
 def _attributes(old: Mapping[str, bytes]) -> list[Any]:
@@ -176,9 +176,6 @@ def _attributes(old: Mapping[str, bytes]) -> list[Any]:
     try:
         return list(_Plain(old["attributes.pkl"]).load())
     except Exception as error:  # a hostile pickle can make its reader raise anything
-        if str(error).startswith("the old TorchScript"):
-            raise
-        reason = str(error).removeprefix(f"{test_data.FILE_NAME}: ")
         raise NeuropodError(
-            f"the old TorchScript archive's attributes cannot be read ({reason}); {_SAVE_AGAIN}"
+            f"the old TorchScript archive's attributes cannot be read ({error}); {_SAVE_AGAIN}"
         ) from error

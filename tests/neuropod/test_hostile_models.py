@@ -191,6 +191,7 @@ def test_code_in_torchscript_that_names_functions_for_files_needs_trust(torch, t
     assert not (tmp_path / "harm").exists()
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("cut", [False, True])
 def test_code_does_not_hide_behind_a_name_that_torch_reads_otherwise(torch, tmp_path, cut):
     """torch finds a file by its name in any case, and cuts a name that is too long, but only when it lists it."""
