@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from perceptum.features import Row, Schema, Spec, SpecError, canonical
+from perceptum.features import Row, Schema, Spec, SpecError, UnknownFeature, canonical
 from perceptum.inputs import Frame
 
 from .collate import Batch
 from .explain import Explanation, explain
-from .plan import Planned, make_plan
+from .plan import Plan, Planned, make_plan
 from .pool import Allocate, Pool, allocate_pages
 from .stage import Stage
 
@@ -62,7 +62,7 @@ class InputBuilder:
         if threads < 1:
             raise SpecError(f"threads must be at least 1, got {threads}")
         self.schema = schema or canonical()
-        self.plan = make_plan(self.schema, self.schema.spec(_rows(wanted), params))
+        self.plan = _plan(self.schema, wanted, params)
         self._model = wanted if hasattr(wanted, "inputs") else None
         allocator: Allocate | None = getattr(self._model, "allocator", None)
         self.pool = Pool(allocator or allocate_pages)
@@ -156,6 +156,18 @@ class InputBuilder:
             raise
         for future in futures:
             future.result()
+
+
+def _plan(schema: Schema, wanted: Model | SpecLike, params: Mapping[str, Any] | None) -> Plan:
+    try:
+        return make_plan(schema, schema.spec(_rows(wanted), params))
+    except UnknownFeature as error:
+        if not hasattr(wanted, "inputs"):
+            raise
+        raise UnknownFeature(
+            f"model '{getattr(wanted, 'name', '')}' takes what is no feature, so that no log fills it; "
+            f"give it arrays of your own: {error}"
+        ) from error
 
 
 def _rows(wanted: Model | SpecLike) -> SpecLike:

@@ -28,6 +28,6 @@ _OWN: tuple[type[Filler], ...] = (
 
 @cache
 def fillers() -> dict[str, type[Filler]]:
-    """Returns group -> filler, with those of installed plug-ins (entry points `perceptum.features`, FILLERS)."""
+    """Returns group -> filler, with those of plug-ins (entry points `perceptum.features`, FILLERS); ours win."""
     others = [filler for plug_in in plug_ins() for filler in plug_in.fillers]
-    return {filler.group: filler for filler in (*_OWN, *others)}
+    return {filler.group: filler for filler in (*others, *_OWN)}

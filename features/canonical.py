@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 
 from . import ego, lidar
+from .errors import SpecError
 from .plug_ins import plug_ins
 from .schema import Schema
 
 __all__ = ["canonical"]
+
+_log = logging.getLogger(__name__)
 
 VERSION = "1.0.0"
 
@@ -21,6 +25,10 @@ _FAMILIES = (
 @cache
 def canonical() -> Schema:
     """Returns the built-in schema, with the features of installed plug-ins at its end."""
-    own = tuple(feature for family in _FAMILIES for feature in family)
-    others = tuple(feature for plug_in in plug_ins() for feature in plug_in.features)
-    return Schema("canonical", VERSION, own + others)
+    schema = Schema("canonical", VERSION, tuple(feature for family in _FAMILIES for feature in family))
+    for plug_in in plug_ins():
+        try:
+            schema = Schema(schema.name, schema.version, schema.features + plug_in.features)
+        except SpecError as error:
+            _log.warning("plug-in '%s' is left out: %s; mend or uninstall it", plug_in.name, error)
+    return schema

@@ -35,7 +35,9 @@ def plug_ins() -> tuple[PlugIn, ...]:
 def _load(entry: EntryPoint) -> PlugIn | None:
     try:
         module = entry.load()
-        return PlugIn(entry.name, tuple(module.FEATURES), tuple(module.FILLERS))
+        plug_in = PlugIn(entry.name, tuple(module.FEATURES), tuple(module.FILLERS))
+        _check(plug_in)
+        return plug_in
     # a package of others may raise anything when it is imported, and that stops no build that does not use it
     except Exception as error:
         said = " ".join(str(error).split())[:200]
@@ -47,3 +49,12 @@ def _load(entry: EntryPoint) -> PlugIn | None:
             said,
         )
         return None
+
+
+def _check(plug_in: PlugIn) -> None:
+    for feature in plug_in.features:
+        if not isinstance(feature, Feature):
+            raise TypeError(f"FEATURES holds {feature!r}, which is no Feature")
+    for filler in plug_in.fillers:
+        if not hasattr(filler, "group"):
+            raise TypeError(f"FILLERS holds {filler!r}, which has no group")

@@ -43,7 +43,8 @@ class Log:
         if on_error not in ("raise", "skip"):
             raise LogError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
         unreadable = unreadable_of(source)
-        if unreadable and on_error == "raise":
+        # without a frame it is what is broken that tells why
+        if unreadable and (on_error == "raise" or len(source.times_ns) == 0):
             raise unreadable[0]
         if len(source.times_ns) == 0:
             raise LogError(f"{source.location}: not a single frame in this {source.dataset} log")

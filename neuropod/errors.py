@@ -1,6 +1,8 @@
 """What can be wrong with a package, an input or a model's answer: one class, as both of Uber's were expected."""
 
-__all__ = ["MoreThanData", "NeuropodError", "first_line"]
+import re
+
+__all__ = ["MoreThanData", "NeuropodError", "NotTrusted", "first_line"]
 
 
 class NeuropodError(ValueError, RuntimeError):
@@ -14,11 +16,16 @@ class MoreThanData(NeuropodError):
     """A model of a platform that is data would do more than compute: it is code, for those who trust it."""
 
 
+class NotTrusted(NeuropodError):
+    """A package is code, and may not run here."""
+
+
 def first_line(error: BaseException) -> str:
     """Returns an error's kind and the first line of its text: frameworks write pages."""
     kind = type(error).__name__
-    text = str(error)
-    if text.startswith("The following operation failed in the TorchScript interpreter"):
-        text = text.rpartition("<--- HERE\n")[2]  # where comes first, then what
-    lines = text.strip().splitlines()
+    lines = str(error).strip().splitlines()
+    if lines and lines[0].startswith("The following operation failed in the TorchScript interpreter"):
+        # where comes first, with pieces of code, then what
+        what = [number for number, line in enumerate(lines) if re.match(r"[\w.]+(Error|Exception): ", line)]
+        lines = lines[what[-1] if what else 0 :]
     return f"{kind}: {lines[0].removeprefix(f'{kind}: ')}" if lines else kind

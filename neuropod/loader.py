@@ -7,6 +7,7 @@ runs a package once, as Uber's did. What it reads of pickles is arrays and plain
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -57,4 +58,7 @@ def _main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    try:
+        _main()
+    except (NeuropodError, OSError) as error:
+        sys.exit(f"perceptum.neuropod.loader: {error}")

@@ -42,6 +42,7 @@ class Model:
         self._path = package.path
         self._runner: Runner | None = runner
         self._files = package.files
+        self._why_code = package.why_code
         self._check_inputs = compile_checks(self._config.inputs, "input spec", validate)
         self._check_outputs = compile_checks(
             self._config.outputs, "output spec", "full" if validate == "full" else "off"
@@ -57,6 +58,11 @@ class Model:
     @property
     def platform(self) -> str:
         return self._config.platform
+
+    @property
+    def code(self) -> str | None:
+        """What makes the package code, which can do anything that you can; None where it is data."""
+        return "; ".join(self._why_code) or None
 
     @property
     def inputs(self) -> list[dict[str, Any]]:
@@ -192,7 +198,7 @@ def _load(package: Package, visible_gpu: int | None, schema: Schema | None) -> R
         package.metadata.check(schema)
         return backend.load(package, visible_gpu)
     except NeuropodError as error:
-        raise NeuropodError(f"{package.path}: {error}") from error.__cause__
+        raise type(error)(f"{package.path}: {error}") from error.__cause__
     except Exception as error:  # a model's own code may raise anything
         raise NeuropodError(f"{package.path}: loading failed: {first_line(error)}") from error
 

@@ -8,7 +8,7 @@ import shutil
 import uuid
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,9 +50,12 @@ class Package:
     """Rows carry their params, where the package stores any."""
     metadata: Metadata
     trust: Trust = Trust.NOT_GIVEN
+    why_code: list[str] = field(default_factory=list)
+    """What makes the package code, as far as it has been looked at: all, once it is loaded."""
 
     def require_trust(self, why: str) -> None:
-        """Raises NeuropodError unless the package may run code here; `why` says what makes it code."""
+        """Notes what makes the package code; raises NotTrusted unless it may run here."""
+        self.why_code.append(why)
         check_trust(why, self.trust)
 
     def require_data(self, name: str, check: Callable[[], None]) -> None:
@@ -62,7 +65,7 @@ class Package:
         except MoreThanData as found:
             self.require_trust(f"{name}: {found}")
         except NeuropodError as error:
-            raise NeuropodError(f"{name}: {error}") from None
+            raise NeuropodError(f"{name}: {error}") from error.__cause__
 
     def has(self, name: str) -> bool:
         return name in self.files.names
@@ -103,6 +106,7 @@ def _read(path: Path, files: Files, trust: Trust) -> Package:
         )
         config = meta.apply(_parse(files, CONFIG, Config.from_json))
     except NeuropodError as error:
+        files.close()
         raise NeuropodError(f"{path}: {error}") from error
     return Package(path, files, config, meta, trust)
 
@@ -165,7 +169,9 @@ def _tested(whole: Path, path: Path, test: Callable[[Path], None]) -> None:
     try:
         test(whole)
     except NeuropodError as error:  # which names the package where it is now
-        raise NeuropodError(str(error).replace(str(whole), str(path))) from error.__cause__
+        raise type(error)(str(error).replace(str(whole), str(path))) from error.__cause__
+    except OSError as error:  # of the process, or of the folder where it answers, which may lie on another disk
+        raise NeuropodError(f"{path}: cannot be tested: {error}") from error
 
 
 def _about(path: Path, work: Path, error: OSError) -> OSError:

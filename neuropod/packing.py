@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
@@ -42,6 +44,9 @@ class Common(TypedDict, total=False):
     neuropod_load_args: Mapping[str, Any]
     schema: Schema | None
     all_outputs: bool
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +115,7 @@ def pack(platform: str, common: Common, write_model: Callable[[Path, Config], No
 
     `write_model` writes the model into the package's folder.
     """
+    _refuse_unknown(common)
     options = PackOptions(**common)
     path = Path(options.neuropod_path)
     refuse_existing(path)
@@ -129,9 +135,19 @@ def pack(platform: str, common: Common, write_model: Callable[[Path, Config], No
         if options.test_input_data is not None:
             required = [row.name for row in config.outputs] if options.all_outputs else []
             expected, load_args = options.test_expected_out, options.neuropod_load_args
-            selftest.check_package(package, options.test_input_data, expected, load_args, required)
+            ran = selftest.check_package(package, options.test_input_data, expected, load_args, required)
+            if ran.code is not None and platform != "python" and not config.custom_ops:  # what is code anyway
+                _log.warning("%s is code (%s): who loads it must trust it, by trust=True or --trust", path, ran.code)
 
     write_package(path, fill, test, options.package_as_zip, options.zip_compression)
+
+
+def _refuse_unknown(common: Mapping[str, Any]) -> None:
+    known = [option.name for option in fields(PackOptions)]
+    for name in common.keys() - set(known):
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean '{near[0]}'?" if near else "help(perceptum.neuropod.packing.PackOptions) tells them all"
+        raise TypeError(f"a packager has no keyword '{name}'; {hint}")
 
 
 def _write_common(folder: Path, options: PackOptions, config: Config, extra: Metadata | None) -> None:

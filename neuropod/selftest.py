@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import test_data
-from .errors import NeuropodError, first_line
+from .errors import NeuropodError, NotTrusted, first_line
 from .tied_folder import TiedFolder
 from .trust import Trust
 
-__all__ = ["check_package", "child_environment", "compare", "run_in_new_process"]
+__all__ = ["Ran", "check_package", "child_environment", "compare", "run_in_new_process"]
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a package in a process of its own."""
+
+    outputs: dict[str, NDArray[Any]]
+    code: str | None
+    """What makes the package code; None where it is data."""
 
 
 def check_package(
@@ -31,12 +41,13 @@ def check_package(
     expected: Mapping[str, Any] | None,
     load_args: Mapping[str, Any],
     required: Sequence[str] = (),
-) -> None:
-    """Raises NeuropodError where the package does not run in a process of its own, or answers otherwise than expected.
+) -> Ran:
+    """Runs the package in a process of its own; raises NeuropodError where it fails or answers otherwise than expected.
 
     Without expected outputs it is enough that it runs, and that the required ones come.
     """
-    outputs = run_in_new_process(path, test_input, load_args)
+    ran = run_in_new_process(path, test_input, load_args)
+    outputs = ran.outputs
     for name in required:
         if name not in outputs:
             raise NeuropodError(
@@ -46,7 +57,8 @@ def check_package(
         compare(outputs, expected)
     else:
         for name, array in outputs.items():
-            _log.info("%s: no expected output given; '%s' is %s %s", path, name, array.dtype, array.shape)
+            _log.info("no expected output given; '%s' is %s %s", name, array.dtype, array.shape)
+    return ran
 
 
 def compare(outputs: Mapping[str, NDArray[Any]], expected: Mapping[str, Any]) -> None:
@@ -88,10 +100,10 @@ def run_in_new_process(
     test_input: Mapping[str, Any] | None,
     load_args: Mapping[str, Any],
     trust: Trust = Trust.GIVEN,
-) -> dict[str, NDArray[Any]]:
+) -> Ran:
     """Returns what the model answers in a process of its own; without inputs it is loaded there, and no more.
 
-    Raises NeuropodError where it does not load or run, whatever happens to that process.
+    Raises NeuropodError where it does not load or run, whatever happens to that process; NotTrusted for code.
     """
     folder = TiedFolder()
     try:
@@ -107,10 +119,11 @@ def run_in_new_process(
         result = test_data.load(answer.read_bytes())
     finally:
         folder.close()
-    if isinstance(result, str):
-        raise NeuropodError(f"{path}: the test in a fresh process failed: {result}")
-    outputs: dict[str, NDArray[Any]] = result
-    return outputs
+    if "error" in result:
+        kind = NotTrusted if result["not_trusted"] else NeuropodError
+        reason = result["error"].removeprefix(f"{path}: ")
+        raise kind(f"{path}: the test in a fresh process failed: {reason}")
+    return Ran(result["outputs"], result["code"])
 
 
 def child_environment(folder: Path) -> dict[str, str]:
@@ -138,9 +151,10 @@ def _main(path: str, source: str, answer: str, wanted: str) -> None:
     try:
         with load_with(path, Trust(plan["trust"]), plan["load_args"]) as model:
             given = test_data.load(Path(source).read_bytes())["test_input"]
-            result: Any = dict(model.infer(given)) if plan["run"] else {}
+            outputs = dict(model.infer(given)) if plan["run"] else {}
+            result: dict[str, Any] = {"outputs": outputs, "code": model.code}
     except NeuropodError as error:
-        result = str(error)
+        result = {"error": str(error), "not_trusted": isinstance(error, NotTrusted)}
     partial = Path(f"{answer}.partial")
     partial.write_bytes(pickle.dumps(result))
     partial.rename(answer)

@@ -11,6 +11,7 @@ import numpy as np
 from .errors import NeuropodError
 from .incoming import as_numpy
 from .plain_pickle import loads
+from .strings import to_unicode
 
 __all__ = ["FILE_NAME", "dump", "load", "plain"]
 
@@ -27,7 +28,12 @@ def dump(test_input: Mapping[str, Any], test_output: Mapping[str, Any] | None) -
 
 
 def plain(name: str, value: Any) -> Any:
-    """Returns a framework's tensor as an array, all else as it is: tensors pickle as code, which is never read."""
+    """Returns a framework's tensor as an array, and numpy's newer text as its older, all else as it is.
+
+    Both would pickle as code, which is never read.
+    """
+    if isinstance(value, np.ndarray) and value.dtype.kind == "T":
+        return to_unicode(value)
     is_tensor = hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | np.generic)
     return as_numpy(name, value) if is_tensor else value
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 
-from .errors import NeuropodError
+from .errors import NeuropodError, NotTrusted
 
 __all__ = ["SETTING", "Trust", "check_trust"]
 
@@ -32,17 +32,17 @@ class Trust(StrEnum):
 
 
 def check_trust(what: str, trust: Trust) -> None:
-    """Raises NeuropodError unless code may run; `what` says why the package is code."""
+    """Raises NotTrusted unless code may run; `what` says why the package is code."""
     level = _level()
     if level == "always":
         return
     code = f"this package is code ({what}) and can do anything that you can; "
     if level == "never":
-        raise NeuropodError(f"{code}{SETTING}=never forbids such packages in this process")
+        raise NotTrusted(f"{code}{SETTING}=never forbids such packages in this process")
     if trust is Trust.NOT_GIVEN:
-        raise NeuropodError(f"{code}if you trust who made it, load it with trust=True (on the command line: --trust)")
+        raise NotTrusted(f"{code}if you trust who made it, load it with trust=True (on the command line: --trust)")
     if trust is Trust.IMPLIED and level == "ask":
-        raise NeuropodError(
+        raise NotTrusted(
             f"{code}{SETTING}=ask: if you trust who made it, load it with perceptum.load_neuropod(path, trust=True)"
         )
 

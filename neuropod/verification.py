@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from . import manifest, selftest, test_data
 from .backends import find_backend
 from .config import TensorSpec
-from .errors import NeuropodError, first_line
+from .errors import NeuropodError, NotTrusted, first_line
 from .inspection import needs_trust
 from .package import Package, open_package
 from .trust import Trust, check_trust
@@ -54,14 +55,15 @@ def verify_package(path: str | os.PathLike[str], trust: bool = False) -> list[St
 
 
 def _checks(package: Package, trust: Trust) -> Mapping[str, Callable[[], str]]:
+    child = _Child(package, trust)
     return {
         "manifest": lambda: _manifest(package),
         "schema": lambda: _schema(package),
         "framework": lambda: _framework(package),
         "test data": lambda: _test_data(package),
         "symbols": lambda: _symbols(package),
-        "trust": lambda: _trust(package, trust),
-        "load and self-test": lambda: _run(package, trust),
+        "trust": child.trust,
+        "load and self-test": child.load,
     }
 
 
@@ -130,33 +132,46 @@ def _sizes(rows: tuple[TensorSpec, ...], tensors: Mapping[str, Any]) -> list[tup
     return found
 
 
-def _trust(package: Package, trust: Trust) -> str:
-    reason = needs_trust(package)
-    if reason is None:
-        return "data, not code"
-    check_trust(reason, trust)
-    return f"code ({reason}), and trusted"
+class _Child:
+    """The package in a fresh process, run once for the two steps that tell of it."""
 
+    def __init__(self, package: Package, trust: Trust) -> None:
+        self._package = package
+        self._trust = trust
 
-def _only_trusted(reason: str, trust: Trust) -> None:
-    try:
-        check_trust(reason, trust)
-    except NeuropodError:
-        raise _NotChecked("code that is not trusted is not run") from None
+    @cached_property
+    def _ran(self) -> selftest.Ran | NeuropodError:
+        try:
+            given, _ = _stored(self._package)
+            return selftest.run_in_new_process(Path(self._package.path), given, {}, self._trust)
+        except NeuropodError as error:
+            return error
 
+    def trust(self) -> str:
+        reason = needs_trust(self._package)
+        if reason is not None:
+            check_trust(reason, self._trust)
+        elif isinstance(self._ran, NotTrusted):
+            raise self._ran
+        elif isinstance(self._ran, NeuropodError):
+            raise _NotChecked("the model does not load, so that nobody looked into it")
+        else:
+            reason = self._ran.code
+        return f"code ({reason}), and trusted" if reason is not None else "data, not code"
 
-def _run(package: Package, trust: Trust) -> str:
-    reason = needs_trust(package)
-    if reason is not None:
-        _only_trusted(reason, trust)
-    given, expected = _stored(package)
-    outputs = selftest.run_in_new_process(Path(package.path), given, {}, trust)
-    if given is None:
-        return "loads in a fresh process; no test data, so it was not run"
-    if expected is None:
-        return f"ran in a fresh process; no expected outputs; it returned {', '.join(outputs)}"
-    selftest.compare(outputs, expected)
-    return f"ran in a fresh process; {', '.join(expected)} as expected"
+    def load(self) -> str:
+        if isinstance(self._ran, NotTrusted):
+            raise _NotChecked("code that is not trusted is not run")
+        if isinstance(self._ran, NeuropodError):
+            raise self._ran
+        given, expected = _stored(self._package)
+        outputs = self._ran.outputs
+        if given is None:
+            return "loads in a fresh process; no test data, so it was not run"
+        if expected is None:
+            return f"ran in a fresh process; no expected outputs; it returned {', '.join(outputs)}"
+        selftest.compare(outputs, expected)
+        return f"ran in a fresh process; {', '.join(expected)} as expected"
 
 
 def _stored(package: Package) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

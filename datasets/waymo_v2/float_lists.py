@@ -51,10 +51,12 @@ def _decoded(file: Any, read_at: ReadAt, group: int, columns: Sequence[str]) -> 
     import pyarrow as pa
 
     kinds = {name: file.schema_arrow.field(name).type for name in columns}
-    lists = {name: _rows(_chunk(file, group, name), read_at) for name in columns if _is_floats(kinds[name])}
-    others = [name for name in columns if name not in lists]
-    if not lists:
+    wanted = [name for name in columns if _is_floats(kinds[name])]
+    if not wanted:
         raise Unlike("no lists of float32")
+    _check_compression(file, group, wanted)
+    lists = {name: _rows(_chunk(file, group, name), read_at) for name in wanted}
+    others = [name for name in columns if name not in lists]
     nothing: list[Any] = [None] * file.metadata.row_group(group).num_rows
     for batch in _by_arrow(file, group, others) if others else nothing:
         arrays = {name: _as_array(rows, kinds[name]) for name, rows in lists.items()}
@@ -66,6 +68,12 @@ def _is_floats(kind: Any) -> bool:
     from pyarrow import types
 
     return bool(types.is_list(kind) and types.is_float32(kind.value_type))
+
+
+def _check_compression(file: Any, group: int, columns: Sequence[str]) -> None:
+    """Has Arrow read one row. Where a chunk is compressed by what there is not, it raises; asked for its name, as
+    `pages` asks, it ends the process."""
+    next(file.iter_batches(1, row_groups=[group], columns=list(columns), use_threads=False), None)
 
 
 def _chunk(file: Any, group: int, name: str) -> Any:

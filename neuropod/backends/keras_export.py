@@ -21,6 +21,8 @@ from ..tensorflow_import import import_tensorflow
 
 __all__ = ["input_spec", "names", "output_spec", "saved_model", "write_saved_model"]
 
+_IDENTIFIER = re.compile("(?!self$)[A-Za-z][A-Za-z0-9_]*")
+
 
 def names(model: Any, mapping: Mapping[str, str] | None) -> dict[str, str]:
     """Returns the model's own names -> the spec's; outputs that the mapping leaves out are not there.
@@ -107,7 +109,7 @@ def write_saved_model(model: Any, spec_names: Mapping[str, Sequence[str | None]]
 def _parameters(names: Sequence[str]) -> dict[str, str]:
     """Returns parameter -> name: TensorFlow cannot trace a function whose parameter is named "in" or "left.eye"."""
     return {
-        name if re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) and not iskeyword(name) else f"perceptum_input_{i}": name
+        name if _IDENTIFIER.fullmatch(name) and not iskeyword(name) else f"perceptum_input_{i}": name
         for i, name in enumerate(names)
     }
 

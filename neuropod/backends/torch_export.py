@@ -18,7 +18,7 @@ from ..package import DATA, OPS, Package
 from ..versions import framework_version
 from .signature import refuse_strings
 from .torch_export_archive import checked_archive
-from .torch_export_calls import own_tensors, plan_call
+from .torch_export_calls import check_sizes, own_tensors, plan_call
 from .torch_runner import TorchRunner, import_torch, torch_device
 
 __all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version", "write"]
@@ -64,6 +64,7 @@ def write(folder: Path, config: Config, program: Any, program_path: str | os.Pat
     custom_ops.load_libraries(folder / OPS, config.custom_ops, torch.ops.load_library)  # to read the program with
     found = _read(target.read_bytes(), config)
     plan_call(found, found.module(), config)
+    check_sizes(found, config)
 
 
 def _read(data: bytes, config: Config) -> Any:

@@ -9,7 +9,7 @@ from ..config import Config
 from ..errors import NeuropodError
 from .signature import check_names
 
-__all__ = ["own_tensors", "plan_call"]
+__all__ = ["check_sizes", "own_tensors", "plan_call"]
 
 Call = Callable[[Mapping[str, Any]], Any]
 
@@ -19,18 +19,46 @@ def plan_call(program: Any, module: Any, config: Config) -> Call:
 
     One dict argument takes all; otherwise each argument, by position or by keyword, takes the input of its name.
     """
+    names, num_positional = _arguments(program)
+    check_names("program", config, dict.fromkeys(names), {row.name: None for row in config.outputs})
+    if num_positional is None:
+        return _with_dict(_forward(module), names)
+    return _by_name(_forward(module), names[:num_positional], names[num_positional:])
+
+
+def check_sizes(program: Any, config: Config) -> None:
+    """Raises NeuropodError where the program was made for one size and the spec leaves the size open, or says another.
+
+    torch.export fixes every size that dynamic_shapes does not name, and the program then refuses all others.
+    """
+    shapes = {
+        node.name: node.meta["val"].shape for node in program.graph.nodes if hasattr(node.meta.get("val"), "shape")
+    }
+    names, _ = _arguments(program)
+    rows = {row.name: row for row in config.inputs}
+    for name, node in zip(names, program.graph_signature.user_inputs, strict=True):
+        own, wanted = shapes.get(str(node)), rows[name].shape
+        if own is None or len(own) != len(wanted):
+            continue  # the test of the package tells
+        for axis, (size, dim) in enumerate(zip(own, wanted, strict=True)):
+            if isinstance(size, int) and size != dim:
+                raise NeuropodError(
+                    f"the program takes '{name}' only with the size {size} on axis {axis}, the spec says "
+                    f"{'any' if dim is None else repr(dim)}; "
+                    f"export it with dynamic_shapes, or write {size} in the spec"
+                )
+
+
+def _arguments(program: Any) -> tuple[tuple[str, ...], int | None]:
+    """Returns the names of the inputs, and how many are given by position; None for one dict of all."""
     signature = program.module_call_graph[0].signature
     args, kwargs = (_children(side) for side in _children(signature.in_spec))
     if len(args) == 1 and not kwargs and args[0].type is dict:
-        names = tuple(args[0].context)
-        _check(config, names)
-        return _with_dict(_forward(module), names)
+        return tuple(args[0].context), None
     for number, spec in enumerate((*args, *kwargs)):
         if not spec.is_leaf():
             raise NeuropodError(f"the program's argument {number} is a {spec.type}; it takes tensors, or one dict")
-    names = _names(program, signature, len(args) + len(kwargs))
-    _check(config, names)
-    return _by_name(_forward(module), names[: len(args)], names[len(args) :])
+    return _names(program, signature, len(args) + len(kwargs)), len(args)
 
 
 def _forward(module: Any) -> Callable[..., Any]:
@@ -80,10 +108,6 @@ def _names(program: Any, signature: Any, count: int) -> tuple[str, ...]:
     if len(names) != count:
         raise NeuropodError(f"the program takes {count} arguments and names {len(names)}; export it again")
     return tuple(names)
-
-
-def _check(config: Config, names: tuple[str, ...]) -> None:
-    check_names("program", config, dict.fromkeys(names), {row.name: None for row in config.outputs})
 
 
 def _children(spec: Any) -> list[Any]:

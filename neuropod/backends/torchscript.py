@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -27,6 +29,9 @@ FRAMEWORK = "torch"
 RUNS_CODE = False
 
 MODEL = f"{DATA}/model.pt"
+
+_CHANGING = re.compile("Dropout|BatchNorm|InstanceNorm")
+_log = logging.getLogger(__name__)
 
 # from here on torch reads a file: of bytes it makes copies, four times the model in memory; a small zip is quicker read
 # than extracted
@@ -74,8 +79,15 @@ def write(folder: Path, module: Any = None, module_path: str | os.PathLike[str] 
         raise NeuropodError(
             f"module must be a ScriptModule, got {type(module).__name__}; torch.jit.script(module) makes one"
         )
+    _warn_of_training(module)
     with _no_deprecation():
         torch.jit.save(module, str(target))
+
+
+def _warn_of_training(module: Any) -> None:
+    changing = sorted({m.original_name for m in module.modules() if m.training and _CHANGING.search(m.original_name)})
+    if changing:
+        _log.warning("the model is packed in training mode, in which %s answers otherwise; .eval() first", changing[0])
 
 
 @contextmanager

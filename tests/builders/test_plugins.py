@@ -119,6 +119,33 @@ def test_a_broken_plug_in_is_named_and_stops_only_what_uses_it(distribution, fra
         InputBuilder(["acme_centre"])
 
 
+@pytest.mark.parametrize(
+    ("features", "fillers", "said"),
+    [
+        (
+            (CENTRE, canonical()["ego_pose"]),
+            (),
+            "is left out: schema 'canonical': the feature 'ego_pose' stands twice; ",
+        ),
+        (("acme_centre",), (), "TypeError: FEATURES holds 'acme_centre', which is no Feature; "),
+        ((CENTRE,), ("Centre",), "TypeError: FILLERS holds 'Centre', which has no group; "),
+    ],
+)
+def test_a_plug_in_whose_parts_do_not_fit_is_named_and_left_out(plug_in, caplog, features, fillers, said):
+    plug_in(FEATURES=features, FILLERS=fillers)
+    InputBuilder(["lidar_points"])
+    assert "acme_centre" not in canonical()
+    (line,) = caplog.messages
+    assert line.startswith("plug-in 'acme' ")
+    assert line.endswith(f"{said}mend or uninstall it")
+
+
+def test_our_own_features_are_filled_by_us(plug_in):
+    own = table.fillers()["ego"]
+    plug_in(FEATURES=(), FILLERS=(type("Other", (Centre,), {"group": "ego"}),))
+    assert table.fillers()["ego"] is own
+
+
 def test_without_plug_ins_the_schema_is_our_own():
     assert "acme_centre" not in canonical()
     assert set(table.fillers()) == {feature.group for feature in canonical()}

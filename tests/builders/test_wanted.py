@@ -76,3 +76,11 @@ def test_what_cannot_be_built_is_refused_at_once(wanted, options, message):
 def test_the_error_of_an_unknown_feature_can_be_caught_by_its_own_name():
     with pytest.raises(UnknownFeature):
         InputBuilder(["nothing_like_it"])
+
+
+def test_a_model_that_takes_what_is_no_feature_is_named():
+    model = SimpleNamespace(name="joiner", inputs=[{"name": "words", "dtype": "string", "shape": [None]}])
+    with pytest.raises(
+        SpecError, match="model 'joiner' takes what is no feature, so that no log fills it; give it arr"
+    ):
+        InputBuilder(model)

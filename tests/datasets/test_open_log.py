@@ -239,6 +239,14 @@ def test_what_the_frames_times_come_from_must_be_whole(kitti_raw):
     assert message(kitti_raw, on_error="skip") == message(kitti_raw)
 
 
+def test_a_log_that_is_left_with_nothing_says_what_is_broken(tmp_path):
+    for camera in ("image_02", "image_03"):
+        (tmp_path / camera / "data").mkdir(parents=True)
+        (tmp_path / camera / "data" / "0000000000.png").touch()
+    said = message(tmp_path, format="kitti_raw", on_error="skip")
+    assert said == f"{tmp_path}/image_02/timestamps.txt: no such file; the records have no times"
+
+
 def test_a_frame_whose_boxes_are_broken_is_stamped_by_its_neighbours(aimotive):
     boxes = sorted((aimotive / "dynamic" / "box" / "3d_body").iterdir())
     whole = open_log(aimotive)

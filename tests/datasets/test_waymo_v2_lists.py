@@ -16,6 +16,7 @@ from perceptum.datasets.waymo_v2.float_lists import rows_of
 from perceptum.datasets.waymo_v2.pages import PLAIN, Page, Unlike
 from perceptum.datasets.waymo_v2.parquet import Rows
 from perceptum.datasets.waymo_v2.unpack import unpack
+from perceptum.inputs import BrokenRecord
 
 
 def written(table, **options):
@@ -167,6 +168,15 @@ def test_changed_pages_are_read_or_refused_in_one_line(whole, tmp_path_factory, 
     path = tmp_path_factory.mktemp("changed") / "s.parquet"
     path.write_bytes(bytes(changed))
     said_of(lambda: [Rows(path, ("v",), "").at(row) for row in range(6)])
+
+
+def test_a_compression_that_there_is_not_is_an_error_and_not_the_end_of_the_process(tmp_path):
+    data = written(pa.table({"v": pa.array([[1.0], [2.0]], pa.list_(pa.float32()))}), compression="snappy")
+    # in the footer: the name of the column's numbers, then their compression, a number of its own
+    assert data.count(b"\x07element\x15\x02") == 1
+    (tmp_path / "s.parquet").write_bytes(data.replace(b"\x07element\x15\x02", b"\x07element\x15\x70"))
+    with pytest.raises(BrokenRecord, match=r"s\.parquet: not a whole Parquet file \(Unsupported compression"):
+        Rows(tmp_path / "s.parquet", ("v",), "").at(0)
 
 
 def test_a_page_that_is_not_understood_goes_on_by_arrow_at_the_same_row(whole):

@@ -81,3 +81,11 @@ def test_a_log_of_which_nothing_can_be_built_is_an_error(command, broken, spec):
         done = command(*words, "--frames", "1:2", "--on-error", "skip")
         assert (done.status, done.out) == (1, "")
         assert f"perceptum: {broken / 'training'}: all 1 frames are broken, the last: frame 1: " in done.err
+
+
+def test_results_are_not_replaced_by_those_of_no_frame(command, broken, code_package):
+    package = code_package("def model(lidar_num_points): return {}", [], inputs=REQUIRED)
+    Path("r.arrow").write_text("results of yesterday")
+    done = command("infer", broken, package, "--trust", "--frames", "1:2", "--on-error", "skip", "--out", "r.arrow")
+    assert (done.status, Path("r.arrow").read_text()) == (1, "results of yesterday")
+    assert "skipped: frame 1: " in done.err

@@ -93,6 +93,38 @@ def test_who_trusts_a_package_may_run_what_does_more(tf, tmp_path, monkeypatch):
         load_as_of_old(path)
 
 
+def test_verify_looks_into_the_graph(tf, tmp_path):
+    from perceptum.neuropod.verification import verify_package
+
+    files = frozen(tf, lambda x: GRAPHS["WriteFile"](tf.raw_ops, x, str(tmp_path / "written")))
+    path = package(tmp_path / "m", "tensorflow", files)
+    asked, trusted = ({step.check: step for step in verify_package(path, trust)} for trust in (False, True))
+    assert asked["trust"].ok is False
+    assert "the graph has the operator WriteFile" in asked["trust"].found
+    assert asked["load and self-test"].ok is None
+    assert trusted["trust"].ok
+    assert trusted["trust"].found.startswith("code (0/data/model.pb: the graph has the operator WriteFile")
+
+
+def test_who_packs_what_will_be_code_is_told(tf, tmp_path, caplog):
+    from perceptum.neuropod import create_tensorflow_neuropod
+
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, [None], "x")
+        with tf.control_dependencies(GRAPHS["WriteFile"](tf.raw_ops, x, str(tmp_path / "written"))):
+            tf.identity(x, "y")
+    create_tensorflow_neuropod(
+        neuropod_path=tmp_path / "m",
+        model_name="m",
+        graph_def=graph.as_graph_def(),
+        node_name_mapping={"x": "x:0", "y": "y:0"},
+        input_spec=[X],
+        output_spec=[Y],
+        test_input_data={"x": ONES},
+    )
+    assert "m is code (0/data/model.pb: the graph has the operator WriteFile" in caplog.text
+
+
 def test_operators_that_only_print_and_unused_ones_that_save_are_no_harm(tf, tmp_path):
     def build(x):
         tf.raw_ops.SaveV2(prefix="p", tensor_names=["a"], shape_and_slices=[""], tensors=[x])
@@ -180,6 +212,8 @@ def script(torch, line, in_state=False):
         ('torch.save(x, "HARM")', False),
         ('torch . save([1], "HARM")', True),
         ('f = torch.save\n    f(x, "HARM")', False),
+        ('t = getattr(torch, "save")(x, "HARM")', False),
+        ('"\\"; torch.save(x, "HARM"); "\\"', False),
         ('t = torch.fill_(torch.from_file("HARM", True, 8, dtype=0), 65)', False),
         ('t = torch.fill_(ops.aten.from_file("HARM", True, 8, dtype=0), 65)', True),
     ],
@@ -217,7 +251,8 @@ def test_code_that_saves_runs_where_it_is_trusted(torch, tmp_path):
 
 
 def test_words_that_only_contain_such_a_name_are_no_harm(torch, tmp_path):
-    files = script(torch, "saved_from_file = torch.add(x, 1)\n    save_me = 1")
+    line = 'saved_from_file = torch.add(x, 1)\n    save_me = 1\n    why = "cannot save this"'
+    files = script(torch, line)
     with load_neuropod(package(tmp_path / "m", "torchscript", files)) as model:
         assert model.infer({"x": ONES})["y"].tolist() == [1, 1]
 

@@ -69,6 +69,15 @@ def test_each_way_of_calling_works_whatever_the_order_of_the_inputs(tmp_path, so
         assert model.infer({"x": X[:1], "y": X[:1]})["out"].tolist() == [[0, 0]]
 
 
+def test_the_weights_are_not_written_out_to_see_what_a_function_calls():
+    weights = np.arange(1 << 16, dtype=np.float32)
+    (n,) = jax.export.symbolic_shape("n")
+    made = exported(lambda x: x + jax.numpy.asarray(weights), jax.ShapeDtypeStruct((n, weights.size), np.float32))
+    text = backend._text(made.mlir_module_serialized)
+    assert "custom_call @shape_assertion" in text
+    assert len(text) < 10_000
+
+
 def test_a_stored_export_is_packed_as_it_is_and_tested(tmp_path):
     data = bytes(by_keyword().serialize())
     (tmp_path / "a.jax").write_bytes(data)

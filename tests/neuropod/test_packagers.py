@@ -45,7 +45,7 @@ def test_all_keywords_have_ubers_defaults():
 
 
 def test_a_keyword_that_does_not_exist_is_not_swallowed(tmp_path):
-    with pytest.raises(TypeError, match="test_imput_data"):
+    with pytest.raises(TypeError, match="no keyword 'test_imput_data'; did you mean 'test_input_data'"):
         packagers.create_torchscript_neuropod(**common(tmp_path / "m", module=object(), test_imput_data={}))
 
 
@@ -580,6 +580,12 @@ def test_keras_inputs_and_outputs_may_have_names_that_python_and_tensorflow_do_n
     with load_neuropod(tmp_path / "m") as model:
         out = model.infer({"in": np.zeros((1, 3), np.float32), "left.eye/é": np.full((1, 3), 7, np.float32)})
     assert out["the sum:0"].tolist() == [[7, 7, 7]]
+
+
+def test_a_keras_input_may_have_a_name_that_tensorflows_tracing_has_itself():
+    from perceptum.neuropod.backends.keras_export import _parameters
+
+    assert list(_parameters(["self", "selfie", "in"])) == ["perceptum_input_0", "selfie", "perceptum_input_2"]
 
 
 def test_of_a_keras_models_outputs_those_that_the_spec_leaves_out_need_no_name(tmp_path):

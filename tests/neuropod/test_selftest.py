@@ -68,6 +68,16 @@ def test_a_right_answer_passes_and_the_test_data_is_kept(pack):
     assert kept["test_output"]["out"].tolist() == [0, 2, 4]
 
 
+def test_a_test_that_cannot_be_made_is_not_taken_for_a_full_disk_at_the_package(pack, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "/tmp/elsewhere")
+
+    monkeypatch.setattr("perceptum.neuropod.selftest.check_package", full)
+    with pytest.raises(NeuropodError, match=r"add: cannot be tested: .*No space left on device: '/tmp/elsewhere'"):
+        pack("add", test_input_data=GIVEN)
+    assert not (tmp_path / "add").exists()
+
+
 def test_tensors_of_a_framework_are_test_data_and_are_kept_as_arrays(pack):
     torch = pytest.importorskip("torch")
     given = {name: torch.arange(3.0, requires_grad=True) for name in "xy"}
@@ -75,6 +85,12 @@ def test_tensors_of_a_framework_are_test_data_and_are_kept_as_arrays(pack):
         kept = test_data.load(files.read("test_data.pkl"))
     assert kept["test_input"]["x"].tolist() == [0, 1, 2]
     assert kept["test_output"]["out"].tolist() == [0, 2, 4]
+
+
+def test_numpys_newer_text_is_test_data_and_is_kept_as_its_older():
+    data = test_data.dump({"x": np.array([["é", "longer"]], np.dtypes.StringDType())}, None)
+    kept = test_data.load(data)["test_input"]["x"]
+    assert (kept.dtype.kind, kept.tolist()) == ("U", [["é", "longer"]])
 
 
 def test_the_test_runs_in_a_process_of_its_own(pack):

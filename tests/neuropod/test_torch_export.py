@@ -70,6 +70,15 @@ def options(tmp_path, **more):
 X = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 
+def test_a_size_that_the_program_fixes_and_the_spec_leaves_open_is_refused(tmp_path):
+    fixed = torch.export.export(Add(), (torch.zeros(5, 2), torch.zeros(5, 2)))
+    message = r"takes 'x' only with the size 5 on axis 0, the spec says 'n'; export it with dynamic_shapes, or write 5"
+    with pytest.raises(NeuropodError, match=message):
+        create_torch_export_neuropod(**options(tmp_path), program=fixed)
+    rows = [{"name": name, "dtype": "float32", "shape": (5, 2)} for name in ("x", "y")]
+    create_torch_export_neuropod(**options(tmp_path, input_spec=rows), program=fixed)
+
+
 @pytest.mark.parametrize(
     "program",
     [

@@ -95,12 +95,33 @@ class raises(nn.Module):
 class cannot_add(nn.Module):
     def forward(self, x: Tensor):
         return {"out": x + torch.ones(7)}
+
+class cannot_convolve(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Conv2d(1, 8, 3)
+    def forward(self, x: Tensor):
+        return {"out": self.inner(x.reshape(1, 3, 1, 1))}
+
+class drops_out(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Dropout()
+    def forward(self, x: Tensor):
+        return {"out": self.inner(x)}
 """
 
 
 def row(name):
     dtype = "string" if name == "s" else "float32"
     return {"name": name, "dtype": dtype, "shape": (None,)}
+
+
+def test_who_packs_a_model_in_training_mode_is_told(model, caplog):
+    model("one_tensor_out", ["x"], ["out"])
+    assert not caplog.text
+    model("drops_out", ["x"], ["out"])
+    assert "packed in training mode, in which Dropout answers otherwise; .eval() first" in caplog.text
 
 
 @pytest.fixture
@@ -158,6 +179,7 @@ def test_each_way_to_call_and_to_answer_works(model, name, inputs, expected):
         ),
         ("half_out", ["out"], "output 'out' cannot leave torch: "),
         ("raises", ["out"], "too many points"),
+        ("cannot_convolve", ["out"], "failed: RuntimeError: Given groups=1, weight of size [8, 1, 3, 3]"),
         ("cannot_add", ["out"], "failed: RuntimeError: The size of tensor a (3) must match the size of tensor b (7)"),
     ],
 )

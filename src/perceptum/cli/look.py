@@ -31,7 +31,9 @@ def view(
     log: LogPath,
     frame: Annotated[int, typer.Option(help="Which frame.")] = 0,
     model: Annotated[list[Path] | None, typer.Option(help="Draw this detector's boxes too; may be repeated.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Run packages that are code (platform python).")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run packages that are code: Python, custom ops, graphs that touch files.")
+    ] = False,
     viewer: Annotated[Viewer, typer.Option(help="A picture from above, or a window in 3D.")] = Viewer.png,
     range_m: Annotated[
         tuple[float, float, float, float] | None,

@@ -52,7 +52,7 @@ def infer(
     frames: Frames = ":",
     out: Annotated[Path | None, typer.Option(help="Write the outputs to this Arrow file.")] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Run a package that is code: platform python, or custom ops.")
+        bool, typer.Option("--trust", help="Run a package that is code: Python, custom ops, graphs that touch files.")
     ] = False,
     threads: Threads = 1,
     on_error: OnBroken = OnError.stop,
@@ -67,8 +67,6 @@ def infer(
     with load_neuropod(model, trust=trust) as loaded:
         times = Times()
         rows = _run(opened, picked, loaded, times, out, threads)
-    tell_skipped(opened.skipped)
-    check_some(rows, opened, len(picked))
     summary = {"model": loaded.name, "platform": loaded.platform, "log": opened.info()["name"], **times.summary()}
     if json:
         print_json({**summary, "out": None if out is None else str(out), "outputs": rows})
@@ -100,4 +98,6 @@ def _run(log: Any, picked: range, model: Any, times: Any, out: Path | None, thre
             rows.append({"frame": answer.frame.index, "time_ns": answer.frame.time_ns, **shapes})
             if sink is not None:
                 sink.write(answer.frame.index, answer.frame.time_ns, answer.outputs)
+        tell_skipped(log.skipped)
+        check_some(rows, log, len(picked))  # before a file without a row gets its name
     return rows

@@ -157,7 +157,7 @@ def _facts(found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "platform": found["platform"],
         "versions": f"wanted {version['wanted'].replace('*', 'any')}, here {version['here'] or 'not installed'}",
-        "kind": "data" if found["code"] is None else f"code: {found['code']}",
+        "kind": "data, by its platform" if found["code"] is None else f"code: {found['code']}",
         "schema": "none" if schema is None else [f"{key}: {_shown(value)}" for key, value in schema.items()],
         "custom ops": found["custom_ops"] or "none",
         "requirements": found["requirements"] or "none",
@@ -183,7 +183,7 @@ def _row(row: Mapping[str, Any], devices: Mapping[str, str]) -> dict[str, Any]:
 def verify(
     package: PackagePath,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Run a package that is code: platform python, or custom ops.")
+        bool, typer.Option("--trust", help="Run a package that is code: Python, custom ops, graphs that touch files.")
     ] = False,
     json: Json = False,
 ) -> None:
