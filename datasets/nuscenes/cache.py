@@ -118,5 +118,12 @@ def _clear(folder: Path, place: str) -> None:
     """Removes what was kept of the same tables as they were before, and what killed processes left half done."""
     for old in folder.parent.glob(f"{place}-*"):
         building = old.name.startswith(f"{place}-building-")
-        if old != folder and not (building and time.time() - old.stat().st_mtime < _ABANDONED_AFTER_S):
+        if old != folder and (not building or _is_abandoned(old)):
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_abandoned(building: Path) -> bool:
+    try:
+        return time.time() - building.stat().st_mtime >= _ABANDONED_AFTER_S
+    except FileNotFoundError:  # another process has just finished it
+        return False

@@ -322,6 +322,15 @@ def test_an_index_whose_columns_do_not_fit_is_made_anew(nuscenes, kept, caplog):
     assert "column box_xyz is float64 (3, 3), wanted <f8 (8, 3)" in caplog.text
 
 
+def test_an_index_that_another_finishes_while_one_looks_is_no_trouble(nuscenes, kept, caplog):
+    open_index(nuscenes / VERSION)
+    [index] = kept.iterdir()
+    (kept / f"{index.name.partition('-')[0]}-building-gone").symlink_to(kept / "renamed since it was listed")
+    index.rename(kept / "older")
+    open_index(nuscenes / VERSION)
+    assert not caplog.messages
+
+
 def test_many_who_index_at_once_all_find_a_whole_index(nuscenes, kept, caplog):
     found = []
 
