@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,14 @@ __all__ = [
     "numbered",
     "one_file",
     "read_bytes",
+    "read_each",
     "read_text",
     "subfolders",
-    "times_of_each",
 ]
+
+Key = TypeVar("Key")
+Place = TypeVar("Place")
+Value = TypeVar("Value")
 
 _INT64_MAX = 2**63 - 1
 
@@ -42,18 +47,18 @@ class Numbered:
         return len(self.paths)
 
 
-def times_of_each(
-    sensors: Mapping[str, Numbered], read: Callable[[str, Numbered], NDArray[np.int64]]
-) -> tuple[dict[str, NDArray[np.int64]], list[LogError]]:
-    """Returns the times of each sensor, and an error for each that is left out since they cannot be read."""
-    times: dict[str, NDArray[np.int64]] = {}
+def read_each(
+    places: Mapping[Key, Place], read: Callable[[Key, Place], Value]
+) -> tuple[dict[Key, Value], list[LogError]]:
+    """Returns what is read from each place, and an error for each that is left out since it cannot be read."""
+    values: dict[Key, Value] = {}
     unreadable: list[LogError] = []
-    for name, files in sensors.items():
+    for key, place in places.items():
         try:
-            times[name] = read(name, files)
+            values[key] = read(key, place)
         except (BrokenRecord, MissingRecord) as error:
             unreadable.append(error)
-    return times, unreadable
+    return values, unreadable
 
 
 def _pattern(suffixes: tuple[str, ...]) -> re.Pattern[str]:

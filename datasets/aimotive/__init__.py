@@ -21,14 +21,12 @@ from perceptum.inputs import (
     HDMap,
     Labels,
     LidarSweep,
-    LogError,
-    MissingRecord,
     Poses,
     RadarSweep,
     Source,
 )
 
-from ..files import read_bytes, subfolders
+from ..files import read_bytes, read_each, subfolders
 from .laz import read_laz
 from .times import FrameTimes, listed
 
@@ -83,13 +81,7 @@ class AiMotive:
         from .records import read_stamp
 
         # a frame whose boxes are broken is stamped as one without: between its neighbours
-        self.unreadable: list[LogError] = []
-        stamps = {}
-        for number, path in self._boxes.items():
-            try:
-                stamps[number] = read_stamp(path)
-            except (BrokenRecord, MissingRecord) as error:
-                self.unreadable.append(error)
+        stamps, self.unreadable = read_each(self._boxes, lambda _, path: read_stamp(path))
         times = FrameTimes(stamps)
         self.lidars: Mapping[str, Times] = {_LIDAR: times.of(self._points)} if self._points else {}
         self.radars: Mapping[str, Times] = {name: times.of(files) for name, files in self._targets.items()}

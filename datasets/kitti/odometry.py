@@ -28,7 +28,7 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.poses import rigid
 
-from ..files import Numbered, floats, has_numbered, numbered, read_bytes, read_text, times_of_each
+from ..files import Numbered, floats, has_numbered, numbered, read_bytes, read_each, read_text
 from ..pose_matrices import poses_of
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
 from .points import velodyne_sweep
@@ -74,7 +74,7 @@ class KittiOdometry:
         self.lidars: Mapping[str, Times] = {_LIDAR: self._times_of(self._points)} if len(self._points) else {}
         self.radars: Mapping[str, Times] = {}
         self.cameras: Mapping[str, Times]
-        self.cameras, self.unreadable = times_of_each(self._pictures, lambda _, files: self._times_of(files))
+        self.cameras, self.unreadable = read_each(self._pictures, lambda _, files: self._times_of(files))
         # the frames are the sweeps; in a download without any, the pictures of the first camera
         self.times_ns: Times = next(iter([*self.lidars.values(), *self.cameras.values()]), np.zeros(0, np.int64))
 

@@ -28,7 +28,7 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.poses import rigid
 
-from ..files import has_numbered, numbered, read_bytes, times_of_each
+from ..files import has_numbered, numbered, read_bytes, read_each
 from ..pose_matrices import poses_of
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
 from .points import velodyne_sweep
@@ -84,7 +84,7 @@ class KittiRaw:
         )
         self.radars: Mapping[str, Times] = {}
         self.cameras: Mapping[str, Times]
-        self.cameras, self.unreadable = times_of_each(
+        self.cameras, self.unreadable = read_each(
             self._pictures, lambda name, files: read_stamps(folder / name / "timestamps.txt", files)
         )
         # the frames are the sweeps; in a download without any, the pictures of the first camera

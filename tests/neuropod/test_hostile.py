@@ -44,20 +44,25 @@ def test_a_method_whose_reader_knows_no_measure_is_refused(tmp_path, method):
     assert f"'config.json' in the zip file is compressed by method {method}; a package is stored or" in refused(path)
 
 
+def pack_code(tmp_path, **options):
+    """Packs the folder "code" as "m"; main.make makes the model, which takes and gives nothing."""
+    create_python_neuropod(
+        neuropod_path=tmp_path / "m",
+        model_name="m",
+        input_spec=[],
+        output_spec=[],
+        data_paths=[],
+        code_path_spec=[{"python_root": tmp_path / "code", "dirs_to_package": [""]}],
+        entrypoint_package="main",
+        entrypoint="make",
+        **options,
+    )
+
+
 def test_such_a_method_is_not_written_either(tmp_path):
     (tmp_path / "code").mkdir()
     with pytest.raises(NeuropodError, match=r"zip_compression is 12; a package is stored or deflated"):
-        create_python_neuropod(
-            neuropod_path=tmp_path / "m",
-            model_name="m",
-            input_spec=[],
-            output_spec=[],
-            data_paths=[],
-            code_path_spec=[{"python_root": tmp_path / "code", "dirs_to_package": [""]}],
-            entrypoint_package="main",
-            entrypoint="make",
-            zip_compression=zipfile.ZIP_BZIP2,
-        )
+        pack_code(tmp_path, zip_compression=zipfile.ZIP_BZIP2)
     assert not (tmp_path / "m").exists()
 
 
@@ -156,18 +161,7 @@ def test_byte_code_beside_a_custom_op_is_not_run(tmp_path):
     (tmp_path / "code").mkdir()
     (tmp_path / "code/main.py").write_text("import hostile_op\ndef make(data):\n    return lambda: {}\n")
     (tmp_path / "hostile_op.py").write_text("")
-    create_python_neuropod(
-        neuropod_path=tmp_path / "m",
-        model_name="m",
-        input_spec=[],
-        output_spec=[],
-        data_paths=[],
-        code_path_spec=[{"python_root": tmp_path / "code", "dirs_to_package": [""]}],
-        entrypoint_package="main",
-        entrypoint="make",
-        custom_ops=[tmp_path / "hostile_op.py"],
-        package_as_zip=False,
-    )
+    pack_code(tmp_path, custom_ops=[tmp_path / "hostile_op.py"], package_as_zip=False)
     (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
     place = tmp_path / f"m/0/ops/__pycache__/hostile_op.{sys.implementation.cache_tag}.pyc"
     py_compile.compile(
