@@ -62,7 +62,7 @@ class InputBuilder:
         if threads < 1:
             raise SpecError(f"threads must be at least 1, got {threads}")
         self.schema = schema or canonical()
-        self.plan = _plan(self.schema, wanted, params)
+        self.plan = _plan(self.schema, wanted, params, threads)
         self._model = wanted if hasattr(wanted, "inputs") else None
         allocator: Allocate | None = getattr(self._model, "allocator", None)
         self.pool = Pool(allocator or allocate_pages)
@@ -158,9 +158,9 @@ class InputBuilder:
             future.result()
 
 
-def _plan(schema: Schema, wanted: Model | SpecLike, params: Mapping[str, Any] | None) -> Plan:
+def _plan(schema: Schema, wanted: Model | SpecLike, params: Mapping[str, Any] | None, threads: int) -> Plan:
     try:
-        return make_plan(schema, schema.spec(_rows(wanted), params))
+        return make_plan(schema, schema.spec(_rows(wanted), params), threads)
     except UnknownFeature as error:
         if not hasattr(wanted, "inputs"):
             raise

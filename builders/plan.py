@@ -70,11 +70,11 @@ class Plan:
         return tuple(t.name for t in self.tensors if stage in _closure(t.filler))
 
 
-def make_plan(schema: Schema, spec: Spec) -> Plan:
+def make_plan(schema: Schema, spec: Spec, threads: int = 1) -> Plan:
     """Plans a spec; raises SpecError for what cannot be met."""
     if len(spec) == 0:
         raise SpecError("the spec has no rows: there is nothing to build")
-    stages = Stages()
+    stages = Stages(threads)
     tensors = tuple(Planned(r, stages.share(_filler(r), r.params)) for r in schema.resolve(spec))
     return Plan(schema, spec, tensors, stages.in_order)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, ClassVar, TypeVar
 
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from perceptum.inputs import Frame
 __all__ = ["Dirty", "Filler", "Stage", "Stages"]
 
 S = TypeVar("S", bound="Stage")
+T = TypeVar("T")
 
 Dirty = dict[str, Any]
 """What a filler remembers of a buffer it has written, so that it can clear only that. Empty: the buffer is all zero."""
@@ -53,8 +55,26 @@ class Filler(Stage):
 class Stages:
     """The stages of a plan, in an order in which they can run; asking twice for the same gives the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
         self._stages: dict[Hashable, Stage] = {}
+        self.threads = threads
+        """How many threads a build may use."""
+        self._pool = ThreadPoolExecutor(threads - 1, "perceptum-each") if threads > 1 else None
+
+    def each(self, work: Callable[[T], object], items: Iterable[T]) -> None:
+        """Does the work for every item, side by side on the build's threads; this one takes part."""
+        items = list(items)
+        if self._pool is None or len(items) < 2:
+            for item in items:
+                work(item)
+            return
+        others = [self._pool.submit(work, item) for item in items[1:]]
+        try:
+            work(items[0])
+        finally:
+            wait(others)
+        for other in others:
+            other.result()
 
     def share(self, make: Callable[..., S], *key: Hashable) -> S:
         """Returns the stage make(*key, self), made once per key."""
