@@ -50,7 +50,7 @@ class Batch:
 
 def _pointer_name(planned: Planned) -> str:
     suffix = planned.name.partition("__")[2]
-    return f"{planned.resolved.feature.group}{'__' + suffix if suffix else ''}_batch_ptr"
+    return f"{planned.resolved.group.name}{'__' + suffix if suffix else ''}_batch_ptr"
 
 
 class _Stack:
@@ -81,7 +81,7 @@ class _Concat:
         self._planned = planned
         self._pool = pool
         self._size = size
-        self._indexed = planned.resolved.feature.collate == "concat_with_index"
+        self._indexed = getattr(planned.resolved.feature.collate, "index", None) == "column"
         self._array: NDArray[Any] | None = None
         self.starts = [0]
 

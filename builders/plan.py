@@ -9,7 +9,7 @@ from typing import Any
 from perceptum.features import Resolved, Schema, Spec, SpecError
 
 from .stage import Filler, Stage, Stages
-from .table import fillers
+from .table import own_filler
 
 __all__ = ["Plan", "Planned", "make_plan"]
 
@@ -80,11 +80,12 @@ def make_plan(schema: Schema, spec: Spec) -> Plan:
 
 
 def _filler(resolved: Resolved) -> Callable[..., Filler]:
-    group = resolved.feature.group
-    try:
-        return fillers()[group]
-    except KeyError:
-        raise SpecError(f"input '{resolved.name}': no installed builder fills the group '{group}'") from None
+    group = resolved.group
+    filler = group.filler or own_filler(group)
+    if filler is None:
+        raise SpecError(f"input '{resolved.name}': no installed builder fills the group '{group.name}'")
+    make: Callable[..., Filler] = filler
+    return make
 
 
 def _closure(stage: Stage) -> Iterable[Stage]:

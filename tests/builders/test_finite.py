@@ -11,7 +11,8 @@ from perceptum.builders import InputBuilder
 from perceptum.features import canonical
 from perceptum.inputs import Poses
 
-NAMES = [feature.name for feature in canonical()]
+# the voxels in the lidar's axes: rows of one suffix share their frame of reference
+NAMES = [f"{f.name}__lidar" if f.name.startswith("lidar_voxel") else f.name for f in canonical()]
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
 GRID = {"range": [-4, -4, -2, 4, 4, 2], "voxel": [1, 1, 1]}

@@ -76,7 +76,7 @@ def test_one_cloud_and_one_set_of_cells_serve_all_that_share_them():
         ({"lidar_voxels": {"columns": ["x", "y", "z"], "max_voxels": 5}}, 1, 1),
         ({"lidar_bev_stats": {"grid": {"voxel": [0.2, 0.2, 8]}}}, 1, 2),
         ({"lidar_bev_occupancy": {"overflow_slices": True}}, 1, 2),
-        ({"lidar_points": {"frame": "lidar"}, "lidar_bev_stats": {"intensity_mode": "raw"}}, 3, 2),
+        ({"lidar_points": {"compensate": "per_sweep"}, "lidar_bev_stats": {"intensity_mode": "raw"}}, 3, 2),
     ],
 )
 def test_what_differs_is_not_shared(params, clouds, cells):
