@@ -1,8 +1,8 @@
-"""Which class fills which of our groups of features: one line per group. Others' groups name their own."""
+"""Which class fills which group of features, on which device: one line per filler."""
 
 from __future__ import annotations
 
-from perceptum.features import Group, ego, lidar
+from perceptum.features import Group, Resolved, SpecError, ego, lidar
 
 from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
@@ -12,7 +12,7 @@ from .lidar.range_image import RangeImage
 from .lidar.voxels import Voxels
 from .stage import Filler
 
-__all__ = ["own_filler"]
+__all__ = ["filler_of"]
 
 _OWN: tuple[type[Filler], ...] = (
     Points,
@@ -22,16 +22,27 @@ _OWN: tuple[type[Filler], ...] = (
     RangeImage,
     Ego,
 )
+_TABLE = {(filler.group, filler.device): filler for filler in _OWN}
+_GROUPS = {group.name: group for group in (*lidar.GROUPS, *ego.GROUPS)}
 
 
-def own_filler(group: Group) -> type[Filler] | None:
-    """Returns the filler of one of our own groups; None for a group that only has the name of one.
+def filler_of(row: Resolved, device: str = "cpu") -> type[Filler]:
+    """Returns the class that fills a row: the one its group brings (a plug-in's), or ours.
 
-    Ours write what our features say, and would write it into whatever other feature were put beside them.
+    Raises SpecError where nobody fills it.
     """
-    for own in (*lidar.GROUPS, *ego.GROUPS):
-        if own.name == group.name and type(own.params) is type(group.params):
-            known = {feature.name for feature in own}
-            if known.issuperset(feature.name for feature in group):
-                return next((filler for filler in _OWN if filler.group == group.name), None)
-    return None
+    filler: type[Filler] | None = row.group.filler
+    if filler is None and _is_ours(row.group):
+        filler = _TABLE.get((row.group.name, device))
+    if filler is None:
+        raise SpecError(f"input '{row.name}': no installed builder fills the group '{row.group.name}'")
+    return filler
+
+
+def _is_ours(group: Group) -> bool:
+    """Not every group that has the name of one of ours: ours write what our features say, and would write it into
+    whatever other feature were put beside them."""
+    own = _GROUPS.get(group.name)
+    if own is None or type(own.params) is not type(group.params):
+        return False
+    return {feature.name for feature in own}.issuperset(feature.name for feature in group)

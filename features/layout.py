@@ -11,10 +11,13 @@ import numpy as np
 
 from .spec import Row, Spec
 
-__all__ = ["ALIGNMENT", "SMALL_BYTES", "Layout", "Place"]
+__all__ = ["ALIGNMENT", "BLOCK", "SMALL_BYTES", "Layout", "Place"]
 
 ALIGNMENT = 64
 """Bytes; TensorFlow aborts the process on less."""
+
+BLOCK = "small tensors"
+"""The name under which memory for the block is asked for; no tensor can have it."""
 
 SMALL_BYTES = 64 * 1024
 """Larger tensors get memory of their own: a block for all of a spec would have to be cleared, and lent, as a whole."""

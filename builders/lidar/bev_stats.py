@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features.lidar import BevStatsParams
-from perceptum.inputs import Frame
 
 from ..columns import Column
 from ..kernels import bev as kernels
+from ..sample import Sample
 from ..scratch import Scratch
-from ..stage import Dirty, Filler, Stages
+from ..stage import Clearing, Filler, Stages
+from ..written import Written
 from .bev import Placement
 from .cells import Cells
 
@@ -55,7 +56,7 @@ class BevStats(Filler):
     def nbytes(self) -> int:
         return self._table.array.nbytes + self._keys.array.nbytes + self._sums.array.nbytes
 
-    def run(self, frame: Frame) -> None:
+    def run(self, sample: Sample) -> None:
         x, y, _ = self.params.grid.size
         ids, values = self.cells.ids, self.cells.cloud.points.values
         table, keys = self._table.reserve(x * y), self._keys.reserve(len(ids))
@@ -63,9 +64,13 @@ class BevStats(Filler):
         sums = self._sums.reserve(len(ids) * kernels.ACCUMULATORS)
         self._rows = kernels.accumulate(ids, x * y, z, intensity, table, keys, _by_row(sums))
 
-    def fill(self, feature: str, out: NDArray[Any], dirty: Dirty) -> None:
+    def clearing(self, feature: str) -> Clearing:
+        return "own"
+
+    def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
+        """`written` lists the columns of the grid, each of which has an element in every channel."""
         flat = out.reshape(-1)
-        before, rows = dirty.get("keys", np.zeros(0, np.int64)), dirty.get("n", 0)
+        before, rows = written.elements(self._rows), written.count
         x, place = self.params.grid.size[0], self._place
         sums, keys = _by_row(self._sums.array), self._keys.array[: self._rows]
         for index, name in enumerate(self.params.channels):
@@ -74,10 +79,8 @@ class BevStats(Filler):
             accumulator, mean = _CHANNELS[name]
             density = self._density if name == "density" else _NO_DENSITY
             kernels.write_channel(sums, accumulator, mean, density, keys, self._rows, x, where, flat)
-        if len(before) < self._rows:
-            dirty["keys"] = before = np.empty(int(self._rows * 1.25), np.int64)
         before[: self._rows] = keys
-        dirty["n"] = self._rows
+        written.count = self._rows
 
 
 def _by_row(sums: NDArray[np.float64]) -> NDArray[np.float64]:

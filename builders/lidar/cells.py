@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from perceptum.features import Grid
 from perceptum.features.lidar import CloudParams
-from perceptum.inputs import Frame
 
 from ..columns import Column
 from ..kernels.bev import overflow_ids
 from ..kernels.cells import cell_ids
+from ..sample import Sample
 from ..scratch import Scratch
 from ..stage import Stage, Stages
 from .cloud import Cloud
@@ -45,7 +45,7 @@ class Cells(Stage):
         """(n,) int32, or int64 for a grid too large for that."""
         return self._ids.array[: self.cloud.points.n]
 
-    def run(self, frame: Frame) -> None:
+    def run(self, sample: Sample) -> None:
         values = self.cloud.points.values
         x, y, z = values[Column.X], values[Column.Y], values[Column.Z]
         self._ids.reserve(self.cloud.points.n)

@@ -9,6 +9,8 @@ from perceptum.inputs import Frame, LidarSweep
 
 from ..columns import Column, Columns
 from ..kernels.cloud import lag_per_point
+from ..reference import Reference
+from ..sample import Sample
 from ..stage import Stage, Stages
 from .absence import Absence
 from .placing import Placing
@@ -25,7 +27,9 @@ class Cloud(Stage):
         self.params = params
         self.points = Columns()
         self._absence = Absence(params.required)
-        self._placing = Placing(params.frame, params.compensate == "per_point")
+        reference = stages.share(Reference, params.frame)
+        self.needs = (reference,)
+        self._placing = Placing(reference, params.compensate == "per_point")
 
     @property
     def nbytes(self) -> int:
@@ -35,7 +39,8 @@ class Cloud(Stage):
         """Tells at planning time which columns are needed; the others are left alone."""
         self.points.wanted.update(Column[name.upper()] for name in columns)
 
-    def run(self, frame: Frame) -> None:
+    def run(self, sample: Sample) -> None:
+        frame = sample.frame
         sweeps = self._sweeps(frame)
         self.points.start(sum(len(sweep) for sweep in sweeps))
         for sweep in sweeps:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, Frame, LidarSweep, MissingRecord
-from perceptum.inputs.poses import inverse
+from perceptum.inputs import BrokenRecord, Frame, LidarSweep
 
 from ..columns import Columns
 from ..kernels import cloud as kernels
 from ..motion import ref_from_ego
+from ..reference import Reference
 
 __all__ = ["Placing"]
 
@@ -21,10 +19,10 @@ _FARTHEST_NS = 10_000_000_000
 
 
 class Placing:
-    """Into `frame` at the reference time; per point, or per sweep."""
+    """Into a frame of reference at the reference time; per point, or per sweep."""
 
-    def __init__(self, frame: Literal["ego", "lidar"], per_point: bool) -> None:
-        self._frame = frame
+    def __init__(self, reference: Reference, per_point: bool) -> None:
+        self._reference = reference
         self._per_point = per_point
         self._blend = np.empty((3, 4))
 
@@ -48,11 +46,11 @@ class Placing:
             ego = ref_from_ego(frame.poses, frame.time_ns, [time_ns])[0] @ ego
         elif self._in_place(frame, sweep):
             return
-        kernels.move(self._into_frame(frame, ego)[:3], *points.block[:3, start : start + n])
+        kernels.move(self._into_frame(ego)[:3], *points.block[:3, start : start + n])
 
     def _in_place(self, frame: Frame, sweep: LidarSweep) -> bool:
         """Whether the points already stand in the frame of reference: then no arithmetic touches them."""
-        if self._frame == "lidar":
+        if not self._reference.is_ego:
             return sweep is frame.lidar
         return np.array_equal(sweep.ego_from_sensor, np.eye(4))
 
@@ -63,21 +61,14 @@ class Placing:
         steps = max(-((first - last) // _KNOT_NS), 1)
         # none beyond the last point, where a pose may not be known
         times = np.linspace(first, last, steps + 1).astype(np.int64) + sweep.time_ns
-        knots = self._into_frame(frame, ref_from_ego(frame.poses, frame.time_ns, times) @ sweep.ego_from_sensor)
+        knots = self._into_frame(ref_from_ego(frame.poses, frame.time_ns, times) @ sweep.ego_from_sensor)
         knots = np.ascontiguousarray(knots[:, :3])
         step_ns = max((last - first) / steps, 1.0)
         kernels.move_per_point(start, n, points.offsets_ns, first, step_ns, knots, self._blend, points.block)
 
-    def _into_frame(self, frame: Frame, ego: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _into_frame(self, ego: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns `ego` (..., 4, 4), which leads into the ego frame, leading into the frame of reference."""
-        if self._frame == "ego":
-            return ego
-        if frame.lidar is None:
-            raise MissingRecord(
-                f"{frame.log.source.location}: frame {frame.index} has no sweep of the primary lidar, "
-                'in whose axes frame "lidar" tells the points; take frame "ego"'
-            )
-        return inverse(frame.lidar.ego_from_sensor) @ ego
+        return ego if self._reference.is_ego else self._reference.ref_from_ego @ ego
 
 
 def _check_offsets(sweep: LidarSweep, first_ns: int, last_ns: int) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features.lidar import PointsParams
-from perceptum.inputs import Frame
 
 from ..columns import Column
 from ..kernels.points import crop, interleave
-from ..rows import clear_rows
+from ..sample import Sample
 from ..scratch import Scratch
-from ..stage import Dirty, Filler, Stages
+from ..stage import Clearing, Filler, Stages
+from ..written import Written
 from .cloud import Cloud
 
 __all__ = ["Points"]
@@ -42,7 +42,7 @@ class Points(Filler):
     def nbytes(self) -> int:
         return self._chosen.array.nbytes
 
-    def run(self, frame: Frame) -> None:
+    def run(self, sample: Sample) -> None:
         points = self.cloud.points
         # one element more: the kernel writes ahead of its count
         chosen = self._chosen.reserve(points.n + 1)
@@ -53,11 +53,13 @@ class Points(Filler):
     def sizes(self) -> Mapping[str, int]:
         return {"num_points": self._n}
 
-    def fill(self, feature: str, out: NDArray[Any], dirty: Dirty) -> None:
+    def clearing(self, feature: str) -> Clearing:
+        return "own" if feature == "lidar_points" else "whole"
+
+    def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         if feature == "lidar_num_points":
             out[0] = self._n
-            dirty["rows"] = 1
             return
         rows = min(self._n, len(out))
         interleave(self.cloud.points.block, self._picks, self._chosen.array[:rows], out)
-        clear_rows(rows, out, dirty)
+        written.clear_rows(rows, out)

@@ -12,8 +12,11 @@ from perceptum.inputs import BrokenRecord, Frame, LidarSweep
 
 from ..columns import Column, Columns
 from ..kernels import range_image as kernels
+from ..reference import Reference
+from ..sample import Sample
 from ..scratch import Scratch
-from ..stage import Dirty, Filler, Stages
+from ..stage import Clearing, Filler, Stages
+from ..written import Written
 from .absence import Absence
 from .placing import Placing
 
@@ -39,7 +42,9 @@ class RangeImage(Filler):
         if params.rows == "ring":
             self._points.wanted.add(Column.RING)
         self._absence = Absence(params.required)
-        self._placing = Placing("ego", per_point=True)
+        reference = stages.share(Reference, "ego")
+        self.needs = (reference,)
+        self._placing = Placing(reference, per_point=True)
         self._shift = np.zeros(3)
 
     @property
@@ -47,7 +52,8 @@ class RangeImage(Filler):
         own = (self._cells.array, self._ranges.array, self._best, self._index)
         return self._points.nbytes + sum(array.nbytes for array in own)
 
-    def run(self, frame: Frame) -> None:
+    def run(self, sample: Sample) -> None:
+        frame = sample.frame
         sweep = self._sweep(frame)
         self._points.start(0 if sweep is None else len(sweep))
         if sweep is not None:
@@ -97,8 +103,10 @@ class RangeImage(Filler):
             )
         return np.asarray(sweep.row_of_ring, dtype=np.int32)
 
-    def fill(self, feature: str, out: NDArray[Any], dirty: Dirty) -> None:
-        """Every element is written, so that nothing is ever left behind."""
+    def clearing(self, feature: str) -> Clearing:
+        return "whole"
+
+    def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         if feature == "lidar_range_image_index":
             np.copyto(out.reshape(-1), self._index)
         elif feature == "lidar_range_image_mask":

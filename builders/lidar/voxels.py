@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features.lidar import VoxelsParams
-from perceptum.inputs import Frame
 
 from ..columns import Column
 from ..kernels import voxels as kernels
-from ..rows import clear_rows
+from ..sample import Sample
 from ..scratch import Scratch
-from ..stage import Dirty, Filler, Stages
+from ..stage import Clearing, Filler, Stages
+from ..written import Written
 from .cells import Cells
 
 __all__ = ["Voxels"]
@@ -52,7 +52,7 @@ class Voxels(Filler):
         parts = (self._table, self._places, self._keys, self._counts, self._slots)
         return sum(part.array.nbytes for part in parts)
 
-    def run(self, frame: Frame) -> None:
+    def run(self, sample: Sample) -> None:
         p, ids = self.params, self.cells.ids
         most = min(p.max_voxels, len(ids))
         keys, counts = self._keys.reserve(most), self._counts.reserve(most)
@@ -80,7 +80,7 @@ class Voxels(Filler):
             self._warned = True
             _log.warning(
                 "lidar_voxels: %d points lie in voxels beyond max_voxels=%d and are dropped; points come in the order "
-                "of the scan, so that they are missing on one side (said once; see InputBuilder.dropped)",
+                "of the scan, so that they are missing on one side (said once; see Tensors.dropped)",
                 lost,
                 self.params.max_voxels,
             )
@@ -88,24 +88,23 @@ class Voxels(Filler):
     def sizes(self) -> Mapping[str, int]:
         return {"num_voxels": max(self._rows, self.params.min_rows)}
 
-    def fill(self, feature: str, out: NDArray[Any], dirty: Dirty) -> None:
+    def clearing(self, feature: str) -> Clearing:
+        return "own"
+
+    def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         rows = min(self._rows, len(out))
         if feature == "lidar_voxels":
-            self._fill_voxels(rows, out, dirty)
+            self._fill_voxels(rows, out, written)
         elif feature == "lidar_voxel_coords":
             x, y, _ = self.params.grid.size
             kernels.write_coords(self._keys.array, rows, x, y, self.params.coord_order == "xyz", out)
-            clear_rows(rows, out, dirty)
+            written.clear_rows(rows, out)
         else:
             kernels.write_counts(self._counts.array, rows, self.params.max_points_per_voxel, out)
-            clear_rows(rows, out, dirty)
+            written.clear_rows(rows, out)
 
-    def _fill_voxels(self, rows: int, out: NDArray[np.float32], dirty: Dirty) -> None:
+    def _fill_voxels(self, rows: int, out: NDArray[np.float32], written: Written) -> None:
         per_voxel = self.params.max_points_per_voxel
         slots, flat = self._slots.array[: len(self.cells.ids)], out.reshape(-1, out.shape[-1])
         kernels.gather(self.cells.cloud.points.block, self._picks, slots, rows * per_voxel, flat)
-        before = dirty.get("slots", np.zeros(0, np.int32))
-        if len(before) < len(out):
-            before = np.concatenate([before, np.zeros(len(out) - len(before), np.int32)])
-        kernels.clear_slots(self._counts.array, rows, per_voxel, before[: len(out)], flat)
-        dirty["slots"] = before
+        kernels.clear_slots(self._counts.array, rows, per_voxel, written.per_row(len(out)), flat)

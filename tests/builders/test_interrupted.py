@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from perceptum.builders import InputBuilder
-from perceptum.builders import builder as module
 from perceptum.builders.kernels import bev, voxels
 from perceptum.features import canonical
 from perceptum.inputs import BrokenRecord
@@ -102,24 +101,29 @@ def test_an_interrupt_waits_for_the_threads_that_are_still_writing(monkeypatch, 
     """They went on with one frame while the stages had started on the next."""
     builder, written = everything(threads=4), threading.Event()
     builder.build(frames[0])
-    real_gather, real_wait = voxels.gather, module.wait
+    real_gather = voxels.gather
+    caller = threading.get_ident()
 
     def slow_gather(*args):
-        time.sleep(0.2)
+        if threading.get_ident() != caller:
+            time.sleep(0.2)
         real_gather(*args)
         written.set()
 
-    def interrupted_wait(futures):
-        if len(futures) < len(NAMES):
-            return real_wait(futures)
-        monkeypatch.setattr(module, "wait", real_wait)
+    def interrupted(*args):
+        monkeypatch.setattr(bev, "accumulate", real_accumulate)
+        # as Ctrl-C does while the caller works, and others are in the middle of their own
+        time.sleep(0.1)
         raise KeyboardInterrupt
 
+    real_accumulate = bev.accumulate
     monkeypatch.setattr(voxels, "gather", slow_gather)
-    monkeypatch.setattr(module, "wait", interrupted_wait)
+    monkeypatch.setattr(bev, "accumulate", interrupted)
+    begun = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         builder.build(frames[2])
-    assert written.is_set()
+    assert threading.active_count() >= begun
+    monkeypatch.setattr(voxels, "gather", real_gather)
     for _ in range(3):
         assert [in_bytes(builder.build(frame)) for frame in frames] == truth
 

@@ -29,7 +29,7 @@ class Centre(Filler):
         self.needs = (self.cloud,)
         self.scale = params.scale
 
-    def fill(self, feature, out, dirty):
+    def fill(self, feature, out, written):
         out[:] = self.cloud.points.values[:3].mean(axis=1) * self.scale
 
 
@@ -89,7 +89,12 @@ def test_a_feature_of_others_is_built_beside_our_own_and_shares_their_cloud(plug
     builder = InputBuilder(["lidar_points", "acme_centre"], params={"acme_centre": {"scale": 2.0}})
     tensors = builder.build(frame_of([[1, 2, 3], [3, 4, 5]]))
     assert tensors["acme_centre"].tolist() == [4, 6, 8]
-    assert [stage.title for stage in builder.explain().stages] == ["cloud (1 sweep, ego frame)", "points", "centre"]
+    assert [stage.title for stage in builder.explain().stages] == [
+        "frame of reference (ego)",
+        "cloud (1 sweep, ego frame)",
+        "points",
+        "centre",
+    ]
     assert np.array_equal(builder.build_batch([frame_of([[1, 1, 1]])] * 2)["acme_centre"], np.full((2, 3), 2))
     assert canonical().group("acme_centre") == centre()
 
