@@ -128,7 +128,7 @@ class _Stacked:
 
     @property
     def last(self) -> NDArray[Any]:
-        last: NDArray[Any] = self._lease.array[self._next]
+        last: NDArray[Any] = self._lease.array[self._next, ...]
         return last
 
     def end_frame(self) -> None:
@@ -170,7 +170,8 @@ class _Joined:
         block.used = max(block.used, stop * prod(rest) * array.itemsize)
         self.starts.append(stop)
         self.last = rows
-        return Lease(rows, WrittenPart(rows, held, block.per_row(len(array))[start:stop]))
+        # a view: the lane makes what it has written read-only, and offsets are still to come
+        return Lease(rows[...], WrittenPart(rows, held, block.per_row(len(array))[start:stop]))
 
     def _grow(self, start: int, rows: int, rest: tuple[int, ...]) -> None:
         frames_left = self._frames - (len(self.starts) - 1)
@@ -197,27 +198,25 @@ class _Edges:
         self._row = row
         self._memory = memory
         self._axis = collate.axis
-        self._leases: list[Lease] = []
+        self._frames: list[NDArray[Any]] = []
         self.last: NDArray[Any]
         self.starts = [0]
 
     def take(self, shape: tuple[int, ...]) -> Lease:
-        lease = Lease(np.zeros(shape, self._row.row.dtype), Written())
-        self._leases.append(lease)
+        self.last = np.zeros(shape, self._row.row.dtype)
+        self._frames.append(self.last)
         self.starts.append(self.starts[-1] + shape[self._axis])
-        self.last = lease.array
-        return lease
+        return Lease(self.last[...], Written())
 
     def end_frame(self) -> None:
         """The parts are kept until all are there."""
 
     def result(self) -> NDArray[Any]:
-        parts = [lease.array for lease in self._leases]
-        shape = list(parts[0].shape)
+        shape = list(self._frames[0].shape)
         shape[self._axis] = self.starts[-1]
         lease = _take_block(self._memory, self._row, "joined", tuple(shape))
         out = lease.array[: shape[0]]
-        np.concatenate(parts, self._axis, out=out)
+        np.concatenate(self._frames, self._axis, out=out)
         lease.written.used = max(lease.written.used, out.nbytes)
         lease.written.settle()
         return out

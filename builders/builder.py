@@ -17,7 +17,7 @@ from .explain import Explanation, explain
 from .lane import Lane, OnReady
 from .memory import Memory
 from .plan import SINGLE, Options, Plan
-from .pool import Pool
+from .pool import Pool, allocate_pages
 from .sample import Draw, Sample
 from .tensors import Tensors
 
@@ -25,6 +25,7 @@ __all__ = ["InputBuilder", "Model", "SpecLike"]
 
 SpecLike = Iterable[str | Row | Mapping[str, Any]]
 Built = TypeVar("Built")
+Of = TypeVar("Of")
 
 
 class Model(Protocol):
@@ -104,14 +105,13 @@ class InputBuilder(Generic[Built]):
         self._crew = Crew(self.plan.options.threads)
         self._lanes: deque[Lane] = deque()
         self._last: _Last | None = None
-        writable = self.plan.options.writable
-        self.pool = Pool(writable=writable)
-        """The memory of all models that have none of their own."""
-        allocators = {name: getattr(models.get(name), "allocator", None) for name in self.plan.specs}
-        self._pools = {
-            name: self.pool if allocate is None else Pool(allocate, writable=writable)
-            for name, allocate in allocators.items()
+        self.pools = {
+            name: Pool(
+                getattr(models.get(name), "allocator", None) or allocate_pages, writable=self.plan.options.writable
+            )
+            for name in self.plan.specs
         }
+        """Model -> its memory, which is the model's own where that has an allocator."""
 
     def __getstate__(self) -> Plan:
         return self.plan
@@ -125,15 +125,18 @@ class InputBuilder(Generic[Built]):
         return f"<InputBuilder {', '.join(parts)}, schema {self.schema.name} {self.schema.version}>"
 
     @property
+    def pool(self) -> Pool:
+        """The memory of the only model; of several, see `pools`."""
+        return self._only(self.pools, "pools")
+
+    @property
     def schema(self) -> Schema:
         return self.plan.schema
 
     @property
     def spec(self) -> Spec:
         """The spec, where there is one; of several, see `specs`."""
-        if len(self.specs) > 1:
-            raise SpecError(f"this builder has the specs of {', '.join(self.specs)}; take builder.specs[name]")
-        return next(iter(self.specs.values()))
+        return self._only(self.specs, "specs")
 
     @property
     def specs(self) -> Mapping[str, Spec]:
@@ -222,18 +225,26 @@ class InputBuilder(Generic[Built]):
         self._last = _Last(lane, shapes, times_s)
         self._lanes.append(lane)
 
+    def _only(self, of_models: Mapping[str, Of], name: str) -> Of:
+        if len(of_models) > 1:
+            raise SpecError(f"this builder has the {name} of {', '.join(of_models)}; take builder.{name}[model]")
+        return next(iter(of_models.values()))
+
     def _memories(self, into: Memory | Mapping[str, Memory] | None) -> Mapping[str, Memory]:
         if into is None:
-            return self._pools
+            return self.pools
         if not isinstance(into, Mapping):
             if not self.plan.single:
                 names = ", ".join(self.specs)
                 raise ValueError(f"into must be {{name: memory}} for {names}, got {type(into).__name__}")
-            return {SINGLE: into}
+            into = {SINGLE: into}
         unknown = [model for model in into if model not in self.specs]
         if unknown:
             raise ValueError(f"into: there is no model '{unknown[0]}'; there are {', '.join(self.specs)}")
-        return {**self._pools, **into}
+        for model, memory in into.items():
+            if isinstance(memory, Pool):
+                memory.claim((self.plan, model))
+        return {**self.pools, **into}
 
 
 def _add(total: dict[str, Any], more: Mapping[str, Any]) -> None:

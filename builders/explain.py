@@ -75,7 +75,7 @@ class Explanation:
     lanes: int
     """How many frames were in flight at once so far; each has the stages' scratch once."""
     parts: dict[str, dict[str, Any]]
-    """Suffix -> what all rows of that suffix agree on."""
+    """Which rows -> what they agree on."""
     blocks: tuple[BlockLine, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,9 +84,8 @@ class Explanation:
     def __str__(self) -> str:
         lines = [f"schema {self.schema} ({self.fingerprint})"]
         lines += [
-            f"rows {f'with the suffix {suffix}' if suffix else 'without a suffix'} agree on "
-            + ", ".join(f"{name} {value}" for name, value in parts.items())
-            for suffix, parts in self.parts.items()
+            f"{rows} agree on " + ", ".join(f"{name} {value}" for name, value in parts.items())
+            for rows, parts in self.parts.items()
         ]
         lines += ["stages, each once per frame:", *_table([_stage_cells(s) for s in self.stages])]
         lines += ["tensors:", *_table([_tensor_cells(t) for t in self.tensors])]

@@ -58,12 +58,12 @@ class Plan:
 
     @property
     def parts(self) -> dict[str, dict[str, Any]]:
-        """Returns suffix -> what all rows of that suffix agree on: {"": {"frame": "ego"}}."""
+        """Returns what rows agree on that belong together: {"rows": {"frame": "ego"}, "rows __b of seer": ...}."""
         found: dict[str, dict[str, Any]] = {}
         for model, rows in self.rows.items():
             for row in rows:
                 suffix = row.name.partition("__")[2]
-                where = "__".join(part for part in (model, suffix) if part)
+                where = "rows" + (f" __{suffix}" if suffix else "") + (f" of {model}" if model else "")
                 found.setdefault(where, {}).update(row.params.parts())
         return {where: parts for where, parts in found.items() if parts}
 

@@ -26,6 +26,9 @@ _PAGE = mmap.PAGESIZE
 _HUGE_PAGE = 2**21
 _KEEP_BYTES = 2**31
 
+Row = tuple[tuple[int, ...], np.dtype]
+"""The shape of a row, and its dtype."""
+
 Allocate = Callable[[str, int], Any]
 """(tensor's name, bytes) -> zeroed, writable memory with the buffer protocol, aligned to 64 bytes."""
 
@@ -55,8 +58,8 @@ class _Buffer:
         self.key = key
         self.capacity = len(view)
         self.written = Written()
-        self.row: tuple[int, ...] | None = None
-        """The shape of a row: what `written` says of rows holds for rows of this shape only. None: never lent."""
+        self.row: Row | None = None
+        """What `written` says holds for rows of this shape and dtype only. None: never lent."""
         self._lent: weakref.ref[NDArray[Any]] | None = None
 
     def lend(self, shape: tuple[int, ...], dtype: DTypeLike, give_back: Callable[[_Buffer], None]) -> Lease:
@@ -66,7 +69,7 @@ class _Buffer:
         """
         root: NDArray[Any] = np.frombuffer(self.memory, dtype, prod(shape))
         self._lent = weakref.ref(root, lambda _: give_back(self))
-        self.row = shape[1:]
+        self.row = (shape[1:], np.dtype(dtype))
         self.written.known = False
         return Lease(root.reshape(shape), self.written)
 
@@ -91,6 +94,7 @@ class Pool:
         self._allocate = allocate
         self._writable = writable
         self._keep_bytes = keep_bytes
+        self._owner: object = None
         self._lock = Lock()
         self._returned: deque[_Buffer] = deque()
         # in the order in which they came back
@@ -104,10 +108,19 @@ class Pool:
         self.kept_bytes = 0
         """Memory that is kept and that nobody uses at the moment."""
 
+    def claim(self, owner: object) -> None:
+        """Raises ValueError where somebody else has claimed the pool; owners are compared by value.
+
+        What `written` says of a buffer only who wrote it can read: two plans may lay the same shape out differently.
+        """
+        if self._owner is not None and self._owner != owner:
+            raise ValueError("this pool holds the tensors of another builder or model; give each a pool of its own")
+        self._owner = owner
+
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Lease:
         """Returns a writable array for the tensor `name`: over memory that came back, or new."""
         need = prod(shape) * np.dtype(dtype).itemsize
-        buffer = self._buffer((name, ""), need, need, shape[1:])
+        buffer = self._buffer((name, ""), need, need, (shape[1:], np.dtype(dtype)))
         lease = buffer.lend(shape, dtype, self._give_back)
         lease.written.used = max(lease.written.used, need)
         return lease
@@ -119,11 +132,11 @@ class Pool:
         had; pages that are never touched cost nothing. Whoever takes it keeps `written.used` up to date.
         """
         row = prod(shape[1:]) * np.dtype(dtype).itemsize
-        buffer = self._buffer((name, use), shape[0] * row, room, shape[1:])
+        buffer = self._buffer((name, use), shape[0] * row, room, (shape[1:], np.dtype(dtype)))
         rows = buffer.capacity // row if row else shape[0]
         return buffer.lend((rows, *shape[1:]), dtype, self._give_back)
 
-    def _buffer(self, key: tuple[str, str], need: int, room: int, row: tuple[int, ...]) -> _Buffer:
+    def _buffer(self, key: tuple[str, str], need: int, room: int, row: Row) -> _Buffer:
         with self._lock:
             self._sort_in()
             buffer = self._reuse(key, need)

@@ -19,7 +19,7 @@ ALIGNMENT = 64
 BLOCK = "small tensors"
 """The name under which memory for the block is asked for; no tensor can have it."""
 
-SMALL_BYTES = 64 * 1024
+SMALL_BYTES = 16 * 1024
 """Larger tensors get memory of their own: a block for all of a spec would have to be cleared, and lent, as a whole."""
 
 
