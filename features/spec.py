@@ -77,7 +77,7 @@ class Row(msgspec.Struct, frozen=True):
     def to_dict(self) -> dict[str, Any]:
         """Returns the row in Neuropod's form."""
         row: dict[str, Any] = {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
-        return row if self.params is None else {**row, "params": self.params}
+        return row if self.params is None else {**row, "params": dict(self.params)}
 
 
 class Spec(msgspec.Struct, frozen=True):
