@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -121,9 +122,8 @@ def test_a_schema_with_a_part_of_another_type_is_refused(change):
 def test_a_fingerprint_is_the_same_in_every_process():
     code = "from perceptum.features import canonical; print(canonical().fingerprint)"
     for seed in ("1", "2"):
-        run = subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
-        )
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
         assert run.stdout.strip() == canonical().fingerprint
 
 
