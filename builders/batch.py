@@ -118,7 +118,7 @@ class _Stacked:
         self._lease = _take_block(memory, row, "stacked", shape)
         block = self._lease.written
         block.used = max(block.used, prod(shape) * self._lease.array.itemsize)
-        block.places += [Written() for _ in range(frames - len(block.places))]
+        block.places += tuple(Written() for _ in range(frames - len(block.places)))
         self._frames = frames
         self._next = 0
         self.starts: list[int] = []

@@ -40,7 +40,6 @@ class _Last:
     """What `explain` shows of the last build that ended."""
 
     lane: Lane
-    shapes: Mapping[tuple[str, str], tuple[int, ...]]
     times_s: Mapping[str, float]
 
 
@@ -206,8 +205,8 @@ class InputBuilder(Generic[Built]):
         """Returns the plan as it is, with sizes and times once a frame has been built. Print it."""
         last = self._last
         if last is not None:
-            return explain(self.plan, last.lane, self._models, len(self._lanes), last.shapes, last.times_s)
-        return explain(self.plan, Lane(self.plan, self._crew), self._models, len(self._lanes), {}, {})
+            return explain(self.plan, last.lane, self._models, len(self._lanes), last.times_s)
+        return explain(self.plan, Lane(self.plan, self._crew), self._models, len(self._lanes), {})
 
     def _take_lane(self) -> Lane:
         if self._process != os.getpid():
@@ -220,9 +219,7 @@ class InputBuilder(Generic[Built]):
 
     def _keep(self, lane: Lane, built: Mapping[str, Tensors]) -> None:
         """Only after all went well: what an interrupted lane's scratch holds nobody knows, so that it is let go."""
-        shapes = {(model, name): array.shape for model, tensors in built.items() for name, array in tensors.items()}
-        times_s = next(iter(built.values())).times_s
-        self._last = _Last(lane, shapes, times_s)
+        self._last = _Last(lane, next(iter(built.values())).times_s)
         self._lanes.append(lane)
 
     def _only(self, of_models: Mapping[str, Of], name: str) -> Of:

@@ -17,8 +17,6 @@ from .stage import Stage
 
 __all__ = ["BlockLine", "Explanation", "StageLine", "TensorLine", "explain"]
 
-Shapes = Mapping[tuple[str, str], tuple[int, ...]]
-
 
 @dataclass(frozen=True)
 class StageLine:
@@ -103,11 +101,9 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(
-    plan: Plan, lane: Lane, models: Mapping[str, Any], lanes: int, shapes: Shapes, times_s: Mapping[str, float]
-) -> Explanation:
-    """shapes: (model, tensor) -> the last frame's; empty before the first build. times_s: by label, as Tensors has."""
-    labels = dict(zip(lane.stages, lane.labels, strict=False))
+def explain(plan: Plan, lane: Lane, models: Mapping[str, Any], lanes: int, times_s: Mapping[str, float]) -> Explanation:
+    """times_s: of the lane's last frame, by label, as Tensors has them; empty before the first."""
+    labels = lane.labels
     stages = tuple(
         StageLine(
             labels[stage],
@@ -118,12 +114,9 @@ def explain(
         )
         for stage in lane.stages
     )
-    copies = {model: _copies(models.get(model), [w for w in lane.wanted if w.model == model]) for model in plan.specs}
+    copies = {model: _copies(models.get(model), own) for model, own in lane.by_model.items()}
     tensors = tuple(
-        _tensor(
-            wanted, labels, models.get(wanted.model), copies[wanted.model].get(wanted.row.name, "none"), shapes, times_s
-        )
-        for wanted in lane.wanted
+        _tensor(w, labels, models.get(w.model), copies[w.model].get(w.name, "none"), times_s) for w in lane.wanted
     )
     blocks = tuple(
         BlockLine(model, len(layout.places), layout.nbytes) for model, layout in plan.layouts.items() if layout.places
@@ -163,12 +156,11 @@ def _tensor(
     labels: Mapping[Stage, str],
     model: object | None,
     copies: str,
-    shapes: Shapes,
     times_s: Mapping[str, float],
 ) -> TensorLine:
     row = wanted.row
     sizes = tuple(s if n is None else n for n, s in zip(row.fixed, row.sizes, strict=True))
-    shape: tuple[int | str, ...] = shapes.get((wanted.model, row.name), sizes)
+    shape: tuple[int | str, ...] = wanted.shape if times_s else sizes
     known = [n for n in shape if isinstance(n, int)]
     return TensorLine(
         name=row.name,

@@ -28,29 +28,33 @@ OnReady = Callable[[str, str, NDArray[Any]], object]
 """(model, name, array): a tensor is written; other stages may still run."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Wanted:
     """One tensor of one model, and who fills it."""
 
     model: str
     row: Resolved
     filler: Filler
-    place: tuple[int, tuple[int, ...], np.dtype] | None
-    """Where it lies in the block of small tensors: offset, shape, dtype."""
-    dtype: np.dtype
+    place: tuple[int, tuple[int, ...]] | None
+    """Where it lies in the block of small tensors: offset and shape."""
 
-    @property
-    def label(self) -> str:
-        return f"{self.model}/{self.row.name}" if self.model else self.row.name
+    def __post_init__(self) -> None:
+        self.name = self.row.name
+        self.label = f"{self.model}/{self.name}" if self.model else self.name
+        self.feature = self.row.feature.name
+        self.fill = self.row.feature.fill
+        self.dtype = np.dtype(self.row.row.dtype)
+        self.fixed = self.row.fixed
+        self.ragged = None in self.fixed
+        """Whether a frame decides a size."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The tensor's shape for the frame that the filler last ran on."""
-        fixed = self.row.fixed
-        if None not in fixed:
-            return fixed  # type: ignore[return-value]
+        if not self.ragged:
+            return self.fixed  # type: ignore[return-value]
         own = self.filler.sizes()
-        return tuple(own[str(size)] if n is None else n for n, size in zip(fixed, self.row.sizes, strict=True))
+        return tuple(own[str(size)] if n is None else n for n, size in zip(self.fixed, self.row.sizes, strict=True))
 
 
 class Lane:
@@ -66,10 +70,15 @@ class Lane:
         ]
         self.stages = stages.in_order
         self._needed_by = _needed_by(self.stages, self.wanted)
-        self.labels = _labels(self.stages) + [wanted.label for wanted in self.wanted]
-        """One per step: the stages, then the tensors."""
+        self.by_model = {model: [w for w in self.wanted if w.model == model] for model in plan.specs}
+        self._stages_of = {
+            model: [stage for stage in self.stages if any(w.model == model for w in self._needed_by[stage])]
+            for model in plan.specs
+        }
+        self.labels = dict(zip(self.stages, _labels(self.stages), strict=True))
+        """Stage -> its title, told from others of the same title by a number."""
         self._steps, self._needs, self._then = self._graph()
-        self._models = list(plan.specs)
+        self.step_labels = [s.label if isinstance(s, Wanted) else self.labels[s] for s in self._steps]
 
     def serves(self, stage: Stage) -> list[Wanted]:
         """Returns the tensors that need a stage."""
@@ -93,18 +102,14 @@ class Lane:
 
     def sizes(self) -> dict[str, dict[str, Mapping[str, int]]]:
         """Returns model -> tensor -> the frame's own sizes, as its filler has them."""
-        found: dict[str, dict[str, Mapping[str, int]]] = {}
-        for wanted in self.wanted:
-            found.setdefault(wanted.model, {})[wanted.row.name] = wanted.filler.sizes()
-        return found
+        return {model: {w.name: w.filler.sizes() for w in own} for model, own in self.by_model.items()}
 
     def dropped(self, model: str) -> dict[str, int]:
         """Returns what was left out of the last frame, by reason: the most that a stage of this model left out."""
         total: dict[str, int] = {}
-        for stage in self.stages:
-            if stage.dropped and any(wanted.model == model for wanted in self._needed_by[stage]):
-                for reason, count in stage.dropped.items():
-                    total[reason] = max(total.get(reason, 0), count)
+        for stage in self._stages_of[model]:
+            for reason, count in stage.dropped.items():
+                total[reason] = max(total.get(reason, 0), count)
         return total
 
     def _graph(self) -> tuple[list[Stage | Wanted], list[int], list[list[int]]]:
@@ -141,53 +146,52 @@ class _Flight:
         self._on_ready = on_ready
         self._writable = lane._writable
         self._blocks = {model: _take_block(memories[model], layout) for model, layout in layouts.items()}
-        self._arrays: dict[Wanted, NDArray[Any]] = {}
         self._settled: list[Written] = [lease.written for lease in self._blocks.values()]
-        self._times_s: dict[Stage | Wanted, float] = {}
+        self._arrays: dict[Wanted, NDArray[Any]] = {}
+        self._times_s = [0.0] * len(lane._steps)
 
     def step(self, k: int) -> None:
         step = self._steps[k]
         start = perf_counter()
-        if isinstance(step, Stage):
-            step.run(self._sample)
-        else:
+        if isinstance(step, Wanted):
             self._fill(step)
-        self._times_s[step] = perf_counter() - start
+        else:
+            step.run(self._sample)
+        self._times_s[k] = perf_counter() - start
 
     def _fill(self, wanted: Wanted) -> None:
-        feature, block = wanted.row.feature, self._blocks.get(wanted.model)
-        if block is not None and wanted.place is not None:
-            offset, shape, dtype = wanted.place
-            array: NDArray[Any] = np.ndarray(shape, dtype, block.array, offset)
+        filler, feature, fill = wanted.filler, wanted.feature, wanted.fill
+        if wanted.place is not None and self._blocks:
+            offset, shape = wanted.place
+            array: NDArray[Any] = np.ndarray(shape, wanted.dtype, self._blocks[wanted.model].array, offset)
             # the block was cleared as a whole
             written = Written()
         else:
-            array, written = self._memories[wanted.model].take(wanted.row.name, wanted.shape, wanted.dtype)
+            array, written = self._memories[wanted.model].take(wanted.name, wanted.shape, wanted.dtype)
             self._settled.append(written)
-        clearing = wanted.filler.clearing(feature.name)
-        if clearing == "own" and feature.fill and not written.fresh and None in wanted.row.fixed:
+        clearing = filler.clearing(feature)
+        if clearing == "own" and fill and not written.fresh and wanted.ragged:
             # rows beyond this tensor's end hold zeros, not the fill value
             clearing, written = "before", Written()
             written.fresh = False
-        if clearing != "whole" and (feature.fill if written.fresh else clearing == "before"):
-            array[...] = feature.fill
-        wanted.filler.fill(feature.name, array, written)
+        if clearing != "whole" and (fill if written.fresh else clearing == "before"):
+            array[...] = fill
+        filler.fill(feature, array, written)
         if not self._writable:
             array.flags.writeable = False
         self._arrays[wanted] = array
         if self._on_ready is not None:
-            self._on_ready(wanted.model, wanted.row.name, array)
+            self._on_ready(wanted.model, wanted.name, array)
 
     def land(self) -> dict[str, Tensors]:
         for written in self._settled:
             written.settle()
-        lane = self._lane
-        steps: list[Stage | Wanted] = [*lane.stages, *lane.wanted]
-        times = dict(zip(lane.labels, (self._times_s[step] for step in steps), strict=True))
-        landed = {model: Tensors({}, lane.dropped(model), times) for model in lane._models}
-        for wanted in lane.wanted:
-            landed[wanted.model][wanted.row.name] = self._arrays[wanted]
-        return landed
+        lane, arrays = self._lane, self._arrays
+        times_s = dict(zip(lane.step_labels, self._times_s, strict=True))
+        return {
+            model: Tensors({w.name: arrays[w] for w in own}, lane.dropped(model), times_s)
+            for model, own in lane.by_model.items()
+        }
 
 
 def _take_block(memory: Memory, layout: Layout) -> Lease:
@@ -201,8 +205,7 @@ def _wanted(model: str, row: Resolved, layout: Layout, stages: Stages) -> Wanted
     filler = stages.share(filler_of(row), row.params)
     filler.want(row.feature.name, row.row.dtype)
     place = next((p for p in layout.places if p.name == row.name), None)
-    dtype = np.dtype(row.row.dtype)
-    return Wanted(model, row, filler, None if place is None else (place.offset, place.shape, dtype), dtype)
+    return Wanted(model, row, filler, None if place is None else (place.offset, place.shape))
 
 
 def _needed_by(stages: Iterable[Stage], tensors: Iterable[Wanted]) -> dict[Stage, list[Wanted]]:

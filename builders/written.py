@@ -22,22 +22,20 @@ class Written:
     A fresh one says that nothing is held. Other fillers need not look at it.
     """
 
-    __slots__ = ("_elements", "_per_row", "count", "fresh", "known", "places", "rows", "used")
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.count = 0
-        self.fresh = True
-        """Nothing was ever written here."""
-        self.known = True
-        """False from when the memory is taken until all of a frame's tensors are filled: what a build that fails
-        half way has written, nobody knows."""
-        self.used = 0
-        """Bytes from the start of the memory beyond which nobody ever wrote."""
-        self.places: list[Written] = []
-        """The same for each place of a block in which every frame of a batch has its own."""
-        self._per_row: NDArray[np.int32] | None = None
-        self._elements: NDArray[np.int64] | None = None
+    # defaults of the class, since a block of a hundred small tensors makes a hundred of these per frame
+    rows = 0
+    count = 0
+    fresh = True
+    """Nothing was ever written here."""
+    known = True
+    """False from when the memory is taken until all of a frame's tensors are filled: what a build that fails half way
+    has written, nobody knows."""
+    used = 0
+    """Bytes from the start of the memory beyond which nobody ever wrote."""
+    places: tuple[Written, ...] = ()
+    """The same for each place of a block in which every frame of a batch has its own."""
+    _per_row: NDArray[np.int32] | None = None
+    _elements: NDArray[np.int64] | None = None
 
     def settle(self) -> None:
         """Called when the memory is written as it should be: what is said here can be relied on."""
@@ -73,8 +71,6 @@ class Written:
 
 class WrittenPart(Written):
     """Of rows [start, start + n) of a block that is divided otherwise every time."""
-
-    __slots__ = ("_region",)
 
     def __init__(self, region: NDArray[Any], rows: int, per_row: NDArray[np.int32]) -> None:
         super().__init__()

@@ -87,7 +87,8 @@ def test_dropped_counts_and_times_are_those_of_the_tensors_they_come_with(frame_
             assert [tensors.dropped["non-finite points"] for tensors in built] == list(range(8))
     batch = builder.build_batch([frame_of(cloud) for cloud in clouds])
     assert batch.dropped["non-finite points"] == sum(range(8))
-    assert list(batch.times_s) == [*[s.title for s in builder.explain().stages], "lidar_points", "lidar_num_points"]
+    titles = [stage.title for stage in builder.explain().stages]
+    assert list(batch.times_s) == [*titles, "lidar_points", "lidar_num_points"]
     assert all(seconds > 0 for seconds in batch.times_s.values())
 
 

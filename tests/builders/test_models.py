@@ -52,7 +52,7 @@ def test_stages_are_shared_across_models_and_memory_is_not(frames):
     assert stages["points"] == ("a/lidar_points",)
     built = builder.build(frames[0])
     assert not np.shares_memory(built["a"]["lidar_bev_occupancy"], built["b"]["lidar_bev_occupancy"])
-    assert list(built["a"].times_s) == [*stages, *cloud[:2], "b/lidar_bev_occupancy", "b/ego_pose"]
+    assert set(built["a"].times_s) == {*stages, *cloud, "b/ego_pose"}
     text = str(builder.explain())
     assert "b: 1 small tensor in one block of 128 B" in text
     assert "a/lidar_points" in text
