@@ -139,6 +139,8 @@ class Pool:
     def _buffer(self, key: tuple[str, str], need: int, room: int, row: Row) -> _Buffer:
         with self._lock:
             self._sort_in()
+            # as large as the largest so far: with frames of varying size every buffer soon fits every frame
+            need = self._largest[key] = max(need, self._largest.get(key, 0))
             buffer = self._reuse(key, need)
         if buffer is None:
             buffer = self._make(key, need, room)
@@ -158,8 +160,6 @@ class Pool:
 
     def _make(self, key: tuple[str, str], need: int, room: int) -> _Buffer:
         self.allocated += 1
-        # as large as the largest so far: with frames of varying size every buffer soon fits every frame
-        need = self._largest[key] = max(need, self._largest.get(key, 0))
         nbytes = int(need * _HEADROOM + 1)
         if room > nbytes and self._allocate is allocate_pages:
             try:

@@ -174,3 +174,46 @@ def test_a_model_whose_memory_runs_out_loses_nothing(frames, truth):
         builder.build(frames[0])
     model.left = 1000
     assert [in_bytes(builder.build(frame)) for frame in frames] == truth
+
+
+def failing(stage, name, error, after_work):
+    """Lets the next call of a stage's `run` or `fill` fail, before or after it has done its work."""
+    real = getattr(stage, name)
+
+    def fail(*args):
+        setattr(stage, name, real)
+        if after_work:
+            real(*args)
+        raise error
+
+    setattr(stage, name, fail)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("after_work", [False, True])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), SystemExit(1), ValueError("no")], ids=["ctrl-c", "exit", "error"]
+)
+@pytest.mark.parametrize("batched", [False, True], ids=["build", "batch"])
+def test_whichever_step_fails_the_next_frames_are_right(frames, truth, threads, after_work, error, batched):
+    builder = everything(threads=threads)
+    builder.build(frames[4])
+    builder.build_batch([frames[0], frames[2]])
+    for step in range(len(builder._lanes[0].stages)):
+        for name in ("run", "fill"):
+            lane = builder._lanes.pop()
+            stage = lane.stages[step]
+            builder._lanes.append(lane)
+            if not hasattr(stage, name):
+                continue
+            failing(stage, name, error, after_work)
+            with pytest.raises(type(error)):
+                builder.build_batch([frames[2], frames[0]]) if batched else builder.build(frames[2])
+            # the lane is gone with its scratch
+            assert not builder._lanes
+            for k in (1, 0, 3):
+                assert in_bytes(builder.build(frames[k])) == truth[k]
+            batch = builder.build_batch([frames[1], frames[0]])
+            assert batch["lidar_bev_stats"][1].tobytes() == truth[0]["lidar_bev_stats"][1]
+            start = batch["lidar_voxels_batch_ptr"][1]
+            assert batch["lidar_voxels"][start:].tobytes() == truth[0]["lidar_voxels"][1]

@@ -181,13 +181,19 @@ def resident_bytes():
 
 
 @pytest.mark.slow
-def test_memory_is_flat_over_thousands_of_frames(frames):
-    builder = everything()
-    for k in range(200):
-        builder.build(frames[k % 5])
-    before = resident_bytes()
-    for k in range(3000):
-        builder.build(frames[k % 5])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ten_thousand_frames_of_varying_size_allocate_nothing_and_stay_flat(frame_of, street, threads):
+    random = np.random.default_rng(threads)
+    frames = [frame_of(street(int(n), seed=k)[:, :3]) for k, n in enumerate(random.integers(0, 500, 40))]
+    builder = everything(threads=threads)
+    for frame in frames * 10:
+        tensors = builder.build(frame)
+    made, before = builder.pool.allocated, resident_bytes()
+    for k in range(10_000):
+        # the frame before is still held, as in any loop
+        tensors = builder.build(frames[random.integers(40)])
+        assert len(tensors) == len(NAMES), k
+    assert builder.pool.allocated == made
     assert resident_bytes() - before < 2 * 2**20
 
 
