@@ -1,31 +1,31 @@
-"""InputBuilder: turns a frame into the tensors of one spec."""
+"""InputBuilder: turns frames into the tensors of one or several specs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import partial
-from threading import Lock
-from time import perf_counter
-from typing import Any, Protocol
-
-from numpy.typing import NDArray
+import os
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from perceptum.features import Row, Schema, Spec, SpecError, UnknownFeature, canonical
 from perceptum.inputs import Frame
 
-from .collate import Batch
+from .batch import Batch, check_collation
+from .crew import Crew
 from .explain import Explanation, explain
-from .plan import Plan, Planned, make_plan
-from .pool import Allocate, Pool, allocate_pages
-from .stage import Stage
+from .lane import Lane, OnReady
+from .memory import Memory
+from .plan import SINGLE, Options, Plan
+from .pool import Pool, allocate_pages
+from .sample import Draw, Sample
+from .tensors import Tensors
 
-__all__ = ["InputBuilder", "Model", "Tensors"]
-
-Tensors = dict[str, NDArray[Any]]
-"""Name -> array, 64-byte aligned, in the spec's order."""
+__all__ = ["InputBuilder", "Model", "SpecLike"]
 
 SpecLike = Iterable[str | Row | Mapping[str, Any]]
+Built = TypeVar("Built")
+Of = TypeVar("Of")
 
 
 class Model(Protocol):
@@ -35,145 +35,261 @@ class Model(Protocol):
     def inputs(self) -> Sequence[Mapping[str, Any]]: ...
 
 
-class InputBuilder:
-    """Builds only the tensors that one spec asks for; what several of them need is computed once.
+@dataclass(frozen=True)
+class _Last:
+    """What `explain` shows of the last build that ended."""
+
+    lane: Lane
+    times_s: Mapping[str, float]
+
+
+class InputBuilder(Generic[Built]):
+    """Builds only the tensors that specs ask for; what several of them need is computed once.
 
     Args:
-        wanted: a model (anything with `.inputs`), spec rows, or feature names.
+        wanted: a model (anything with `.inputs`), spec rows, or feature names; or several of these by name,
+            {"a": model_a, "b": model_b}: then one plan serves all, and results come by the same names.
         schema: what the names mean; the canonical schema if not given.
-        params: parameters or a preset's name per group, for rows that bring none: {"lidar_voxels": "bevfusion"}.
-        threads: stages and tensors that do not need each other are made side by side; no byte depends on it.
+        params: parameters or a preset's name per group, for rows that bring none: {"lidar_voxels": "bevfusion"}; or a
+            part for all rows that have it: {"frame": "lidar"}.
+        threads: how many threads one build may use, the caller's included; no byte depends on it.
         writable: False: tensors are read-only, and reused memory is cleared only where it was written.
             True: they may be changed in place, and reused memory is cleared as a whole, which takes longer.
 
-    Raises SpecError here, not later, for whatever cannot be built. One builder may be called from several threads;
-    the calls wait for each other.
+    Raises SpecError here, not later, for whatever cannot be built. Any number of threads may call one builder at once:
+    each call takes a lane of its own. It can be pickled and used in other processes, forked or spawned, where its
+    memory is that process's own.
     """
 
+    @overload
     def __init__(
-        self,
+        self: InputBuilder[dict[str, Tensors]],
+        wanted: Mapping[str, Model | SpecLike],
+        *,
+        schema: Schema | None = None,
+        params: Mapping[str, Any] | None = None,
+        threads: int = 1,
+        writable: bool = False,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: InputBuilder[Tensors],
         wanted: Model | SpecLike,
         *,
         schema: Schema | None = None,
         params: Mapping[str, Any] | None = None,
         threads: int = 1,
         writable: bool = False,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        wanted: Any,
+        *,
+        schema: Schema | None = None,
+        params: Mapping[str, Any] | None = None,
+        threads: int = 1,
+        writable: bool = False,
     ) -> None:
-        if threads < 1:
-            raise SpecError(f"threads must be at least 1, got {threads}")
-        self.schema = schema or canonical()
-        self.plan = _plan(self.schema, wanted, params, threads)
-        self._model = wanted if hasattr(wanted, "inputs") else None
-        allocator: Allocate | None = getattr(self._model, "allocator", None)
-        self.pool = Pool(allocator or allocate_pages)
-        self._writable = writable
-        self._levels = self.plan.levels
-        self._threads = ThreadPoolExecutor(threads, "perceptum-build") if threads > 1 else None
-        self._lock = Lock()
-        self.times_s: dict[object, float] = {}
-        """Seconds that each stage and tensor took in the last build."""
+        options = Options(threads, writable)
+        schema = schema or canonical()
+        several = _several(wanted)
+        specs = _specs(schema, wanted if several else {SINGLE: wanted}, params)
+        self.plan = Plan(schema, specs, options)
+        self._start(dict(wanted) if several else {SINGLE: wanted})
+
+    def _start(self, models: Mapping[str, Any]) -> None:
+        self._models = models
+        self._process = os.getpid()
+        self._crew = Crew(self.plan.options.threads)
+        self._lanes: deque[Lane] = deque()
+        self._last: _Last | None = None
+        self.pools = {
+            name: Pool(
+                getattr(models.get(name), "allocator", None) or allocate_pages, writable=self.plan.options.writable
+            )
+            for name in self.plan.specs
+        }
+        """Model -> its memory, which is the model's own where that has an allocator."""
+
+    def __getstate__(self) -> Plan:
+        return self.plan
+
+    def __setstate__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._start({})
+
+    def __repr__(self) -> str:
+        parts = [f"{model + ': ' if model else ''}{len(spec)} tensors" for model, spec in self.specs.items()]
+        return f"<InputBuilder {', '.join(parts)}, schema {self.schema.name} {self.schema.version}>"
+
+    @property
+    def pool(self) -> Pool:
+        """The memory of the only model; of several, see `pools`."""
+        return self._only(self.pools, "pools")
+
+    @property
+    def schema(self) -> Schema:
+        return self.plan.schema
 
     @property
     def spec(self) -> Spec:
-        return self.plan.spec
+        """The spec, where there is one; of several, see `specs`."""
+        return self._only(self.specs, "specs")
 
-    def build(self, frame: Frame) -> Tensors:
-        """Returns the frame's tensors. They are yours for as long as you hold them or a view of them."""
-        with self._lock:
-            self._run(frame)
-            tensors: Tensors = {}
-            work = [self._prepare(planned, tensors) for planned in self.plan.tensors]
-            self._all(work)
-        return tensors
+    @property
+    def specs(self) -> Mapping[str, Spec]:
+        return self.plan.specs
 
-    def build_batch(self, frames: Iterable[Frame]) -> Tensors:
+    def build(
+        self,
+        frame: Frame,
+        *,
+        draw: Draw | None = None,
+        into: Memory | Mapping[str, Memory] | None = None,
+        on_ready: OnReady | None = None,
+    ) -> Built:
+        """Returns the frame's tensors. They are yours for as long as you hold them or a view of them.
+
+        Args:
+            draw: from which all random choices follow, in training; None: nothing is random.
+            into: who owns the memory, where it is not the builder's pool or the model's allocator; of several models
+                {name: memory}, for some or all.
+            on_ready: called as on_ready(model, name, array) for every tensor as soon as it is written, while others
+                are still being made; in the thread that wrote it, `model` "" where there is only one.
+        """
+        lane = self._take_lane()
+        built = lane.run(Sample(frame, draw), self._memories(into), on_ready)
+        self._keep(lane, built)
+        return built[SINGLE] if self.plan.single else built  # type: ignore[return-value]
+
+    def build_batch(
+        self,
+        frames: Iterable[Frame],
+        *,
+        draws: Iterable[Draw] | None = None,
+        into: Memory | Mapping[str, Memory] | None = None,
+    ) -> Built:
         """Returns the tensors of several frames as one.
 
         Tensors whose size the frame decides stand one after the other, with `<group>_batch_ptr` (B + 1,) int32
         telling where each frame begins; voxel coordinates get the frame's number as their first column. All
-        others get a new first axis.
+        others get a new first axis. draws: one per frame.
         """
         frames = list(frames)
         if not frames:
             raise ValueError("a batch needs at least one frame")
-        with self._lock:
-            batch = Batch(self.plan, self.pool, len(frames), self._writable)
-            for frame in frames:
-                self._run(frame)
-                batch.add()
-            return batch.tensors()
+        drawn = [None] * len(frames) if draws is None else list(draws)
+        if len(drawn) != len(frames):
+            raise ValueError(f"a batch of {len(frames)} frames needs as many draws, got {len(drawn)}")
+        for rows in self.plan.rows.values():
+            check_collation(rows)
+        memories = self._memories(into)
+        batches = {model: Batch(rows, memories[model], len(frames)) for model, rows in self.plan.rows.items()}
+        lane = self._take_lane()
+        out = {model: Tensors({}) for model in batches}
+        last: dict[str, Tensors] = {}
+        for frame, draw in zip(frames, drawn, strict=True):
+            last = lane.run(Sample(frame, draw), batches, None, blocks=False)
+            sizes = lane.sizes()
+            for model, batch in batches.items():
+                batch.end_frame(sizes[model])
+                _add(out[model].dropped, last[model].dropped)
+                _add(out[model].times_s, last[model].times_s)
+        for model, batch in batches.items():
+            out[model].update(batch.tensors(self.plan.options.writable))
+        self._keep(lane, last)
+        return out[SINGLE] if self.plan.single else out  # type: ignore[return-value]
 
     def explain(self) -> Explanation:
         """Returns the plan as it is, with sizes and times once a frame has been built. Print it."""
-        return explain(self.plan, self.times_s, self._model, self._writable)
+        last = self._last
+        if last is not None:
+            return explain(self.plan, last.lane, self._models, len(self._lanes), last.times_s)
+        return explain(self.plan, Lane(self.plan, self._crew), self._models, len(self._lanes), {})
 
-    @property
-    def dropped(self) -> dict[str, int]:
-        """What was left out of the last frame, by reason: points that are not finite, points over a limit."""
-        total: dict[str, int] = {}
-        for stage in self.plan.stages:
-            for reason, count in stage.dropped.items():
-                total[reason] = max(total.get(reason, 0), count)
-        return total
-
-    def _run(self, frame: Frame) -> None:
-        for level in self._levels:
-            self._all([self._timed(stage, partial(stage.run, frame)) for stage in level])
-
-    def _prepare(self, planned: Planned, tensors: Tensors) -> Callable[[], None]:
-        array, buffer = self.pool.take(planned.name, planned.name, planned.shape, planned.dtype)
-        tensors[planned.name] = array
-        if self._writable and buffer.dirty:
-            buffer.zero()
-
-        def fill() -> None:
-            with buffer.filling():
-                planned.fill(array, buffer.dirty)
-            array.flags.writeable = self._writable
-
-        return self._timed(planned.name, fill)
-
-    def _timed(self, what: Stage | str, work: Callable[[], None]) -> Callable[[], None]:
-        def timed() -> None:
-            start = perf_counter()
-            work()
-            self.times_s[what] = perf_counter() - start
-
-        return timed
-
-    def _all(self, work: list[Callable[[], None]]) -> None:
-        if self._threads is None or len(work) == 1:
-            for one in work:
-                one()
-            return
-        futures: list[Future[None]] = []
+    def _take_lane(self) -> Lane:
+        if self._process != os.getpid():
+            # a forked child has the parent's memory, but neither its threads nor a say in what they lock
+            self._start(self._models)
         try:
-            futures.extend(self._threads.submit(one) for one in work)
-            wait(futures)
-        except BaseException:
-            # an interrupt: nobody may still be writing when the stages start on another frame
-            wait(futures)
-            raise
-        for future in futures:
-            future.result()
+            return self._lanes.pop()
+        except IndexError:
+            return Lane(self.plan, self._crew)
+
+    def _keep(self, lane: Lane, built: Mapping[str, Tensors]) -> None:
+        """Only after all went well: what an interrupted lane's scratch holds nobody knows, so that it is let go."""
+        self._last = _Last(lane, next(iter(built.values())).times_s)
+        self._lanes.append(lane)
+
+    def _only(self, of_models: Mapping[str, Of], name: str) -> Of:
+        if len(of_models) > 1:
+            raise SpecError(f"this builder has the {name} of {', '.join(of_models)}; take builder.{name}[model]")
+        return next(iter(of_models.values()))
+
+    def _memories(self, into: Memory | Mapping[str, Memory] | None) -> Mapping[str, Memory]:
+        if into is None:
+            return self.pools
+        if not isinstance(into, Mapping):
+            if not self.plan.single:
+                names = ", ".join(self.specs)
+                raise ValueError(f"into must be {{name: memory}} for {names}, got {type(into).__name__}")
+            into = {SINGLE: into}
+        unknown = [model for model in into if model not in self.specs]
+        if unknown:
+            raise ValueError(f"into: there is no model '{unknown[0]}'; there are {', '.join(self.specs)}")
+        for model, memory in into.items():
+            if isinstance(memory, Pool):
+                memory.claim((self.plan, model))
+        return {**self.pools, **into}
 
 
-def _plan(schema: Schema, wanted: Model | SpecLike, params: Mapping[str, Any] | None, threads: int) -> Plan:
+def _add(total: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        total[key] = total.get(key, 0) + value
+
+
+def _is_spec(wanted: object) -> bool:
+    return hasattr(wanted, "inputs") or (isinstance(wanted, Iterable) and not isinstance(wanted, (str, bytes, Mapping)))
+
+
+def _several(wanted: object) -> bool:
+    """Whether `wanted` is {name: model or spec}."""
+    if not isinstance(wanted, Mapping) or hasattr(wanted, "inputs"):
+        return False
+    if not wanted or not all(isinstance(name, str) and name and _is_spec(one) for name, one in wanted.items()):
+        raise SpecError(f"want a model, a list of spec rows or a list of feature names, got {wanted!r}")
+    return True
+
+
+def _specs(schema: Schema, wanted: Mapping[str, Any], params: Mapping[str, Any] | None) -> dict[str, Spec]:
+    for one in wanted.values():
+        if not _is_spec(one):
+            shown = repr(one) if isinstance(one, (str, bytes)) else type(one).__name__
+            raise SpecError(f"want a model, a list of spec rows or a list of feature names, got {shown}")
+    rows = {name: list(getattr(one, "inputs", one)) for name, one in wanted.items()}
+    if len(rows) == 1 or not params:
+        return {name: _spec(schema, name, wanted[name], own, params) for name, own in rows.items()}
+    groups = {name: {row.group.name for row in schema.resolve(schema.spec(own))} for name, own in rows.items()}
+    somewhere = set().union(*groups.values())
+    specs = {}
+    for name, own in rows.items():
+        # what one model alone has is not refused on account of the others
+        its = {key: value for key, value in params.items() if key in groups[name] or key not in somewhere}
+        specs[name] = _spec(schema, name, wanted[name], own, its)
+    return specs
+
+
+def _spec(schema: Schema, name: str, wanted: Any, rows: list[Any], params: Mapping[str, Any] | None) -> Spec:
     try:
-        return make_plan(schema, schema.spec(_rows(wanted), params), threads)
+        spec = schema.spec(rows, params)
+        # an unknown feature is refused where it can be said whose it is
+        schema.resolve(spec)
+        return spec
     except UnknownFeature as error:
         if not hasattr(wanted, "inputs"):
             raise
         raise UnknownFeature(
-            f"model '{getattr(wanted, 'name', '')}' takes what is no feature, so that no log fills it; "
+            f"model '{getattr(wanted, 'name', '') or name}' takes what is no feature, so that no log fills it; "
             f"give it arrays of your own: {error}"
         ) from error
-
-
-def _rows(wanted: Model | SpecLike) -> SpecLike:
-    if isinstance(wanted, (str, bytes, Mapping)):
-        raise SpecError(f"want a model, a list of spec rows or a list of feature names, got {wanted!r}")
-    rows = getattr(wanted, "inputs", wanted)
-    if not isinstance(rows, Iterable):
-        raise SpecError(f"want a model, a list of spec rows or a list of feature names, got {type(wanted).__name__}")
-    return rows

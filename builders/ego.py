@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from perceptum.features.ego import EgoParams
 from perceptum.inputs import Frame
 
-from .stage import Dirty, Filler, Stages
+from .sample import Sample
+from .stage import Clearing, Filler, Stages
+from .written import Written
 
 __all__ = ["Ego"]
 
@@ -22,9 +24,12 @@ class Ego(Filler):
         self.title = "ego"
         self._frame: Frame | None = None
 
-    def run(self, frame: Frame) -> None:
-        self._frame = frame
+    def run(self, sample: Sample) -> None:
+        self._frame = sample.frame
 
-    def fill(self, feature: str, out: NDArray[Any], dirty: Dirty) -> None:
+    def clearing(self, feature: str) -> Clearing:
+        return "whole"
+
+    def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         assert self._frame is not None
         out[...] = self._frame.world_from_ego if feature == "ego_pose" else self._frame.time_ns

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .plan import Plan, Planned
+from .lane import Lane, Wanted
+from .plan import Plan
 from .pool import allocate_pages
+from .stage import Stage
 
-__all__ = ["Explanation", "StageLine", "TensorLine", "explain"]
+__all__ = ["BlockLine", "Explanation", "StageLine", "TensorLine", "explain"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class StageLine:
     serves: tuple[str, ...]
     """The tensors that need it."""
     scratch_bytes: int
+    """In one lane."""
     dropped: dict[str, int]
     ms: float | None
 
@@ -29,6 +32,8 @@ class StageLine:
 @dataclass(frozen=True)
 class TensorLine:
     name: str
+    model: str
+    """Whose it is; empty where the builder has one spec."""
     feature: str
     dtype: str
     shape: tuple[int | str, ...]
@@ -37,10 +42,21 @@ class TensorLine:
     stage: str
     owner: str
     """Who owns the memory: the builder's pool, or the model."""
+    block_offset: int | None
+    """Where it begins in the block of small tensors; None: it has memory of its own."""
     copies: str
     """none, or why the framework makes one."""
     params: dict[str, Any]
     ms: float | None
+
+
+@dataclass(frozen=True)
+class BlockLine:
+    """The block in which a model's small tensors of fixed size lie."""
+
+    model: str
+    tensors: int
+    nbytes: int
 
 
 @dataclass(frozen=True)
@@ -52,54 +68,113 @@ class Explanation:
     stages: tuple[StageLine, ...]
     tensors: tuple[TensorLine, ...]
     writable: bool
+    threads: int
+    """How many threads one build may use."""
+    lanes: int
+    """How many frames were in flight at once so far; each has the stages' scratch once."""
+    parts: dict[str, dict[str, Any]]
+    """Which rows -> what they agree on."""
+    blocks: tuple[BlockLine, ...]
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def __str__(self) -> str:
-        lines = [f"schema {self.schema} ({self.fingerprint})", "stages, each once per frame:"]
-        lines += _table([_stage_cells(s) for s in self.stages])
+        lines = [f"schema {self.schema} ({self.fingerprint})"]
+        lines += [
+            f"{rows} agree on " + ", ".join(f"{name} {value}" for name, value in parts.items())
+            for rows, parts in self.parts.items()
+        ]
+        lines += ["stages, each once per frame:", *_table([_stage_cells(s) for s in self.stages])]
         lines += ["tensors:", *_table([_tensor_cells(t) for t in self.tensors])]
+        lines += [
+            f"{f'{b.model}: ' if b.model else ''}{b.tensors} small tensor{'s' if b.tensors > 1 else ''} in one block "
+            f"of {_size(b.nbytes)}"
+            for b in self.blocks
+        ]
+        lines.append(
+            f"{self.threads} thread{'s' if self.threads > 1 else ''} per build, {self.lanes} "
+            f"lane{'s' if self.lanes != 1 else ''} so far with {_size(sum(s.scratch_bytes for s in self.stages))} "
+            "of scratch each"
+        )
         lines.append(f"tensors are {'writable' if self.writable else 'read-only'}, 64-byte aligned")
         return "\n".join(lines)
 
 
-def explain(plan: Plan, times_s: Mapping[object, float], model: object | None, writable: bool) -> Explanation:
+def explain(plan: Plan, lane: Lane, models: Mapping[str, Any], lanes: int, times_s: Mapping[str, float]) -> Explanation:
+    """times_s: of the lane's last frame, by label, as Tensors has them; empty before the first."""
+    labels = lane.labels
     stages = tuple(
-        StageLine(s.title, plan.users(s), s.nbytes, {k: v for k, v in s.dropped.items() if v}, _ms(times_s.get(s)))
-        for s in plan.stages
+        StageLine(
+            labels[stage],
+            tuple(wanted.label for wanted in lane.serves(stage)),
+            stage.nbytes,
+            {reason: count for reason, count in stage.dropped.items() if count},
+            _ms(times_s.get(labels[stage])),
+        )
+        for stage in lane.stages
     )
-    owner = "model" if getattr(model, "allocator", None) else "builder's pool"
-    copies = _copies(plan, model)
-    tensors = tuple(_tensor(t, bool(times_s), owner, copies.get(t.name, "none"), times_s) for t in plan.tensors)
-    name = f"{plan.schema.name} {plan.schema.version}"
-    return Explanation(name, plan.schema.fingerprint, stages, tensors, writable)
+    copies = {model: _copies(models.get(model), own) for model, own in lane.by_model.items()}
+    tensors = tuple(
+        _tensor(w, labels, models.get(w.model), copies[w.model].get(w.name, "none"), times_s) for w in lane.wanted
+    )
+    blocks = tuple(
+        BlockLine(model, len(layout.places), layout.nbytes) for model, layout in plan.layouts.items() if layout.places
+    )
+    return Explanation(
+        f"{plan.schema.name} {plan.schema.version}",
+        plan.schema.fingerprint,
+        stages,
+        tensors,
+        plan.options.writable,
+        plan.options.threads,
+        lanes,
+        plan.parts,
+        blocks,
+    )
 
 
-def _copies(plan: Plan, model: object | None) -> Mapping[str, str]:
+def _copies(model: object | None, tensors: list[Wanted]) -> Mapping[str, str]:
     """Returns why the model's framework will copy a tensor, for those that it will; the model says it."""
     tell = getattr(model, "copies", None)
     if tell is None:
         return {}
-    reasons: Mapping[str, str] = tell({t.name: _like(t) for t in plan.tensors})
+    reasons: Mapping[str, str] = tell({wanted.row.name: _like(wanted) for wanted in tensors})
     return reasons
 
 
-def _like(t: Planned) -> NDArray[Any]:
+def _like(wanted: Wanted) -> NDArray[Any]:
     """Returns an array in memory such as the pool gives, with one row where the frame decides; it is never touched."""
-    shape = tuple(1 if n is None else n for n in t.resolved.fixed)
-    array: NDArray[Any] = np.ndarray(shape, t.dtype, allocate_pages(t.name, prod(shape) * np.dtype(t.dtype).itemsize))
+    shape = tuple(1 if n is None else n for n in wanted.row.fixed)
+    nbytes = prod(shape) * wanted.dtype.itemsize
+    array: NDArray[Any] = np.ndarray(shape, wanted.dtype, allocate_pages(wanted.row.name, nbytes))
     return array
 
 
-def _tensor(t: Planned, built: bool, owner: str, copies: str, times_s: Mapping[object, float]) -> TensorLine:
-    fixed, sizes = t.resolved.fixed, t.resolved.sizes
-    shape = t.shape if built else tuple(s if n is None else n for n, s in zip(fixed, sizes, strict=True))
+def _tensor(
+    wanted: Wanted,
+    labels: Mapping[Stage, str],
+    model: object | None,
+    copies: str,
+    times_s: Mapping[str, float],
+) -> TensorLine:
+    row = wanted.row
+    sizes = tuple(s if n is None else n for n, s in zip(row.fixed, row.sizes, strict=True))
+    shape: tuple[int | str, ...] = wanted.shape if times_s else sizes
     known = [n for n in shape if isinstance(n, int)]
-    nbytes = prod(known) * np.dtype(t.dtype).itemsize if len(known) == len(shape) else None
-    params = t.resolved.params.to_dict()
     return TensorLine(
-        t.name, t.feature, t.dtype, shape, nbytes, t.filler.title, owner, copies, params, _ms(times_s.get(t.name))
+        name=row.name,
+        model=wanted.model,
+        feature=row.feature.name,
+        dtype=row.row.dtype,
+        shape=shape,
+        nbytes=prod(known) * wanted.dtype.itemsize if len(known) == len(shape) else None,
+        stage=labels[wanted.filler],
+        owner="model" if getattr(model, "allocator", None) else "builder's pool",
+        block_offset=None if wanted.place is None else wanted.place[0],
+        copies=copies,
+        params=row.params.to_dict(),
+        ms=_ms(times_s.get(wanted.label)),
     )
 
 
@@ -115,7 +190,9 @@ def _stage_cells(s: StageLine) -> list[str]:
 
 def _tensor_cells(t: TensorLine) -> list[str]:
     shape = f"({', '.join(map(str, t.shape))})"
-    return [t.name, f"{shape} {t.dtype}", _size(t.nbytes), _time(t.ms), f"in {t.owner}", f"copies: {t.copies}"]
+    name = f"{t.model}/{t.name}" if t.model else t.name
+    where = f"in {t.owner}" + ("" if t.block_offset is None else f", block at {t.block_offset}")
+    return [name, f"{shape} {t.dtype}", _size(t.nbytes), _time(t.ms), where, f"copies: {t.copies}"]
 
 
 def _time(ms: float | None) -> str:

@@ -1,94 +1,84 @@
-"""The plan: which stages and fillers make the tensors of one spec. After planning, nothing about the spec can fail."""
+"""The plan: what is to be done for one or several specs. A value: immutable, picklable, the same before and after."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from perceptum.features import Resolved, Schema, Spec, SpecError
+from perceptum.features import Layout, Resolved, Schema, Spec, SpecError, canonical
 
-from .stage import Filler, Stage, Stages
-from .table import fillers
+from .table import filler_of
 
-__all__ = ["Plan", "Planned", "make_plan"]
+__all__ = ["SINGLE", "Options", "Plan"]
+
+SINGLE = ""
+"""The key of a plan's only spec, where it was not given as {name: spec}."""
 
 
 @dataclass(frozen=True)
-class Planned:
-    """One tensor of the plan."""
+class Options:
+    """How to build, which no byte depends on."""
 
-    resolved: Resolved
-    filler: Filler
+    threads: int = 1
+    writable: bool = False
 
-    @property
-    def name(self) -> str:
-        return self.resolved.name
-
-    @property
-    def feature(self) -> str:
-        return self.resolved.feature.name
-
-    @property
-    def dtype(self) -> str:
-        return self.resolved.row.dtype
-
-    @property
-    def ragged(self) -> bool:
-        """Whether the frame decides a size."""
-        return None in self.resolved.fixed
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The tensor's shape for the frame that the stages last ran on."""
-        own = self.filler.sizes()
-        fixed, sizes = self.resolved.fixed, self.resolved.sizes
-        return tuple(own[str(size)] if n is None else n for n, size in zip(fixed, sizes, strict=True))
-
-    def fill(self, out: Any, dirty: dict[str, Any]) -> None:
-        self.filler.fill(self.feature, out, dirty)
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise SpecError(f"threads must be at least 1, got {self.threads}")
 
 
 @dataclass(frozen=True)
 class Plan:
+    """Everything about the specs has been checked when this is made; raises SpecError for what cannot be built."""
+
     schema: Schema
-    spec: Spec
-    tensors: tuple[Planned, ...]
-    stages: tuple[Stage, ...]
-    """In an order in which they can run."""
+    specs: Mapping[str, Spec]
+    """Model -> spec."""
+    options: Options = Options()
+    rows: Mapping[str, tuple[Resolved, ...]] = field(init=False, compare=False, repr=False)
+    """Model -> its spec's rows, made certain."""
+    layouts: Mapping[str, Layout] = field(init=False, compare=False, repr=False)
+    """Model -> where its small tensors of fixed size lie in one block."""
+
+    def __post_init__(self) -> None:
+        rows = {model: _resolve(self.schema, model, spec) for model, spec in self.specs.items()}
+        object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "layouts", {model: Layout.of(spec) for model, spec in self.specs.items()})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the rest follows from these, and the built-in schema is there on the other side too
+        schema = None if self.schema is canonical() else self.schema
+        return _plan_again, (schema, dict(self.specs), self.options)
 
     @property
-    def levels(self) -> tuple[tuple[Stage, ...], ...]:
-        """The stages in groups; those of a group need only earlier groups, and may run side by side."""
-        level: dict[Stage, int] = {}
-        for stage in self.stages:
-            level[stage] = 1 + max((level[need] for need in stage.needs), default=-1)
-        return tuple(tuple(s for s in self.stages if level[s] == k) for k in range(1 + max(level.values(), default=-1)))
+    def single(self) -> bool:
+        """Whether there is one spec, given without a name."""
+        return list(self.specs) == [SINGLE]
 
-    def users(self, stage: Stage) -> tuple[str, ...]:
-        """Returns the names of the tensors that need a stage."""
-        return tuple(t.name for t in self.tensors if stage in _closure(t.filler))
-
-
-def make_plan(schema: Schema, spec: Spec, threads: int = 1) -> Plan:
-    """Plans a spec; raises SpecError for what cannot be met."""
-    if len(spec) == 0:
-        raise SpecError("the spec has no rows: there is nothing to build")
-    stages = Stages(threads)
-    tensors = tuple(Planned(r, stages.share(_filler(r), r.params)) for r in schema.resolve(spec))
-    return Plan(schema, spec, tensors, stages.in_order)
+    @property
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """Returns what rows agree on that belong together: {"rows": {"frame": "ego"}, "rows __b of seer": ...}."""
+        found: dict[str, dict[str, Any]] = {}
+        for model, rows in self.rows.items():
+            for row in rows:
+                suffix = row.name.partition("__")[2]
+                where = "rows" + (f" __{suffix}" if suffix else "") + (f" of {model}" if model else "")
+                found.setdefault(where, {}).update(row.params.parts())
+        return {where: parts for where, parts in found.items() if parts}
 
 
-def _filler(resolved: Resolved) -> Callable[..., Filler]:
-    group = resolved.feature.group
+def _plan_again(schema: Schema | None, specs: Mapping[str, Spec], options: Options) -> Plan:
+    return Plan(schema or canonical(), specs, options)
+
+
+def _resolve(schema: Schema, model: str, spec: Spec) -> tuple[Resolved, ...]:
     try:
-        return fillers()[group]
-    except KeyError:
-        raise SpecError(f"input '{resolved.name}': no installed builder fills the group '{group}'") from None
-
-
-def _closure(stage: Stage) -> Iterable[Stage]:
-    found = {stage}
-    for need in stage.needs:
-        found |= set(_closure(need))
-    return found
+        if len(spec) == 0:
+            raise SpecError("the spec has no rows: there is nothing to build")
+        rows = schema.resolve(spec)
+        for row in rows:
+            filler_of(row)
+        return rows
+    except SpecError as error:
+        raise error if model == SINGLE else type(error)(f"model '{model}': {error}") from error

@@ -5,23 +5,29 @@ from __future__ import annotations
 import mmap
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from math import prod
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .stage import Dirty
+from perceptum.features.layout import ALIGNMENT
 
-__all__ = ["ALIGNMENT", "Allocate", "Buffer", "Pool", "allocate_pages"]
+from .memory import Lease
+from .written import Written
 
-ALIGNMENT = 64
-"""TensorFlow aborts the process on less."""
+__all__ = ["Allocate", "Pool", "allocate_pages"]
 
 _HEADROOM = 1.25
 _PAGE = mmap.PAGESIZE
+_HUGE_PAGE = 2**21
+_KEEP_BYTES = 2**31
+
+Row = tuple[tuple[int, ...], np.dtype]
+"""The shape of a row, and its dtype."""
 
 Allocate = Callable[[str, int], Any]
 """(tensor's name, bytes) -> zeroed, writable memory with the buffer protocol, aligned to 64 bytes."""
@@ -30,86 +36,163 @@ Allocate = Callable[[str, int], Any]
 def allocate_pages(name: str, nbytes: int) -> mmap.mmap:
     """Returns zeroed anonymous memory, aligned to pages, that goes back to the system when nothing uses it."""
     try:
-        return mmap.mmap(-1, max(nbytes, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        pages = mmap.mmap(-1, max(nbytes, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except (OSError, OverflowError) as error:
         raise MemoryError(f"no memory for '{name}', which wants {nbytes} bytes ({error})") from None
+    if nbytes >= 2 * _HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        # voxels are written all over the tensor, each write to another page of 4 KiB; some kernels have no larger ones
+        with suppress(OSError):
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return pages
 
 
-class Buffer:
-    """One piece of tensor memory, and what its filler remembers of it."""
+class _Buffer:
+    """One piece of tensor memory, and what was written there."""
 
-    def __init__(self, name: str, memory: Any) -> None:
+    def __init__(self, key: tuple[str, str], memory: Any) -> None:
         # a memoryview, not the memory: numpy skips arrays in a chain of views, and would not keep the root alive
         self.memory = memoryview(memory).cast("B")
         view = np.frombuffer(self.memory, np.uint8)
         if view.ctypes.data % ALIGNMENT or self.memory.readonly:
-            raise ValueError(f"the memory for '{name}' must be writable and aligned to {ALIGNMENT} bytes")
+            raise ValueError(f"the memory for '{key[0]}' must be writable and aligned to {ALIGNMENT} bytes")
+        self.key = key
         self.capacity = len(view)
-        self.dirty: Dirty = {}
+        self.written = Written()
+        self.row: Row | None = None
+        """What `written` says holds for rows of this shape and dtype only. None: never lent."""
         self._lent: weakref.ref[NDArray[Any]] | None = None
 
-    def lend(self, shape: tuple[int, ...], dtype: DTypeLike, give_back: Callable[[Buffer], None]) -> NDArray[Any]:
+    def lend(self, shape: tuple[int, ...], dtype: DTypeLike, give_back: Callable[[_Buffer], None]) -> Lease:
         """Returns an array over this memory; `give_back` is called once nothing refers to it any more.
 
         numpy keeps the root alive under every view of it, since the root's own base is no array.
         """
         root: NDArray[Any] = np.frombuffer(self.memory, dtype, prod(shape))
         self._lent = weakref.ref(root, lambda _: give_back(self))
-        return root.reshape(shape)
+        self.row = (shape[1:], np.dtype(dtype))
+        self.written.known = False
+        return Lease(root.reshape(shape), self.written)
 
-    def came_back(self) -> None:
-        self._lent = None
-
-    @contextmanager
-    def filling(self) -> Iterator[None]:
-        """While the memory is written: what is interrupted half way leaves zeros, not a wrong `dirty`."""
-        try:
-            yield
-        except BaseException:
-            self.zero()
-            raise
-
-    def zero(self) -> None:
+    def clear(self) -> None:
         """Forgets everything that was written."""
-        np.frombuffer(self.memory, np.uint8)[:] = 0
-        self.dirty = {}
+        np.frombuffer(self.memory, np.uint8, self.written.used)[:] = 0
+        self.written = Written()
 
 
 class Pool:
-    """Buffers by key. Each holds zeros and what its `dirty` tells."""
+    """Buffers by tensor. Each holds zeros and what its `written` says.
 
-    def __init__(self, allocate: Allocate = allocate_pages, keep: int = 64) -> None:
+    Args:
+        allocate: makes memory.
+        writable: tensors may be changed by whoever holds them, so that reused memory is cleared as a whole.
+        keep_bytes: how much memory that nobody uses is kept for later frames; what came back first goes first.
+    """
+
+    def __init__(
+        self, allocate: Allocate = allocate_pages, *, writable: bool = False, keep_bytes: int = _KEEP_BYTES
+    ) -> None:
         self._allocate = allocate
-        self._keep = keep
-        self._free: dict[Hashable, deque[Buffer]] = {}
+        self._writable = writable
+        self._keep_bytes = keep_bytes
+        self._owner: object = None
+        self._lock = Lock()
+        self._returned: deque[_Buffer] = deque()
+        # in the order in which they came back
+        self._free: dict[_Buffer, None] = {}
+        self._by_key: dict[tuple[str, str], list[_Buffer]] = {}
+        self._largest: dict[tuple[str, str], int] = {}
         # held while lent: a buffer that only its own callback knows is garbage to the collector, and never comes back
-        self._lent: set[Buffer] = set()
+        self._lent: set[_Buffer] = set()
         self.allocated = 0
         """Buffers made so far; after warm-up this stands still."""
+        self.kept_bytes = 0
+        """Memory that is kept and that nobody uses at the moment."""
 
-    def take(self, key: Hashable, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> tuple[NDArray[Any], Buffer]:
-        """Returns a writable array and its buffer: one that came back under `key`, or a new one."""
+    def claim(self, owner: object) -> None:
+        """Raises ValueError where somebody else has claimed the pool; owners are compared by value.
+
+        What `written` says of a buffer only who wrote it can read: two plans may lay the same shape out differently.
+        """
+        if self._owner is not None and self._owner != owner:
+            raise ValueError("this pool holds the tensors of another builder or model; give each a pool of its own")
+        self._owner = owner
+
+    def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Lease:
+        """Returns a writable array for the tensor `name`: over memory that came back, or new."""
         need = prod(shape) * np.dtype(dtype).itemsize
-        free = self._free.setdefault(key, deque())
-        buffer = self._reuse(free, need) or self._make(name, need)
-        self._lent.add(buffer)
-        return buffer.lend(shape, dtype, lambda back: self._take_back(free, back)), buffer
+        buffer = self._buffer((name, ""), need, need, (shape[1:], np.dtype(dtype)))
+        lease = buffer.lend(shape, dtype, self._give_back)
+        lease.written.used = max(lease.written.used, need)
+        return lease
 
-    @staticmethod
-    def _reuse(free: deque[Buffer], need: int) -> Buffer | None:
+    def take_block(self, name: str, use: str, shape: tuple[int, ...], dtype: DTypeLike, room: int = 0) -> Lease:
+        """As take, for a block of several frames: with as many rows as the memory has, at least shape[0].
+
+        use: memory for one use is not given to another. room: bytes that new memory has at least, if they are to be
+        had; pages that are never touched cost nothing. Whoever takes it keeps `written.used` up to date.
+        """
+        row = prod(shape[1:]) * np.dtype(dtype).itemsize
+        buffer = self._buffer((name, use), shape[0] * row, room, (shape[1:], np.dtype(dtype)))
+        rows = buffer.capacity // row if row else shape[0]
+        return buffer.lend((rows, *shape[1:]), dtype, self._give_back)
+
+    def _buffer(self, key: tuple[str, str], need: int, room: int, row: Row) -> _Buffer:
+        with self._lock:
+            self._sort_in()
+            # as large as the largest so far: with frames of varying size every buffer soon fits every frame
+            need = self._largest[key] = max(need, self._largest.get(key, 0))
+            buffer = self._reuse(key, need)
+        if buffer is None:
+            buffer = self._make(key, need, room)
+        elif self._writable or not buffer.written.known or buffer.row != row:
+            buffer.clear()
+        self._lent.add(buffer)
+        return buffer
+
+    def _reuse(self, key: tuple[str, str], need: int) -> _Buffer | None:
+        free = self._by_key.get(key, [])
         while free:
-            # pop and append are atomic: arrays may die in any thread
             buffer = free.pop()
+            self._let_go(buffer)
             if buffer.capacity >= need:
                 return buffer
         return None
 
-    def _make(self, name: str, need: int) -> Buffer:
+    def _make(self, key: tuple[str, str], need: int, room: int) -> _Buffer:
         self.allocated += 1
-        return Buffer(name, self._allocate(name, -(-int(need * _HEADROOM + 1) // _PAGE) * _PAGE))
+        nbytes = int(need * _HEADROOM + 1)
+        if room > nbytes and self._allocate is allocate_pages:
+            try:
+                return _Buffer(key, self._allocate(key[0], _whole_pages(room)))
+            except MemoryError:
+                pass
+        return _Buffer(key, self._allocate(key[0], _whole_pages(nbytes)))
 
-    def _take_back(self, free: deque[Buffer], buffer: Buffer) -> None:
-        buffer.came_back()
-        self._lent.discard(buffer)
-        if len(free) < self._keep:
-            free.append(buffer)
+    def _give_back(self, buffer: _Buffer) -> None:
+        """Called when the last view dies: in any thread, at any line, also while this very thread holds the lock."""
+        self._returned.append(buffer)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._sort_in()
+            finally:
+                self._lock.release()
+
+    def _sort_in(self) -> None:
+        while self._returned:
+            buffer = self._returned.popleft()
+            self._lent.discard(buffer)
+            self._free[buffer] = None
+            self._by_key.setdefault(buffer.key, []).append(buffer)
+            self.kept_bytes += buffer.written.used
+            while self.kept_bytes > self._keep_bytes:
+                oldest = next(iter(self._free))
+                self._by_key[oldest.key].remove(oldest)
+                self._let_go(oldest)
+
+    def _let_go(self, buffer: _Buffer) -> None:
+        del self._free[buffer]
+        self.kept_bytes -= buffer.written.used
+
+
+def _whole_pages(nbytes: int) -> int:
+    return -(-nbytes // _PAGE) * _PAGE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-__all__ = ["shares", "split"]
+__all__ = ["is_much", "shares", "split"]
 
 _FEWEST = 16_384
 """Points that are worth a thread of their own: below, waking it takes longer than it saves."""
@@ -19,3 +19,8 @@ def shares(n: int, parts: int) -> list[slice]:
 def split(n: int, threads: int) -> list[slice]:
     """Returns 0..n in as many parts as there are threads, or fewer where that is too little work; at least one."""
     return shares(n, max(min(threads, n // _FEWEST), 1))
+
+
+def is_much(n: int, threads: int) -> bool:
+    """Whether so many points are worth more than one thread."""
+    return len(split(n, threads)) > 1

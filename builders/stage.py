@@ -1,26 +1,31 @@
-"""A stage: one step of a plan. It runs once per frame, however many tensors need it."""
+"""A stage: one step of a lane. It runs once per frame, however many tensors need it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from numpy.typing import NDArray
 
-from perceptum.inputs import Frame
+from .crew import Crew
+from .sample import Sample
+from .written import Written
 
-__all__ = ["Dirty", "Filler", "Stage", "Stages"]
+__all__ = ["Clearing", "Filler", "Stage", "Stages"]
 
 S = TypeVar("S", bound="Stage")
-T = TypeVar("T")
+Item = TypeVar("Item")
 
-Dirty = dict[str, Any]
-"""What a filler remembers of a buffer it has written, so that it can clear only that. Empty: the buffer is all zero."""
+Clearing = Literal["before", "whole", "own"]
+"""before: the memory is cleared before `fill`; whole: `fill` writes every element; own: `fill` clears what `written`
+says, and keeps it up to date."""
 
 
 class Stage:
-    """Something computed from a frame and shared by what needs it. A subclass says what in `run`."""
+    """Something computed from a sample and shared by what needs it. A subclass says what in `run`.
+
+    It belongs to one lane, and so to one frame at a time: scratch and results may be kept on the stage itself.
+    """
 
     title: str = ""
     needs: tuple[Stage, ...] = ()
@@ -29,8 +34,8 @@ class Stage:
         self.dropped: dict[str, int] = {}
         """What this stage left out of the last frame, by reason."""
 
-    def run(self, frame: Frame) -> None:
-        """Computes this stage for a frame; the stages it needs have run."""
+    def run(self, sample: Sample) -> None:
+        """Computes this stage for a sample; the stages it needs have run."""
 
     @property
     def nbytes(self) -> int:
@@ -39,42 +44,39 @@ class Stage:
 
 
 class Filler(Stage):
-    """A stage that fills the tensors of one group of features."""
+    """A stage that fills the tensors of one group of features. It is made as Filler(params, stages)."""
 
     group: ClassVar[str]
+    device: ClassVar[str] = "cpu"
+
+    def want(self, feature: str, dtype: str) -> None:
+        """Called when the lane is made, once for each tensor of the group that will be asked for."""
 
     def sizes(self) -> Mapping[str, int]:
         """Returns the frame's own sizes, after `run`: {"num_voxels": 24093}."""
         return {}
 
-    def fill(self, feature: str, out: NDArray[Any], dirty: Dirty) -> None:
-        """Writes a tensor of the group. Whatever in `out` is not zero, `dirty` tells, before and after."""
+    def clearing(self, feature: str) -> Clearing:
+        """Returns who clears a tensor's memory. The default is right for every `fill`, and the slowest."""
+        return "before"
+
+    def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
+        """Writes a tensor of the group. Where `out` is not written it must hold the feature's fill value: see
+        `clearing`."""
         raise NotImplementedError
 
 
 class Stages:
-    """The stages of a plan, in an order in which they can run; asking twice for the same gives the same."""
+    """The stages of a lane, in an order in which they can run; asking twice for the same gives the same."""
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
         self._stages: dict[Hashable, Stage] = {}
-        self.threads = threads
-        """How many threads a build may use."""
-        self._pool = ThreadPoolExecutor(threads - 1, "perceptum-each") if threads > 1 else None
 
-    def each(self, work: Callable[[T], object], items: Iterable[T]) -> None:
-        """Does the work for every item, side by side on the build's threads; this one takes part."""
-        items = list(items)
-        if self._pool is None or len(items) < 2:
-            for item in items:
-                work(item)
-            return
-        others = [self._pool.submit(work, item) for item in items[1:]]
-        try:
-            work(items[0])
-        finally:
-            wait(others)
-        for other in others:
-            other.result()
+    @property
+    def threads(self) -> int:
+        """The thread budget of a build."""
+        return self._crew.threads
 
     def share(self, make: Callable[..., S], *key: Hashable) -> S:
         """Returns the stage make(*key, self), made once per key."""
@@ -83,6 +85,13 @@ class Stages:
             stage = make(*key, self)
             self._stages[where] = stage
         return self._stages[where]  # type: ignore[return-value]
+
+    def each(self, work: Callable[[Item], object], items: Iterable[Item]) -> None:
+        """Calls `work` on every item, within the thread budget: in turn with one thread, else side by side.
+
+        For use within `run` and `fill`, with work that spends its time in kernels. No byte may depend on the order.
+        """
+        self._crew.each(work, items)
 
     @property
     def in_order(self) -> tuple[Stage, ...]:

@@ -1,10 +1,8 @@
-"""Which class fills which group of features: one line per group."""
+"""Which class fills which group of features, on which device: one line per filler."""
 
 from __future__ import annotations
 
-from functools import cache
-
-from perceptum.features.plug_ins import plug_ins
+from perceptum.features import Group, Resolved, SpecError, ego, lidar
 
 from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
@@ -14,7 +12,7 @@ from .lidar.range_image import RangeImage
 from .lidar.voxels import Voxels
 from .stage import Filler
 
-__all__ = ["fillers"]
+__all__ = ["filler_of"]
 
 _OWN: tuple[type[Filler], ...] = (
     Points,
@@ -24,10 +22,27 @@ _OWN: tuple[type[Filler], ...] = (
     RangeImage,
     Ego,
 )
+_TABLE = {(filler.group, filler.device): filler for filler in _OWN}
+_GROUPS = {group.name: group for group in (*lidar.GROUPS, *ego.GROUPS)}
 
 
-@cache
-def fillers() -> dict[str, type[Filler]]:
-    """Returns group -> filler, with those of plug-ins (entry points `perceptum.features`, FILLERS); ours win."""
-    others = [filler for plug_in in plug_ins() for filler in plug_in.fillers]
-    return {filler.group: filler for filler in (*others, *_OWN)}
+def filler_of(row: Resolved, device: str = "cpu") -> type[Filler]:
+    """Returns the class that fills a row: the one its group brings (a plug-in's), or ours.
+
+    Raises SpecError where nobody fills it.
+    """
+    filler: type[Filler] | None = row.group.filler
+    if filler is None and _is_ours(row.group):
+        filler = _TABLE.get((row.group.name, device))
+    if filler is None:
+        raise SpecError(f"input '{row.name}': no installed builder fills the group '{row.group.name}'")
+    return filler
+
+
+def _is_ours(group: Group) -> bool:
+    """Not every group that has the name of one of ours: ours write what our features say, and would write it into
+    whatever other feature were put beside them."""
+    own = _GROUPS.get(group.name)
+    if own is None or type(own.params) is not type(group.params):
+        return False
+    return {feature.name for feature in own}.issuperset(feature.name for feature in group)

@@ -72,6 +72,7 @@ def open_log(
     camera_tolerance_ns: int = 60_000_000,
     sweep_tolerance_ns: int | None = None,
     on_error: Literal["raise", "skip"] = "raise",
+    cache_bytes: int = 512 * 2**20,
     **options: Any,
 ) -> Log:
     """Opens the log at `path`; reads nothing but names of files.
@@ -82,13 +83,15 @@ def open_log(
     `format` forces a dataset, `options` are the dataset's own. A frame has of each camera the picture nearest to its
     time, or the last one before it (`camera_sync`), if that is within `camera_tolerance_ns`, and of a lidar or radar
     the last record before it, unless that is older than `sweep_tolerance_ns`. A record that is broken, missing or out
-    of order in time is an error, or is left out and told in `log.skipped` (`on_error`). Raises NotALog or LogError.
+    of order in time is an error, or is left out and told in `log.skipped` (`on_error`). Records that frames share are
+    read once and kept, up to `cache_bytes`, in every process that reads; 0 keeps none. Raises NotALog or LogError.
     """
     rules: dict[str, Any] = {
         "camera_sync": camera_sync,
         "camera_tolerance_ns": camera_tolerance_ns,
         "sweep_tolerance_ns": sweep_tolerance_ns,
         "on_error": on_error,
+        "cache_bytes": cache_bytes,
     }
     return Log(open_source(path, format=format, **options), **rules)
 

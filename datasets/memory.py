@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
@@ -16,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, Log, LogError, Poses, RadarSweep
+from perceptum.inputs.once import once
+from perceptum.inputs.records import read_only
 
 __all__ = ["MemorySource", "memory_log"]
 
@@ -61,7 +62,7 @@ class MemorySource:
             raise LogError("a memory log without lidar sweeps needs times_ns, the frames' reference times")
         return next(iter(self.lidars.values()))
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         return self._standing() if self._poses is None else self._poses
 
@@ -120,7 +121,7 @@ def _as_times(times_ns: ArrayLike) -> Times:
 def _by_sensor(records: Sequence[Record], names: Sequence[str]) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {name: [] for name in names}
     for name, record in zip(names, records, strict=True):
-        found[name].append(record)
+        found[name].append(read_only(record))
     return {name: _in_order(name, own) for name, own in found.items()}
 
 

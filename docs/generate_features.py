@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perceptum.features import canonical
+from perceptum.features import COLUMN_UNITS, FRAMES, UNITS, Group, canonical
 
 PAGE = Path(__file__).with_name("features.md")
 
@@ -22,25 +23,49 @@ def page() -> str:
         "Grids are half-open, cells are floor((p - min) / voxel) in float32. Points that are not finite are dropped. "
         "Padding and empty cells hold the fill value.",
     ]
-    groups = list(dict.fromkeys(feature.group for feature in schema))
-    return "\n".join([*head, *(line for group in groups for line in group_lines(group))]) + "\n"
+    groups = [line for group in schema.groups for line in group_lines(group)]
+    return "\n".join([*head, *groups, *word_lines()]) + "\n"
 
 
-def group_lines(group: str) -> list[str]:
-    schema = canonical()
-    features = schema.group(group)
-    lines = ["", f"## {group}", "", "| feature | dtype | shape | units | frame | fill |", "|---|---|---|---|---|---|"]
-    for f in features:
-        shape = ", ".join(map(str, f.shape))
+def group_lines(group: Group) -> list[str]:
+    lines = [
+        "",
+        f"## {group.name}",
+        "",
+        "| feature | dtype | shape | units | frame | fill |",
+        "|---|---|---|---|---|---|",
+    ]
+    for f in group:
+        shape = ", ".join(map(str, f.axes(group.params)))
         lines.append(f"| `{f.name}` | {' or '.join(f.dtypes)} | ({shape}) | {f.units} | {f.frame} | {f.fill:g} |")
-    lines += [""] + [f"- `{f.name}`: {f.prose}" for f in features]
-    params = features[0].params.to_dict()
-    if params:
+    lines += [""] + [f"- `{f.name}`: {f.prose}" for f in group]
+    if params := group.params.to_dict():
         lines += ["", "Parameters and defaults:", "", "```json no-run", _json(params), "```"]
-    presets = schema.presets(group)
-    if presets:
-        lines += ["", f"Presets: {', '.join(f'`{name}`' for name in presets)}."]
+    if group.presets:
+        lines += ["", f"Presets: {', '.join(f'`{name}`' for name in group.presets)}."]
     return lines
+
+
+def word_lines() -> list[str]:
+    """The closed words of the tables above."""
+    columns: dict[str, list[str]] = {}
+    for column, unit in COLUMN_UNITS.items():
+        columns.setdefault(unit, []).append(f"`{column}`")
+    return [
+        "",
+        "## Words",
+        "",
+        "Units and frames of reference are closed words: a fingerprint covers them, and no prose.",
+        *_table("unit", "means", UNITS),
+        *_table("frame", "means", FRAMES),
+        "",
+        'Columns and channels of features whose unit is "mixed":',
+        *_table("unit", "columns", {unit: ", ".join(names) for unit, names in columns.items()}),
+    ]
+
+
+def _table(key: str, value: str, rows: Mapping[Any, str]) -> list[str]:
+    return ["", f"| {key} | {value} |", "|---|---|", *(f"| {word} | {text} |" for word, text in rows.items())]
 
 
 def _json(params: dict[str, Any]) -> str:

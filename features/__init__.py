@@ -8,27 +8,42 @@ if __name__ != "perceptum.features":
 
 from .canonical import canonical
 from .catalogue import Catalogue
-from .errors import SchemaMismatch, SpecError, UnknownFeature
-from .feature import DTYPES, Feature, fingerprint
+from .collate import Concat, Stack
+from .errors import RowError, SchemaMismatch, SpecError, UnknownFeature
+from .feature import Feature, fingerprint
 from .grid import Grid
+from .group import Group
+from .layout import Layout, Place
 from .params import Params
 from .resolve import Resolved
 from .schema import Schema
 from .spec import Dim, Row, Spec
+from .vocabulary import COLUMN_UNITS, DTYPES, FRAMES, UNITS, FrameOfReference, Unit
 
 __all__ = [
+    "COLUMN_UNITS",
     "DTYPES",
+    "FRAMES",
+    "UNITS",
     "Catalogue",
+    "Concat",
     "Dim",
     "Feature",
+    "FrameOfReference",
     "Grid",
+    "Group",
+    "Layout",
     "Params",
+    "Place",
     "Resolved",
     "Row",
+    "RowError",
     "Schema",
     "SchemaMismatch",
     "Spec",
     "SpecError",
+    "Stack",
+    "Unit",
     "UnknownFeature",
     "canonical",
     "fingerprint",

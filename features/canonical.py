@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from functools import cache
 
 from . import ego, lidar
 from .errors import SpecError
-from .plug_ins import plug_ins
+from .group import Group
+from .plug_ins import PlugIn, plug_ins
 from .schema import Schema
 
 __all__ = ["canonical"]
 
 _log = logging.getLogger(__name__)
 
-VERSION = "1.0.0"
+VERSION = "2.0.0"
 
 _FAMILIES = (
-    lidar.FEATURES,
-    ego.FEATURES,
+    lidar.GROUPS,
+    ego.GROUPS,
 )
 
 
 @cache
 def canonical() -> Schema:
-    """Returns the built-in schema, with the features of installed plug-ins at its end."""
-    schema = Schema("canonical", VERSION, tuple(feature for family in _FAMILIES for feature in family))
+    """Returns the built-in schema, with the groups of installed plug-ins at its end."""
+    own = schema = Schema("canonical", VERSION, tuple(group for family in _FAMILIES for group in family))
     for plug_in in plug_ins():
+        groups = tuple(_fitting(own, plug_in))
         try:
-            schema = Schema(schema.name, schema.version, schema.features + plug_in.features)
+            schema = Schema(schema.name, schema.version, schema.groups + groups)
         except SpecError as error:
             _log.warning("plug-in '%s' is left out: %s; mend or uninstall it", plug_in.name, error)
     return schema
+
+
+def _fitting(own: Schema, plug_in: PlugIn) -> Iterator[Group]:
+    """Yields the groups that take no name of ours: they would be filled with our numbers, or ours with theirs."""
+    for group in plug_in.groups:
+        taken = ["has the name of one of ours"] if group.name in {g.name for g in own.groups} else []
+        taken += [f"has the feature '{f.name}', which is ours" for f in group if f.name in own]
+        if taken:
+            _log.warning(
+                "plug-in '%s': its group '%s' %s, and is left out; mend or uninstall it",
+                plug_in.name,
+                group.name,
+                taken[0],
+            )
+        else:
+            yield group

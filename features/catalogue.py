@@ -7,6 +7,7 @@ from typing import Any
 
 from .canonical import canonical
 from .feature import Feature
+from .group import Group
 from .schema import Schema
 
 __all__ = ["Catalogue"]
@@ -38,15 +39,31 @@ class Catalogue(Mapping[str, Feature]):
         return isinstance(name, str) and name in self.schema
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Returns one plain dict per feature: name, dtypes, shape, units, frame, params, presets, prose."""
-        return [{**f.to_dict(), "presets": list(self.schema.presets(f.group))} for f in self.schema]
+        """Returns one plain dict per feature: name, group, dtypes, shape, units, frame, params, presets, prose, ..."""
+        return [_row(group, feature) for group in self.schema.groups for feature in group]
 
     def __str__(self) -> str:
         wide = max(len(name) for name in self)
         lines = [f"schema {self.schema.name} {self.schema.version} ({self.schema.fingerprint})"]
-        for f in self.schema:
-            shape = ", ".join(str(d) for d in f.shape)
-            lines.append(f"{f.name:<{wide}}  {'|'.join(f.dtypes):<13}  ({shape})  {f.prose}")
+        for group in self.schema.groups:
+            for f in group:
+                shape = ", ".join(str(d) for d in f.axes(group.params))
+                lines.append(f"{f.name:<{wide}}  {'|'.join(f.dtypes):<13}  ({shape})  {f.prose}")
         return "\n".join(lines)
 
     __repr__ = __str__
+
+
+def _row(group: Group, feature: Feature) -> dict[str, Any]:
+    said = feature.to_dict(group.params)
+    first = {key: said.pop(key) for key in ("dtypes", "shape", "units", "frame")}
+    prose = said.pop("prose")
+    return {
+        "name": said.pop("name"),
+        "group": group.name,
+        **first,
+        "params": group.params.to_dict(),
+        **said,
+        "prose": prose,
+        "presets": list(group.presets),
+    }

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from .feature import Feature
+from .group import Group
 from .params import Params
 
-__all__ = ["FEATURES", "EgoParams"]
+__all__ = ["GROUPS", "EgoParams"]
 
 
 class EgoParams(Params, frozen=True, kw_only=True):
     """No parameters."""
 
 
-FEATURES = (
-    Feature(
-        name="ego_pose",
-        group="ego",
-        dtypes=("float64",),
-        shape=(4, 4),
-        units="m",
-        frame="world",
+GROUPS = (
+    Group(
+        name="ego",
         params=EgoParams(),
-        prose="world_from_ego at the reference time.",
-    ),
-    Feature(
-        name="reference_stamp",
-        group="ego",
-        dtypes=("int64",),
-        shape=(1,),
-        units="ns",
-        frame="none",
-        params=EgoParams(),
-        prose="The frame's reference time.",
+        features=(
+            Feature(
+                name="ego_pose",
+                dtypes=("float64",),
+                shape=(4, 4),
+                units="m",
+                frame="world",
+                prose="world_from_ego at the reference time.",
+            ),
+            Feature(
+                name="reference_stamp",
+                dtypes=("int64",),
+                shape=(1,),
+                units="ns",
+                frame="none",
+                prose="The frame's reference time.",
+            ),
+        ),
     ),
 )

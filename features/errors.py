@@ -1,14 +1,47 @@
 """What can be wrong with a spec or a schema. All are ValueErrors; `SpecError` catches them all."""
 
-__all__ = ["SchemaMismatch", "SpecError", "UnknownFeature"]
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, Literal, Self
+
+__all__ = ["RowError", "RowFault", "SchemaMismatch", "SpecError", "UnknownFeature"]
 
 
 class SpecError(ValueError):
     """A spec asks for something that cannot be met; the message names the row and what is offered."""
 
 
+RowFault = Literal["not a row", "missing key", "unknown key", "name", "dtype", "shape", "dim", "params"]
+
+
+class RowError(SpecError):
+    """A spec row is not one. `fault`, `name` and `got` say the same as the message, for doors with their own words."""
+
+    def __init__(self, message: str, fault: RowFault, name: Any, got: Any) -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.name = name
+        """The row's name, or what stands in its place."""
+        self.got = got
+        """What is at fault: a key, a dtype, a size."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # errors cross processes; BaseException would make this one of its message alone
+        return type(self), (str(self), self.fault, self.name, self.got)
+
+
 class UnknownFeature(SpecError):
-    """A name that no feature of the schema has."""
+    """A name that no feature, group or part of the schema has."""
+
+    @classmethod
+    def of(cls, what: str, name: object, known: Iterable[str]) -> Self:
+        """Returns the error, with the nearest of the known names."""
+        names = list(known)
+        near = difflib.get_close_matches(str(name), names, 1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(names)}"
+        return cls(f"no {what} '{name}'; {hint}")
 
 
 class SchemaMismatch(SpecError):

@@ -3,88 +3,127 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, get_args
 
 import msgspec
 
+from .collate import Collate, Concat, Stack
 from .errors import SpecError
 from .params import Params
+from .vocabulary import DTYPES, Cut, FrameOfReference, Unit
 
-__all__ = ["DTYPES", "Feature", "fingerprint"]
+__all__ = ["Axes", "Feature", "check_name", "fingerprint"]
 
-DTYPES = (
-    "float32",
-    "float64",
-    "string",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-)
-"""What a tensor's dtype may be: Neuropod's eleven, in the order of its type codes."""
+Axes = tuple[str | int, ...]
+"""Integers; names that the parameters fix; names that take the frame's own size."""
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
-    """One named canonical tensor. Two features of one `group` have the same parameters and come from one stage."""
+    """One named canonical tensor. The features of one `Group` have the same parameters and come from one stage."""
 
     name: str
-    group: str
     dtypes: tuple[str, ...]
     """Those it can be made in, the default first."""
-    shape: tuple[str | int, ...]
-    """Integers; names that the parameters fix; names that take the frame's own size."""
-    units: str
-    frame: str
+    shape: Axes | Callable[[Any], Axes]
+    """The axes, or a module's function that gives them for the group's parameters: [K, 1, H, W] or [K, H, W]."""
+    units: Unit
+    frame: FrameOfReference
     """The frame of reference."""
-    params: Params
     fill: float = 0
     """What padding and empty cells hold."""
-    cut: str = ""
+    cut: Cut | None = None
     """Which part is kept where a spec fixes a size that the frame exceeds."""
-    collate: Literal["stack", "concat", "concat_with_index"] = "stack"
-    """How a batch is made: a new first axis, one after the other, or that with the batch index as first column."""
+    collate: Collate = Stack()
+    """How a batch is made."""
+    counts: str | None = None
+    """The feature whose rows this one counts."""
     definition: int = 1
     """Goes up whenever the same parameters give other bytes."""
     prose: str = ""
+    """For people: no program compares it."""
 
     def __post_init__(self) -> None:
+        check_name("feature", self.name)
         wrong = [d for d in self.dtypes if d not in DTYPES]
         if wrong or not self.dtypes:
             raise SpecError(f"feature '{self.name}': dtypes must be of {', '.join(DTYPES)}, got {self.dtypes}")
-        if not self.name.isidentifier() or "__" in self.name:
-            raise SpecError(f"a feature's name must be an identifier without a double underscore, got '{self.name}'")
+        self._one_of("units", get_args(Unit), self.units)
+        self._one_of("frame", get_args(FrameOfReference), self.frame)
+        self._one_of("cut", (*get_args(Cut), None), self.cut)
+        if not isinstance(self.collate, (Stack, Concat)):
+            raise SpecError(f"feature '{self.name}': collate must be Stack() or Concat(...), got {self.collate!r}")
+        if not callable(self.shape):
+            self._check_axes(self.shape)
 
-    def sizes(self, params: Params) -> tuple[int | str, ...]:
+    def _one_of(self, field: str, words: tuple[object, ...], word: object) -> None:
+        if word not in words:
+            known = ", ".join(map(str, words))
+            raise SpecError(f"feature '{self.name}': {field} must be one of {known}, got {word!r}")
+
+    def _check_axes(self, axes: object) -> None:
+        if not isinstance(axes, tuple) or not all(_is_axis(axis) for axis in axes):
+            raise SpecError(
+                f"feature '{self.name}': the shape must be a tuple of positive integers and names, got {axes!r}"
+            )
+        if isinstance(self.collate, Concat) and self.collate.axis >= len(axes):
+            raise SpecError(
+                f"feature '{self.name}': Concat(axis={self.collate.axis}) wants more axes than {list(axes)}"
+            )
+
+    def axes(self, params: Params) -> Axes:
+        """Returns the shape in words, whatever the parameters decide of it."""
+        if not callable(self.shape):
+            return self.shape
+        axes = self.shape(params)
+        self._check_axes(axes)
+        return axes
+
+    def sizes(self, params: Params) -> Axes:
         """Returns the shape under `params`: integers, and the names of the frame's own sizes."""
         fixed = params.dims()
-        return tuple(fixed.get(d, d) if isinstance(d, str) else d for d in self.shape)
+        return tuple(fixed.get(d, d) if isinstance(d, str) else d for d in self.axes(params))
 
-    def meaning(self, params: Params | None = None) -> dict[str, Any]:
+    def meaning(self, params: Params) -> dict[str, Any]:
         """Returns all that decides the tensor's bytes, as plain data: equal meanings are interchangeable."""
         return {
             "definition": self.definition,
-            "shape": list(self.shape),
+            "shape": list(self.axes(params)),
             "units": self.units,
             "frame": self.frame,
             "fill": self.fill,
-            "params": (params or self.params).to_dict(),
+            "cut": self.cut,
+            "params": params.to_dict(),
         }
 
-    def to_dict(self) -> dict[str, Any]:
-        plain: dict[str, Any] = msgspec.to_builtins(self)
-        return plain
+    def to_dict(self, params: Params) -> dict[str, Any]:
+        """Returns plain data, ready for JSON."""
+        plain = {**msgspec.structs.asdict(self), "shape": self.axes(params)}
+        builtins: dict[str, Any] = msgspec.to_builtins(plain)
+        return builtins
 
-    def from_dict(self, plain: dict[str, Any]) -> Feature:
-        """Returns the feature that `plain` describes; this one gives the type of its parameters."""
-        params = msgspec.convert(plain.get("params", {}), type=type(self.params))
-        rest = {key: value for key, value in plain.items() if key != "params"}
-        fields = {f.name: f.type for f in msgspec.structs.fields(Feature) if f.name != "params"}
-        values = {key: msgspec.convert(value, type=fields[key]) for key, value in rest.items()}
-        return Feature(params=params, **values)
+    def from_dict(self, plain: dict[str, Any], params: Params) -> Feature:
+        """Returns the feature that `plain` describes; this one's function for the shape stays, where it says the same.
+
+        Raises msgspec.ValidationError, KeyError, TypeError or SpecError.
+        """
+        types = {f.name: f.type for f in msgspec.structs.fields(Feature)} | {"shape": Axes}
+        values = {key: msgspec.convert(value, type=types[key]) for key, value in plain.items()}
+        if callable(self.shape) and values.get("shape") == self.axes(params):
+            values["shape"] = self.shape
+        return Feature(**values)
+
+
+def check_name(what: str, name: object) -> None:
+    """Raises SpecError for a name that no row could carry: a suffix follows two underscores."""
+    if not isinstance(name, str) or not name.isidentifier() or "__" in name:
+        raise SpecError(f"a {what}'s name must be an identifier without a double underscore, got '{name}'")
+
+
+def _is_axis(axis: object) -> bool:
+    if isinstance(axis, str):
+        return bool(axis)
+    return isinstance(axis, int) and not isinstance(axis, bool) and axis > 0
 
 
 def fingerprint(meaning: Any) -> str:

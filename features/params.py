@@ -1,18 +1,19 @@
-"""What every feature's parameters have in common."""
+"""What every group's parameters have in common."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from typing import Any, Self
 
 import msgspec
 
 from .errors import SpecError
 
-__all__ = ["Params"]
+__all__ = ["Params", "merge"]
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The parameters of a feature. A subclass names them, gives their defaults, and checks itself when made."""
+    """The parameters of a group. A subclass names them, gives their defaults, and checks itself when made."""
 
     def dims(self) -> dict[str, int]:
         """Returns the sizes of a shape's parameters: `{"P": 10, "C": 4}`."""
@@ -22,15 +23,30 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Returns the most that a frame's own size `dim` can be, where a parameter bounds it."""
         return None
 
+    def parts(self) -> dict[str, Any]:
+        """Returns the fields, by their names, on which all rows of one suffix must agree: `{"frame": "ego"}`.
+
+        Two rows of one suffix with unequal values are refused, whatever their groups.
+        """
+        return {}
+
+    def size_key(self, dim: str) -> Hashable:
+        """Returns what alone decides a frame's own size `dim`: rows whose keys are equal may share a symbol.
+
+        By default nothing else has the same size. A subclass whose parameters do not all matter returns a tuple that
+        begins with the dim's name and holds those that do, so that other groups can return an equal one.
+        """
+        return (type(self), self, dim)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns plain data, ready for JSON."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
-    def replace(self, changes: dict[str, Any], where: str) -> Self:
+    def replace(self, changes: Mapping[str, Any], where: str) -> Self:
         """Returns these parameters with `changes` (nested dicts merge); raises SpecError that begins with `where`."""
         try:
-            return msgspec.convert(_merge(self.to_dict(), changes), type=type(self))
+            return msgspec.convert(merge(self.to_dict(), changes), type=type(self))
         except (msgspec.ValidationError, SpecError) as error:
             raise SpecError(f"{where}: {error}{self._known(str(error))}") from None
 
@@ -39,9 +55,10 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return f"; there are {', '.join(self.__struct_fields__)}" if unknown else ""
 
 
-def _merge(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def merge(old: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `old` with `changes`; where both have a dict, those merge."""
     merged = dict(old)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        merged[key] = merge(merged[key], value) if both else value
     return merged

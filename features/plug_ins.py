@@ -6,9 +6,8 @@ import logging
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
-from .feature import Feature
+from .group import Group
 
 __all__ = ["PlugIn", "plug_ins"]
 
@@ -20,9 +19,7 @@ class PlugIn:
     """One package's part."""
 
     name: str
-    features: tuple[Feature, ...]
-    fillers: tuple[Any, ...]
-    """Classes of builders/stage.py, which this folder does not know."""
+    groups: tuple[Group, ...]
 
 
 @cache
@@ -35,11 +32,15 @@ def plug_ins() -> tuple[PlugIn, ...]:
 def _load(entry: EntryPoint) -> PlugIn | None:
     try:
         module = entry.load()
-        plug_in = PlugIn(entry.name, tuple(module.FEATURES), tuple(module.FILLERS))
-        _check(plug_in)
+        plug_in = PlugIn(entry.name, tuple(module.GROUPS))
+        for group in plug_in.groups:
+            if not isinstance(group, Group):
+                raise TypeError(f"GROUPS holds {group!r}, which is not a Group")
         return plug_in
-    # a package of others may raise anything when it is imported, and that stops no build that does not use it
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    # a package of others may raise anything when it is imported, SystemExit too, and that stops no build without it
+    except BaseException as error:
         said = " ".join(str(error).split())[:200]
         _log.warning(
             "plug-in '%s' (%s) cannot be loaded, so that its features are unknown: %s: %s; mend or uninstall it",
@@ -49,12 +50,3 @@ def _load(entry: EntryPoint) -> PlugIn | None:
             said,
         )
         return None
-
-
-def _check(plug_in: PlugIn) -> None:
-    for feature in plug_in.features:
-        if not isinstance(feature, Feature):
-            raise TypeError(f"FEATURES holds {feature!r}, which is no Feature")
-    for filler in plug_in.fillers:
-        if not hasattr(filler, "group"):
-            raise TypeError(f"FILLERS holds {filler!r}, which has no group")

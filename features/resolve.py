@@ -12,10 +12,11 @@ import numpy as np
 
 from .errors import SpecError
 from .feature import Feature
+from .group import Group
 from .params import Params
 from .spec import Dim, Row, Spec
 
-__all__ = ["Resolved", "resolve_row", "resolve_spec"]
+__all__ = ["Resolved", "params_of", "resolve_row", "resolve_spec"]
 
 _MOST_BYTES = 2**37
 """Larger tensors than these 128 GiB are a slip in a spec."""
@@ -25,13 +26,14 @@ class Lookup(Protocol):
     """What resolving needs of a schema."""
 
     def __getitem__(self, name: str) -> Feature: ...
-    def presets(self, group: str) -> Mapping[str, dict[str, Any]]: ...
+    def group_of(self, name: str) -> Group: ...
 
 
 class Resolved(msgspec.Struct, frozen=True):
     """One row, made certain."""
 
     row: Row
+    group: Group
     feature: Feature
     params: Params
     sizes: tuple[int | str, ...]
@@ -40,6 +42,11 @@ class Resolved(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         return self.row.name
+
+    @property
+    def suffix(self) -> str:
+        """What follows the two underscores: rows of one suffix belong together."""
+        return self.name.partition("__")[2]
 
     @property
     def fixed(self) -> tuple[int | None, ...]:
@@ -56,34 +63,38 @@ def resolve_spec(schema: Lookup, spec: Spec) -> tuple[Resolved, ...]:
         _check_shape(resolved)
         _check_size(resolved)
     _check_groups(rows)
+    _check_parts(rows)
+    _check_cuts(rows)
     _check_symbols(rows)
     return rows
 
 
 def resolve_row(schema: Lookup, row: Row) -> Resolved:
     """Returns the row's feature and parameters; the shape is not looked at."""
-    feature = schema[row.name.partition("__")[0]]
-    if row.shape and row.dtype not in feature.dtypes:
+    base = row.name.partition("__")[0]
+    feature = schema[base]
+    if row.dtype not in feature.dtypes:
         raise SpecError(f"input '{row.name}' can be {' or '.join(feature.dtypes)}, the spec wants {row.dtype}")
-    params = _params(schema, feature, row)
-    return Resolved(row, feature, params, feature.sizes(params))
+    params = params_of(schema, row.name, row.params)
+    return Resolved(row, schema.group_of(base), feature, params, feature.sizes(params))
 
 
-def _params(schema: Lookup, feature: Feature, row: Row) -> Params:
-    changes = dict(row.params or {})
-    params = feature.params
+def params_of(schema: Lookup, name: str, given: Mapping[str, Any] | None) -> Params:
+    """Returns the parameters of the row `name`: its group's, then a preset's, then what is given beside it."""
+    group = schema.group_of(name.partition("__")[0])
+    changes = dict(given or {})
+    params = group.params
     preset = changes.pop("preset", None)
     if preset is not None:
-        params = params.replace(_preset(schema, feature, row.name, preset), f"input '{row.name}'")
-    return params.replace(changes, f"input '{row.name}'") if changes else params
+        params = params.replace(_preset(group, name, preset), f"input '{name}'")
+    return params.replace(changes, f"input '{name}'") if changes else params
 
 
-def _preset(schema: Lookup, feature: Feature, name: str, preset: object) -> dict[str, object]:
-    presets = schema.presets(feature.group)
-    if isinstance(preset, str) and preset in presets:
-        return presets[preset]
-    near = difflib.get_close_matches(str(preset), presets, 1)
-    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(presets) or 'none for this feature'}"
+def _preset(group: Group, name: str, preset: object) -> Mapping[str, object]:
+    if isinstance(preset, str) and preset in group.presets:
+        return group.presets[preset]
+    near = difflib.get_close_matches(str(preset), group.presets, 1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(group.presets) or 'none for this feature'}"
     raise SpecError(f"input '{name}': no preset '{preset}'; {hint}")
 
 
@@ -115,10 +126,69 @@ def _show(shape: Iterable[Dim]) -> str:
     return f"({', '.join(dims)}{',' if len(dims) == 1 else ''})"
 
 
+def _check_groups(rows: tuple[Resolved, ...]) -> None:
+    """Rows of one group and suffix are one filler's: their parameters must be the same."""
+    first: dict[tuple[str, str], Resolved] = {}
+    for resolved in rows:
+        other = first.setdefault((resolved.group.name, resolved.suffix), resolved)
+        if other.params != resolved.params:
+            raise SpecError(
+                f"'{other.name}' and '{resolved.name}' belong together but their params differ; "
+                f"give both the same, or a suffix to one: {resolved.feature.name}__b"
+            )
+
+
+def _check_parts(rows: tuple[Resolved, ...]) -> None:
+    """Rows of one suffix must agree on their parts, or a picture and its projection would drift apart."""
+    first: dict[tuple[str, str], tuple[Resolved, Any]] = {}
+    for resolved in rows:
+        for part, value in resolved.params.parts().items():
+            other, others = first.setdefault((part, resolved.suffix), (resolved, value))
+            if others != value:
+                raise SpecError(
+                    f"'{other.name}' has the {part} {_plain(others)} and '{resolved.name}' {_plain(value)}, "
+                    f'but rows of one suffix share their {part}; give both the same, as params={{"{part}": ...}} does, '
+                    f"or a suffix to one: {resolved.feature.name}__b"
+                )
+
+
+def _plain(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _check_cuts(rows: tuple[Resolved, ...]) -> None:
+    """A count must not tell of more rows than the tensor that it counts holds."""
+    tensors = {(resolved.feature.name, resolved.suffix): resolved for resolved in rows}
+    for count in rows:
+        tensor = tensors.get((count.feature.counts or "", count.suffix))
+        if tensor is None:
+            continue
+        for dim, size in zip(tensor.row.shape, tensor.sizes, strict=True):
+            if isinstance(dim, int) and isinstance(size, str):
+                cap = count.params.cap(size)
+                if cap is None or cap > dim:
+                    raise SpecError(
+                        f"'{tensor.name}' is cut at {dim} rows, but '{count.name}' counts "
+                        f"{'all' if cap is None else f'up to {cap}'}; give both {_limit(count.params, size, dim)}"
+                    )
+
+
+def _limit(params: Params, size: str, rows: int) -> str:
+    """Returns the params that make a count stop at so many rows: the parameter that bounds the size is looked for."""
+    for field in params.__struct_fields__:
+        try:
+            bounds = params.replace({field: rows}, "").cap(size) == rows
+        except SpecError:
+            continue
+        if bounds:
+            return f'the params {{"{field}": {rows}}}'
+    return f"params under which {size} is at most {rows}"
+
+
 def _source(resolved: Resolved, axis: int) -> object:
-    """Returns what decides the size of an axis: a number, or which frame's own size under which parameters."""
+    """Returns what decides the size of an axis: a number, or what alone decides the frame's own size."""
     fixed = resolved.fixed[axis]
-    return fixed if fixed is not None else (resolved.sizes[axis], resolved.feature.group, resolved.params)
+    return fixed if fixed is not None else resolved.params.size_key(str(resolved.sizes[axis]))
 
 
 def _check_symbols(rows: tuple[Resolved, ...]) -> None:
@@ -139,32 +209,3 @@ def _check_symbols(rows: tuple[Resolved, ...]) -> None:
 def _size(resolved: Resolved, axis: int) -> str:
     fixed = resolved.fixed[axis]
     return f"{resolved.sizes[axis]} under its params" if fixed is None else str(fixed)
-
-
-def _check_groups(rows: tuple[Resolved, ...]) -> None:
-    """Rows that belong together must agree, or their values would not: same parameters, same cut."""
-    first: dict[tuple[str, str], Resolved] = {}
-    for resolved in rows:
-        suffix = resolved.name.partition("__")[2]
-        other = first.setdefault((resolved.feature.group, suffix), resolved)
-        if other.params != resolved.params:
-            raise SpecError(
-                f"'{other.name}' and '{resolved.name}' belong together but their params differ; "
-                f"give both the same, or a suffix to one: {resolved.feature.name}__b"
-            )
-        _check_cut(other, resolved)
-        _check_cut(resolved, other)
-
-
-def _check_cut(tensor: Resolved, count: Resolved) -> None:
-    """A count must not tell of more rows than its tensor holds."""
-    if count.feature.shape != (1,):
-        return
-    for dim, size in zip(tensor.row.shape, tensor.sizes, strict=True):
-        if isinstance(dim, int) and isinstance(size, str):
-            cap = count.params.cap(size)
-            if cap is None or cap > dim:
-                raise SpecError(
-                    f"'{tensor.name}' is cut at {dim} rows, but '{count.name}' counts "
-                    f'{"all" if cap is None else f"up to {cap}"}; give both the params {{"max_points": {dim}}}'
-                )

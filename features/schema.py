@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import msgspec
 
+from .authoring import spec_of
 from .errors import SchemaMismatch, SpecError, UnknownFeature
 from .feature import Feature, fingerprint
-from .presets import PRESETS
-from .resolve import Resolved, resolve_row, resolve_spec
+from .group import Group, check_references
+from .resolve import Resolved, params_of, resolve_spec
 from .spec import Row, Spec, as_params
 
 __all__ = ["Schema"]
 
 
 class Schema(msgspec.Struct, frozen=True):
-    """The features that specs may name. The built-in one is `canonical`."""
+    """The features that specs may name, in groups. The built-in one is `canonical`."""
 
     name: str
     version: str
-    features: tuple[Feature, ...]
+    groups: tuple[Group, ...]
 
     def __post_init__(self) -> None:
-        names = [f.name for f in self.features]
-        twice = {n for n in names if names.count(n) > 1}
+        for group in self.groups:
+            if not isinstance(group, Group):
+                raise SpecError(f"schema '{self.name}': groups holds {group!r}, which is not a Group")
+        self._check_once("group", [group.name for group in self.groups])
+        self._check_once("feature", [feature.name for feature in self.features])
+        check_references({feature.name: feature for feature in self.features})
+        # in `params=` one key names either
+        for name in sorted(self.parts & {group.name for group in self.groups}):
+            raise SpecError(f"schema '{self.name}': the group '{name}' has the name of a part; rename it")
+
+    def _check_once(self, what: str, names: list[str]) -> None:
+        twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise SpecError(f"schema '{self.name}': the feature '{sorted(twice)[0]}' stands twice")
+            raise SpecError(f"schema '{self.name}': the {what} '{twice[0]}' is listed twice")
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        return tuple(feature for group in self.groups for feature in group.features)
+
+    @property
+    def parts(self) -> set[str]:
+        """The names of the parameters on which rows of several groups must agree: "frame"."""
+        return {part for group in self.groups for part in group.params.parts()}
 
     def __iter__(self) -> Iterator[Feature]:
         return iter(self.features)
@@ -36,72 +55,51 @@ class Schema(msgspec.Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.features)
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return any(f.name == name for f in self.features)
 
     def __getitem__(self, name: str) -> Feature:
         """Returns the feature; raises UnknownFeature with the nearest name."""
-        for feature in self.features:
-            if feature.name == name:
-                return feature
-        known = [f.name for f in self.features]
-        near = difflib.get_close_matches(name, known, 1)
-        raise UnknownFeature(
-            f"no feature '{name}'; did you mean '{near[0]}'?"
-            if near
-            else f"no feature '{name}'; there are {', '.join(known)}"
-        )
+        return next(feature for feature in self.group_of(name).features if feature.name == name)
+
+    def group(self, name: str) -> Group:
+        """Returns the group; raises UnknownFeature with the nearest name."""
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise UnknownFeature.of("group", name, [group.name for group in self.groups])
+
+    def group_of(self, feature: str) -> Group:
+        """Returns the group of a feature; raises UnknownFeature with the nearest name."""
+        for group in self.groups:
+            if any(f.name == feature for f in group.features):
+                return group
+        raise UnknownFeature.of("feature", feature, [f.name for f in self.features])
+
+    def presets(self, group: str) -> Mapping[str, dict[str, Any]]:
+        """Returns preset -> parameters for the features of a group."""
+        return self.group(group).presets
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits over the meaning of every feature; prose does not count."""
-        return fingerprint({f.name: f.meaning() for f in self.features})
-
-    def group(self, name: str) -> tuple[Feature, ...]:
-        return tuple(f for f in self.features if f.group == name)
-
-    def presets(self, group: str) -> Mapping[str, dict[str, Any]]:
-        """Returns preset -> parameters for the features of a group."""
-        return PRESETS.get(group, {})
+        return fingerprint({f.name: f.meaning(group.params) for group in self.groups for f in group.features})
 
     def with_params(self, name: str, version: str, params: Mapping[str, Mapping[str, Any]]) -> Schema:
         """Returns a schema of that name and version in which groups have other parameters: {group: {...}}."""
-        self._check_groups(params)
-        features = tuple(
-            msgspec.structs.replace(f, params=f.params.replace(dict(params[f.group]), f"'{f.name}'"))
-            if f.group in params
-            else f
-            for f in self.features
-        )
-        return Schema(name, version, features)
-
-    def _check_groups(self, names: Iterable[str]) -> None:
-        for name in names:
-            if not self.group(name):
-                raise UnknownFeature(f"no group '{name}'; there are {', '.join(dict.fromkeys(f.group for f in self))}")
+        for key in params:
+            self.group(key)
+        groups = (group.with_params(params[group.name]) if group.name in params else group for group in self.groups)
+        return Schema(name, version, tuple(groups))
 
     def spec(self, rows: Iterable[str | Row | Mapping[str, Any]], params: Mapping[str, Any] | None = None) -> Spec:
         """Returns the spec of rows, or of feature names alone: those take their default dtype and own shape.
 
-        `params` gives parameters, or a preset's name, to all rows of a group that bring none: {group: ...}.
+        `params` gives parameters to the rows that bring none: {group: parameters or a preset's name} to those of a
+        group, {part: value}, such as {"frame": "lidar"}, to all that have the part. Each row of the spec then stands
+        alone. Raises SpecError for a key that would do nothing.
         """
-        self._check_groups(params or {})
-        given = {group: as_params(group, p) for group, p in (params or {}).items()}
-        return Spec.of(self._row(row, given) for row in rows)
-
-    def _row(self, row: str | Row | Mapping[str, Any], given: Mapping[str, dict[str, Any] | None]) -> Row:
-        if not isinstance(row, str):
-            checked = Row.of(row)
-            base = checked.name.partition("__")[0]
-            extra = given.get(self[base].group) if given and checked.params is None else None
-            return checked if extra is None else msgspec.structs.replace(checked, params=extra)
-        base, _, suffix = row.partition("__")
-        feature = self[base]
-        values = given.get(feature.group)
-        bare = Row(row, feature.dtypes[0], (None,) * len(feature.shape), values)
-        sizes = feature.sizes(resolve_row(self, bare).params)
-        symbols = tuple(f"{d}__{suffix}" if suffix and isinstance(d, str) else d for d in sizes)
-        return Row(row, bare.dtype, symbols, values)
+        return spec_of(self, rows, params or {})
 
     def resolve(self, spec: Spec) -> tuple[Resolved, ...]:
         """Returns what each row comes to under this schema; raises SpecError that names the row."""
@@ -114,19 +112,15 @@ class Schema(msgspec.Struct, frozen=True):
         SpecError for what a builder would refuse: better said to the one who packs than to the one who runs.
         """
         known = [row for row in map(Row.of, rows) if row.params is not None or row.name.partition("__")[0] in self]
-        resolve_spec(self, Spec(tuple(known)))
+        resolved = resolve_spec(self, Spec(tuple(known)))
         return {
             "schema": {"name": self.name, "version": self.version, "fingerprint": self.fingerprint},
             "features": {
-                row.name: {"fingerprint": fingerprint(meaning), "params": row.params, "meaning": meaning}
-                for row in known
-                for meaning in [self._meaning(row)]
+                r.name: {"fingerprint": fingerprint(meaning), "params": r.row.params, "meaning": meaning}
+                for r in resolved
+                for meaning in [r.feature.meaning(r.params)]
             },
         }
-
-    def _meaning(self, row: Row) -> dict[str, Any]:
-        resolved = resolve_row(self, row)
-        return resolved.feature.meaning(resolved.params)
 
     def check(self, record: Mapping[str, Any]) -> None:
         """Raises SchemaMismatch where a feature of a package's record means something else here."""
@@ -140,7 +134,8 @@ class Schema(msgspec.Struct, frozen=True):
 
     def _check_meaning(self, where: str, name: str, params: Any, old: Any, stored: Any) -> None:
         try:
-            meaning = self._meaning(Row(name, "uint8", (), as_params(name, params)))
+            feature = self[name.partition("__")[0]]
+            meaning = feature.meaning(params_of(self, name, as_params(name, params)))
         except SpecError as error:
             raise SchemaMismatch(f"{where}, but under {self.name} {self.version}: {error}") from None
         if fingerprint(meaning) != stored:
@@ -151,18 +146,24 @@ class Schema(msgspec.Struct, frozen=True):
             )
 
     def to_json(self) -> str:
-        plain = {"name": self.name, "version": self.version, "features": [f.to_dict() for f in self.features]}
+        plain = {"name": self.name, "version": self.version, "groups": [group.to_dict() for group in self.groups]}
         return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
 
     def from_json(self, text: str | bytes) -> Self:
-        """Returns the schema in `text`; this one gives the types of the features' parameters."""
+        """Returns the schema in `text`; this one gives each group's type of parameters, presets and filler.
+
+        Raises SpecError for whatever else `text` holds.
+        """
         try:
             plain = msgspec.json.decode(text)
-            parts = msgspec.convert(plain["features"], list[dict[str, Any]])
-            features = tuple(self[f["name"]].from_dict(f) for f in parts)
+            parts = msgspec.convert(plain["groups"], list[dict[str, Any]])
+            groups = tuple(self.group(part["name"]).from_dict(part) for part in parts)
             name, version = (msgspec.convert(plain[key], str) for key in ("name", "version"))
-            return type(self)(name, version, features)
-        except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
+            return type(self)(name, version, groups)
+        except SpecError:
+            raise
+        # a string may hold half a character (UnicodeEncodeError is a ValueError), or brackets without end
+        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise SpecError(f"not a schema: {error}") from None
 
 

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import msgspec
 import numpy as np
 
-from .errors import SpecError
-from .feature import DTYPES
+from .errors import RowError, SpecError
+from .vocabulary import DTYPES
 
 __all__ = ["Dim", "Row", "Spec", "as_params"]
 
 Dim = int | str | None
 """A size: a number, a symbol that has one value across the spec, or None for any."""
 
-_ALIASES = {"str": "string", "bytes": "string", "double": "float64", "float": "float64", "int": "int64"}
+_ALIASES = {"str": "string", "bytes": "string"}
+_MOST = 2**63 - 1
+"""The largest size that numpy, JSON's readers and Neuropod's wire format hold."""
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One tensor that a model takes or gives. Its meaning depends on this row alone."""
+    """One tensor that a model takes or gives. Its meaning depends on this row alone.
+
+    The dtype may be said as numpy says it, numpy's integers are sizes, and params may be a preset's name; what is kept
+    is plain. Raises RowError.
+    """
 
     name: str
     dtype: str
@@ -29,38 +36,48 @@ class Row(msgspec.Struct, frozen=True):
     """The feature's parameters that differ from the schema's; {"preset": NAME} takes a preset first."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
-            raise SpecError(f"a spec row's name must be a string that is not empty, got {self.name!r}")
-        if self.dtype not in DTYPES:
-            raise SpecError(f"'{self.name}': dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        name = self.name
+        if not _is_text(name):
+            raise RowError(f"a spec row's name must be a string that is not empty, got {name!r}", "name", name, name)
+        dtype = _dtype_name(self.dtype)
+        if dtype not in DTYPES:
+            raise RowError(f"'{name}': dtype must be one of {', '.join(DTYPES)}, got {dtype!r}", "dtype", name, dtype)
+        if not isinstance(self.shape, (list, tuple)):
+            raise RowError(f"'{name}': shape must be a list, got {self.shape!r}", "shape", name, self.shape)
         for dim in self.shape:
             if not _is_dim(dim):
-                raise SpecError(
-                    f"'{self.name}': a shape holds positive integers, symbols and None, "
-                    f"got {dim!r} in {list(self.shape)}"
+                limit = f" (up to {_MOST})" if isinstance(dim, int) and dim > _MOST else ""
+                raise RowError(
+                    f"'{name}': a shape holds positive integers{limit}, symbols and None, "
+                    f"got {dim!r} in {list(self.shape)}",
+                    "dim",
+                    name,
+                    dim,
                 )
+        kept = (str(name), dtype, tuple(map(_plain_dim, self.shape)), as_params(name, self.params))
+        for field, value in zip(self.__struct_fields__, kept, strict=True):
+            msgspec.structs.force_setattr(self, field, value)
 
     @classmethod
     def of(cls, row: Row | Mapping[str, Any]) -> Row:
-        """Checks one row in Neuropod's form, with "params" a dict or a preset's name."""
+        """Checks one row in Neuropod's form, with "params" a dict or a preset's name; raises RowError."""
         if isinstance(row, Row):
             return row
         if not isinstance(row, Mapping):
-            raise SpecError(f"a spec row must be a dict with name, dtype and shape, got {row!r}")
+            raise RowError(f"a spec row must be a dict with name, dtype and shape, got {row!r}", "not a row", None, row)
         missing = [key for key in ("name", "dtype", "shape") if key not in row]
         unknown = [key for key in row if key not in cls.__struct_fields__]
         if missing or unknown:
             what = f"lacks {', '.join(missing)}" if missing else f"has the unknown key {unknown[0]!r}"
-            raise SpecError(f"spec row {row.get('name', dict(row))!r} {what}; it holds name, dtype, shape and params")
-        shape = row["shape"]
-        if isinstance(shape, (str, bytes, bytearray)) or not isinstance(shape, Sequence):
-            raise SpecError(f"'{row['name']}': shape must be a list, got {shape!r}")
-        return cls(row["name"], _dtype_name(row["dtype"]), tuple(shape), as_params(row["name"], row.get("params")))
+            name = row.get("name", dict(row))
+            message = f"spec row {name!r} {what}; it holds name, dtype, shape and params"
+            raise RowError(message, "missing key" if missing else "unknown key", name, (missing or unknown)[0])
+        return cls(row["name"], row["dtype"], row["shape"], row.get("params"))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the row in Neuropod's form."""
         row: dict[str, Any] = {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
-        return row if self.params is None else {**row, "params": self.params}
+        return row if self.params is None else {**row, "params": dict(self.params)}
 
 
 class Spec(msgspec.Struct, frozen=True):
@@ -86,7 +103,8 @@ class Spec(msgspec.Struct, frozen=True):
     def from_json(cls, text: str | bytes) -> Self:
         try:
             plain = msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
+        # a string may hold half a character (UnicodeEncodeError is a ValueError), or brackets without end
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise SpecError(f"a spec must be JSON: {error}") from None
         if not isinstance(plain, list):
             raise SpecError(f"a spec must be a list of rows, got {type(plain).__name__}")
@@ -102,30 +120,42 @@ class Spec(msgspec.Struct, frozen=True):
         return len(self.rows)
 
 
+def _is_text(value: object) -> bool:
+    """Whether it is a string with something in it that UTF-8 can hold; JSON allows half a surrogate pair."""
+    return isinstance(value, str) and bool(value) and not re.search("[\ud800-\udfff]", value)
+
+
 def _is_dim(dim: object) -> bool:
-    if dim is None:
-        return True
-    if isinstance(dim, str):
-        return bool(dim)
-    return isinstance(dim, int) and not isinstance(dim, bool) and dim > 0
+    if dim is None or isinstance(dim, str):
+        return dim is None or _is_text(dim)
+    return isinstance(dim, (int, np.integer)) and not isinstance(dim, bool) and bool(0 < dim <= _MOST)
+
+
+def _plain_dim(dim: Any) -> Dim:
+    return int(dim) if isinstance(dim, np.integer) else str(dim) if isinstance(dim, str) else dim
 
 
 def _dtype_name(dtype: Any) -> str:
-    if isinstance(dtype, str) and (dtype in DTYPES or dtype in _ALIASES):
-        return _ALIASES.get(dtype, dtype)
-    if not isinstance(dtype, (str, type, np.dtype)):
+    """Returns the name that a spec holds: "double" and float are float64, "str", np.str_ and "U7" are string."""
+    if isinstance(dtype, str):
+        name = _ALIASES.get(dtype, dtype)
+        # numpy parses strings as Python: "f4,," is a SyntaxError, "(-1,)f4" a ValueError; only a name is shown to it
+        if name in DTYPES or not re.fullmatch(r"[<>=|]?[A-Za-z]\w*", dtype, re.ASCII):
+            return str(name)
+    elif not isinstance(dtype, (type, np.dtype)):
         return str(dtype)
     try:
-        return str(np.dtype(dtype).name)
-    # numpy parses strings as Python: "f4,," is a SyntaxError, "(-1,)f4" a ValueError
-    except (TypeError, ValueError, SyntaxError):
+        found = np.dtype(dtype)
+    # TypeError for what is not a dtype; a class may answer numpy's question for its `dtype` with anything
+    except Exception:
         return str(dtype)
+    return "string" if found.kind in "SUT" else found.name
 
 
-def as_params(name: str, params: Any) -> dict[str, Any] | None:
-    """Returns parameters as a dict: a preset's name alone is {"preset": NAME}; raises SpecError that names `name`."""
-    if params is None or isinstance(params, dict):
-        return params
+def as_params(name: object, params: Any) -> dict[str, Any] | None:
+    """Returns parameters as a dict: a preset's name alone is {"preset": NAME}; raises RowError that names `name`."""
+    if params is None or isinstance(params, Mapping):
+        return None if params is None else dict(params)
     if isinstance(params, str):
-        return {"preset": params}
-    raise SpecError(f"'{name}': params must be a dict or a preset's name, got {params!r}")
+        return {"preset": str(params)}
+    raise RowError(f"'{name}': params must be a dict or a preset's name, got {params!r}", "params", name, params)

@@ -3,6 +3,7 @@
 if __name__ != "perceptum.inputs":
     raise ImportError("import this folder as perceptum.inputs, not by its bare name")
 
+from .cache import Cache
 from .codecs import decode_image, encode_jpeg
 from .errors import BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
 from .frame import Frame, Sync
@@ -14,6 +15,7 @@ from .source import Source
 
 __all__ = [
     "BrokenRecord",
+    "Cache",
     "CameraImage",
     "Frame",
     "GroundGrid",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from threading import Lock
-from typing import Literal, Protocol, TypeVar
+from functools import partial
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import MissingRecord
 from .hdmap import HDMap
+from .once import get_or_make, once
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
 from .source import Source, Times
@@ -60,10 +60,8 @@ class Frame:
         self.log = log
         self.index = index
         self.time_ns = int(log.source.times_ns[index])
-        self._sweeps: dict[tuple[str, int], LidarSweep | None] = {}
-        self._cycles: dict[tuple[str, int], RadarSweep | None] = {}
-        # two threads that both found a record missing would both read it
-        self._reading = Lock()
+        # what was read of the log for this frame: it has it for as long as it lives, whatever the log forgets
+        self._read: dict[Hashable, Any] = {}
 
     def __reduce__(self) -> tuple[Callable[..., Frame], tuple[Records, int]]:
         # as its log and its place in it: what was read stays behind
@@ -77,10 +75,16 @@ class Frame:
         """Poses of the whole log: world_from_ego at any recorded time."""
         return self.log.source.poses
 
-    @cached_property
+    @once
     def world_from_ego(self) -> NDArray[np.float64]:
-        """(4, 4) float64 at `time_ns`."""
-        return self.log.world_from_ego(self.time_ns)
+        """(4, 4) float64 at `time_ns`, read-only."""
+        world_from_ego = self.log.world_from_ego(self.time_ns)
+        world_from_ego.flags.writeable = False
+        return world_from_ego
+
+    def _once(self, key: Hashable, read: Callable[[], Made]) -> Made:
+        """Returns what was read under `key`, read once whatever the threads; different keys are read side by side."""
+        return cast(Made, get_or_make(self._read, key, read))
 
     def sweeps(self, n: int = 1, sensor: str | None = None) -> list[LidarSweep]:
         """Returns the last `n` sweeps at or before `time_ns`, newest first.
@@ -108,11 +112,7 @@ class Frame:
         return range(last, max(last - reach, -1), -1)
 
     def _sweep(self, sensor: str, index: int) -> LidarSweep | None:
-        key = (sensor, index)
-        with self._reading:
-            if key not in self._sweeps:
-                self._sweeps[key] = self.log.lidar(sensor, index)
-        return self._sweeps[key]
+        return self._once(("lidar", sensor, index), partial(self.log.lidar, sensor, index))
 
     @property
     def lidar(self) -> LidarSweep | None:
@@ -121,7 +121,7 @@ class Frame:
         found = [] if primary is None else self.sweeps(1, primary)
         return found[0] if found else None
 
-    @cached_property
+    @once
     def radars(self) -> Mapping[str, RadarSweep]:
         """Radar -> its newest cycle at or before `time_ns`; each is read when it is first taken."""
         return _Lazy(
@@ -143,17 +143,16 @@ class Frame:
         return [cycle for name, i in picked if (cycle := self._radar_sweep(name, i)) is not None]
 
     def _radar_sweep(self, sensor: str, index: int) -> RadarSweep | None:
-        key = (sensor, index)
-        with self._reading:
-            if key not in self._cycles:
-                self._cycles[key] = self.log.radar(sensor, index)
-        return self._cycles[key]
+        return self._once(("radar", sensor, index), partial(self.log.radar, sensor, index))
 
-    @cached_property
+    def _picture(self, camera: str, index: int) -> CameraImage | None:
+        return self._once(("camera", camera, index), partial(self.log.camera, camera, index))
+
+    @once
     def cameras(self) -> Mapping[str, CameraImage]:
         """Camera -> its picture nearest to `time_ns`, if within the log's tolerance; bytes are read when asked for."""
         nearest = {name: self._nearest(times) for name, times in self.log.source.cameras.items()}
-        return _Lazy("camera", nearest, self.log.camera)
+        return _Lazy("camera", nearest, self._picture)
 
     def sync(self, kind: Literal["lidars", "radars", "cameras"]) -> Sync:
         """Returns which sensors have a record in this frame, and how far from `time_ns` it was taken; reads nothing."""
@@ -166,7 +165,7 @@ class Frame:
     def _pick(self, kind: str, times: NDArray[np.int64]) -> int | None:
         return self._nearest(times) if kind == "cameras" else next(iter(self._last(times, 1)), None)
 
-    @cached_property
+    @once
     def labels(self) -> Labels | None:
         """The boxes labelled at `time_ns`; None where the log has no labels for it."""
         return self.log.labels(self.time_ns)
@@ -191,17 +190,14 @@ class _Lazy(Mapping[str, Record]):
         self._kind = kind
         self._indices = {name: index for name, index in indices.items() if index is not None}
         self._read: Callable[[str, int], Record | None] = read
-        self._records: dict[str, Record] = {}
 
     def __getitem__(self, name: str) -> Record:
         if name not in self._indices:
             raise KeyError(f"no {self._kind} '{name}' at this frame; there are {', '.join(self._indices) or 'none'}")
-        if name not in self._records:
-            record = self._read(name, self._indices[name])
-            if record is None:
-                raise MissingRecord(f"the record of {self._kind} '{name}' is broken and was skipped")
-            self._records[name] = record
-        return self._records[name]
+        record = self._read(name, self._indices[name])
+        if record is None:
+            raise MissingRecord(f"the record of {self._kind} '{name}' is broken and was skipped")
+        return record
 
     def __contains__(self, name: object) -> bool:
         # Mapping's own would read the record

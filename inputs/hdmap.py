@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import BrokenRecord
+from .once import once
 from .shape_index import BoundsIndex
 
 __all__ = ["GroundGrid", "HDMap", "LaneGraph", "Shapes"]
@@ -57,7 +57,7 @@ class Shapes:
         """Returns the (k, 3) points of one shape, a view."""
         return self.points[self.starts[index] : self.starts[index + 1]]
 
-    @cached_property
+    @once
     def bounds(self) -> Matrix:
         """(n, 4) xmin ymin xmax ymax."""
         if len(self) == 0:
@@ -66,7 +66,7 @@ class Shapes:
         high = np.maximum.reduceat(self.points[:, :2], self.starts[:-1])
         return np.concatenate([low, high], axis=1)
 
-    @cached_property
+    @once
     def _index(self) -> BoundsIndex:
         return BoundsIndex(self.bounds)
 

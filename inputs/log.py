@@ -5,22 +5,25 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .cache import Cache
 from .errors import BrokenRecord, LogError, MissingRecord, PoseUnknown
 from .frame import Frame
 from .hdmap import HDMap
 from .increasing import Increasing
-from .records import CameraImage, Labels, LidarSweep, RadarSweep
+from .once import Guard, once
+from .records import CameraImage, Labels, LidarSweep, RadarSweep, read_only
 from .source import Source, Times, unreadable_of
 
 __all__ = ["Log"]
 
 Record = TypeVar("Record")
+Shared = TypeVar("Shared", LidarSweep, RadarSweep, CameraImage, Labels)
 
 _SKIPPED = (BrokenRecord, MissingRecord, PoseUnknown)
 """What is wrong with one record, and not with how the log was asked or installed."""
@@ -37,6 +40,7 @@ class Log:
         camera_sync: Literal["nearest", "before"] = "nearest",
         sweep_tolerance_ns: int | None = None,
         on_error: Literal["raise", "skip"] = "raise",
+        cache_bytes: int = 512 * 2**20,
     ) -> None:
         if camera_sync not in ("nearest", "before"):
             raise LogError(f"camera_sync must be 'nearest' or 'before', got {camera_sync!r}")
@@ -69,7 +73,14 @@ class Log:
         """What was left out so far, a line for each record, however often it was asked for."""
         self._told = set(left_out)
         self.reads: Counter[str] = Counter()
-        """How many records were read so far, by kind and sensor: `lidar/LIDAR_TOP`."""
+        """How many records were read so far, by kind and sensor: `lidar/LIDAR_TOP`; not what the cache still had."""
+        self._counting = Guard()
+        self.cache = Cache(cache_bytes)
+        """What frames share: records of lidars and radars, labels, and what those who use the log put there."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # another process reads for itself: the map may be large
+        return {name: value for name, value in vars(self).items() if name != "map"}
 
     def __repr__(self) -> str:
         return f"<Log {self.source.dataset} {self.source.name}: {len(self)} frames>"
@@ -94,32 +105,44 @@ class Log:
         """Returns (4, 4) float64 at any time within the log; raises PoseUnknown elsewhere."""
         return self.source.poses.at(time_ns)
 
-    @cached_property
+    @once
     def map(self) -> HDMap | None:
         """The HD map, read once per log; None where the log has none, or a broken one and skips what is."""
-        return self._read("map", None, self.source.read_map)
+        return self._read("map", "map", self.source.read_map)
 
     def lidar(self, sensor: str, index: int) -> LidarSweep | None:
-        """Returns one record; None where it is broken and the log skips what is."""
-        return self._read(f"lidar/{sensor}", index, lambda: self.source.read_lidar(sensor, index))
+        """Returns one record, its columns read-only; None where it is broken and the log skips what is.
+
+        Read once for as long as the cache keeps it, a broken one too.
+        """
+        read = partial(self.source.read_lidar, sensor, index)
+        return self.cache.get(("lidar", sensor, index), lambda: self._record(f"lidar/{sensor}", index, read))
 
     def radar(self, sensor: str, index: int) -> RadarSweep | None:
-        return self._read(f"radar/{sensor}", index, lambda: self.source.read_radar(sensor, index))
+        read = partial(self.source.read_radar, sensor, index)
+        return self.cache.get(("radar", sensor, index), lambda: self._record(f"radar/{sensor}", index, read))
 
     def camera(self, camera: str, index: int) -> CameraImage | None:
-        return self._read(f"camera/{camera}", index, lambda: self.source.read_camera(camera, index))
+        """Returns one picture, which the log does not keep: it is rarely of two frames, and large."""
+        return self._record(f"camera/{camera}", index, partial(self.source.read_camera, camera, index))
 
     def labels(self, time_ns: int) -> Labels | None:
-        return self._read("labels", time_ns, lambda: self.source.read_labels(time_ns))
+        read = partial(self.source.read_labels, time_ns)
+        return self.cache.get(("labels", time_ns), lambda: self._record("labels", time_ns, read))
 
     def pixels(self, picture: CameraImage, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
         """Returns picture.decode(out); None where it cannot be read or decoded and the log skips what is broken."""
         what = f"camera/{picture.camera} at {picture.time_ns} ns"
         return self.or_skip(what, lambda: picture.decode(out))
 
-    def _read(self, what: str, which: int | None, read: Callable[[], Record]) -> Record | None:
-        self.reads[what] += 1
-        return self.or_skip(what if which is None else f"{what} {which}", read)
+    def _record(self, what: str, which: int, read: Callable[[], Shared | None]) -> Shared | None:
+        record = self._read(what, f"{what} {which}", read)
+        return None if record is None else read_only(record)
+
+    def _read(self, what: str, which: str, read: Callable[[], Record]) -> Record | None:
+        with self._counting:
+            self.reads[what] += 1
+        return self.or_skip(which, read)
 
     def or_skip(self, what: str, read: Callable[[], Record]) -> Record | None:
         """Returns what `read` gives; None where a broken record prevents it and the log skips those.
@@ -132,9 +155,10 @@ class Log:
             if self.on_error == "raise":
                 raise
             line = f"{what}: {error}"
-            if line not in self._told:
-                self._told.add(line)
-                self.skipped.append(line)
+            with self._counting:
+                if line not in self._told:
+                    self._told.add(line)
+                    self.skipped.append(line)
             return None
 
     def sensor_times(self, streams: Mapping[str, Times], sensor: str) -> Times:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import LogError, PoseUnknown
+from .once import once
 
 __all__ = [
     "Poses",
@@ -141,7 +141,7 @@ class Poses:
     def span_ns(self) -> tuple[int, int]:
         return int(self.times_ns[0]), int(self.times_ns[-1])
 
-    @cached_property
+    @once
     def _unit(self) -> Matrix:
         return np.asarray(self.quaternions / np.linalg.norm(self.quaternions, axis=1, keepdims=True))
 

@@ -7,20 +7,42 @@ sensor does not give is None. Nothing here holds a Python object per point or pe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .codecs import decode_image
 from .errors import BrokenRecord
+from .once import once
 
-__all__ = ["CameraImage", "Labels", "LidarSweep", "RadarSweep"]
+__all__ = ["CameraImage", "Labels", "LidarSweep", "RadarSweep", "read_only"]
 
 Column = NDArray[Any]
 Matrix = NDArray[np.float64]
+
+
+Record = TypeVar("Record", "LidarSweep", "RadarSweep", "CameraImage", "Labels")
+
+
+def read_only(record: Record) -> Record:
+    """Returns the record with arrays that cannot be written to, the same memory: what frames share, none may change.
+
+    The arrays that were given stay as they are, for they may be somebody's own; a record without any to change is
+    returned itself.
+    """
+    views = {name: _view(value) for name, value in vars(record).items() if isinstance(value, np.ndarray)}
+    changed: dict[str, Any] = {name: view for name, view in views.items() if view is not getattr(record, name)}
+    return replace(record, **changed) if changed else record
+
+
+def _view(array: Column) -> Column:
+    if not array.flags.writeable:
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _check_columns(where: str, first: Column, columns: Mapping[str, Column | None]) -> None:
@@ -134,7 +156,7 @@ class CameraImage:
     """none, brown (k1 k2 p1 p2 [k3 [k4 k5 k6]]), fisheye (k1 k2 k3 k4) or mei (xi k1 k2 p1 p2)."""
     source: str = ""
 
-    @cached_property
+    @once
     def encoded(self) -> bytes:
         """The picture as it lies in the log: JPEG or PNG bytes."""
         return self.read()

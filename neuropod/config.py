@@ -7,66 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+from perceptum.features import Row
 
 from .errors import NeuropodError
+from .rows import read_rows
 
-__all__ = ["DTYPES", "MOST_JSON_BYTES", "Config", "TensorSpec", "parse_object"]
-
-DTYPES = ("float32", "float64", "string", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-"""All that a spec may hold."""
+__all__ = ["MOST_JSON_BYTES", "Config", "parse_object"]
 
 MOST_JSON_BYTES = 16 << 20
 """Of a file that says something about a package. As Python's lists, three bytes of JSON take sixty."""
 
-_ROW_KEYS = ("name", "dtype", "shape", "params")
 _DEVICES = ("GPU", "CPU")
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """One row of a spec: what one tensor must be."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | str | None, ...]
-    """Per axis: a fixed size of 1 or more, a symbol that has one value over the side, or None for any."""
-    params: Mapping[str, Any] | None = None
-    """The feature's parameters; they are stored beside config.json, where Uber's readers do not look."""
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str):
-            raise NeuropodError(f"Field 'name' must be a string! Got value {self.name} of type {type(self.name)}.")
-        if self.dtype not in DTYPES:
-            raise NeuropodError(f"{self.dtype} is not an allowed data type! Tensor '{self.name}': {', '.join(DTYPES)}")
-        for dim in self.shape:
-            _check_dim(self.name, dim)
-
-    @classmethod
-    def of(cls, row: Any) -> TensorSpec:
-        """Checks a row in Neuropod's form; any numpy dtype goes ("double" is float64, "str" is string)."""
-        row = row.to_dict() if hasattr(row, "to_dict") else row
-        if not isinstance(row, Mapping):
-            raise NeuropodError(f"a spec row must be a dict with name, dtype and shape, got {row!r}")
-        missing = [key for key in _ROW_KEYS[:3] if key not in row]
-        unknown = [key for key in row if key not in _ROW_KEYS]
-        if missing or unknown:
-            what = f"lacks '{missing[0]}'" if missing else f"has the unknown key '{unknown[0]}'"
-            raise NeuropodError(f"spec row {row.get('name', '?')!r} {what}; a row holds {', '.join(_ROW_KEYS)}")
-        shape = row["shape"]
-        if not isinstance(shape, list | tuple):
-            raise NeuropodError(
-                f"Field 'shape' must be a tuple! Got value {shape} of type {type(shape)} in tensor '{row['name']}'."
-            )
-        return cls(row["name"], _dtype_name(row["dtype"]), _sizes(shape), _params(row["name"], row.get("params")))
-
-    def plain(self) -> dict[str, Any]:
-        """Returns the row as config.json holds it."""
-        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the row in Neuropod's form, with its params where it has any."""
-        return self.plain() if self.params is None else {**self.plain(), "params": dict(self.params)}
 
 
 @dataclass(frozen=True)
@@ -75,8 +26,8 @@ class Config:
 
     name: str
     platform: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    inputs: tuple[Row, ...]
+    outputs: tuple[Row, ...]
     custom_ops: tuple[str, ...] = ()
     """File names under 0/ops."""
     input_tensor_device: Mapping[str, str] = field(default_factory=dict)
@@ -113,8 +64,8 @@ class Config:
             "name": self.name,
             "platform": self.platform,
             "platform_version_semver": self.platform_version_semver,
-            "input_spec": [row.plain() for row in self.inputs],
-            "output_spec": [row.plain() for row in self.outputs],
+            "input_spec": [_plain(row) for row in self.inputs],
+            "output_spec": [_plain(row) for row in self.outputs],
             "custom_ops": list(self.custom_ops),
             "input_tensor_device": {row.name: self.device(row.name) for row in self.inputs},
         }
@@ -160,24 +111,17 @@ def parse_object(text: bytes, most_bytes: int = MOST_JSON_BYTES) -> dict[str, An
     return plain
 
 
-def _rows(rows: object, key: str) -> tuple[TensorSpec, ...]:
+def _rows(rows: object, key: str) -> tuple[Row, ...]:
     if rows is None:
         return ()
     if not isinstance(rows, list):
         raise NeuropodError(f"'{key}' must be a list of rows, got {type(rows).__name__}")
-    return tuple(TensorSpec.of(row) for row in rows)
+    return read_rows(rows, key)
 
 
-def _sizes(shape: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(int(dim) if isinstance(dim, np.integer) else dim for dim in shape)
-
-
-def _check_dim(name: str, dim: object) -> None:
-    number = isinstance(dim, int) and not isinstance(dim, bool) and dim > 0
-    if not (dim is None or number or isinstance(dim, str)):
-        raise NeuropodError(
-            f"All items in 'shape' must either be None, a string, or a positive integer! Got {dim} in tensor '{name}'"
-        )
+def _plain(row: Row) -> dict[str, Any]:
+    """Returns the row as config.json holds it: params are stored beside it, where Uber's readers do not look."""
+    return {"name": row.name, "dtype": row.dtype, "shape": list(row.shape)}
 
 
 def _check_op_name(op: object) -> None:
@@ -187,27 +131,9 @@ def _check_op_name(op: object) -> None:
         raise NeuropodError(f"'custom_ops' must hold names of files in 0/ops, got '{op}'")
 
 
-def _check_names(rows: Iterable[TensorSpec], key: str) -> None:
+def _check_names(rows: Iterable[Row], key: str) -> None:
     seen: set[str] = set()
     for row in rows:
         if row.name in seen:
             raise NeuropodError(f"'{row.name}' stands twice in '{key}'; names must differ")
         seen.add(row.name)
-
-
-def _params(name: object, params: object) -> Mapping[str, Any] | None:
-    if params is None or isinstance(params, Mapping):
-        return params
-    if isinstance(params, str):
-        return {"preset": params}
-    raise NeuropodError(f"'{name}': params must be a dict or a preset's name, got {params!r}")
-
-
-def _dtype_name(dtype: Any) -> str:
-    if isinstance(dtype, str) and dtype in DTYPES:
-        return dtype
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        return str(dtype)
-    return "string" if found.kind in "SUT" else found.name

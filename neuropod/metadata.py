@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .config import Config, TensorSpec, parse_object
+from msgspec import structs
+
+from perceptum.features import Row, Schema, canonical
+
+from .config import Config, parse_object
 from .errors import NeuropodError
-
-if TYPE_CHECKING:
-    from perceptum.features import Schema
 
 __all__ = ["FILE_NAME", "Metadata"]
 
@@ -31,17 +32,17 @@ class Metadata:
     def of(cls, config: Config, schema: Schema | None) -> Metadata | None:
         """Returns what to store: None where no row has params or names a feature, and no schema is given."""
         inputs, outputs = _params(config.inputs), _params(config.outputs)
-        features = any(row.name.partition("__")[0] in _canonical() for row in config.inputs)
+        features = any(row.name.partition("__")[0] in canonical() for row in config.inputs)
         if schema is None and not features and not inputs and not outputs:
             return None
-        return cls((schema or _canonical()).record([row.to_dict() for row in config.inputs]), inputs, outputs)
+        return cls((schema or canonical()).record([row.to_dict() for row in config.inputs]), inputs, outputs)
 
     def check(self, schema: Schema | None = None) -> None:
         """Raises NeuropodError where a feature no longer means what it meant when the package was made."""
         if self.schema is None:
             return
         try:
-            (schema or _canonical()).check(self.schema)
+            (schema or canonical()).check(self.schema)
         except ValueError as error:
             raise NeuropodError(str(error)) from error
 
@@ -49,8 +50,8 @@ class Metadata:
         """Returns the config whose rows carry their params."""
         return replace(
             config,
-            inputs=tuple(replace(row, params=self.input_params.get(row.name)) for row in config.inputs),
-            outputs=tuple(replace(row, params=self.output_params.get(row.name)) for row in config.outputs),
+            inputs=_with_params(config.inputs, self.input_params),
+            outputs=_with_params(config.outputs, self.output_params),
         )
 
     def to_json(self) -> str:
@@ -60,7 +61,10 @@ class Metadata:
             "input_params": self.input_params,
             "output_params": self.output_params,
         }
-        return json.dumps(plain, indent=4, sort_keys=True)
+        try:
+            return json.dumps(plain, indent=4, sort_keys=True)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise NeuropodError(f"params of the spec's rows cannot be stored as JSON: {error}") from None
 
     @classmethod
     def from_json(cls, text: bytes) -> Metadata:
@@ -82,11 +86,9 @@ def _object(what: str, value: object) -> dict[str, Any]:
     return value or {}
 
 
-def _params(rows: tuple[TensorSpec, ...]) -> dict[str, Mapping[str, Any]]:
+def _params(rows: tuple[Row, ...]) -> dict[str, Mapping[str, Any]]:
     return {row.name: row.params for row in rows if row.params is not None}
 
 
-def _canonical() -> Schema:
-    from perceptum.features import canonical
-
-    return canonical()
+def _with_params(rows: tuple[Row, ...], params: Mapping[str, Mapping[str, Any]]) -> tuple[Row, ...]:
+    return tuple(structs.replace(row, params=params.get(row.name)) for row in rows)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from . import metadata, selftest, test_data
-from .config import Config, TensorSpec
+from .config import Config
 from .errors import NeuropodError
 from .metadata import Metadata
 from .package import CONFIG, OPS, refuse_existing, write_package
+from .rows import read_rows
 from .versions import check_range
 
 if TYPE_CHECKING:
@@ -95,13 +96,13 @@ class PackOptions:
                 raise NeuropodError(f"custom ops '{os.fspath(op)}' and '{other}' have one name; rename one of them")
 
     def config(self, platform: str) -> Config:
-        inputs = tuple(TensorSpec.of(row) for row in self.input_spec)
+        inputs = read_rows(self.input_spec, "input_spec")
         devices = self.input_tensor_device or {}
         return Config(
             name=self.model_name,
             platform=platform,
             inputs=inputs,
-            outputs=tuple(TensorSpec.of(row) for row in self.output_spec),
+            outputs=read_rows(self.output_spec, "output_spec"),
             custom_ops=tuple(Path(op).name for op in self.custom_ops),
             input_tensor_device={**{r.name: self.default_input_tensor_device for r in inputs}, **devices},
             platform_version_semver=self.platform_version_semver,

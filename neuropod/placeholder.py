@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import TensorSpec
+from perceptum.features import Row
 
 __all__ = ["Placeholder", "choose_sizes"]
 
@@ -19,7 +19,7 @@ MOST_FREE = 99
 Sizes = Mapping[str, int]
 
 
-def choose_sizes(outputs: Sequence[TensorSpec], seed: int) -> dict[str, int]:
+def choose_sizes(outputs: Sequence[Row], seed: int) -> dict[str, int]:
     """Returns a size for each free axis of the outputs, keyed "name:axis", and for each symbol, keyed by itself."""
     random = np.random.default_rng(seed)
     keys = [_key(row, axis) for row in outputs for axis, dim in enumerate(row.shape) if not isinstance(dim, int)]
@@ -32,7 +32,7 @@ class Placeholder:
     The same seed, names and sizes give the same values, whatever was asked before.
     """
 
-    def __init__(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], sizes: Sizes, seed: int) -> None:
+    def __init__(self, inputs: Sequence[Row], outputs: Sequence[Row], sizes: Sizes, seed: int) -> None:
         self._inputs = tuple(inputs)
         self._outputs = {row.name: row for row in outputs}
         self._sizes = dict(sizes)
@@ -52,7 +52,7 @@ class Placeholder:
             if isinstance(dim, str) and axis < inputs[row.name].ndim
         }
 
-    def _random(self, row: TensorSpec, sizes: Sizes) -> NDArray[Any]:
+    def _random(self, row: Row, sizes: Sizes) -> NDArray[Any]:
         shape = tuple(dim if isinstance(dim, int) else sizes[_key(row, axis)] for axis, dim in enumerate(row.shape))
         random = np.random.default_rng([self._seed, crc32(row.name.encode())])
         if row.dtype == "string":
@@ -63,6 +63,6 @@ class Placeholder:
         return np.asarray(random.integers(0, np.iinfo(dtype).max // 2, shape, dtype.type, endpoint=True))
 
 
-def _key(row: TensorSpec, axis: int) -> str:
+def _key(row: Row, axis: int) -> str:
     dim = row.shape[axis]
     return dim if isinstance(dim, str) else f"{row.name}:{axis}"

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import TensorSpec
+from perceptum.features import Row
+
 from .errors import NeuropodError
 
 __all__ = ["compile_checks"]
@@ -29,7 +30,7 @@ Symbols = tuple[tuple[int, str], ...]
 class _Checks:
     """The checks of one side. Every tensor is optional; symbols have one value per call and side."""
 
-    def __init__(self, rows: Sequence[TensorSpec], side: str, sizes: bool) -> None:
+    def __init__(self, rows: Sequence[Row], side: str, sizes: bool) -> None:
         self._side = side
         self._names = frozenset(row.name for row in rows)
         self._rows = tuple((r.name, _dtype(r), len(r.shape), *(_dims(r) if sizes else ((), ()))) for r in rows)
@@ -91,7 +92,7 @@ class _Checks:
             )
 
 
-def compile_checks(rows: Sequence[TensorSpec], side: str, level: str) -> Check:
+def compile_checks(rows: Sequence[Row], side: str, level: str) -> Check:
     """Returns the check for "full" (all), "cheap" (names, types and ranks, not sizes) or "off" (nothing).
 
     `side` is "input spec" or "output spec", for the messages.
@@ -105,11 +106,11 @@ def _nothing(tensors: Mapping[str, NDArray[Any]]) -> None:
     """Looks at nothing."""
 
 
-def _dtype(row: TensorSpec) -> np.dtype | None:
+def _dtype(row: Row) -> np.dtype | None:
     return None if row.dtype == "string" else np.dtype(row.dtype)
 
 
-def _dims(row: TensorSpec) -> tuple[Dims, Symbols]:
+def _dims(row: Row) -> tuple[Dims, Symbols]:
     fixed = tuple((axis, dim) for axis, dim in enumerate(row.shape) if isinstance(dim, int))
     return fixed, tuple((axis, dim) for axis, dim in enumerate(row.shape) if isinstance(dim, str))
 

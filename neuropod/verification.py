@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from perceptum.features import Row
+
 from . import manifest, selftest, test_data
 from .backends import find_backend
-from .config import TensorSpec
 from .errors import NeuropodError, NotTrusted, first_line
 from .inspection import needs_trust
 from .package import Package, open_package
@@ -123,7 +124,7 @@ def _symbols(package: Package) -> str:
     return f"{', '.join(f'{symbol}={size}' for symbol, size in sorted(sizes.items()))}; {shared}"
 
 
-def _sizes(rows: tuple[TensorSpec, ...], tensors: Mapping[str, Any]) -> list[tuple[str, int, str]]:
+def _sizes(rows: tuple[Row, ...], tensors: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     found = []
     for row in rows:
         array = tensors.get(row.name)

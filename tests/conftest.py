@@ -1,21 +1,80 @@
-"""Fixtures for every folder: the real sensor data, and a log that lives in memory."""
+"""What the tests of every folder share: surroundings of their own, real sensor data, and a log that lives in memory."""
 
 from __future__ import annotations
 
+import fcntl
+import importlib.util
 import os
+import shutil
+import signal
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-from perceptum.inputs import HDMap, Labels, LidarSweep, Log, MissingRecord, Poses
+# what a hosted run tests is the same each time; elsewhere new examples are looked for. How long an example takes says
+# nothing on a machine that does other things too
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("hosted", settings.get_profile("here"), derandomize=True)
+settings.load_profile("hosted" if os.environ.get("CI") else "here")
 
-# what a hosted run tests is the same each time; elsewhere new examples are looked for
-settings.register_profile("hosted", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("hosted")
+# All that a test sees of what started it. The rest changes what programs do: make's own variables, a git hook's, the
+# width of a terminal, a language, colours, PYTHON..., PERCEPTUM_...; a test that needs a variable sets it.
+KEPT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+
+
+def settle() -> str | None:
+    """Gives this process, and each that it starts, surroundings of its own; returns the home folder that it made.
+
+    It runs before the first import of perceptum, which looks for a folder to keep kernels in.
+    """
+    home = os.environ.get("HOME", "")
+    # the workers of one run share a home; nobody's own home is read or written
+    made = None if "PYTEST_XDIST_WORKER" in os.environ else tempfile.mkdtemp(prefix="perceptum-tests-")
+    for name in list(os.environ):
+        if name not in KEPT and not name.startswith("PYTEST_"):
+            del os.environ[name]
+    # pytest has loaded readline, which writes the terminal's size where only started programs see it
+    os.unsetenv("COLUMNS")
+    os.unsetenv("LINES")
+    # what a test starts finds the same perceptum as the test
+    found = importlib.util.find_spec("perceptum")
+    assert found is not None
+    assert found.origin is not None
+    os.environ |= {"HOME": made or home, "PYTHONPATH": str(Path(found.origin).parents[1])}
+    os.umask(0o022)
+    # a shell that puts a command in the background may tell it to ignore Ctrl-C, which its children would inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return made
+
+
+HOME = settle()
+
+from perceptum.inputs import HDMap, Labels, LidarSweep, Log, MissingRecord, Poses  # noqa: E402
+
+
+def pytest_unconfigure() -> None:
+    if HOME is not None:
+        shutil.rmtree(HOME, ignore_errors=True)
+
+
+# what a worker takes with every framework loaded, and the processes that it starts
+WORKER_BYTES = 4 << 30
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns how many workers `-n auto` starts: one for each core that this process may use, as far as memory goes.
+
+    pytest-xdist itself counts physical cores: on a hosted machine of two logical ones that is one worker.
+    """
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(len(os.sched_getaffinity(0)), memory_bytes // WORKER_BYTES))
+
 
 REAL_DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 
@@ -26,6 +85,29 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip("the real sensor data (../shared/data beside the checkout) is not here")
     return REAL_DATA.resolve()
+
+
+@pytest.fixture(scope="session")
+def once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """once("name", make): the folder that make(folder) has filled, once for all the workers of a run.
+
+    Each of them may only read it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if hasattr(request.config, "workerinput") else base
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, finished = shared / name, shared / f"{name}.made"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not finished.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                finished.touch()
+        return folder
+
+    return made
 
 
 class MemorySource:

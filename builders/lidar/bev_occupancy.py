@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from perceptum.features.lidar import BevOccupancyParams
 
 from ..kernels.bev import clear, occupy
-from ..stage import Dirty, Filler, Stages
+from ..stage import Clearing, Filler, Stages
+from ..written import Written
 from .bev import Placement
 from .cells import Cells
 
@@ -31,11 +32,12 @@ class BevOccupancy(Filler):
         self._place = Placement(params)
         self._binary = params.binary
 
-    def fill(self, feature: str, out: NDArray[Any], dirty: Dirty) -> None:
+    def clearing(self, feature: str) -> Clearing:
+        return "own"
+
+    def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         flat, ids, place = out.reshape(-1), self.cells.ids, self._place
-        touched = dirty.get("touched", np.zeros(0, np.int64))
-        clear(touched[: dirty.get("n", 0)], flat)
-        if len(touched) < len(ids):
-            dirty["touched"] = touched = np.empty(int(len(ids) * 1.25), np.int64)
+        touched = written.elements(len(ids))
+        clear(touched[: written.count], flat)
         most = _MOST[out.dtype]
-        dirty["n"] = occupy(ids, place.size_xy, place.base, place.strides, self._binary, most, touched, flat)
+        written.count = occupy(ids, place.size_xy, place.base, place.strides, self._binary, most, touched, flat)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features.lidar import BevStatsParams
-from perceptum.inputs import Frame
 
 from ..columns import Column
 from ..kernels import bev as kernels
+from ..sample import Sample
 from ..scratch import Scratch
-from ..split import shares
-from ..stage import Dirty, Filler, Stages
+from ..split import is_much, shares
+from ..stage import Clearing, Filler, Stages
+from ..written import Written
 from .bev import Placement
 from .cells import Cells
 
@@ -88,11 +90,11 @@ class BevStats(Filler):
     def nbytes(self) -> int:
         return self._table.nbytes + sum(part.nbytes for part in self._parts)
 
-    def run(self, frame: Frame) -> None:
+    def run(self, sample: Sample) -> None:
         self._clean()
         # what is interrupted from here on leaves rows in the table
         self._is_clean = False
-        self._stages.each(self._accumulate, self._parts)
+        self._each_part(self._accumulate)
         self._is_clean = True
 
     def _clean(self) -> None:
@@ -102,24 +104,33 @@ class BevStats(Filler):
             kernels.forget(part.keys, self._table)
             part.rows = 0
 
+    def _each_part(self, work: Callable[[_Part], None]) -> None:
+        if is_much(len(self.cells.ids), self._stages.threads):
+            self._stages.each(work, self._parts)
+        else:
+            for part in self._parts:
+                work(part)
+
     def _accumulate(self, part: _Part) -> None:
         ids, points = self.cells.ids, self.cells.cloud.points.values
         rows = part.reserve(len(ids))
         values = (points[Column.Z], points[Column.INTENSITY])
         part.rows = kernels.accumulate(ids, len(self._table), part.begin, part.end, *values, self._table, *rows)
 
-    def fill(self, feature: str, out: NDArray[Any], dirty: Dirty) -> None:
+    def clearing(self, feature: str) -> Clearing:
+        return "own"
+
+    def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
+        """`written` lists the columns of the grid, each of which has an element in every channel."""
         flat, x = out.reshape(-1), self.params.grid.size[0]
-        before, rows = dirty.get("keys", np.zeros(0, self.cells.dtype)), dirty.get("n", 0)
-        kernels.clear_columns(before[:rows], self._table, x, self._place, len(self._kinds), flat)
+        rows = sum(part.rows for part in self._parts)
+        listed = written.elements(rows)
+        kernels.clear_columns(listed[: written.count], self._table, x, self._place, len(self._kinds), flat)
 
         def write(part: _Part) -> None:
             how = (self._accumulators, self._kinds, self._density)
             kernels.write_columns(part.sums, part.keys, x, self._place, *how, flat)
 
-        self._stages.each(write, self._parts)
-        now = np.concatenate([part.keys for part in self._parts])
-        if len(before) < len(now):
-            dirty["keys"] = before = np.empty(int(len(now) * 1.25), self.cells.dtype)
-        before[: len(now)] = now
-        dirty["n"] = len(now)
+        self._each_part(write)
+        np.concatenate([part.keys for part in self._parts], out=listed[:rows])
+        written.count = rows

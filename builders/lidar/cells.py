@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from perceptum.features import Grid
 from perceptum.features.lidar import CloudParams
-from perceptum.inputs import Frame
 
 from ..kernels.bev import overflow_ids
 from ..kernels.cells import cell_ids
+from ..sample import Sample
 from ..scratch import Scratch
 from ..split import split
 from ..stage import Stage, Stages
@@ -46,7 +46,7 @@ class Cells(Stage):
         """(n,) int32, or int64 for a grid too large for that."""
         return self._ids.array[: self.cloud.points.n]
 
-    def run(self, frame: Frame) -> None:
+    def run(self, sample: Sample) -> None:
         self._ids.reserve(self.cloud.points.n)
         self._stages.each(self._run_part, split(self.cloud.points.n, self._stages.threads))
 

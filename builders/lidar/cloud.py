@@ -8,6 +8,8 @@ from perceptum.features.lidar import CloudParams, PointColumn
 from perceptum.inputs import Frame, LidarSweep
 
 from ..columns import Column, Columns, Move, Recorded, Rules
+from ..reference import Reference
+from ..sample import Sample
 from ..stage import Stage, Stages
 from .absence import Absence
 from .placing import Placing
@@ -24,7 +26,9 @@ class Cloud(Stage):
         self.params = params
         self.points = Columns(stages)
         self._absence = Absence(params.required)
-        self._placing = Placing(params.frame, params.compensate == "per_point")
+        reference = stages.share(Reference, params.frame)
+        self.needs = (reference,)
+        self._placing = Placing(reference, params.compensate == "per_point")
         drop_intensity = params.nonfinite_features == "drop"
         self._rules = Rules(params.remove_close, drop_intensity, params.intensity_mode)
 
@@ -36,7 +40,8 @@ class Cloud(Stage):
         """Says at planning time which columns are needed; the others are left alone."""
         self.points.want(columns)
 
-    def run(self, frame: Frame) -> None:
+    def run(self, sample: Sample) -> None:
+        frame = sample.frame
         self.points.load([self._load(frame, sweep) for sweep in self._sweeps(frame)], self._rules)
         self.dropped = {"non-finite points": self.points.nonfinite}
 

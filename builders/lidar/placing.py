@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, Frame, LidarSweep, MissingRecord
-from perceptum.inputs.poses import inverse
+from perceptum.inputs import BrokenRecord, Frame, LidarSweep
 
 from ..columns import STAY, Move, Recorded, Rules, Work
 from ..kernels import load as kernels
 from ..motion import ref_from_sensor
+from ..reference import Reference
 
 __all__ = ["Placing"]
 
@@ -22,10 +20,10 @@ _EYE = np.eye(4)
 
 
 class Placing:
-    """Into `frame` at the reference time; per point, or per sweep."""
+    """Into a frame of reference at the reference time; per point, or per sweep."""
 
-    def __init__(self, frame: Literal["ego", "lidar"], per_point: bool) -> None:
-        self._frame = frame
+    def __init__(self, reference: Reference, per_point: bool) -> None:
+        self._reference = reference
         self._per_point = per_point
 
     def per_point(self, sweep: LidarSweep) -> bool:
@@ -48,11 +46,15 @@ class Placing:
             return Move(kernels.MOVE, self._ref_from_sensor(frame, sweep, np.array([time_ns])))
         if self._in_place(frame, sweep):
             return STAY
-        return Move(kernels.MOVE, (self._ref_from_ego(frame) @ sweep.ego_from_sensor)[None, :3])
+        ref_from_ego, ego_from_sensor = self._reference.ref_from_ego, sweep.ego_from_sensor
+        # the mount as it is, where no product is needed
+        return Move(
+            kernels.MOVE, (ego_from_sensor if self._reference.is_ego else ref_from_ego @ ego_from_sensor)[None, :3]
+        )
 
     def _in_place(self, frame: Frame, sweep: LidarSweep) -> bool:
         """Whether the points already stand in the frame of reference: then no arithmetic touches them."""
-        if self._frame == "lidar":
+        if not self._reference.is_ego:
             return sweep is frame.lidar
         return np.array_equal(sweep.ego_from_sensor, _EYE)
 
@@ -65,19 +67,8 @@ class Placing:
         return Move(kernels.EACH, self._ref_from_sensor(frame, sweep, times_ns), first_ns, step_ns)
 
     def _ref_from_sensor(self, frame: Frame, sweep: LidarSweep, times_ns: NDArray[np.int64]) -> NDArray[np.float64]:
-        ref_from_ego = self._ref_from_ego(frame)
+        ref_from_ego = self._reference.ref_from_ego
         return ref_from_sensor(frame.poses, frame.time_ns, times_ns, sweep.ego_from_sensor, ref_from_ego)
-
-    def _ref_from_ego(self, frame: Frame) -> NDArray[np.float64]:
-        """From the ego frame at the reference time to the frame of reference, (4, 4)."""
-        if self._frame == "ego":
-            return _EYE
-        if frame.lidar is None:
-            raise MissingRecord(
-                f"{frame.log.source.location}: frame {frame.index} has no sweep of the primary lidar, "
-                'in whose axes frame "lidar" tells the points; take frame "ego"'
-            )
-        return inverse(frame.lidar.ego_from_sensor)
 
 
 def _check_offsets(sweep: LidarSweep, first_ns: int, last_ns: int) -> None:

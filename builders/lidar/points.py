@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features.lidar import PointsParams
-from perceptum.inputs import Frame
 
 from ..columns import Column
 from ..kernels.points import crop, interleave, interleave_chosen
-from ..rows import clear_rows
+from ..sample import Sample
 from ..scratch import Scratch
 from ..split import split
-from ..stage import Dirty, Filler, Stages
+from ..stage import Clearing, Filler, Stages
+from ..written import Written
 from .cloud import Cloud
 
 __all__ = ["Points"]
@@ -42,7 +42,7 @@ class Points(Filler):
     def nbytes(self) -> int:
         return self._chosen.array.nbytes
 
-    def run(self, frame: Frame) -> None:
+    def run(self, sample: Sample) -> None:
         points = self.cloud.points
         inside = points.n
         if self._box is not None:
@@ -55,10 +55,12 @@ class Points(Filler):
     def sizes(self) -> Mapping[str, int]:
         return {"num_points": self._n}
 
-    def fill(self, feature: str, out: NDArray[Any], dirty: Dirty) -> None:
+    def clearing(self, feature: str) -> Clearing:
+        return "own" if feature == "lidar_points" else "whole"
+
+    def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         if feature == "lidar_num_points":
             out[0] = self._n
-            dirty["rows"] = 1
             return
         rows = min(self._n, len(out))
         points = self.cloud.points
@@ -70,4 +72,4 @@ class Points(Filler):
                 interleave_chosen(points.block, self._picks, points.first, self._chosen.array[part], out[part])
 
         self._stages.each(write, split(rows, self._stages.threads))
-        clear_rows(rows, out, dirty)
+        written.clear_rows(rows, out)

@@ -14,8 +14,12 @@ from ..columns import HALVES, INTENSITY_MODES, STAY, Move, Recorded, Rules, Work
 from ..kernels import range_image as kernels
 from ..kernels.load import SHIFT
 from ..kernels.record import BLOCK
+from ..reference import Reference
+from ..sample import Sample
 from ..scratch import Scratch
-from ..stage import Dirty, Filler, Stages
+from ..split import is_much
+from ..stage import Clearing, Filler, Stages
+from ..written import Written
 from .absence import Absence
 from .placing import Placing
 
@@ -41,13 +45,16 @@ class RangeImage(Filler):
         self._work = Work()
         self._cells, self._ranges = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.float32)
         self._absence = Absence(params.required)
-        self._placing = Placing("ego", per_point=True)
+        reference = stages.share(Reference, "ego")
+        self.needs = (reference,)
+        self._placing = Placing(reference, per_point=True)
 
     @property
     def nbytes(self) -> int:
         return self._points.array.nbytes + self._nearest.nbytes + self._index.nbytes
 
-    def run(self, frame: Frame) -> None:
+    def run(self, sample: Sample) -> None:
+        frame = sample.frame
         sweep = self._sweep(frame)
         self._nearest.fill(2**64 - 1)
         nonfinite = 0 if sweep is None else self._project(frame, sweep)
@@ -97,8 +104,10 @@ class RangeImage(Filler):
             )
         return np.asarray(sweep.row_of_ring, dtype=np.int32)
 
-    def fill(self, feature: str, out: NDArray[Any], dirty: Dirty) -> None:
-        """Every element is written, so that nothing is ever left behind."""
+    def clearing(self, feature: str) -> Clearing:
+        return "whole"
+
+    def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         if feature == "lidar_range_image_index":
             np.copyto(out.reshape(-1), self._index)
         elif feature == "lidar_range_image_mask":
@@ -107,7 +116,14 @@ class RangeImage(Filler):
             self._fill_channels(out)
 
     def _fill_channels(self, out: NDArray[np.float32]) -> None:
-        self._stages.each(lambda channel: self._fill_channel(channel, out[channel].reshape(-1)), range(len(out)))
+        def write(channel: int) -> None:
+            self._fill_channel(channel, out[channel].reshape(-1))
+
+        if is_much(out[0].size, self._stages.threads):
+            self._stages.each(write, range(len(out)))
+        else:
+            for channel in range(len(out)):
+                write(channel)
 
     def _fill_channel(self, channel: int, out: NDArray[np.float32]) -> None:
         name, norm = self.params.channels[channel], self.params.norm

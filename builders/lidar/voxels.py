@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features.lidar import VoxelsParams
-from perceptum.inputs import Frame
 
 from ..columns import Column
 from ..kernels import voxels as kernels
-from ..rows import clear_rows
+from ..sample import Sample
 from ..scratch import Scratch
 from ..split import shares, split
-from ..stage import Dirty, Filler, Stages
+from ..stage import Clearing, Filler, Stages
+from ..written import Written
 from .cells import Cells
 from .voxel_rows import VoxelRows
 
@@ -53,7 +53,7 @@ class Voxels(Filler):
     def _rows(self) -> VoxelRows:
         return self._parts[0]
 
-    def run(self, frame: Frame) -> None:
+    def run(self, sample: Sample) -> None:
         p, ids = self.params, self.cells.ids
         most = min(p.max_voxels, len(ids))
         slots = self._slots.reserve(len(ids))
@@ -87,7 +87,7 @@ class Voxels(Filler):
             self._warned = True
             _log.warning(
                 "lidar_voxels: %d points lie in voxels beyond max_voxels=%d and are dropped; points come in the order "
-                "of the scan, so that they are missing on one side (said once; see InputBuilder.dropped)",
+                "of the scan, so that they are missing on one side (said once; see Tensors.dropped)",
                 lost,
                 self.params.max_voxels,
             )
@@ -95,24 +95,25 @@ class Voxels(Filler):
     def sizes(self) -> Mapping[str, int]:
         return {"num_voxels": max(self._rows.n, self.params.min_rows)}
 
-    def fill(self, feature: str, out: NDArray[Any], dirty: Dirty) -> None:
+    def clearing(self, feature: str) -> Clearing:
+        return "own"
+
+    def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         rows = min(self._rows.n, len(out))
         if feature == "lidar_voxels":
-            self._fill_voxels(rows, out, dirty)
+            self._fill_voxels(rows, out, written)
         elif feature == "lidar_voxel_coords":
             x, y, _ = self.params.grid.size
             kernels.write_coords(self._rows.keys, rows, x, y, self.params.coord_order == "xyz", out)
-            clear_rows(rows, out, dirty)
+            written.clear_rows(rows, out)
         else:
             kernels.write_counts(self._rows.counts, rows, self.params.max_points_per_voxel, out)
-            clear_rows(rows, out, dirty)
+            written.clear_rows(rows, out)
 
-    def _fill_voxels(self, rows: int, out: NDArray[np.float32], dirty: Dirty) -> None:
+    def _fill_voxels(self, rows: int, out: NDArray[np.float32], written: Written) -> None:
         points, per_voxel = self.cells.cloud.points, self.params.max_points_per_voxel
         flat = out.reshape(-1, out.shape[-1])
-        before = dirty.get("slots", np.zeros(0, np.int32))
-        if len(before) < len(out):
-            before = np.concatenate([before, np.zeros(len(out) - len(before), np.int32)])
+        before = written.per_row(len(out))
         clearing = shares(len(out), len(self._split))
 
         def write(number: int) -> None:
@@ -124,4 +125,3 @@ class Voxels(Filler):
             kernels.clear_slots(self._rows.counts[:rows], per_voxel, rest.start, rest.stop, before, flat)
 
         self._stages.each(write, range(len(self._split)))
-        dirty["slots"] = before

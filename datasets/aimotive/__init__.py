@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from perceptum.inputs import (
     RadarSweep,
     Source,
 )
+from perceptum.inputs.once import once
 
 from ..files import read_bytes, read_each, subfolders
 from .laz import read_laz
@@ -91,14 +92,14 @@ class AiMotive:
         self.times_ns: Times = next(iter(streams), np.zeros(0, np.int64))
         self._box_at = dict(zip(times.of(self._boxes).tolist(), self._boxes.values(), strict=True))
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         """The identity, from a revolution before the first frame to one after the last: no motion is read."""
         first, last = int(self.times_ns[0]) - _REVOLUTION_NS, int(self.times_ns[-1]) + _REVOLUTION_NS
         still = Poses.fixed([first, last])
         return Poses(still.times_ns, still.quaternions, still.translations, max_gap_ns=last - first)
 
-    @cached_property
+    @once
     def calibration(self) -> Calibration:
         from .calibration import read_calibration
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from perceptum.inputs import (
     RadarSweep,
     Source,
 )
+from perceptum.inputs.once import once
 
 from ..feather import Kind, read_columns
 from ..files import Numbered, numbered, read_bytes, subfolders
@@ -79,7 +80,7 @@ class Argoverse2:
         # the frames are the sweeps; in a download without any, the pictures of the first camera
         self.times_ns: Times = next(iter([*self.lidars.values(), *self.cameras.values()]), self._sweeps.numbers)
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         """City from ego; the stamps are irregular and hold each sensor's exactly."""
         path = self.folder / "city_SE3_egovehicle.feather"
@@ -93,7 +94,7 @@ class Argoverse2:
         except LogError as error:
             raise BrokenRecord(f"{path}: {error}") from error
 
-    @cached_property
+    @once
     def ego_from_sensors(self) -> Mapping[str, Matrix]:
         """Sensor -> (4, 4), from calibration/."""
         path = self.folder / "calibration" / "egovehicle_SE3_sensor.feather"
@@ -101,7 +102,7 @@ class Argoverse2:
         check_finite(path, {name: columns[name] for name in _POSE_COLUMNS})
         return dict(zip(columns["sensor_name"].tolist(), transforms(path, columns), strict=True))
 
-    @cached_property
+    @once
     def intrinsics(self) -> Mapping[str, Matrix]:
         """Camera -> (3, 3), pixels."""
         path = self.folder / "calibration" / "intrinsics.feather"
@@ -121,7 +122,7 @@ class Argoverse2:
     def _ego_from(self, sensor: str) -> Matrix:
         return self._calibrated(self.ego_from_sensors, sensor, "egovehicle_SE3_sensor.feather")
 
-    @cached_property
+    @once
     def _rows(self) -> NDArray[np.int32]:
         up, down = (float(np.sign(self._ego_from(name)[2, 2])) for name in ("up_lidar", "down_lidar"))
         return row_of_ring(up, down)
@@ -159,7 +160,7 @@ class Argoverse2:
             source=str(files.paths[index]),
         )
 
-    @cached_property
+    @once
     def _labels(self) -> LabelTable | None:
         path = self.folder / "annotations.feather"
         return read_label_table(path, lambda: self.poses) if os.path.lexists(path) else None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from perceptum.inputs import (
     RadarSweep,
     Source,
 )
+from perceptum.inputs.once import once
 from perceptum.inputs.poses import quaternion_from_yaw
 
 from ..files import one_file
@@ -84,7 +84,7 @@ class Argoverse2Forecasting:
         self.radars: Mapping[str, Times] = {}
         self.cameras: Mapping[str, Times] = {}
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         """City from ego: the track of the AV, z = 0."""
         tracks = self.tracks

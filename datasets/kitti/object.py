@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from perceptum.inputs import (
     RadarSweep,
     Source,
 )
+from perceptum.inputs.once import once
 
 from ..files import Numbered, has_numbered, numbered, read_bytes
 from .calibration import camera_of, read_calibration, rectified_from_velodyne
@@ -89,7 +90,7 @@ class KittiObject:
         """The frames are those with points; in a download without any, those with pictures."""
         return next((files for files in (self._points, *self._pictures.values()) if len(files)), self._points)
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         """The identity: the frames are unrelated and no motion is published."""
         return Poses.fixed(self.times_ns)

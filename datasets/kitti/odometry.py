@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from perceptum.inputs import (
     RadarSweep,
     Source,
 )
+from perceptum.inputs.once import once
 from perceptum.inputs.poses import rigid
 
 from ..files import Numbered, floats, has_numbered, numbered, read_bytes, read_each, read_text
@@ -87,7 +88,7 @@ class KittiOdometry:
             )
         return self._all_times[files.numbers]
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         """The first frame's velodyne from each frame's; raises PoseUnknown for a sequence without."""
         path = self._pose_file()
@@ -113,7 +114,7 @@ class KittiOdometry:
             )
         return found
 
-    @cached_property
+    @once
     def _lines(self) -> dict[str, str]:
         return calibration_lines(self.folder / "calib.txt", "pictures and poses need the sequence's calibration")
 
@@ -123,7 +124,7 @@ class KittiOdometry:
             raise MissingRecord(f"{path}: no {key}; found {', '.join(list(self._lines)[:8]) or 'nothing'}")
         return matrix_of(path, key, self._lines[key], (3, 4))
 
-    @cached_property
+    @once
     def _camera_from_velodyne(self) -> Matrix:
         tr = self._calibrated("Tr")
         return rigid(rotation_of(self.folder / "calib.txt", "Tr", tr), tr[:, 3])

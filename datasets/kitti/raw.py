@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from perceptum.inputs import (
     RadarSweep,
     Source,
 )
+from perceptum.inputs.once import once
 from perceptum.inputs.poses import rigid
 
 from ..files import has_numbered, numbered, read_bytes, read_each
@@ -90,7 +91,7 @@ class KittiRaw:
         # the frames are the sweeps; in a download without any, the pictures of the first camera
         self.times_ns: Times = next(iter([*self.lidars.values(), *self.cameras.values()]), np.zeros(0, np.int64))
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         """East, north, up from velodyne; raises PoseUnknown in a download without oxts/."""
         folder = self.folder / "oxts"
@@ -115,7 +116,7 @@ class KittiRaw:
         r, t = (_of(path, lines, key, shape) for key, shape in (("R", (3, 3)), ("T", (3, 1))))
         return rigid(rotation_of(path, "R", r), t[:, 0])
 
-    @cached_property
+    @once
     def _camera_files(self) -> tuple[Path, dict[str, Matrix]]:
         """The calibration by the names of KITTI object's, which hold for the rectified pictures."""
         path, lines = self._calibration("calib_cam_to_cam.txt", "pictures")

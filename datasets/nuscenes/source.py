@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from perceptum.inputs import (
     Poses,
     RadarSweep,
 )
+from perceptum.inputs.once import once
 
 from ..files import read_bytes
 from .index import Index
@@ -77,7 +78,7 @@ class NuScenes:
         found = [(name, s.times_ns) for name, s in self.scene.streams.items() if s.modality == modality]
         return dict(sorted(found, key=lambda stream: stream[0] != _PRIMARY))
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         """The ego poses of all records of the scene; each record's own time is among theirs."""
         return self.scene.poses(self.tables / "ego_pose.json")

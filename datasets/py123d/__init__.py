@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, CameraImage, HDMap, Labels, LidarSweep, LogError, Poses, RadarSweep, Source
+from perceptum.inputs.once import once
 
 from ..raw_image import RawImage, png_bytes
 from .library import Py123dFolder
@@ -63,7 +64,7 @@ class Py123dLog:
         found = {key.removeprefix(prefix): self._folder.times_ns(key) for key in keys}
         return {name: times for name, times in found.items() if len(times)}
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         """World from ego: global from IMU."""
         states = self._folder.all(_EGO)
@@ -119,7 +120,7 @@ class Py123dLog:
         with self._folder.told(source):
             return np.asarray(self._folder.record(key, index).rgb_image, dtype=np.uint8)
 
-    @cached_property
+    @once
     def _label_times(self) -> Times:
         return self._folder.times_ns(_BOXES) if _BOXES in self._folder.keys else np.zeros(0, dtype=np.int64)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, CameraImage, HDMap, Labels, LidarSweep, LogError, Poses, RadarSweep
+from perceptum.inputs.once import get_or_make, once
 
 from ..raw_image import RawImage, png_bytes
 from .cloud import lidar_columns, radar_columns
@@ -45,6 +46,7 @@ class RecordedLog:
         if self._sensors.reference not in self._streams:
             raise LogError(f"{path}: {self._sensors.reference} has not a single message; name another as reference")
         self.times_ns: Times = self._streams[self._sensors.reference].times_ns
+        self._lenses: dict[str, tuple[Lens, str]] = {}
         self._motion = Motion(recording, options, self._reference_frame)
 
     def _times(self, topics: tuple[str, ...]) -> dict[str, Times]:
@@ -71,7 +73,7 @@ class RecordedLog:
             )
         return str(self._message(topic, 0).header.frame_id).lstrip("/")
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         """World from ego, from the transforms or an odometry; the identity where the recording tells of no motion."""
         stamps = [s.times_ns for s in self._streams.values()]
@@ -127,22 +129,19 @@ class RecordedLog:
     def _pixels(self, camera: str, index: int) -> Pixels:
         return pixels_of(self._message(camera, index), self._where(camera, int(self.cameras[camera][index])))
 
-    @cached_property
-    def _lenses(self) -> dict[str, tuple[Lens, str]]:
-        return {}
-
     def _lens_and_frame(self, camera: str) -> tuple[Lens, str]:
         """The lens and the frame_id, from the camera's first CameraInfo."""
-        if camera not in self._lenses:
-            topic = self._recording.topics[self._sensors.infos[camera]]
-            where = f"{self.location}: {topic.name}"
-            first = next(iter(self._recording.scan([topic.name], WHOLE)), None)
-            if first is None:
-                raise BrokenRecord(f"{where}: has not a single message, wanted the lens of {camera}")
-            info = decode(topic, first.data, where)
-            rectified = any(part.startswith("image_rect") for part in camera.split("/"))
-            self._lenses[camera] = lens_of(info, rectified, where), str(info.header.frame_id).lstrip("/")
-        return self._lenses[camera]
+        return get_or_make(self._lenses, camera, partial(self._read_lens, camera))
+
+    def _read_lens(self, camera: str) -> tuple[Lens, str]:
+        topic = self._recording.topics[self._sensors.infos[camera]]
+        where = f"{self.location}: {topic.name}"
+        first = next(iter(self._recording.scan([topic.name], WHOLE)), None)
+        if first is None:
+            raise BrokenRecord(f"{where}: has not a single message, wanted the lens of {camera}")
+        info = decode(topic, first.data, where)
+        rectified = any(part.startswith("image_rect") for part in camera.split("/"))
+        return lens_of(info, rectified, where), str(info.header.frame_id).lstrip("/")
 
     def read_labels(self, time_ns: int) -> Labels | None:
         """Recordings have no labels."""

@@ -6,12 +6,11 @@ Every length is checked against the file before it is believed, and a chunk's ch
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import IO, Any
 
 from perceptum.inputs import BrokenRecord
+from perceptum.inputs.once import get_or_make, once
 
 from ..files import check_file
 from .mcap_chunks import chunk_data, messages_of
@@ -30,8 +29,7 @@ class McapFile:
         self.location = str(path)
         self._path, self._number, self._skip_damaged = path, number, skip_damaged
         size = check_file(path, "the recording is missing")
-        self._cached: tuple[int, bytes] | None = None
-        self._lock = Lock()
+        self._chunks: dict[int, bytes] = {}
         library()
         with self._open() as file:
             self._contents = contents_of(self.location, file, size, skip_damaged)
@@ -42,7 +40,7 @@ class McapFile:
         except OSError as error:
             raise BrokenRecord(f"{self.location}: cannot be read ({error.strerror})") from error
 
-    @cached_property
+    @once
     def topics(self) -> Mapping[str, Topic]:
         """Topic by name; raises BrokenRecord where one name has messages of two types."""
         found: dict[str, Topic] = {}
@@ -119,12 +117,11 @@ class McapFile:
 
     def _chunk(self, file: IO[bytes], offset: int) -> bytes:
         """The unpacked content of the chunk, checked; the last one is kept."""
-        with self._lock:
-            if self._cached is not None and self._cached[0] == offset:
-                return self._cached[1]
-        data = chunk_data(self._at(offset), read_record(self.location, file, offset))
-        with self._lock:
-            self._cached = (offset, data)
+        data = get_or_make(
+            self._chunks, offset, lambda: chunk_data(self._at(offset), read_record(self.location, file, offset))
+        )
+        for other in [other for other in list(self._chunks) if other != offset]:
+            self._chunks.pop(other, None)
         return data
 
     def payload(self, topic: str, place: Place) -> bytes:
@@ -142,8 +139,8 @@ class McapFile:
         return data[begin:end]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in ("_lock", "_cached")}
+        return {key: value for key, value in self.__dict__.items() if key != "_chunks"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._lock, self._cached = Lock(), None
+        self._chunks = {}

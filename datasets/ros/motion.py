@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import LogError, MissingRecord, Poses
+from perceptum.inputs.once import once
 
 from .frames import Edges, FrameTree, add_all, odometry_poses
 from .options import RecordingOptions
@@ -44,7 +44,7 @@ class Motion:
     def _where(self, topic: str) -> str:
         return f"{self._recording.location}: {topic}"
 
-    @cached_property
+    @once
     def tree(self) -> FrameTree:
         """All frames that the transform topics tell of."""
         names = [t.name for t in self._recording.topics.values() if t.type in TF]
@@ -55,7 +55,7 @@ class Motion:
             add_all(edges, message.transforms, found.topic.endswith(_STATIC), self._log_ns(found))
         return edges.tree()
 
-    @cached_property
+    @once
     def base_frame(self) -> str:
         if self._options.base_frame is not None:
             return self._options.base_frame.lstrip("/")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from perceptum.inputs import BrokenRecord, LogError
+from perceptum.inputs.once import Guard
 
 from ..files import check_file
 from .recording import Found, Place, Topic, first_of
@@ -29,7 +31,8 @@ class Ros1Bag:
         """`skip_damaged`: leave out messages in chunks that cannot be read, with a warning."""
         self.location = str(path)
         self._path, self._skip_damaged = path, skip_damaged
-        self._lock = Lock()
+        self._lock = Guard()
+        self._process = os.getpid()
         self._size = check_file(path, "the recording is missing")
         self._check_magic()
         self._reader = _reader(path)
@@ -86,6 +89,9 @@ class Ros1Bag:
         if self._chunks[entry.chunk_pos].datasize > min(_LARGEST_CHUNK, self._size):
             raise BrokenRecord(f"{self.location}: the chunk at byte {entry.chunk_pos} is larger than the file")
         with self._lock, self._told(), open(self._path, "rb") as file:
+            if self._process != os.getpid():
+                # another thread of the parent may have been at work in it when this process was forked
+                self._process, self._reader.current_chunk = os.getpid(), (-1, BytesIO())
             # the library walks an index from its start: it gets one of a single entry
             self._reader.bio, self._reader.indexes = file, {id: [entry]}
             self._reader.connections = [self._connections[id]]

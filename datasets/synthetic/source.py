@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from perceptum.inputs import (
     RadarSweep,
     encode_jpeg,
 )
+from perceptum.inputs.once import get_or_make, once
 
 from .labels import REACH_M, labels_of
 from .lidar import Cast, cast, sweep_of
@@ -63,7 +63,7 @@ class SyntheticSource:
         # one picture more than frames: the one nearest to the last frame may come just after it
         turns = START_NS + np.arange(options.frames + 1, dtype=np.int64) * PERIOD_NS
         self.cameras = {name: turns + mount.phase_ns for name, mount in CAMERAS.items()}
-        self._casts: OrderedDict[int, tuple[Scene, Cast]] = OrderedDict()
+        self._casts: dict[int, tuple[Scene, Cast]] = {}
 
     def __reduce__(self) -> tuple[type[SyntheticSource], tuple[Options]]:
         """Another process gets the options, and works out the rest."""
@@ -73,7 +73,7 @@ class SyntheticSource:
         count = max((self._end_ns - START_NS - phase_ns) * _RADAR_HZ // 1_000_000_000 + 1, 0)
         return START_NS + phase_ns + np.arange(count, dtype=np.int64) * 1_000_000_000 // _RADAR_HZ
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         """100 a second. The ego stays upright: it yaws, and follows the ground's height."""
         times = np.arange(START_NS - _BEYOND_NS, self._end_ns + _BEYOND_NS + 1, _POSE_NS, dtype=np.int64)
@@ -83,12 +83,11 @@ class SyntheticSource:
 
     def _cast(self, index: int) -> tuple[Scene, Cast]:
         """The last few are kept: a frame's labels count the points of its sweep."""
-        found = self._casts.get(index)
-        if found is None:
-            found = cast(self.world, self.options, index, int(self.times_ns[index]))
-            self._casts[index] = found
-            while len(self._casts) > _KEPT_SWEEPS:
-                self._casts.popitem(last=False)
+        found = get_or_make(
+            self._casts, index, lambda: cast(self.world, self.options, index, int(self.times_ns[index]))
+        )
+        for old in list(self._casts)[:-_KEPT_SWEEPS]:
+            self._casts.pop(old, None)
         return found
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from perceptum.inputs import (
     RadarSweep,
     Source,
 )
+from perceptum.inputs.once import once
 
 from ..files import Numbered, has_numbered, numbered, read_bytes
 from ..kitti.calibration import camera_of, read_calibration, rectified_from_velodyne
@@ -96,7 +97,7 @@ class ViewOfDelft:
         # the frames are the sweeps; in a download without lidar, the radar's
         self.times_ns: Times = (self._points if len(self._points) else self._detections).numbers
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         """World from lidar; a frame without a pose file has none."""
         from .poses import read_world_from_camera

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +29,7 @@ from perceptum.inputs import (
     RadarSweep,
     Source,
 )
+from perceptum.inputs.once import once
 
 from ..pose_matrices import poses_of
 from .calibration import CAMERAS, LIDARS, Camera, Lidar, read_cameras, read_lidars
@@ -129,7 +130,7 @@ class WaymoV2:
         path = self._file("vehicle_pose")
         return frame_times(read_table(path, [FRAME], "the segment has neither points nor poses"))
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         """World from vehicle, stored as float32 of 1 mm steps at 15 km, widened to float64 first."""
         path = self._file("vehicle_pose")
@@ -138,15 +139,15 @@ class WaymoV2:
         order = np.argsort(times_ns, kind="stable")
         return poses_of(path, times_ns[order], world_from_ego[order])
 
-    @cached_property
+    @once
     def _lidars(self) -> Mapping[str, Lidar]:
         return read_lidars(self._file("lidar_calibration"))
 
-    @cached_property
+    @once
     def _cameras(self) -> Mapping[str, Camera]:
         return read_cameras(self._file("camera_calibration"))
 
-    @cached_property
+    @once
     def _pose_rows(self) -> dict[int, int]:
         """Time -> row of the pixel poses, which only TOP has."""
         path = self._file("lidar_pose")
@@ -205,7 +206,7 @@ class WaymoV2:
             source=f"{path} {camera} {time_ns}",
         )
 
-    @cached_property
+    @once
     def _boxes(self) -> BoxTable | None:
         path = self._file("lidar_box")
         return read_boxes(path) if os.path.lexists(path) else None

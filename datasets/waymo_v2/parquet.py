@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
+from perceptum.inputs.once import Guard
 
 from ..files import check_file
 from .float_lists import rows_of
@@ -132,7 +133,8 @@ class Rows:
         self.path = path
         self._columns = columns
         self._what = what
-        self._lock = Lock()
+        self._lock = Guard()
+        self._process = os.getpid()
         self._kept: OrderedDict[int, Any] = OrderedDict()
         self._next = 0
         self._batches: Iterator[Any] | None = None
@@ -146,6 +148,9 @@ class Rows:
     def at(self, row: int) -> Any:
         """Returns the row as a pyarrow RecordBatch of length 1."""
         with self._lock:
+            if self._process != os.getpid():
+                # another thread of the parent may have been at work in it when this process was forked
+                self._process, self._batches = os.getpid(), None
             if row not in self._kept:
                 with _naming(self.path):
                     self._go_to(row)

@@ -8,7 +8,7 @@ from .range_image import Normalization, RangeImageParams
 from .voxels import VoxelsParams
 
 __all__ = [
-    "FEATURES",
+    "GROUPS",
     "BevOccupancyParams",
     "BevParams",
     "BevStatsParams",
@@ -20,4 +20,4 @@ __all__ = [
     "VoxelsParams",
 ]
 
-FEATURES = (*points.FEATURES, *voxels.FEATURES, *bev.FEATURES, *range_image.FEATURES)
+GROUPS = (*points.GROUPS, *voxels.GROUPS, *bev.GROUPS, *range_image.GROUPS)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from ..checks import at_least, distinct
-from ..feature import Feature
+from ..feature import Axes, Feature
 from ..grid import Grid
-from .cloud import REF, SURROUND, CloudParams
+from ..group import Group
+from .cloud import SURROUND, CloudParams
+from .presets import BEV_OCCUPANCY, BEV_STATS
 
-__all__ = ["FEATURES", "BevOccupancyParams", "BevParams", "BevStatsParams"]
+__all__ = ["GROUPS", "BevOccupancyParams", "BevParams", "BevStatsParams"]
 
 StatsChannel = Literal["count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i", "top_i"]
 Layout = Literal["CYX", "CXY", "YXC"]
@@ -27,8 +29,7 @@ class BevParams(CloudParams, frozen=True, kw_only=True):
 
     def dims(self) -> dict[str, int]:
         x, y, _ = self.grid.size
-        axes = {"C": self.channels_count(), "Y": y, "X": x}
-        return {f"D{i}": axes[axis] for i, axis in enumerate(self.bev_layout)}
+        return {"C": self.channels_count(), "Y": y, "X": x}
 
 
 class BevOccupancyParams(BevParams, frozen=True, kw_only=True):
@@ -55,26 +56,41 @@ class BevStatsParams(BevParams, frozen=True, kw_only=True):
         return len(self.channels)
 
 
-FEATURES = (
-    Feature(
+def bev_axes(params: BevParams) -> Axes:
+    return tuple(params.bev_layout)
+
+
+GROUPS = (
+    Group(
         name="lidar_bev_occupancy",
-        group="lidar_bev_occupancy",
-        dtypes=("uint8", "float32"),
-        shape=("D0", "D1", "D2"),
-        units="1 where a point lies, or points",
-        frame=REF,
         params=BevOccupancyParams(),
-        prose="The bird's-eye view in height slices, lowest first. After PIXOR (Yang et al. 2018).",
+        presets=BEV_OCCUPANCY,
+        features=(
+            Feature(
+                name="lidar_bev_occupancy",
+                dtypes=("uint8", "float32"),
+                shape=bev_axes,
+                units="count",
+                frame="reference",
+                prose="The bird's-eye view in height slices, lowest first: 1 where a point lies, or how many do, by "
+                "`binary`. After PIXOR (Yang et al. 2018).",
+            ),
+        ),
     ),
-    Feature(
+    Group(
         name="lidar_bev_stats",
-        group="lidar_bev_stats",
-        dtypes=("float32",),
-        shape=("D0", "D1", "D2"),
-        units="points, m, intensity by intensity_mode",
-        frame=REF,
         params=BevStatsParams(),
-        prose="Per column of the grid: counts, heights and intensities; 0 where no point lies. "
-        "After MV3D (Chen et al. 2017) and Complex-YOLO (Simon et al. 2018).",
+        presets=BEV_STATS,
+        features=(
+            Feature(
+                name="lidar_bev_stats",
+                dtypes=("float32",),
+                shape=bev_axes,
+                units="mixed",
+                frame="reference",
+                prose="Per column of the grid: counts, heights and intensities; 0 where no point lies. "
+                "After MV3D (Chen et al. 2017) and Complex-YOLO (Simon et al. 2018).",
+            ),
+        ),
     ),
 )

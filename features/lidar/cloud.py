@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from ..checks import at_least, distinct, finite
 from ..grid import Grid
 from ..params import Params
 
-__all__ = ["FIRST_ROWS", "REF", "SURROUND", "CloudParams", "PointColumn"]
+__all__ = ["SURROUND", "CloudParams", "PointColumn"]
 
 PointColumn = Literal["x", "y", "z", "intensity", "time_lag", "ring"]
 
 SURROUND = Grid(range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.1, 0.1, 0.2))
-FIRST_ROWS = "the first rows are kept"
-REF = "ego at the reference time (or the lidar's, by `frame`)"
 
 
 class CloudParams(Params, frozen=True, kw_only=True):
@@ -48,3 +48,15 @@ class CloudParams(Params, frozen=True, kw_only=True):
     def cloud(self) -> CloudParams:
         """Returns only the cloud's own parameters."""
         return CloudParams(**{name: getattr(self, name) for name in CloudParams.__struct_fields__})
+
+    def parts(self) -> dict[str, Any]:
+        return {"frame": self.frame}
+
+    def count_key(self) -> CloudParams:
+        """Returns the cloud as far as it decides how many points there are, for `size_key`.
+
+        A group whose own size depends on the cloud builds its key of this and of whatever else decides: one row per
+        point of `lidar_points` is ("num_points", params.count_key(), range, max_points).
+        """
+        # what an intensity is brought to, and whether no sweep is an error, moves no point in or out
+        return msgspec.structs.replace(self.cloud(), intensity_mode="unit", required=False)

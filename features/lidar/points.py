@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from ..checks import at_least, distinct
+from ..collate import Concat
 from ..feature import Feature
 from ..grid import check_range
-from .cloud import FIRST_ROWS, REF, CloudParams, PointColumn
+from ..group import Group
+from .cloud import CloudParams, PointColumn
 
-__all__ = ["FEATURES", "PointsParams"]
+__all__ = ["GROUPS", "PointsParams"]
 
 
 class PointsParams(CloudParams, frozen=True, kw_only=True):
@@ -30,31 +34,38 @@ class PointsParams(CloudParams, frozen=True, kw_only=True):
     def cap(self, dim: str) -> int | None:
         return self.max_points if dim == "num_points" else None
 
+    def size_key(self, dim: str) -> Hashable:
+        if dim != "num_points":
+            return super().size_key(dim)
+        return (dim, self.count_key(), self.range, self.max_points)
 
-_POINTS = PointsParams()
 
-FEATURES = (
-    Feature(
+GROUPS = (
+    Group(
         name="lidar_points",
-        group="lidar_points",
-        dtypes=("float32",),
-        shape=("num_points", "C"),
-        units="m; intensity by intensity_mode; time_lag s, >= 0 for older points",
-        frame=REF,
-        params=_POINTS,
-        cut=FIRST_ROWS,
-        collate="concat",
-        prose="The points, newest sweep first, in the order of the record; non-finite ones are dropped. Where a log "
-        "has no rings the ring is -1, no intensity 0; unrelated frames have one sweep, however many are wanted.",
-    ),
-    Feature(
-        name="lidar_num_points",
-        group="lidar_points",
-        dtypes=("int32",),
-        shape=(1,),
-        units="points",
-        frame="none",
-        params=_POINTS,
-        prose="How many rows of lidar_points are real.",
+        params=PointsParams(),
+        features=(
+            Feature(
+                name="lidar_points",
+                dtypes=("float32",),
+                shape=("num_points", "C"),
+                units="mixed",
+                frame="reference",
+                cut="first_rows",
+                collate=Concat(),
+                prose="The points, newest sweep first, in the order of the record; non-finite ones are dropped. "
+                "time_lag is how long before the reference time a point was measured. Where a log has no rings the "
+                "ring is -1, no intensity 0; unrelated frames have one sweep, however many are wanted.",
+            ),
+            Feature(
+                name="lidar_num_points",
+                dtypes=("int32",),
+                shape=(1,),
+                units="count",
+                frame="none",
+                counts="lidar_points",
+                prose="How many rows of lidar_points are real.",
+            ),
+        ),
     ),
 )

@@ -9,9 +9,11 @@ import msgspec
 from ..checks import at_least, distinct, finite
 from ..errors import SpecError
 from ..feature import Feature
+from ..group import Group
 from ..params import Params
+from .presets import RANGE_IMAGE
 
-__all__ = ["FEATURES", "Normalization", "RangeImageParams"]
+__all__ = ["GROUPS", "Normalization", "RangeImageParams"]
 
 RangeChannel = Literal["range", "x", "y", "z", "intensity"]
 
@@ -63,40 +65,40 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
         return {"C": len(self.channels), "H": self.height, "W": self.width}
 
 
-_RANGE = RangeImageParams()
-
-FEATURES = (
-    Feature(
+GROUPS = (
+    Group(
         name="lidar_range_image",
-        group="lidar_range_image",
-        dtypes=("float32",),
-        shape=("C", "H", "W"),
-        units="m; intensity by intensity_mode",
-        frame="the lidar's, as measured (x y z: by `xyz_frame`)",
-        params=_RANGE,
-        fill=-1,
-        prose="The newest sweep as its sensor sees it; the nearest return wins, the first of equals. "
-        "Column W/2 looks along +x, columns run clockwise. After RangeNet++ (Milioto et al. 2019), in float64.",
-    ),
-    Feature(
-        name="lidar_range_image_mask",
-        group="lidar_range_image",
-        dtypes=("uint8",),
-        shape=("H", "W"),
-        units="1 where a return lies",
-        frame="the lidar's, as measured",
-        params=_RANGE,
-        prose="Which cells of lidar_range_image are real.",
-    ),
-    Feature(
-        name="lidar_range_image_index",
-        group="lidar_range_image",
-        dtypes=("int32",),
-        shape=("H", "W"),
-        units="point number",
-        frame="none",
-        params=_RANGE,
-        fill=-1,
-        prose="Which point a cell shows, counted over the sweep's finite points; -1 where none.",
+        params=RangeImageParams(),
+        presets=RANGE_IMAGE,
+        features=(
+            Feature(
+                name="lidar_range_image",
+                dtypes=("float32",),
+                shape=("C", "H", "W"),
+                units="mixed",
+                frame="sensor",
+                fill=-1,
+                prose="The newest sweep as its sensor sees it; the nearest return wins, the first of equals. "
+                "Column W/2 looks along +x, columns run clockwise; x, y, z are told in the axes that `xyz_frame` "
+                "names. After RangeNet++ (Milioto et al. 2019), in float64.",
+            ),
+            Feature(
+                name="lidar_range_image_mask",
+                dtypes=("uint8",),
+                shape=("H", "W"),
+                units="flag",
+                frame="sensor",
+                prose="Which cells of lidar_range_image are real.",
+            ),
+            Feature(
+                name="lidar_range_image_index",
+                dtypes=("int32",),
+                shape=("H", "W"),
+                units="index",
+                frame="none",
+                fill=-1,
+                prose="Which point a cell shows, counted over the sweep's finite points; -1 where none.",
+            ),
+        ),
     ),
 )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Literal
 
 from ..checks import at_least, distinct
+from ..collate import Concat
 from ..feature import Feature
 from ..grid import Grid
-from .cloud import FIRST_ROWS, REF, SURROUND, CloudParams, PointColumn
+from ..group import Group
+from .cloud import SURROUND, CloudParams, PointColumn
+from .presets import VOXELS
 
-__all__ = ["FEATURES", "VoxelsParams"]
+__all__ = ["GROUPS", "VoxelsParams"]
 
 
 class VoxelsParams(CloudParams, frozen=True, kw_only=True):
@@ -35,44 +39,49 @@ class VoxelsParams(CloudParams, frozen=True, kw_only=True):
     def cap(self, dim: str) -> int | None:
         return max(self.max_voxels, self.min_rows) if dim == "num_voxels" else None
 
+    def size_key(self, dim: str) -> Hashable:
+        if dim != "num_voxels":
+            return super().size_key(dim)
+        return (dim, self.count_key(), self.grid, self.max_voxels, self.overflow, self.min_rows)
 
-_VOXELS = VoxelsParams()
 
-FEATURES = (
-    Feature(
+GROUPS = (
+    Group(
         name="lidar_voxels",
-        group="lidar_voxels",
-        dtypes=("float32",),
-        shape=("num_voxels", "P", "C"),
-        units="as lidar_points",
-        frame=REF,
-        params=_VOXELS,
-        cut=FIRST_ROWS,
-        collate="concat",
-        prose="Hard voxels: the first P points of each voxel, voxels in the order in which they were first seen.",
-    ),
-    Feature(
-        name="lidar_voxel_coords",
-        group="lidar_voxels",
-        dtypes=("int32",),
-        shape=("num_voxels", 3),
-        units="cells",
-        frame=REF,
-        params=_VOXELS,
-        cut=FIRST_ROWS,
-        collate="concat_with_index",
-        prose="Each voxel's cell, z y x by default.",
-    ),
-    Feature(
-        name="lidar_voxel_num_points",
-        group="lidar_voxels",
-        dtypes=("int32",),
-        shape=("num_voxels",),
-        units="points",
-        frame="none",
-        params=_VOXELS,
-        cut=FIRST_ROWS,
-        collate="concat",
-        prose="How many of a voxel's P slots are real; 0 in padding rows.",
+        params=VoxelsParams(),
+        presets=VOXELS,
+        features=(
+            Feature(
+                name="lidar_voxels",
+                dtypes=("float32",),
+                shape=("num_voxels", "P", "C"),
+                units="mixed",
+                frame="reference",
+                cut="first_rows",
+                collate=Concat(),
+                prose="Hard voxels: the first P points of each voxel, voxels in the order in which they were first "
+                "seen. The columns are those of lidar_points.",
+            ),
+            Feature(
+                name="lidar_voxel_coords",
+                dtypes=("int32",),
+                shape=("num_voxels", 3),
+                units="cell",
+                frame="reference",
+                cut="first_rows",
+                collate=Concat(index="column"),
+                prose="Each voxel's cell, z y x by default.",
+            ),
+            Feature(
+                name="lidar_voxel_num_points",
+                dtypes=("int32",),
+                shape=("num_voxels",),
+                units="count",
+                frame="none",
+                cut="first_rows",
+                collate=Concat(),
+                prose="How many of a voxel's P slots are real; 0 in padding rows.",
+            ),
+        ),
     ),
 )

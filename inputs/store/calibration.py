@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BrokenRecord
+from ..once import get_or_make
 from ..records import CameraImage, LidarSweep, RadarSweep
 
 __all__ = ["CalibrationTable", "Calibrations"]
@@ -101,13 +102,7 @@ class CalibrationTable:
         return self._once("camera", row, self._camera)
 
     def _once(self, kind: str, row: int, make: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
-        if (kind, row) not in self._made:
-            made = make(row)
-            for value in made.values():
-                if isinstance(value, np.ndarray):
-                    value.flags.writeable = False
-            self._made[kind, row] = made
-        return self._made[kind, row]
+        return get_or_make(self._made, (kind, row), lambda: _locked(make(row)))
 
     def _lidar(self, row: int) -> dict[str, Any]:
         scale = self._cell("intensity_scale", row).as_py()
@@ -141,6 +136,13 @@ class CalibrationTable:
         if not cell.is_valid:
             raise BrokenRecord(f"{self._where}: row {row} has no {name}; convert again")
         return np.array(cell.as_py(), dtype=np.float64).reshape(shape)
+
+
+def _locked(made: dict[str, Any]) -> dict[str, Any]:
+    for value in made.values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+    return made
 
 
 def _floats(values: ArrayLike) -> list[float]:

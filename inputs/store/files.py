@@ -6,10 +6,10 @@ import mmap
 import os
 import stat
 from pathlib import Path
-from threading import Lock
 from typing import Any, Protocol
 
 from ..errors import BrokenRecord, LogError, MissingRecord, NotALog
+from ..once import Guard
 from .layout import is_inside
 
 __all__ = ["Files", "LocalFiles", "RemoteFiles", "filesystem_of"]
@@ -47,7 +47,7 @@ class LocalFiles:
         self.folder = folder
         self.location = str(folder)
         self._maps: dict[str, Any] = {}
-        self._opening = Lock()
+        self._opening = Guard()
 
     def __reduce__(self) -> tuple[type[LocalFiles], tuple[Path]]:
         return LocalFiles, (self.folder,)
@@ -105,7 +105,7 @@ class RemoteFiles:
         self.root = root.rstrip("/")
         self.location = location
         self._open: dict[str, Any] = {}
-        self._opening = Lock()
+        self._opening = Guard()
 
     def __reduce__(self) -> tuple[type[RemoteFiles], tuple[Any, str, str]]:
         return RemoteFiles, (self.filesystem, self.root, self.location)

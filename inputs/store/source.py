@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import BrokenRecord, MissingRecord
 from ..hdmap import HDMap
+from ..once import once
 from ..poses import Poses
 from ..records import CameraImage, Labels, LidarSweep, RadarSweep
 from .arrays import arrays_of
@@ -52,7 +53,7 @@ class StoreSource:
     def _times(self, kind: Kind) -> dict[str, Times]:
         return {s.sensor: self.index.times_ns(s) for s in self.index.streams if s.kind == kind}
 
-    @cached_property
+    @once
     def poses(self) -> Poses:
         where, batch = self._table(POSES)
         columns = columns_of(where, batch, ("time_ns", "quaternion", "translation"))
@@ -62,7 +63,7 @@ class StoreSource:
         except (KeyError, ValueError) as error:
             raise BrokenRecord(f"{where}: {error}; convert again") from error
 
-    @cached_property
+    @once
     def _calibration(self) -> CalibrationTable:
         return CalibrationTable(*self._table(CALIBRATION))
 

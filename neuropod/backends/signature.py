@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..config import Config, TensorSpec
+from perceptum.features import Row
+
+from ..config import Config
 from ..errors import NeuropodError
 
 __all__ = ["check_names", "check_types", "refuse_strings"]
@@ -28,7 +30,7 @@ def check_names(
             raise NeuropodError(f"the {what} has no output '{row.name}', which the spec names; it has {_list(outputs)}")
 
 
-def check_types(what: str, rows: tuple[TensorSpec, ...], dtypes: Mapping[str, str]) -> None:
+def check_types(what: str, rows: tuple[Row, ...], dtypes: Mapping[str, str]) -> None:
     """Raises NeuropodError where the model's dtype of a row's tensor is known and is another one than the row's."""
     for row in rows:
         found = dtypes.get(row.name, row.dtype)

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import DTYPES, Config, TensorSpec
+from perceptum.features import DTYPES, Row
+
+from ..config import Config
 from ..errors import NeuropodError
 from ..package import CONFIG
-from .dtype_utils import get_dtype_name
+from ..rows import read_row
 
 __all__ = [
     "ALLOWED_DTYPES",
@@ -40,8 +42,13 @@ def validate_neuropod_config(config: Mapping[str, Any]) -> None:
 
 
 def canonicalize_tensor_spec(spec: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the rows with each dtype's own name: "double" becomes float64."""
-    return [{"name": r["name"], "dtype": get_dtype_name(r["dtype"]), "shape": r["shape"]} for r in spec]
+    """Returns the rows with each dtype's own name: "double" becomes float64. Raises NeuropodError as packagers do."""
+    rows = []
+    for said in spec:
+        row = read_row(said)
+        as_list = isinstance(said, Mapping) and isinstance(said["shape"], list)
+        rows.append({"name": row.name, "dtype": row.dtype, "shape": list(row.shape) if as_list else row.shape})
+    return rows
 
 
 def write_neuropod_config(
@@ -78,11 +85,12 @@ def read_neuropod_config(neuropod_path: str | os.PathLike[str]) -> dict[str, Any
     return plain
 
 
-def _row(row: Mapping[str, Any]) -> TensorSpec:
-    dtype, shape = row["dtype"], row["shape"]
-    if dtype not in DTYPES:
-        raise NeuropodError(f"{dtype} is not an allowed data type! Tensor '{row['name']}': {', '.join(DTYPES)}")
-    return TensorSpec.of({"name": row["name"], "dtype": dtype, "shape": shape})
+def _row(row: Mapping[str, Any]) -> Row:
+    """Checks a row of a config, where a dtype has its own name already."""
+    read = read_row(row)
+    if isinstance(row, Mapping) and row["dtype"] != read.dtype:
+        raise NeuropodError(f"{row['dtype']} is not an allowed data type! Tensor '{read.name}': {', '.join(DTYPES)}")
+    return read
 
 
 def _config(plain: Mapping[str, Any]) -> Config:

@@ -11,7 +11,11 @@ __all__ = ["get_dtype", "get_dtype_name"]
 
 def get_dtype(arg: Any) -> np.dtype[Any]:
     """Returns numpy's dtype of anything that numpy reads as one, and of "string"; TypeError for all else."""
-    return np.dtype("str" if isinstance(arg, str) and arg == "string" else arg)
+    try:
+        return np.dtype("str" if isinstance(arg, str) and arg == "string" else arg)
+    # numpy parses strings as Python
+    except (ValueError, SyntaxError) as error:
+        raise TypeError(f"{arg!r} is not a data type: {error}") from None
 
 
 def get_dtype_name(arg: Any) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..config import TensorSpec
+from perceptum.features import Row
+
 from ..packagers import create_tensorflow_neuropod
 from ..placeholder import choose_sizes
+from ..rows import read_rows
 from ..tensorflow_import import import_tensorflow
 
 __all__ = ["randomify_neuropod"]
@@ -29,8 +31,8 @@ def randomify_neuropod(
     two packages of the same specs are the same and give the same series of answers.
     """
     tf = import_tensorflow()
-    inputs = [TensorSpec.of(row) for row in input_spec]
-    outputs = [TensorSpec.of(row) for row in output_spec]
+    inputs = read_rows(input_spec, "input_spec")
+    outputs = read_rows(output_spec, "output_spec")
     number = int(np.random.default_rng(seed).integers(2**31))
     with tf.Graph().as_default() as graph:
         for row in inputs:
@@ -52,7 +54,7 @@ def randomify_neuropod(
     return output_path
 
 
-def _add_outputs(tf: Any, outputs: Sequence[TensorSpec], number: int) -> None:
+def _add_outputs(tf: Any, outputs: Sequence[Row], number: int) -> None:
     sizes = choose_sizes(outputs, number)
     for index, row in enumerate(outputs):
         shape = [

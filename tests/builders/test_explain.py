@@ -42,7 +42,7 @@ def test_after_a_build_it_shows_the_frames_sizes_and_the_times(frame):
         assert line.ms >= 0
         assert (line.owner, line.copies) == ("builder's pool", "none")
     assert all(stage.ms >= 0 for stage in plan.stages)
-    assert plan.stages[0].dropped == {"non-finite points": 1}
+    assert plan.stages[1].dropped == {"non-finite points": 1}
 
 
 @pytest.mark.parametrize("built", [False, True])

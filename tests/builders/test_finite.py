@@ -11,7 +11,8 @@ from perceptum.builders import InputBuilder
 from perceptum.features import canonical
 from perceptum.inputs import Poses
 
-NAMES = [feature.name for feature in canonical()]
+# the voxels in the lidar's axes: rows of one suffix share their frame of reference
+NAMES = [f"{f.name}__lidar" if f.name.startswith("lidar_voxel") else f.name for f in canonical()]
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
 GRID = {"range": [-4, -4, -2, 4, 4, 2], "voxel": [1, 1, 1]}
@@ -27,11 +28,11 @@ number = st.one_of(st.sampled_from([float(np.float32(v)) for v in huge]), st.flo
 point = st.tuples(number, number, number, number, number)
 
 
-def params(columns, mode, features):
-    cloud = {"intensity_mode": mode, "nonfinite_features": features}
+def params(columns, mode, features, frame):
+    cloud = {"intensity_mode": mode, "nonfinite_features": features, "frame": frame}
     return {
         "lidar_points": {**cloud, "columns": columns, "num_sweeps": 2},
-        "lidar_voxels": {**cloud, "grid": GRID, "columns": columns, "frame": "lidar"},
+        "lidar_voxels": {**cloud, "grid": GRID, "columns": columns},
         "lidar_bev_occupancy": {**cloud, "grid": GRID},
         "lidar_bev_stats": {**cloud, "grid": GRID},
         "lidar_range_image": {"intensity_mode": mode, "height": 4, "width": 8},
@@ -43,9 +44,12 @@ def params(columns, mode, features):
     points=st.lists(point, max_size=25),
     mode=st.sampled_from(["raw", "unit", "tanh"]),
     features=st.sampled_from(["zero", "drop"]),
+    frame=st.sampled_from(["ego", "lidar"]),
     scale=st.sampled_from([255.0, 1e-6]),
 )
-def test_nothing_that_is_no_number_is_ever_written_into_a_tensor(memory_log, sweep_of, points, mode, features, scale):
+def test_nothing_that_is_no_number_is_ever_written_into_a_tensor(
+    memory_log, sweep_of, points, mode, features, frame, scale
+):
     cloud = np.float32(points).reshape(-1, 5)
     sweeps = [
         sweep_of(
@@ -60,7 +64,7 @@ def test_nothing_that_is_no_number_is_ever_written_into_a_tensor(memory_log, swe
         for k in (0, 1)
     ]
     columns = ["x", "y", "z", "intensity", "time_lag", "ring"]
-    builder = InputBuilder(NAMES, params=params(columns, mode, features))
+    builder = InputBuilder(NAMES, params=params(columns, mode, features, frame))
     tensors = builder.build(memory_log(sweeps, POSES)[1])
     for name, array in tensors.items():
         assert np.isfinite(array).all(), name
@@ -68,5 +72,5 @@ def test_nothing_that_is_no_number_is_ever_written_into_a_tensor(memory_log, swe
     bad = ~(np.abs(cloud[:, :3]) < 2.0**100).all(axis=1)
     if features == "drop":
         bad |= ~(np.abs(cloud[:, 3]) < 2.0**100)
-    assert builder.dropped["non-finite points"] == 2 * bad.sum()
+    assert tensors.dropped["non-finite points"] == 2 * bad.sum()
     assert tensors["lidar_num_points"].tolist() == [2 * (len(cloud) - bad.sum())]

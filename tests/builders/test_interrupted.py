@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from perceptum.builders import InputBuilder
-from perceptum.builders import builder as module
 from perceptum.builders.kernels import bev, voxels
 from perceptum.features import canonical
 from perceptum.inputs import BrokenRecord
@@ -102,24 +101,29 @@ def test_an_interrupt_waits_for_the_threads_that_are_still_writing(monkeypatch, 
     """They went on with one frame while the stages had started on the next."""
     builder, written = everything(threads=4), threading.Event()
     builder.build(frames[0])
-    real_gather, real_wait = voxels.gather, module.wait
+    real_gather = voxels.gather
+    caller = threading.get_ident()
 
     def slow_gather(*args):
-        time.sleep(0.2)
+        if threading.get_ident() != caller:
+            time.sleep(0.2)
         real_gather(*args)
         written.set()
 
-    def interrupted_wait(futures):
-        if len(futures) < len(NAMES):
-            return real_wait(futures)
-        monkeypatch.setattr(module, "wait", real_wait)
+    def interrupted(*args):
+        monkeypatch.setattr(bev, "accumulate", real_accumulate)
+        # as Ctrl-C does while the caller works, and others are in the middle of their own
+        time.sleep(0.1)
         raise KeyboardInterrupt
 
+    real_accumulate = bev.accumulate
     monkeypatch.setattr(voxels, "gather", slow_gather)
-    monkeypatch.setattr(module, "wait", interrupted_wait)
+    monkeypatch.setattr(bev, "accumulate", interrupted)
+    begun = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         builder.build(frames[2])
-    assert written.is_set()
+    assert threading.active_count() >= begun
+    monkeypatch.setattr(voxels, "gather", real_gather)
     for _ in range(3):
         assert [in_bytes(builder.build(frame)) for frame in frames] == truth
 
@@ -150,7 +154,7 @@ def test_a_record_that_cannot_be_read_fails_its_own_frame_only(memory_log, sweep
 def test_a_model_whose_memory_runs_out_loses_nothing(frames, truth):
     class Model:
         inputs = tuple(
-            {**row.to_dict(), "params": PARAMS.get(canonical()[row.name].group)} for row in everything().spec
+            {**row.to_dict(), "params": PARAMS.get(canonical().group_of(row.name).name)} for row in everything().spec
         )
         left = 3
 
@@ -170,3 +174,46 @@ def test_a_model_whose_memory_runs_out_loses_nothing(frames, truth):
         builder.build(frames[0])
     model.left = 1000
     assert [in_bytes(builder.build(frame)) for frame in frames] == truth
+
+
+def failing(stage, name, error, after_work):
+    """Lets the next call of a stage's `run` or `fill` fail, before or after it has done its work."""
+    real = getattr(stage, name)
+
+    def fail(*args):
+        setattr(stage, name, real)
+        if after_work:
+            real(*args)
+        raise error
+
+    setattr(stage, name, fail)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("after_work", [False, True])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), SystemExit(1), ValueError("no")], ids=["ctrl-c", "exit", "error"]
+)
+@pytest.mark.parametrize("batched", [False, True], ids=["build", "batch"])
+def test_whichever_step_fails_the_next_frames_are_right(frames, truth, threads, after_work, error, batched):
+    builder = everything(threads=threads)
+    builder.build(frames[4])
+    builder.build_batch([frames[0], frames[2]])
+    for step in range(len(builder._lanes[0].stages)):
+        for name in ("run", "fill"):
+            lane = builder._lanes.pop()
+            stage = lane.stages[step]
+            builder._lanes.append(lane)
+            if not hasattr(stage, name):
+                continue
+            failing(stage, name, error, after_work)
+            with pytest.raises(type(error)):
+                builder.build_batch([frames[2], frames[0]]) if batched else builder.build(frames[2])
+            # the lane is gone with its scratch
+            assert not builder._lanes
+            for k in (1, 0, 3):
+                assert in_bytes(builder.build(frames[k])) == truth[k]
+            batch = builder.build_batch([frames[1], frames[0]])
+            assert batch["lidar_bev_stats"][1].tobytes() == truth[0]["lidar_bev_stats"][1]
+            start = batch["lidar_voxels_batch_ptr"][1]
+            assert batch["lidar_voxels"][start:].tobytes() == truth[0]["lidar_voxels"][1]

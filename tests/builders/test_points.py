@@ -85,7 +85,7 @@ def test_points_over_the_limit_are_the_last_ones_and_are_counted(frame_of, stree
     tensors = builder.build(frame_of(points[:, :3]))
     assert tensors["lidar_points"].tobytes() == points[:30, :3].tobytes()
     assert tensors["lidar_num_points"].tolist() == [30]
-    assert builder.dropped == {"non-finite points": 0, "points over max_points": 70}
+    assert tensors.dropped == {"non-finite points": 0, "points over max_points": 70}
 
 
 def test_remove_close_cuts_a_square_column_out_of_the_sensors_own_frame(frame_of, build):
@@ -122,8 +122,9 @@ def test_points_that_are_not_finite_in_float32_are_dropped_and_counted(frame_of,
     xyz = np.ones((3, 3))
     xyz[1, axis] = bad
     builder = InputBuilder(["lidar_points"])
-    assert builder.build(frame_of(xyz))["lidar_points"].shape == (2, 5)
-    assert builder.dropped["non-finite points"] == 1
+    tensors = builder.build(frame_of(xyz))
+    assert tensors["lidar_points"].shape == (2, 5)
+    assert tensors.dropped["non-finite points"] == 1
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from perceptum.builders import InputBuilder
-from perceptum.features import canonical
+from perceptum.features import Stack, canonical
 from perceptum.inputs import Poses
 
 NAMES = [feature.name for feature in canonical()]
@@ -44,7 +44,7 @@ def drive(memory_log, sweep_of, street):
 
 
 def builder(names, **options):
-    groups = {canonical()[name.partition("__")[0]].group for name in names}
+    groups = {canonical().group_of(name.partition("__")[0]).name for name in names}
     return InputBuilder(names, params={g: p for g, p in PARAMS.items() if g in groups}, **options)
 
 
@@ -141,10 +141,10 @@ def test_a_place_in_a_batch_changes_no_byte(drive, truth, threads, writable):
         picked = [random.randrange(len(drive)) for _ in range(size)]
         batch = one.build_batch([drive[k] for k in picked])
         for name in NAMES:
-            group = canonical()[name].group
+            group = canonical().group_of(name).name
             starts = batch.get(f"{group}_batch_ptr")
             for place, k in enumerate(picked):
-                ragged = canonical()[name].collate != "stack"
+                ragged = canonical()[name].collate != Stack()
                 own = batch[name][starts[place] : starts[place + 1]] if ragged else batch[name][place]
                 own = own[:, 1:] if name == "lidar_voxel_coords" else own
                 assert (own.dtype.str, own.shape, own.tobytes()) == truth[k][name], name

@@ -191,8 +191,8 @@ def test_a_fixed_number_of_rows_pads_with_zeros_or_keeps_the_first(frame_of, str
 def test_points_lost_to_max_voxels_are_counted(frame_of, voxels, lost, overflow):
     frame = frame_of([[0.1, 0.1, 0.1], [1.1, 0, 0], [1.2, 0, 0], [1.3, 0, 0], [np.nan, 0, 0]])
     builder = InputBuilder(NAMES, params=voxel_params((0, -1, -1, 4, 1, 1), (1, 1, 2), 1, voxels, overflow=overflow))
-    builder.build(frame)
-    assert builder.dropped == {"non-finite points": 1, "points over max_voxels": lost}
+    tensors = builder.build(frame)
+    assert tensors.dropped == {"non-finite points": 1, "points over max_voxels": lost}
 
 
 @settings(max_examples=30, deadline=None)
@@ -226,8 +226,8 @@ def test_voxels_beyond_the_limit_are_told_once(frame_of, caplog):
     builder = InputBuilder(["lidar_voxels"], params={"lidar_voxels": {"max_voxels": 1}})
     with caplog.at_level("WARNING", logger="perceptum"):
         builder.build(frame)
-        builder.build(frame)
+        tensors = builder.build(frame)
     assert [record.message.partition(";")[0] for record in caplog.records] == [
         "lidar_voxels: 3 points lie in voxels beyond max_voxels=1 and are dropped"
     ]
-    assert builder.dropped["points over max_voxels"] == 3
+    assert tensors.dropped["points over max_voxels"] == 3

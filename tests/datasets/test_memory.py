@@ -60,10 +60,13 @@ def test_records_in_any_order_are_put_in_order():
     assert times_ms(log[1].radar_sweeps(5)) == [50, 0]
 
 
-def test_the_given_records_are_the_ones_handed_out():
+def test_the_given_records_are_handed_out_as_they_lie_in_memory():
     given = sweep(0)
-    log = memory_log([given])
-    assert log[0].lidar is given
+    handed_out = memory_log([given])[0].lidar
+    assert all(np.shares_memory(getattr(handed_out, name), getattr(given, name)) for name in "xyz")
+    # what frames share cannot be written to; the caller's own arrays stay as they were
+    assert not handed_out.x.flags.writeable
+    assert given.x.flags.writeable
 
 
 def test_the_list_given_is_not_changed():

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = "synthetic:frames=3,beams=16,azimuth_steps=300"
 CALIBRATION = """P0: 700 0 600 0 0 700 180 0 0 0 1 0
 P1: 700 0 600 -380 0 700 180 0 0 0 1 0
@@ -42,18 +41,13 @@ class Done:
         return json.loads(self.out)
 
 
-def environment(**more: str) -> dict[str, str]:
-    plain = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS")}
-    return {**plain, "PYTHONPATH": str(ROOT / "src"), **more}
-
-
 @pytest.fixture(scope="session")
 def perceptum() -> Callable[..., Done]:
     """perceptum("info", LOG, cwd=folder, VARIABLE=value): a command in a process of its own, which costs seconds."""
 
     def run(*words: object, cwd: Path | None = None, **variables: str) -> Done:
         command = [sys.executable, "-m", "perceptum", *map(str, words)]
-        env = environment(**variables)
+        env = {**os.environ, **variables}
         done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=200)
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -101,12 +95,17 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(perceptum, tmp_path_factory) -> Demo:
+def demo(perceptum, once) -> Demo:
     """`perceptum demo --frames 3 --seed 7 --json`, run once."""
     for module in ("torch", "tensorflow", "matplotlib"):
         pytest.importorskip(module, reason=f"the demo needs {module}")
-    folder = tmp_path_factory.mktemp("demo")
-    return Demo(folder, perceptum("demo", "--frames", 3, "--seed", 7, "--out", folder / "made", "--json"))
+
+    def run(folder: Path) -> None:
+        done = perceptum("demo", "--frames", 3, "--seed", 7, "--out", folder / "made", "--json")
+        (folder / "done.json").write_text(json.dumps(asdict(done)))
+
+    folder = once("demo", run)
+    return Demo(folder, Done(**json.loads((folder / "done.json").read_text())))
 
 
 @pytest.fixture(scope="session")

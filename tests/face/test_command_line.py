@@ -30,13 +30,7 @@ COMMANDS = (
     "diff",
 )
 HEAVY = {"torch", "tensorflow", "keras", "numba", "open3d", "ray", "matplotlib", "scipy", "pandas", "PIL"}
-ROOT = Path(__file__).resolve().parents[2]
 POSE_OUT = [{"name": "out", "dtype": "float64", "shape": [4, 4]}]
-
-
-def environment(**more: str) -> dict[str, str]:
-    plain = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS")}
-    return {**plain, "PYTHONPATH": str(ROOT / "src"), **more}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -65,7 +59,7 @@ for words in [["--help"], *([name, "--help"] for name in sys.argv[1:])]:
 print("loaded:", *sys.modules)
 """
     command = [sys.executable, "-c", program, *COMMANDS]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     loaded = done.stdout.rpartition("loaded:")[2].split()
     assert "perceptum.cli.commands" in loaded
     assert HEAVY & set(loaded) == set()
@@ -113,7 +107,7 @@ def test_a_terminal_that_knows_only_ascii_gets_ascii(perceptum):
 def test_a_reader_that_goes_away_is_no_fault_of_ours(words):
     command = [sys.executable, "-m", "perceptum", *words]
     # a pipe whose reading end is shut before a word is written
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None
         assert running.stderr is not None
         running.stdout.close()
@@ -141,9 +135,7 @@ def model(ego_pose):
     package = code_package(source, POSE_OUT)
     words = ["infer", "synthetic:frames=5000", str(package), "--trust", *([] if out is None else ["--out", out])]
     command = [sys.executable, "-m", "perceptum", *words]
-    running = subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(tmp_path / "running", running)
         if out is not None:
@@ -178,7 +170,7 @@ main()
 @pytest.mark.parametrize("module", ["typer", "perceptum.cli.logs", "perceptum.info", "numba"])
 def test_ctrl_c_is_one_line_whatever_is_being_imported(module, how):
     command = [sys.executable, "-c", PRESSED, "info", "synthetic:frames=20"]
-    env = environment(WHEN=module, **how)
+    env = {**os.environ, "WHEN": module, **how}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "perceptum: interrupted\n")
 
@@ -186,7 +178,7 @@ def test_ctrl_c_is_one_line_whatever_is_being_imported(module, how):
 def test_what_is_told_to_ignore_ctrl_c_ignores_it():
     program = f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{PRESSED}"
     command = [sys.executable, "-c", program, "info", "synthetic:frames=2"]
-    env = environment(WHEN="typer")
+    env = {**os.environ, "WHEN": "typer"}
     assert subprocess.run(command, env=env, capture_output=True, check=False, timeout=60).returncode == 0
 
 

@@ -18,7 +18,6 @@ from perceptum.errors import UsageError
 from perceptum.inputs import BrokenRecord, CameraImage, LidarSweep, LogError, NotALog
 from perceptum.inputs.store import StoreSource
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = "synthetic:frames=4,beams=8,azimuth_steps=64,image_size=32x24"
 LONG = "synthetic:frames=40,beams=16,azimuth_steps=300,image_size=160x90"
 
@@ -165,11 +164,8 @@ def test_two_conversions_do_not_write_to_one_place(tmp_path):
 
 
 def start(*words, cwd, **options):
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-m", "perceptum", "convert", *map(str, words)]
-    return subprocess.Popen(
-        command, cwd=cwd, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True, **options
-    )
+    return subprocess.Popen(command, cwd=cwd, stderr=subprocess.PIPE, text=True, start_new_session=True, **options)
 
 
 def wait_for(condition, process):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import perceptum as pc
-from perceptum.features import UnknownFeature, canonical
+from perceptum.features import FRAMES, UNITS, UnknownFeature, canonical
 
 
 def test_the_catalogue_is_a_mapping_of_the_canonical_features():
@@ -48,7 +48,7 @@ def test_printed_it_shows_every_feature_and_the_fingerprint():
 def test_every_feature_says_what_it_is():
     for feature in canonical():
         assert feature.prose.endswith(".")
-        assert feature.units
-        assert feature.frame
-        sizes = feature.sizes(feature.params)
+        assert UNITS[feature.units]
+        assert FRAMES[feature.frame]
+        sizes = feature.sizes(canonical().group_of(feature.name).params)
         assert [size for size in sizes if isinstance(size, str)] == [s for s in sizes if str(s).startswith("num_")]

@@ -180,7 +180,7 @@ def test_a_spec_that_can_be_met_is_not_refused(rows):
     assert [resolved.name for resolved in canonical().resolve(Spec.of(rows))] == [r["name"] for r in rows]
 
 
-names = st.sampled_from([name for f in canonical() for name in (*type(f.params).__struct_fields__, "preset", "?")])
+names = st.sampled_from([name for g in canonical().groups for name in (*g.params.__struct_fields__, "preset", "?")])
 nonsense = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats() | st.text(max_size=5) | st.just(object()),
     lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=2),
@@ -191,7 +191,7 @@ nonsense = st.recursive(
 @settings(max_examples=300, deadline=None)
 @given(feature=st.sampled_from(list(canonical())), params=st.dictionaries(names, nonsense, max_size=3))
 def test_nonsense_as_params_is_a_spec_error_or_is_planned(feature, params):
-    dims = [None] * len(feature.shape)
+    dims = [None] * len(feature.axes(canonical().group_of(feature.name).params))
     spec = Spec.of([row(feature.name, feature.dtypes[0], dims, **params)])
     try:
         (resolved,) = canonical().resolve(spec)
@@ -205,10 +205,11 @@ def test_nonsense_as_params_is_a_spec_error_or_is_planned(feature, params):
 def test_every_preset_can_be_planned_for_every_feature_of_its_group():
     schema = canonical()
     planned = 0
-    for feature in schema:
-        for preset in schema.presets(feature.group):
-            schema.resolve(schema.spec([feature.name], {feature.group: preset}))
-            planned += 1
+    for group in schema.groups:
+        for feature in group:
+            for preset in group.presets:
+                schema.resolve(schema.spec([feature.name], {group.name: preset}))
+                planned += 1
     assert planned > 30
 
 

@@ -107,15 +107,33 @@ def test_a_machine_with_the_system_libraries_is_left_alone(machine):
 
 
 @pytest.mark.parametrize("status", [0, 2])
-def test_ci_runs_make_test_where_home_cannot_be_written(machine, status):
-    path = machine(make=f'[ -w "$HOME" ] && echo "$@"; exit {status}')
+def test_ci_runs_the_command_that_the_readme_shows_and_nothing_else(machine, status):
+    shown = re.findall(r"^\$ (make test)\b", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    path = machine(make=f'echo make "$@"; exit {status}')
     done = run("run", path=path, HOME="/nonexistent")
-    assert (done.returncode, done.stdout) == (status, "--no-print-directory --keep-going test\n")
+    assert (done.returncode, done.stdout.splitlines()) == (status, shown)
+
+
+def make(*words: str) -> list[str]:
+    done = subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 def test_help_lists_every_command():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert phony is not None
-    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert {line.split()[1] for line in done.stdout.splitlines()} == set(phony[1].split())
+    assert {line.split()[1] for line in make("help")} == set(phony[1].split())
+
+
+def test_all_tests_run_side_by_side():
+    # the environment need not be there for a look at the command
+    command = make("--dry-run", "--assume-old=.venv-test/.installed", "unit")[-1]
+    assert command.endswith(" -m pytest -n auto --dist worksteal")
+
+
+@pytest.mark.parametrize(("memory_bytes", "workers"), [(64 << 30, 6), (12 << 30, 3), (1 << 30, 1)])
+def test_a_worker_is_started_for_each_core_as_far_as_memory_goes(pytestconfig, monkeypatch, memory_bytes, workers):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": memory_bytes >> 12, "SC_PAGE_SIZE": 1 << 12}.__getitem__)
+    assert pytestconfig.hook.pytest_xdist_auto_num_workers(config=pytestconfig) == workers

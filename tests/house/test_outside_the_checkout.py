@@ -42,7 +42,7 @@ def environment(distributions, tmp_path_factory) -> Path:
 
 
 def run(environment: Path, cwd: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "NUMBA_CACHE_DIR")}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
     program = str(environment / "bin" / command[0])
     return subprocess.run([program, *command[1:]], cwd=cwd, env=env, capture_output=True, text=True, check=False)
 

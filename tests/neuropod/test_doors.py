@@ -283,10 +283,11 @@ def test_loading_a_tensorflow_package_is_quiet_and_leaves_the_environment_alone(
 
 def test_an_input_goes_to_the_device_that_its_package_says():
     torch = pytest.importorskip("torch")
+    from perceptum.features import Row
     from perceptum.neuropod.backends.torch_runner import TorchRunner
-    from perceptum.neuropod.config import Config, TensorSpec
+    from perceptum.neuropod.config import Config
 
-    rows = tuple(TensorSpec(name, "float32", (2,)) for name in "ab")
+    rows = tuple(Row(name, "float32", (2,)) for name in "ab")
     config = Config("m", "torchscript", rows, (), input_tensor_device={"a": "CPU"})
     seen = {}
     for device in ("cpu", "meta"):  # meta stands in for a GPU: a tensor there has no values, only its device

@@ -1,0 +1,233 @@
+"""A lane: one frame in flight. It holds a plan's stages with their scratch; a builder has one per caller at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.features import Layout, Resolved
+from perceptum.features.layout import BLOCK
+
+from .crew import Crew
+from .memory import Lease, Memory
+from .plan import Plan
+from .sample import Sample
+from .stage import Filler, Stage, Stages
+from .table import filler_of
+from .tensors import Tensors
+from .written import Written
+
+__all__ = ["Lane", "OnReady", "Wanted"]
+
+OnReady = Callable[[str, str, NDArray[Any]], object]
+"""(model, name, array): a tensor is written; other stages may still run."""
+
+
+@dataclass(eq=False)
+class Wanted:
+    """One tensor of one model, and who fills it."""
+
+    model: str
+    row: Resolved
+    filler: Filler
+    place: tuple[int, tuple[int, ...]] | None
+    """Where it lies in the block of small tensors: offset and shape."""
+
+    def __post_init__(self) -> None:
+        self.name = self.row.name
+        self.label = f"{self.model}/{self.name}" if self.model else self.name
+        self.feature = self.row.feature.name
+        self.fill = self.row.feature.fill
+        self.dtype = np.dtype(self.row.row.dtype)
+        self.fixed = self.row.fixed
+        self.ragged = None in self.fixed
+        """Whether a frame decides a size."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape for the frame that the filler last ran on."""
+        if not self.ragged:
+            return self.fixed  # type: ignore[return-value]
+        own = self.filler.sizes()
+        return tuple(own[str(size)] if n is None else n for n, size in zip(self.fixed, self.row.sizes, strict=True))
+
+
+class Lane:
+    """The stages of a plan, shared by all that needs them, across models too."""
+
+    def __init__(self, plan: Plan, crew: Crew) -> None:
+        self._crew = crew
+        self._writable = plan.options.writable
+        self._layouts = {model: layout for model, layout in plan.layouts.items() if layout.places}
+        stages = Stages(crew)
+        self.wanted = [
+            _wanted(model, row, plan.layouts[model], stages) for model, rows in plan.rows.items() for row in rows
+        ]
+        self.stages = stages.in_order
+        self._needed_by = _needed_by(self.stages, self.wanted)
+        self.by_model = {model: [w for w in self.wanted if w.model == model] for model in plan.specs}
+        self._stages_of = {
+            model: [stage for stage in self.stages if any(w.model == model for w in self._needed_by[stage])]
+            for model in plan.specs
+        }
+        self.labels = dict(zip(self.stages, _labels(self.stages), strict=True))
+        """Stage -> its title, told from others of the same title by a number."""
+        self._steps, self._needs, self._then = self._graph()
+        self.step_labels = [s.label if isinstance(s, Wanted) else self.labels[s] for s in self._steps]
+
+    def serves(self, stage: Stage) -> list[Wanted]:
+        """Returns the tensors that need a stage."""
+        return self._needed_by[stage]
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the working memory."""
+        return sum(stage.nbytes for stage in self.stages)
+
+    def run(
+        self, sample: Sample, memories: Mapping[str, Memory], on_ready: OnReady | None, blocks: bool = True
+    ) -> dict[str, Tensors]:
+        """Returns each model's tensors for a sample.
+
+        memories: model -> who owns its memory. blocks: small tensors lie in one block, as the plan's layout says.
+        """
+        flight = _Flight(self, sample, memories, on_ready, self._layouts if blocks else {})
+        self._crew.steps(flight.step, self._needs, self._then)
+        return flight.land()
+
+    def sizes(self) -> dict[str, dict[str, Mapping[str, int]]]:
+        """Returns model -> tensor -> the frame's own sizes, as its filler has them."""
+        return {model: {w.name: w.filler.sizes() for w in own} for model, own in self.by_model.items()}
+
+    def dropped(self, model: str) -> dict[str, int]:
+        """Returns what was left out of the last frame, by reason: the most that a stage of this model left out."""
+        total: dict[str, int] = {}
+        for stage in self._stages_of[model]:
+            for reason, count in stage.dropped.items():
+                total[reason] = max(total.get(reason, 0), count)
+        return total
+
+    def _graph(self) -> tuple[list[Stage | Wanted], list[int], list[list[int]]]:
+        """Returns the steps, each stage directly followed by the tensors it fills, so that they are ready early."""
+        steps: list[Stage | Wanted] = []
+        for stage in self.stages:
+            steps.append(stage)
+            steps += [wanted for wanted in self.wanted if wanted.filler is stage]
+        number = {step: k for k, step in enumerate(steps)}
+        needs, then = [0] * len(steps), [[] for _ in steps]  # type: list[int], list[list[int]]
+        for k, step in enumerate(steps):
+            before: Iterable[Stage] = step.needs if isinstance(step, Stage) else (step.filler,)
+            for need in before:
+                needs[k] += 1
+                then[number[need]].append(k)
+        return steps, needs, then
+
+
+class _Flight:
+    """One run of a lane."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        sample: Sample,
+        memories: Mapping[str, Memory],
+        on_ready: OnReady | None,
+        layouts: Mapping[str, Layout],
+    ) -> None:
+        self._lane = lane
+        self._steps = lane._steps
+        self._sample = sample
+        self._memories = memories
+        self._on_ready = on_ready
+        self._writable = lane._writable
+        self._blocks = {model: _take_block(memories[model], layout) for model, layout in layouts.items()}
+        self._settled: list[Written] = [lease.written for lease in self._blocks.values()]
+        self._arrays: dict[Wanted, NDArray[Any]] = {}
+        self._times_s = [0.0] * len(lane._steps)
+
+    def step(self, k: int) -> None:
+        step = self._steps[k]
+        start = perf_counter()
+        if isinstance(step, Wanted):
+            self._fill(step)
+        else:
+            step.run(self._sample)
+        self._times_s[k] = perf_counter() - start
+
+    def _fill(self, wanted: Wanted) -> None:
+        filler, feature, fill = wanted.filler, wanted.feature, wanted.fill
+        if wanted.place is not None and self._blocks:
+            offset, shape = wanted.place
+            array: NDArray[Any] = np.ndarray(shape, wanted.dtype, self._blocks[wanted.model].array, offset)
+            # the block was cleared as a whole
+            written = Written()
+        else:
+            array, written = self._memories[wanted.model].take(wanted.name, wanted.shape, wanted.dtype)
+            self._settled.append(written)
+        clearing = filler.clearing(feature)
+        if clearing == "own" and fill and not written.fresh and wanted.ragged:
+            # rows beyond this tensor's end hold zeros, not the fill value
+            clearing, written = "before", Written()
+            written.fresh = False
+        if clearing != "whole" and (fill if written.fresh else clearing == "before"):
+            array[...] = fill
+        filler.fill(feature, array, written)
+        if not self._writable:
+            array.flags.writeable = False
+        self._arrays[wanted] = array
+        if self._on_ready is not None:
+            self._on_ready(wanted.model, wanted.name, array)
+
+    def land(self) -> dict[str, Tensors]:
+        for written in self._settled:
+            written.settle()
+        lane, arrays = self._lane, self._arrays
+        times_s = dict(zip(lane.step_labels, self._times_s, strict=True))
+        return {
+            model: Tensors({w.name: arrays[w] for w in own}, lane.dropped(model), times_s)
+            for model, own in lane.by_model.items()
+        }
+
+
+def _take_block(memory: Memory, layout: Layout) -> Lease:
+    lease = memory.take(BLOCK, (layout.nbytes,), np.uint8)
+    if not lease.written.fresh:
+        lease.array[:] = 0
+    return lease
+
+
+def _wanted(model: str, row: Resolved, layout: Layout, stages: Stages) -> Wanted:
+    filler = stages.share(filler_of(row), row.params)
+    filler.want(row.feature.name, row.row.dtype)
+    place = next((p for p in layout.places if p.name == row.name), None)
+    return Wanted(model, row, filler, None if place is None else (place.offset, place.shape))
+
+
+def _needed_by(stages: Iterable[Stage], tensors: Iterable[Wanted]) -> dict[Stage, list[Wanted]]:
+    found: dict[Stage, list[Wanted]] = {stage: [] for stage in stages}
+    for wanted in tensors:
+        for stage in _closure(wanted.filler):
+            found[stage].append(wanted)
+    return found
+
+
+def _closure(stage: Stage) -> set[Stage]:
+    found = {stage}
+    for need in stage.needs:
+        found |= _closure(need)
+    return found
+
+
+def _labels(stages: Iterable[Stage]) -> list[str]:
+    """Returns the stages' titles; a second stage of the same title is told from the first by a number."""
+    seen: dict[str, int] = {}
+    labels = []
+    for stage in stages:
+        seen[stage.title] = seen.get(stage.title, 0) + 1
+        labels.append(stage.title if seen[stage.title] == 1 else f"{stage.title} #{seen[stage.title]}")
+    return labels

@@ -1,0 +1,52 @@
+"""The frame of reference of a sample: the one place where it is decided."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.inputs import Frame, MissingRecord
+from perceptum.inputs.poses import inverse
+
+from .sample import Sample
+from .stage import Stage, Stages
+
+__all__ = ["Reference"]
+
+
+class Reference(Stage):
+    """Yields ref_from_ego: from the ego frame at the reference time to where tensors are told.
+
+    ego: the identity. lidar: the primary lidar's own axes, by its mounting in this frame's record; a frame without
+    one is an error only for what asks.
+    """
+
+    def __init__(self, frame: Literal["ego", "lidar"], stages: Stages) -> None:
+        super().__init__()
+        self.title = f"frame of reference ({frame})"
+        self.is_ego = frame == "ego"
+        """Whether ref_from_ego is the identity, to the last bit."""
+        self._frame: Frame | None = None
+        self._ref_from_ego: NDArray[np.float64] | None = None
+
+    def run(self, sample: Sample) -> None:
+        self._frame, self._ref_from_ego = sample.frame, None
+
+    @property
+    def ref_from_ego(self) -> NDArray[np.float64]:
+        """(4, 4) float64; raises MissingRecord where the frame has no sweep of the primary lidar and wants its axes."""
+        if self._ref_from_ego is None:
+            assert self._frame is not None
+            self._ref_from_ego = np.eye(4) if self.is_ego else _lidar_from_ego(self._frame)
+        return self._ref_from_ego
+
+
+def _lidar_from_ego(frame: Frame) -> NDArray[np.float64]:
+    if frame.lidar is None:
+        raise MissingRecord(
+            f"{frame.log.source.location}: frame {frame.index} has no sweep of the primary lidar, "
+            'in whose axes frame "lidar" tells the points; take frame "ego"'
+        )
+    return inverse(frame.lidar.ego_from_sensor)

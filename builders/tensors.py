@@ -1,0 +1,31 @@
+"""What a build returns: the tensors, and what is known of how they came about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+__all__ = ["Tensors"]
+
+
+class Tensors(dict[str, NDArray[Any]]):
+    """Name -> array, 64-byte aligned, in the spec's order."""
+
+    __slots__ = ("dropped", "times_s")
+
+    def __init__(
+        self,
+        tensors: Mapping[str, NDArray[Any]],
+        dropped: Mapping[str, int] | None = None,
+        times_s: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(tensors)
+        self.dropped: dict[str, int] = dict(dropped or {})
+        """What was left out, by reason: points that are not finite, points over a limit. Of a batch: in all frames."""
+        self.times_s: dict[str, float] = dict(times_s or {})
+        """Seconds by stage and tensor, those of other models in the same plan too. Of a batch: in all frames."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tensors, (dict(self), self.dropped, self.times_s)

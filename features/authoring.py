@@ -1,0 +1,72 @@
+"""How specs are written: from names alone, with parameters said once for several rows. Each row then stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .errors import SpecError, UnknownFeature
+from .group import Group
+from .params import merge
+from .resolve import params_of
+from .spec import Row, Spec, as_params
+
+if TYPE_CHECKING:
+    from .schema import Schema
+
+__all__ = ["spec_of"]
+
+
+def spec_of(schema: Schema, rows: Iterable[str | Row | Mapping[str, Any]], params: Mapping[str, Any]) -> Spec:
+    """Returns the spec of rows and feature names, to which `params` gives parameters by group and by part.
+
+    Raises SpecError for a key of `params` that no row would take.
+    """
+    wanted = [row if isinstance(row, str) else Row.of(row) for row in rows]
+    if params:
+        groups = {group.name: group for group in (_group_of(schema, row) for row in wanted)}
+        free = {_group_of(schema, row).name for row in wanted if isinstance(row, str) or row.params is None}
+        for key, value in params.items():
+            _check_taken(schema, key, value, groups, free)
+    return Spec.of(_row(schema, row, params) for row in wanted)
+
+
+def _group_of(schema: Schema, row: str | Row) -> Group:
+    name = row if isinstance(row, str) else row.name
+    return schema.group_of(name.partition("__")[0])
+
+
+def _check_taken(schema: Schema, key: str, value: Any, groups: Mapping[str, Group], free: set[str]) -> None:
+    """Raises SpecError unless a row takes what `params` says under `key`: a row of the group, or with the part."""
+    names = [group.name for group in schema.groups]
+    if key in names:
+        as_params(key, value)
+        taking, what = [name for name in groups if name == key], "is of that group"
+    elif key in schema.parts:
+        taking, what = [name for name, group in groups.items() if key in group.params.parts()], "has that part"
+    else:
+        raise UnknownFeature.of("group or part", key, [*names, *sorted(schema.parts)])
+    if not taking:
+        raise SpecError(f"params for '{key}', but no row {what}; the rows are of {', '.join(groups) or 'no group'}")
+    if not free.intersection(taking):
+        raise SpecError(
+            f"params for '{key}', but every row that {what} brings its own params; say it there, or take them away"
+        )
+
+
+def _row(schema: Schema, row: str | Row, params: Mapping[str, Any]) -> Row:
+    if isinstance(row, Row) and (row.params is not None or not params):
+        return row
+    group = _group_of(schema, row)
+    parts = {part: params[part] for part in group.params.parts() if part in params}
+    # what is said of the group goes before what is said of all rows
+    values = merge(parts, as_params(group.name, params.get(group.name)) or {}) or None
+    if isinstance(row, Row):
+        return msgspec.structs.replace(row, params=values)
+    base, _, suffix = row.partition("__")
+    feature = schema[base]
+    sizes = feature.sizes(params_of(schema, row, values))
+    symbols = tuple(f"{d}__{suffix}" if suffix and isinstance(d, str) else d for d in sizes)
+    return Row(row, feature.dtypes[0], symbols, values)

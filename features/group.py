@@ -1,0 +1,112 @@
+"""A group: the features that have one set of parameters and come from one filler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from .collate import Concat
+from .errors import SpecError
+from .feature import Feature, check_name
+from .params import Params
+
+__all__ = ["Group", "check_references"]
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """What belongs together, as one object: ours and those of plug-ins."""
+
+    name: str
+    params: Params
+    """The defaults."""
+    features: tuple[Feature, ...]
+    presets: Mapping[str, dict[str, Any]] = {}
+    """Name -> parameters that differ from the defaults, such as a published model's."""
+    filler: type | None = None
+    """The class that fills it, a builder's stage. None: ours, whose fillers the builders know."""
+
+    def __post_init__(self) -> None:
+        check_name("group", self.name)
+        if not isinstance(self.params, Params):
+            raise SpecError(f"group '{self.name}': params must be a Params, got {self.params!r}")
+        if self.filler is not None and not isinstance(self.filler, type):
+            raise SpecError(f"group '{self.name}': the filler must be a class, got {self.filler!r}")
+        self._check_features()
+        self._check_parts()
+        self._check_presets()
+
+    def __iter__(self) -> Iterator[Feature]:
+        return iter(self.features)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def _check_features(self) -> None:
+        if not isinstance(self.features, tuple) or not self.features:
+            raise SpecError(f"group '{self.name}': features must be a tuple of one or more, got {self.features!r}")
+        seen: set[str] = set()
+        for feature in self.features:
+            if not isinstance(feature, Feature):
+                raise SpecError(f"group '{self.name}': features holds {feature!r}, which is not a Feature")
+            if feature.name in seen:
+                raise SpecError(f"group '{self.name}': the feature '{feature.name}' is listed twice")
+            seen.add(feature.name)
+            feature.axes(self.params)
+
+    def _check_parts(self) -> None:
+        parts = self.params.parts()
+        for part in parts:
+            if part not in self.params.__struct_fields__:
+                raise SpecError(f"group '{self.name}': the part '{part}' is not one of its params' fields")
+        for feature in self.features:
+            if feature.frame == "reference" and "frame" not in parts:
+                raise SpecError(
+                    f"group '{self.name}': the frame of '{feature.name}' is \"reference\", "
+                    "so that the params need the field and part `frame`"
+                )
+
+    def _check_presets(self) -> None:
+        # against the class's own defaults where it has them: with other params (`Schema.with_params`) a preset may
+        # no longer suit, and that is said to the one who uses it
+        try:
+            params = type(self.params)()
+        except TypeError:
+            params = self.params
+        for name, preset in self.presets.items():
+            if not isinstance(preset, dict):
+                raise SpecError(f"group '{self.name}': the preset '{name}' must be a dict of params, got {preset!r}")
+            params.replace(preset, f"group '{self.name}': the preset '{name}'")
+
+    def with_params(self, changes: Mapping[str, Any]) -> Group:
+        """Returns the group with other defaults; raises SpecError that names it."""
+        return msgspec.structs.replace(self, params=self.params.replace(dict(changes), f"'{self.name}'"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what it says of tensors as plain data, ready for JSON; presets and filler are code's."""
+        features = [feature.to_dict(self.params) for feature in self.features]
+        return {"name": self.name, "params": self.params.to_dict(), "features": features}
+
+    def from_dict(self, plain: dict[str, Any]) -> Group:
+        """Returns the group that `plain` describes; this one gives the params' type, the presets and the filler.
+
+        Raises msgspec.ValidationError, KeyError, TypeError or SpecError.
+        """
+        known = {feature.name: feature for feature in self.features}
+        params = msgspec.convert(plain["params"], type=type(self.params))
+        features = []
+        for part in msgspec.convert(plain["features"], list[dict[str, Any]]):
+            if part["name"] not in known:
+                raise SpecError(f"group '{self.name}' has no feature '{part['name']}'; it has {', '.join(known)}")
+            features.append(known[part["name"]].from_dict(part, params))
+        return msgspec.structs.replace(self, params=params, features=tuple(features))
+
+
+def check_references(features: Mapping[str, Feature]) -> None:
+    """Raises SpecError where a feature counts, or points into, one that is not there."""
+    for feature in features.values():
+        points_into = feature.collate.offset_of if isinstance(feature.collate, Concat) else None
+        for field, other in (("counts", feature.counts), ("offset_of", points_into)):
+            if other is not None and other not in features:
+                raise SpecError(f"feature '{feature.name}': {field} names '{other}', which is not a feature here")

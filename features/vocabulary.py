@@ -1,0 +1,87 @@
+"""The closed words with which a feature says what its numbers are. Fingerprints cover these, never prose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+__all__ = ["COLUMN_UNITS", "DTYPES", "FRAMES", "UNITS", "Cut", "FrameOfReference", "Unit"]
+
+DTYPES = (
+    "float32",
+    "float64",
+    "string",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+)
+"""What a tensor's dtype may be: Neuropod's eleven, in the order of its type codes."""
+
+Unit = Literal[
+    "m", "m/s", "rad", "s", "ns", "px", "intensity", "ratio", "count", "index", "cell", "flag", "mixed", "none"
+]
+
+UNITS: Mapping[Unit, str] = MappingProxyType(
+    {
+        "m": "metres",
+        "m/s": "metres per second",
+        "rad": "radians",
+        "s": "seconds",
+        "ns": "nanoseconds",
+        "px": "pixels",
+        "intensity": "as the param `intensity_mode` says",
+        "ratio": "a share, from 0 to 1",
+        "count": "how many",
+        "index": "the number of a row, an element or a beam, from 0; -1 where there is none",
+        "cell": "whole cells along each axis of the grid, from its lowest corner",
+        "flag": "1 where it is so, else 0",
+        "mixed": "each column or channel has its own, see the table of columns",
+        "none": "a number without a unit",
+    }
+)
+"""Unit -> what it means."""
+
+FrameOfReference = Literal["ego", "lidar", "world", "sensor", "image", "reference", "none"]
+
+FRAMES: Mapping[FrameOfReference, str] = MappingProxyType(
+    {
+        "ego": "the vehicle's axes at the reference time",
+        "lidar": "the primary lidar's axes at the reference time",
+        "world": "the log's fixed axes",
+        "sensor": "the axes of the sensor that measured it, as measured",
+        "image": "the pixels of an image, u to the right and v down",
+        "reference": "the one that the param `frame` names",
+        "none": "no place or direction is meant",
+    }
+)
+"""Frame of reference -> what it means."""
+
+COLUMN_UNITS: Mapping[str, Unit] = MappingProxyType(
+    {
+        "x": "m",
+        "y": "m",
+        "z": "m",
+        "range": "m",
+        "intensity": "intensity",
+        "time_lag": "s",
+        "ring": "index",
+        "count": "count",
+        "density": "ratio",
+        "max_z": "m",
+        "min_z": "m",
+        "mean_z": "m",
+        "max_i": "intensity",
+        "mean_i": "intensity",
+        "top_i": "intensity",
+    }
+)
+"""Column or channel of a tensor whose unit is "mixed" -> its own unit."""
+
+Cut = Literal["first_rows"]
+"""Which part is kept of a tensor that is cut: the first rows."""

@@ -1,0 +1,137 @@
+"""What a log remembers for its frames: bounded in bytes, made once, what was used longest ago let go first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import fields, is_dataclass
+from sys import getsizeof
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from .errors import LogError
+from .once import Guard, get_or_make
+
+__all__ = ["Cache", "nbytes_of"]
+
+Value = TypeVar("Value")
+
+_ENTRY_BYTES = 1024
+"""What an entry costs besides its arrays, roughly: its key, its record, an object per array."""
+
+
+class Cache:
+    """`cache.get(key, make)`: what is shared by the frames of a log.
+
+    It holds at most `most_bytes`, counted by `nbytes_of`; 0 keeps nothing, and what is larger than all of it is not
+    kept. Any number of threads may ask: of one key there is one maker and the others wait for it, makers of different
+    keys run side by side, and a maker may ask for other keys. What a maker raises is not remembered. What is kept is
+    given to every frame that asks: nobody may write to it. Pickled, the cache arrives empty; a forked process keeps
+    what there was, and a bound of its own.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        if most_bytes < 0:
+            raise LogError(f"cache_bytes must be 0 or more, got {most_bytes}")
+        self.most_bytes = most_bytes
+        self._kept = _Kept(most_bytes)
+
+    def __reduce__(self) -> tuple[type[Cache], tuple[int]]:
+        return Cache, (self.most_bytes,)
+
+    def __repr__(self) -> str:
+        return f"<Cache {len(self)} things, {self.nbytes} of {self.most_bytes} bytes>"
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def nbytes(self) -> int:
+        """What is kept now, in bytes."""
+        return self._kept.nbytes
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Returns what is kept under `key`, made by `make()` where there is nothing; it is made outside of any lock."""
+        return cast(Value, get_or_make(self._kept, key, make))
+
+    def clear(self) -> None:
+        """Lets go of everything."""
+        self._kept.clear()
+
+
+class _Kept:
+    """Key -> value, within the bound.
+
+    The guard is held for bookkeeping alone: sizes are taken, and what goes is let go, outside of it, for both may run
+    code of others.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._guard = Guard()
+        self.nbytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, key: Hashable) -> Any:
+        with self._guard:
+            value, _ = self._entries[key]
+            self._entries.move_to_end(key)
+            return value
+
+    def __setitem__(self, key: Hashable, value: Any) -> None:
+        size = nbytes_of(value) + _ENTRY_BYTES
+        if size > self._most_bytes:
+            return
+        gone = []
+        with self._guard:
+            # counted before it is there and until it is gone: where a Ctrl-C or a fork comes between two of these
+            # lines, the sum is too high and less is kept, but never too much
+            self.nbytes += size
+            while self.nbytes > self._most_bytes and self._entries:
+                gone.append(self._entries.popitem(last=False)[1])
+                self.nbytes -= gone[-1][1]
+            if not self._entries:
+                self.nbytes = size
+            self._entries[key] = (value, size)
+        gone.clear()
+
+    def clear(self) -> None:
+        with self._guard:
+            gone, self._entries = self._entries, OrderedDict()
+            self.nbytes = 0
+        gone.clear()
+
+
+def nbytes_of(value: object) -> int:
+    """Returns the memory that a value keeps alive: of an array the whole one that it is a view of, each once.
+
+    Looks into tuples, lists, dicts and dataclasses; of other objects takes `nbytes`, or what Python says of them alone.
+    """
+    seen: dict[int, int] = {}
+    _weigh(value, seen)
+    return sum(seen.values())
+
+
+def _weigh(value: Any, seen: dict[int, int]) -> None:
+    if isinstance(value, np.ndarray):
+        while isinstance(value.base, np.ndarray):
+            value = value.base
+        seen[id(value)] = value.nbytes
+    elif id(value) in seen or value is None:
+        return
+    elif isinstance(value, tuple | list | dict):
+        seen[id(value)] = 0
+        for item in value.values() if isinstance(value, dict) else value:
+            _weigh(item, seen)
+    elif isinstance(nbytes := getattr(value, "nbytes", None), int | np.integer):
+        seen[id(value)] = int(nbytes)
+    elif is_dataclass(value) and not isinstance(value, type):
+        seen[id(value)] = 0
+        for field in fields(value):
+            _weigh(getattr(value, field.name), seen)
+    else:
+        seen[id(value)] = getsizeof(value)

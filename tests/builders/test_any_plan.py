@@ -1,0 +1,164 @@
+"""Whatever is asked for, in whatever order, batch, thread, lane or memory: the same frame gives the same bytes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from perceptum.builders import Draw, InputBuilder, Pool
+from perceptum.features import Stack
+from perceptum.inputs import Poses
+
+from .strangers import SCHEMA
+
+MS = 1_000_000
+T0 = 1_700_000_000_000_000_000
+GRID = {"range": [-40, -40, -3, 40, 40, 3], "voxel": [0.5, 0.5, 0.5]}
+HASHED = {"range": [-200, -200, -20, 200, 200, 20], "voxel": [0.1, 0.1, 0.2]}
+COLUMNS = ["x", "y", "z", "intensity", "time_lag", "ring"]
+# what a group's rows may be asked for with; each stands for other stages, or for another way through the same
+CHOICES = {
+    "lidar_points": [
+        {"num_sweeps": 3, "columns": COLUMNS},
+        {"range": [-20, -20, -3, 20, 20, 3], "max_points": 300, "nonfinite_features": "drop"},
+    ],
+    "lidar_voxels": [
+        {"grid": GRID, "max_points_per_voxel": 4, "max_voxels": 700, "num_sweeps": 2, "columns": COLUMNS},
+        {"grid": HASHED, "max_voxels": 400, "overflow": "break", "coord_order": "xyz", "min_rows": 9},
+        {"grid": GRID, "max_points_per_voxel": 1, "remove_close": 3.0, "compensate": "per_sweep"},
+    ],
+    "lidar_bev_occupancy": [
+        {"grid": GRID, "overflow_slices": True, "bev_layout": "YXC", "flip_y": True},
+        {"grid": GRID, "binary": False, "num_sweeps": 3},
+    ],
+    "lidar_bev_stats": [
+        {"grid": GRID, "intensity_mode": "tanh"},
+        {"grid": GRID, "channels": ["max_z", "top_i"], "flip_x": True, "bev_layout": "CXY"},
+    ],
+    "lidar_range_image": [
+        {"height": 16, "width": 256},
+        {"height": 8, "width": 64, "rows": "ring", "xyz_frame": "ego", "channels": ["z", "range"]},
+    ],
+    "acme_graph": [{}, {"per_node": 5}],
+    "acme_sparse": [{}, {"size": 23}],
+}
+UNSTACKABLE = "acme_stacked"
+
+
+@pytest.fixture(scope="module")
+def drive(memory_log, sweep_of, street):
+    """Eight frames on a curve: large, small and empty clouds, some points not finite, in float32 and float64."""
+    times = T0 + np.arange(8) * 50 * MS
+    turns = np.column_stack([np.cos(0.01 * np.arange(8)), *np.zeros((2, 8)), np.sin(0.01 * np.arange(8))])
+    poses = Poses(times, turns, np.outer(np.arange(8), [0.4, 0.1, 0]) + np.array([5e5, 4e6, 100]))
+    mount = np.eye(4)
+    mount[:3, 3] = 1, 0, 1.8
+    sweeps = []
+    for k, n in enumerate([2000, 10, 1500, 0, 2600, 1, 1900, 700]):
+        points = street(n, seed=k).astype(np.float64 if k % 2 else np.float32)
+        points[::97, 2] = np.nan
+        ring, offsets = np.arange(n) % 32, np.linspace(-20 * MS, 20 * MS, n).astype(np.int64)
+        more = {"ring": ring, "offset_ns": offsets, "intensity_scale": 255.0, "ego_from_sensor": mount}
+        rows = np.arange(32, dtype=np.int32)
+        sweeps.append(sweep_of(points[:, :3], points[:, 3], time_ns=int(times[k]), row_of_ring=rows, **more))
+    return memory_log(sweeps, poses)
+
+
+@st.composite
+def specs(draw):
+    """Rows of any features, each group under its own choice of params; sometimes a second instance of one."""
+    chosen = draw(st.lists(st.sampled_from([f.name for f in SCHEMA]), min_size=1, max_size=8, unique=True))
+    frame = draw(st.sampled_from(["ego", "lidar"]))
+    choice, rows = {}, []
+    for name in chosen:
+        for suffix in draw(st.sampled_from([[""], [""], ["__b"], ["", "__b"]])):
+            group = SCHEMA.group_of(name)
+            key = (group.name, suffix)
+            if key not in choice:
+                picked = dict(draw(st.sampled_from(CHOICES.get(group.name, [{}]))))
+                choice[key] = {**picked, **({"frame": frame} if "frame" in group.params.parts() else {})}
+            params = choice[key]
+            whole = group.params.replace(params, name)
+            shape = tuple(f"{d}{suffix}" if isinstance(d, str) else d for d in SCHEMA[name].sizes(whole))
+            dtype = draw(st.sampled_from(SCHEMA[name].dtypes))
+            shape = tuple(f"{group.name}_{d}" if isinstance(d, str) else d for d in shape)
+            rows.append({"name": name + suffix, "dtype": dtype, "shape": shape, "params": params or None})
+    return rows
+
+
+_alone: dict[str, bytes] = {}
+
+
+def alone(row, frame, draw, k):
+    """What a builder of its own makes of one row, remembered."""
+    key = repr((row, k, draw))
+    if key not in _alone:
+        array = InputBuilder([row], schema=SCHEMA).build(frame, draw=draw)[row["name"]]
+        _alone[key] = (array.dtype.str, array.shape, array.tobytes())
+    return _alone[key]
+
+
+def shown(array):
+    return array.dtype.str, array.shape, array.tobytes()
+
+
+@pytest.mark.slow
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data())
+def test_no_byte_depends_on_what_else_is_built_or_how(drive, data):
+    rows = data.draw(specs(), label="spec")
+    more = data.draw(st.none() | specs(), label="the other model's spec")
+    options = {"threads": data.draw(st.sampled_from([1, 2, 3])), "writable": data.draw(st.booleans())}
+    wanted = rows if more is None else {"one": rows, "other": more}
+    builder = InputBuilder(wanted, schema=SCHEMA, **options)
+    models = {"one": rows} if more is None else wanted
+    memory = {name: Pool(writable=options["writable"]) for name in models} if data.draw(st.booleans()) else None
+    into = next(iter(memory.values())) if memory and more is None else memory
+
+    def check(k, draw):
+        built = builder.build(drive[k], draw=draw, into=into)
+        built = {"one": built} if more is None else built
+        for name, own in models.items():
+            for row in own:
+                assert shown(built[name][row["name"]]) == alone(row, drive[k], draw, k), (name, row)
+
+    plan = data.draw(
+        st.lists(st.tuples(st.integers(0, 7), st.sampled_from([None, Draw(1, 2, 3)])), min_size=1, max_size=8)
+    )
+    callers = data.draw(st.sampled_from([1, 1, 3]))
+    with ThreadPoolExecutor(callers) as pool:
+        list(pool.map(lambda one: check(*one), plan))
+    if any(row["name"].startswith(UNSTACKABLE) for own in models.values() for row in own):
+        return
+    picked = data.draw(st.lists(st.integers(0, 7), min_size=1, max_size=5), label="batch")
+    for _ in range(2):
+        batch = builder.build_batch([drive[k] for k in picked], into=into)
+        batch = {"one": batch} if more is None else batch
+        for name, own in models.items():
+            for row in own:
+                check_batch(row, batch[name], [alone(row, drive[k], None, k) for k in picked])
+
+
+def check_batch(row, batch, single):
+    name, suffix = row["name"].partition("__")[::2]
+    feature, group = SCHEMA[name], SCHEMA.group_of(name)
+    array = batch[row["name"]]
+    if feature.collate == Stack():
+        for place, expected in enumerate(single):
+            assert shown(array[place]) == expected, row
+        return
+    base = "acme_edges" if name == "acme_edges" else group.name
+    starts = batch[f"{base}{'__' + suffix if suffix else ''}_batch_ptr"]
+    for place, (dtype, shape, content) in enumerate(single):
+        stretch = slice(starts[place], starts[place + 1])
+        own = array[:, stretch] if feature.collate.axis else array[stretch]
+        if feature.collate.index == "column":
+            assert (own[:, 0] == place).all()
+            own = own[:, 1:]
+        if feature.collate.index == "offset":
+            own = own - own.min(initial=2**40) if own.size else own
+        assert (own.dtype.str, own.shape, own.tobytes()) == (dtype, shape, content), row

@@ -1,0 +1,122 @@
+"""The pool: memory by tensor, bounded by bytes, given back from any thread at any moment."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from perceptum.builders import InputBuilder, Pool
+from perceptum.builders.pool import allocate_pages
+
+MIB = 2**20
+
+
+def test_memory_that_nobody_uses_is_bounded_by_bytes_and_the_oldest_goes_first():
+    pool = Pool(keep_bytes=5 * MIB)
+    held = [pool.take(f"t{k}", (MIB,), np.uint8).array for k in range(12)]
+    addresses = [array.ctypes.data for array in held]
+    assert pool.kept_bytes == 0
+    while held:
+        del held[0]
+    assert pool.kept_bytes == 5 * MIB
+    made = pool.allocated
+    again = [pool.take(f"t{k}", (MIB,), np.uint8).array for k in range(7, 12)]
+    assert pool.allocated == made
+    assert [array.ctypes.data for array in again] == addresses[7:]
+    assert pool.kept_bytes == 0
+    pool.take("t0", (MIB,), np.uint8)
+    assert pool.allocated == made + 1
+
+
+def test_a_builder_that_held_many_frames_lets_go_of_what_is_over_the_bound(frame_of, street):
+    builder = InputBuilder(["lidar_bev_occupancy"])
+    builder.pools[""] = pool = Pool(keep_bytes=100 * MIB)
+    frame = frame_of(street(50)[:, :3])
+    held = [builder.build(frame) for _ in range(10)]
+    assert pool.allocated == 10
+    held.clear()
+    assert 0 < pool.kept_bytes <= 100 * MIB
+
+
+def test_what_one_frame_wrote_is_not_there_for_another_dtype_or_row():
+    """What `written` says of rows was believed for rows of another length, or of another dtype."""
+    pool = Pool()
+    for shape, dtype in [((4, 6), np.float32), ((4, 3), np.float32), ((6, 3), np.int16), ((2,), np.float64)]:
+        array, written = pool.take("a", shape, dtype)
+        assert not array.any()
+        assert written.rows == written.count == 0
+        array[...] = 7
+        written.rows = shape[0]
+        written.settle()
+        del array
+
+
+def test_memory_that_was_not_settled_is_cleared():
+    pool = Pool()
+    array, written = pool.take("a", (100,), np.uint8)
+    address = array.ctypes.data
+    array[:] = 3
+    del array, written
+    array, written = pool.take("a", (50,), np.uint8)
+    assert array.ctypes.data == address
+    assert not array.any()
+    assert written.fresh
+
+
+def test_a_tensor_that_dies_while_its_thread_holds_the_lock_comes_back_later():
+    """A weak reference's callback runs at any line, also between the lines of `take`."""
+    pool = Pool()
+    array = pool.take("a", (8,), np.uint8).array
+    with pool._lock:
+        del array
+        gc.collect()
+        assert pool.kept_bytes == 0
+    other = pool.take("b", (8,), np.uint8).array
+    assert other.size == pool.kept_bytes == 8
+
+
+def test_many_threads_take_and_give_back(frame_of):
+    pool, failed = Pool(keep_bytes=MIB), []
+
+    def work(seed):
+        random, held = np.random.default_rng(seed), []
+        for _ in range(400):
+            array, written = pool.take(f"t{random.integers(3)}", (int(random.integers(1, 3000)),), np.int32)
+            array[:] = seed
+            written.settle()
+            held.append(array)
+            if len(held) > 5:
+                one = held.pop(int(random.integers(5)))
+                if (one != seed).any():
+                    failed.append(seed)
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(work, range(1, 7)))
+    gc.collect()
+    pool.take("t0", (1,), np.int32)
+    assert not failed
+    assert 0 < pool.kept_bytes <= MIB
+    assert not pool._lent or len(pool._lent) == 1
+    assert threading.active_count() < 50
+
+
+def test_room_that_is_not_to_be_had_is_done_without(monkeypatch):
+    def small(name, nbytes):
+        if nbytes > MIB:
+            raise MemoryError(name)
+        return allocate_pages(name, nbytes)
+
+    monkeypatch.setattr("perceptum.builders.pool.allocate_pages", small)
+    pool = Pool(small)
+    assert len(pool.take_block("a", "joined", (10, 4), np.float32, 64 * MIB).array) >= 10
+
+
+@pytest.mark.parametrize("nbytes", [1, 4096, 5 * MIB])
+def test_memory_is_zero_and_aligned_to_pages(nbytes):
+    array = np.frombuffer(allocate_pages("a", nbytes), np.uint8)
+    assert not array.any()
+    assert array.ctypes.data % 4096 == 0

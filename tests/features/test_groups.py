@@ -1,0 +1,373 @@
+"""Groups: what they check when they are made, and what rows of one suffix, or of one symbol, must agree on."""
+
+from __future__ import annotations
+
+import pickle
+from typing import get_args, get_type_hints
+
+import msgspec
+import pytest
+
+from perceptum.features import (
+    COLUMN_UNITS,
+    FRAMES,
+    UNITS,
+    Concat,
+    Feature,
+    FrameOfReference,
+    Group,
+    Params,
+    Schema,
+    Spec,
+    SpecError,
+    Stack,
+    Unit,
+    canonical,
+)
+from perceptum.features.lidar import BevStatsParams, PointsParams, VoxelsParams
+
+
+class ImageParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As a part will be: one picture's transform."""
+
+    width: int = 8
+    flip: bool = False
+
+
+class CameraParams(Params, frozen=True, kw_only=True):
+    image: ImageParams = ImageParams()
+    channels_first: bool = True
+    rows: int | None = None
+
+    def parts(self):
+        return {"image": self.image}
+
+    def dims(self):
+        return {"W": self.image.width}
+
+    def cap(self, dim):
+        return self.rows if dim == "num_edges" else None
+
+
+class ScaledPointsParams(PointsParams, frozen=True, kw_only=True):
+    """A stranger's params for something per point: as many rows as lidar_points has."""
+
+    scale: float = 1.0
+
+
+def picture_shape(params):
+    return (1, "H", "W") if params.channels_first else ("H", "W", 1)
+
+
+def feature(name="acme", **change):
+    fields = {"dtypes": ("float32",), "shape": (1,), "units": "none", "frame": "none"}
+    return Feature(name=name, **{**fields, **change})
+
+
+def group(*features, name="acme", params=None, **more):
+    return Group(name=name, params=params or CameraParams(), features=features, **more)
+
+
+PICTURES = group(feature("picture", shape=picture_shape), feature("depth", shape=("H", "W")), name="pictures")
+PROJECTIONS = group(feature("projection", shape=(3, 4)), name="projections")
+POINTWISE = Group(
+    name="pointwise",
+    params=ScaledPointsParams(),
+    features=(feature("pointwise", shape=("num_points",), frame="reference"),),
+)
+EDGES = group(
+    feature("edges", shape=(2, "num_edges"), collate=Concat(axis=1, index="offset", offset_of="lidar_points")),
+    feature("num_edges", dtypes=("int32",), counts="edges"),
+    name="graph",
+)
+SCHEMA = Schema("mine", "1", (*canonical().groups, PICTURES, PROJECTIONS, POINTWISE, EDGES))
+
+
+def row(name, dtype, shape, **params):
+    return {"name": name, "dtype": dtype, "shape": shape, **({"params": params} if params else {})}
+
+
+def resolve(*rows):
+    return SCHEMA.resolve(Spec.of(rows))
+
+
+def refused(*rows):
+    with pytest.raises(SpecError) as error:
+        resolve(*rows)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: group(feature(), name="a__b"), "a group's name must be an identifier without a double underscore, "),
+        (lambda: group(), "group 'acme': features must be a tuple of one or more, got ()"),
+        (lambda: group("x"), "group 'acme': features holds 'x', which is not a Feature"),
+        (lambda: group(feature(), feature()), "group 'acme': the feature 'acme' is listed twice"),
+        (lambda: group(feature(), params=5), "group 'acme': params must be a Params, got 5"),
+        (lambda: group(feature(), filler="Filler"), "group 'acme': the filler must be a class, got 'Filler'"),
+        (lambda: group(feature(), presets={"a": 5}), "group 'acme': the preset 'a' must be a dict of params, got 5"),
+        (
+            lambda: group(feature(), presets={"a": {"rows": "many"}}),
+            "group 'acme': the preset 'a': Expected `int | null`, got `str` - at `$.rows`",
+        ),
+        (
+            lambda: group(feature(frame="reference")),
+            "group 'acme': the frame of 'acme' is \"reference\", so that the params need the field and part `frame`",
+        ),
+        (
+            lambda: group(feature(shape=lambda params: ["n"])),
+            "feature 'acme': the shape must be a tuple of positive integers and names, got ['n']",
+        ),
+        (
+            lambda: feature(shape=(0,)),
+            "feature 'acme': the shape must be a tuple of positive integers and names, got (0,)",
+        ),
+        (lambda: feature(units="feet"), f"feature 'acme': units must be one of {', '.join(UNITS)}, got 'feet'"),
+        (lambda: feature(frame="moon"), f"feature 'acme': frame must be one of {', '.join(FRAMES)}, got 'moon'"),
+        (lambda: feature(cut="at random"), "feature 'acme': cut must be one of first_rows, None, got 'at random'"),
+        (lambda: feature(collate="stack"), "feature 'acme': collate must be Stack() or Concat(...), got 'stack'"),
+        (lambda: feature(collate=Concat(axis=1)), "feature 'acme': Concat(axis=1) wants more axes than [1]"),
+        (lambda: Concat(axis=-1), "Concat: axis must be 0 or more, got -1"),
+        (lambda: Concat(axis=True), "Concat: axis must be 0 or more, got True"),
+        (lambda: Concat(index="row"), 'Concat: index must be "column", "offset" or None, got \'row\''),
+        (lambda: Concat(index="offset"), "Concat: index \"offset\" and offset_of go together, got 'offset', None"),
+        (lambda: Concat(offset_of="x"), "Concat: index \"offset\" and offset_of go together, got None, 'x'"),
+        (lambda: Concat(axis=1, index="column"), 'Concat: index "column" wants axis 0, got 1'),
+        (
+            lambda: Schema("mine", "1", (group(feature(counts="points")),)),
+            "feature 'acme': counts names 'points', which is not a feature here",
+        ),
+        (
+            lambda: Schema("mine", "1", (EDGES,)),
+            "feature 'edges': offset_of names 'lidar_points', which is not a feature here",
+        ),
+        (
+            lambda: Schema("mine", "1", (group(feature(), name="image"),)),
+            "schema 'mine': the group 'image' has the name of a part; rename it",
+        ),
+        (lambda: Schema("mine", "1", ("ego",)), "schema 'mine': groups holds 'ego', which is not a Group"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_when_it_is_made(make, message):
+    with pytest.raises(SpecError) as error:
+        make()
+    assert str(error.value).startswith(message)
+
+
+def test_every_closed_word_has_a_meaning_and_every_column_a_unit():
+    assert set(UNITS) == set(get_args(Unit))
+    assert set(FRAMES) == set(get_args(FrameOfReference))
+    assert set(COLUMN_UNITS.values()) < set(UNITS)
+    columns = [
+        column
+        for g in canonical().groups
+        for field, hint in get_type_hints(type(g.params)).items()
+        if field in ("columns", "channels")
+        for column in get_args(get_args(hint)[0])
+    ]
+    assert set(columns) == set(COLUMN_UNITS)
+
+
+def test_a_shape_may_follow_from_the_parameters():
+    first, last = canonical().group("lidar_bev_stats"), BevStatsParams(bev_layout="YXC", channels=("count",))
+    (stats,) = first.features
+    assert stats.axes(first.params) == ("C", "Y", "X")
+    assert stats.sizes(last) == (1024, 1024, 1)
+    (resolved,) = resolve(row("picture", "float32", ["h", 8, 1], channels_first=False))
+    assert resolved.sizes == ("H", 8, 1)
+    assert "must be (1, H, 8) float32, the spec wants (h, 8, 1)" in refused(row("picture", "float32", ["h", 8, 1]))
+
+
+def test_groups_and_schemas_pickle_and_come_back_from_json():
+    assert pickle.loads(pickle.dumps(SCHEMA)) == SCHEMA
+    assert SCHEMA.from_json(SCHEMA.to_json()) == SCHEMA
+    assert SCHEMA.from_json(SCHEMA.to_json()).fingerprint == SCHEMA.fingerprint
+    assert [f.collate for f in EDGES] == [Concat(1, "offset", "lidar_points"), Stack()]
+
+
+def test_a_preset_that_no_longer_suits_is_refused_where_it_is_used():
+    mine = canonical().with_params("mine", "2", {"lidar_range_image": {"channels": ["range"]}})
+    with pytest.raises(SpecError, match="norm wants a mean and a std for each of"):
+        mine.spec(["lidar_range_image"], {"lidar_range_image": "rangenet_64x2048"})
+
+
+# parts
+
+
+def test_two_frames_of_reference_under_one_suffix_are_refused_across_groups():
+    ego, lidar = row("lidar_points", "float32", ["n", 5]), row("lidar_voxels", "float32", ["m", 10, 5], frame="lidar")
+    assert refused(ego, lidar) == (
+        "'lidar_points' has the frame \"ego\" and 'lidar_voxels' \"lidar\", but rows of one suffix share their frame; "
+        'give both the same, as params={"frame": ...} does, or a suffix to one: lidar_voxels__b'
+    )
+    resolve(ego, {**lidar, "name": "lidar_voxels__b"})
+    resolve({**ego, "params": {"frame": "lidar"}}, lidar)
+
+
+def test_two_image_transforms_under_one_suffix_are_refused():
+    picture, projection = row("picture", "float32", [1, "h", 8]), row("projection", "float32", [3, 4])
+    resolve(picture, projection)
+    flipped = {**projection, "params": {"image": {"flip": True}}}
+    assert refused(picture, flipped) == (
+        '\'picture\' has the image {"width":8,"flip":false} and \'projection\' {"width":8,"flip":true}, but rows of '
+        'one suffix share their image; give both the same, as params={"image": ...} does, or a suffix to one: '
+        "projection__b"
+    )
+    resolve(picture, {**flipped, "name": "projection__b"})
+
+
+def test_the_range_image_has_a_frame_of_its_own():
+    rows = [row("lidar_range_image", "float32", [5, 64, 2048]), row("lidar_points", "float32", ["n", 5], frame="lidar")]
+    resolve(*rows)
+
+
+# symbols
+
+
+SAME_POINTS = {"columns": ["x", "y"], "intensity_mode": "raw"}
+SAME_VOXELS = {"columns": ["x"], "max_points_per_voxel": 3, "coord_order": "xyz", "intensity_mode": "tanh"}
+
+
+def test_what_the_same_parameters_decide_may_share_a_symbol():
+    resolve(row("lidar_points", "float32", ["n", 2], **SAME_POINTS), row("lidar_points__b", "float32", ["n", 5]))
+    resolve(row("lidar_points", "float32", ["n", 5]), row("pointwise", "float32", ["n"], scale=3))
+    resolve(row("lidar_voxels", "float32", ["n", 3, 1], **SAME_VOXELS), row("lidar_voxel_coords__b", "int32", ["n", 3]))
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"num_sweeps": 2},
+        {"range": [0, 0, 0, 1, 1, 1]},
+        {"max_points": 9},
+        {"nonfinite_features": "drop"},
+        {"remove_close": 1.0},
+        {"compensate": "per_sweep"},
+        {"sensors": ["top"]},
+    ],
+    ids=str,
+)
+def test_what_other_parameters_decide_may_not_share_a_symbol_with_points(params):
+    message = refused(row("lidar_points", "float32", ["n", 5]), row("pointwise", "float32", ["n"], **params))
+    assert message == (
+        "the symbol 'n' has one value across a spec, but it stands for axis 0 of 'lidar_points' (num_points under its "
+        "params) and axis 0 of 'pointwise' (num_points under its params); use two symbols"
+    )
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"num_sweeps": 2}, {"grid": {"voxel": [1, 1, 1]}}, {"max_voxels": 9}, {"overflow": "break"}, {"min_rows": 1}],
+    ids=str,
+)
+def test_what_other_parameters_decide_may_not_share_a_symbol_with_voxels(params):
+    message = refused(
+        row("lidar_voxel_coords", "int32", ["n", 3]), row("lidar_voxel_coords__b", "int32", ["n", 3], **params)
+    )
+    assert "use two symbols" in message
+
+
+def test_params_that_say_nothing_of_sizes_share_only_with_themselves():
+    resolve(row("depth", "float32", ["h", 8]), row("picture", "float32", [1, "h", 8]))
+    assert "use two symbols" in refused(
+        row("depth", "float32", ["h", 8]), row("picture__b", "float32", [1, "h", 8], channels_first=True, rows=3)
+    )
+    assert VoxelsParams().size_key("P") != VoxelsParams(min_rows=1).size_key("P")
+
+
+# counts
+
+
+def test_a_count_is_held_to_what_it_counts_and_to_nothing_else():
+    edges, count = row("edges", "float32", [2, 100]), row("num_edges", "int32", [1])
+    assert refused(edges, count) == (
+        "'edges' is cut at 100 rows, but 'num_edges' counts all; give both the params {\"rows\": 100}"
+    )
+    resolve({**edges, "params": {"rows": 100}}, {**count, "params": {"rows": 100}})
+    resolve(edges, row("num_edges__b", "int32", [1]))
+    # a (1,) that counts nothing was taken for a count
+    resolve(row("lidar_points", "float32", [100, 5]), row("reference_stamp", "int64", [1]))
+
+
+# params= for several rows
+
+
+def spread(rows, params):
+    return [r.params for r in SCHEMA.spec(rows, params)]
+
+
+def test_a_part_spreads_over_all_rows_that_have_it_and_bring_no_params():
+    own = row("lidar_bev_stats__b", "float32", [8, 1024, 1024], density_cap=9)
+    rows = ["lidar_points", "lidar_range_image", own, "ego_pose", "lidar_voxel_coords"]
+    assert spread(rows, {"frame": "lidar"}) == [
+        {"frame": "lidar"}, None, {"density_cap": 9}, None, {"frame": "lidar"},
+    ]  # fmt: skip
+    assert spread(["lidar_points"], {"frame": "lidar", "lidar_points": {"num_sweeps": 2}}) == [
+        {"frame": "lidar", "num_sweeps": 2}
+    ]
+    # what is said of the group goes before
+    assert spread(["lidar_points", "lidar_voxels"], {"frame": "lidar", "lidar_points": {"frame": "ego"}}) == [
+        {"frame": "ego"},
+        {"frame": "lidar"},
+    ]
+    assert spread(["lidar_voxels"], {"frame": "ego", "lidar_voxels": "bevfusion"}) == [
+        {"frame": "ego", "preset": "bevfusion"}
+    ]
+    pictures = {"image": {"width": 4}, "projections": {"image": {"flip": True}}}
+    assert spread(["picture", "projection"], pictures) == [
+        {"image": {"width": 4}},
+        {"image": {"width": 4, "flip": True}},
+    ]
+    assert [r.shape for r in SCHEMA.spec(["picture"], {"image": {"width": 4}})] == [(1, "H", 4)]
+
+
+def test_each_row_then_stands_alone():
+    spec = SCHEMA.spec(["lidar_points", "lidar_voxels"], {"frame": "lidar", "lidar_voxels": {"min_rows": 1}})
+    assert SCHEMA.spec([r.to_dict() for r in spec]) == spec
+
+
+@pytest.mark.parametrize(
+    ("rows", "params", "message"),
+    [
+        (
+            ["lidar_points", "ego_pose"],
+            {"lidar_bev_stats": {}},
+            "params for 'lidar_bev_stats', but no row is of that group; the rows are of lidar_points, ego",
+        ),
+        (
+            ["ego_pose", "lidar_range_image"],
+            {"frame": "lidar"},
+            "params for 'frame', but no row has that part; the rows are of ego, lidar_range_image",
+        ),
+        (
+            [row("lidar_points", "float32", ["n", 5], num_sweeps=2), "ego_pose"],
+            {"lidar_points": {"num_sweeps": 3}},
+            "params for 'lidar_points', but every row that is of that group brings its own params; say it there, or "
+            "take them away",
+        ),
+        (
+            [row("lidar_points", "float32", ["n", 5], num_sweeps=2), "ego_pose"],
+            {"frame": "lidar"},
+            "params for 'frame', but every row that has that part brings its own params; say it there, or take them "
+            "away",
+        ),
+        ([], {"frame": "lidar"}, "params for 'frame', but no row has that part; the rows are of no group"),
+        (["ego_pose"], {"fram": "lidar"}, "no group or part 'fram'; did you mean 'frame'?"),
+        (["ego_pose"], {"lidar_voxel": {}}, "no group or part 'lidar_voxel'; did you mean 'lidar_voxels'?"),
+        (
+            ["ego_pose"],
+            {"qqqq": {}},
+            f"no group or part 'qqqq'; there are {', '.join(g.name for g in SCHEMA.groups)}, frame, image",
+        ),
+        (
+            ["lidar_points"],
+            {"frame": "moon"},
+            "input 'lidar_points': Invalid enum value 'moon' - at `$.frame`",
+        ),
+    ],
+)
+def test_params_that_no_row_would_take_are_refused(rows, params, message):
+    with pytest.raises(SpecError) as error:
+        SCHEMA.spec(rows, params)
+    assert str(error.value) == message
