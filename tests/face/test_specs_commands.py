@@ -34,6 +34,13 @@ def test_one_feature_is_told_whole(command):
     assert "columns: ('x', 'y', 'z', 'intensity', 'time_lag')" in shown
 
 
+def test_a_features_closed_words_are_explained(command):
+    shown = " ".join(command("features", "lidar_points").out.split())
+    assert "reference: the one that the param `frame` names" in shown
+    assert "time_lag: s" in shown
+    assert "flag: 1 where it is so, else 0" in " ".join(command("features", "lidar_range_image_mask").out.split())
+
+
 def test_a_plan_is_told_without_a_log(command):
     plan = command("explain", "lidar_voxels, lidar_voxel_coords", "--json").json
     assert [tensor["name"] for tensor in plan["tensors"]] == ["lidar_voxels", "lidar_voxel_coords"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,8 +65,18 @@ def features(
             ]
         )
     else:
-        one = {**chosen[0], "shape": _shape(chosen[0]["shape"])}
+        one = {**chosen[0], "shape": _shape(chosen[0]["shape"]), **_words(chosen[0])}
         print_table([{"": key, name: _pairs(value)} for key, value in one.items()])
+
+
+def _words(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the closed words of a feature with what they mean; a mixed unit is told column by column."""
+    from perceptum.features import COLUMN_UNITS, FRAMES, UNITS
+
+    units, frame, params = row["units"], row["frame"], row["params"]
+    columns = [c for field in ("columns", "channels") for c in params.get(field, ()) if c in COLUMN_UNITS]
+    each = {c: COLUMN_UNITS[c] for c in columns} if units == "mixed" else {}
+    return {"units": each or f"{units}: {UNITS[units]}", "frame": f"{frame}: {FRAMES[frame]}"}
 
 
 def _shape(shape: Sequence[Any]) -> str:
