@@ -1,9 +1,11 @@
-"""Points as columns of float32: the working form of every lidar kernel."""
+"""Points as columns of float32: the working form of every lidar kernel, and how a record becomes it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +13,13 @@ from numpy.typing import NDArray
 from perceptum.features.lidar import PointColumn
 from perceptum.inputs import LidarSweep
 
-from .kernels import cloud as kernels
+from .kernels import load as kernels
+from .kernels.record import ABSENT, BLOCK, KINDS
 from .scratch import Scratch
+from .split import split
+from .stage import Stages
 
-__all__ = ["Column", "Columns"]
+__all__ = ["HALVES", "INTENSITY_MODES", "STAY", "Column", "Columns", "Move", "Recorded", "Rules", "Work"]
 
 
 class Column(IntEnum):
@@ -33,82 +38,184 @@ class Column(IntEnum):
         return np.array([cls[name.upper()] for name in names], dtype=np.int64)
 
 
-_INTENSITY_MODES = {"raw": kernels.RAW, "unit": kernels.UNIT, "tanh": kernels.TANH}
+HALVES = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
+"""What each float16 is worth."""
+
+INTENSITY_MODES = {"raw": kernels.RAW, "unit": kernels.UNIT, "tanh": kernels.TANH}
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """What is dropped, and what becomes of intensity."""
+
+    close_m: float = 0.0
+    """A point with |x| and |y| below this, in its sensor's frame, is dropped."""
+    drop_intensity: bool = False
+    """Whether a point whose intensity is not finite is dropped."""
+    intensity_mode: Literal["raw", "unit", "tanh"] = "raw"
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """How a sweep's points come to where they are wanted."""
+
+    how: int
+    """kernels.STAY, SHIFT, MOVE or EACH."""
+    knots: NDArray[np.float64]
+    """(k, 3, 4): one transform, or for EACH one every `step_ns` from `first_ns` after the sweep's stamp."""
+    first_ns: int = 0
+    step_ns: float = 1.0
+
+
+STAY = Move(kernels.STAY, np.zeros((1, 3, 4)))
+
+
+class Work:
+    """What one thread works with."""
+
+    def __init__(self) -> None:
+        self.xyz = np.zeros((3, BLOCK))
+        self.values = np.zeros((2, BLOCK), np.float32)
+        self.times = np.zeros(BLOCK, np.int64)
+        self.blend = np.zeros((3, 4))
+
+
+class Recorded:
+    """A sweep's columns where they lie, for kernels: address, stride in bytes and kind of each."""
+
+    def __init__(self, sweep: LidarSweep, with_times: bool) -> None:
+        self.sweep = sweep
+        self._columns = (
+            *(_readable(column, np.float64) for column in (sweep.x, sweep.y, sweep.z)),
+            *(_readable(column, np.float32) for column in (sweep.intensity, sweep.ring)),
+            _readable(sweep.offset_ns if with_times else None, np.int64),
+        )
+        """Kept alive with the addresses."""
+        self.places = np.array([_place(column) for column in self._columns], dtype=np.int64)
+        """(6, 3) int64, in the kernels' order."""
+
+    def span_ns(self, rules: Rules, work: Work) -> tuple[int, int] | None:
+        """Returns the first and the last offset of the points that are kept; None where none is."""
+        if len(self.sweep) == 0:
+            return None
+        args = (rules.close_m, rules.drop_intensity, HALVES, work.xyz, work.values, work.times)
+        first, last, kept = kernels.span(self.places, len(self.sweep), *args)
+        return (first, last) if kept else None
+
+
+def _readable(column: NDArray[Any] | None, otherwise: type[np.generic]) -> NDArray[Any] | None:
+    """The column as it is, or a copy where kernels cannot read it: rare dtypes, foreign byte orders, odd addresses."""
+    if column is None or (column.dtype in KINDS and column.dtype.isnative and column.flags.aligned):
+        return column
+    # a long double beyond float64 becomes infinite, and is dropped as such
+    with np.errstate(over="ignore", invalid="ignore"):
+        return column.astype(otherwise)
+
+
+def _place(column: NDArray[Any] | None) -> tuple[int, int, int]:
+    if column is None:
+        return 0, 0, ABSENT
+    return column.__array_interface__["data"][0], column.strides[0], KINDS[column.dtype]
+
+
+@dataclass
+class _Part:
+    """What one thread loads: pieces (sweep, start, number of points) of the sweeps, and where it puts them."""
+
+    work: Work
+    at: int
+    backwards: bool = False
+    pieces: list[tuple[int, int, int]] = field(default_factory=list)
+    end: int = 0
+    nonfinite: int = 0
 
 
 class Columns:
     """A growing block of columns that is kept from frame to frame. Only `wanted` ones are filled."""
 
-    def __init__(self) -> None:
+    def __init__(self, stages: Stages) -> None:
         self.wanted = {Column.X, Column.Y, Column.Z}
-        self._values = Scratch(np.float32, rows=len(Column))
-        self._offsets = Scratch(np.int64)
+        self._stages = stages
+        self._block = Scratch(np.float32, rows=len(Column))
+        self._works: list[Work] = []
+        self.first = 0
+        """Where the points begin in the block."""
         self.n = 0
         self.nonfinite = 0
-        """Points dropped since `start`, because they were not finite."""
-
-    def start(self, points: int) -> None:
-        """Empties the block and makes room for `points`."""
-        self.n = self.nonfinite = 0
-        self._values.reserve(points)
-        self._offsets.reserve(points)
+        """Points that were dropped because they were not finite."""
 
     @property
     def values(self) -> NDArray[np.float32]:
         """(6, n) float32."""
-        return self._values.array[:, : self.n]
+        return self.block[:, self.first : self.first + self.n]
 
     @property
     def block(self) -> NDArray[np.float32]:
-        """(6, capacity) float32, of which n are points."""
-        return self._values.array
-
-    @property
-    def bits(self) -> NDArray[np.int32]:
-        """The same memory as integers."""
-        return self._values.array.view(np.int32)
-
-    @property
-    def offsets_ns(self) -> NDArray[np.int64]:
-        """(capacity,) int64, each point's time after its sweep's stamp."""
-        return self._offsets.array
+        """(6, capacity) float32, of which n are points, from number `first` on."""
+        return self._block.array
 
     @property
     def nbytes(self) -> int:
-        return self._values.array.nbytes + self._offsets.array.nbytes
+        return self._block.array.nbytes
 
-    def append(self, sweep: LidarSweep, close_m: float = 0.0, drop_intensity: bool = False) -> tuple[int, int]:
-        """Adds a sweep's finite points as recorded, in its own frame; returns their start and number."""
-        start, n = self.n, len(sweep)
-        self._put(Column.X, sweep.x, n, 0)
-        self._put(Column.Y, sweep.y, n, 0)
-        self._put(Column.Z, sweep.z, n, 0)
-        if drop_intensity or Column.INTENSITY in self.wanted:
-            self._put(Column.INTENSITY, sweep.intensity, n, 0)
-        if Column.RING in self.wanted:
-            self._put_ring(sweep, n)
-        if sweep.offset_ns is not None:
-            np.copyto(self._offsets.array[start : start + n], sweep.offset_ns, casting="unsafe")
-        kept, nonfinite = n, 0
-        if close_m > 0 or not kernels.all_finite(self.bits[:, start : start + n], drop_intensity):
-            kept, nonfinite = kernels.drop(start, n, close_m, drop_intensity, self.block, self._offsets.array)
-        self.n = start + kept
-        self.nonfinite += nonfinite
-        return start, kept
+    def want(self, columns: Iterable[PointColumn]) -> None:
+        """Says at planning time which columns are needed; the others are left alone."""
+        self.wanted.update(Column[name.upper()] for name in columns)
 
-    def scale_intensity(self, sweep: LidarSweep, mode: str, start: int, n: int) -> None:
-        """Brings the raw intensity of the points [start, start + n), which are of `sweep`, to its mode."""
-        values = self.block[Column.INTENSITY, start : start + n]
-        kernels.scale_intensity(_INTENSITY_MODES[mode], sweep.intensity_scale, values)
+    def work(self, number: int = 0) -> Work:
+        """Returns what the thread of that number works with."""
+        while len(self._works) <= number:
+            self._works.append(Work())
+        return self._works[number]
 
-    def _put_ring(self, sweep: LidarSweep, n: int) -> None:
-        self._put(Column.RING, sweep.ring, n, -1)
-        if sweep.ring is not None and sweep.ring.dtype.kind == "f":
-            ring = self.block[Column.RING, self.n : self.n + n]
-            ring[~np.isfinite(ring)] = -1
+    def load(self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules) -> None:
+        """Takes the points of the sweeps, in their order. Each comes with how it is moved, and its age in ns."""
+        sizes = [len(recorded.sweep) for recorded, _, _ in sweeps]
+        block = self._block.reserve(sum(sizes))
+        parts = self._parts(sizes)
+        wanted = np.array([c in self.wanted for c in (Column.INTENSITY, Column.TIME_LAG, Column.RING)])
+        mode = INTENSITY_MODES[rules.intensity_mode]
 
-    def _put(self, column: Column, values: NDArray[Any] | None, n: int, absent: float) -> None:
-        target = self.block[column, self.n : self.n + n]
-        # a float64 beyond float32 becomes infinite, and is dropped as such
-        with np.errstate(over="ignore"):
-            np.copyto(target, absent if values is None else values, casting="unsafe")
+        def run(part: _Part) -> None:
+            work, part.end = part.work, part.at
+            for number, start, n in reversed(part.pieces) if part.backwards else part.pieces:
+                recorded, move, lag_ns = sweeps[number]
+                points: list[Any] = [recorded.places, start, n, part.backwards, rules.close_m, rules.drop_intensity]
+                points += [mode, recorded.sweep.intensity_scale, lag_ns]
+                points += [move.how, move.knots, move.first_ns, move.step_ns, wanted]
+                points += [HALVES, work.xyz, work.values, work.times, work.blend, part.end, block]
+                part.end, nonfinite = kernels.load(*points)
+                part.nonfinite += nonfinite
+
+        self._stages.each(run, parts)
+        self.nonfinite = sum(part.nonfinite for part in parts)
+        self.first, end = _close_gaps(parts, block)
+        self.n = end - self.first
+
+    def _parts(self, sizes: Sequence[int]) -> list[_Part]:
+        """Splits the points among threads. The first part is filled backwards, so that two meet without a gap."""
+        bounds = split(sum(sizes), self._stages.threads)
+        parts = [_Part(self.work(k), at=own.start) for k, own in enumerate(bounds)]
+        if len(parts) > 1:
+            parts[0].backwards, parts[0].at = True, bounds[0].stop
+        begins = 0
+        for number, size in enumerate(sizes):
+            for own, part in zip(bounds, parts, strict=True):
+                low, high = max(own.start, begins), min(own.stop, begins + size)
+                if low < high:
+                    part.pieces.append((number, low - begins, high - low))
+            begins += size
+        return parts
+
+
+def _close_gaps(parts: Sequence[_Part], block: NDArray[np.float32]) -> tuple[int, int]:
+    """Returns where the points begin and end, after the parts behind the second were moved up."""
+    first, *others = parts
+    if not first.backwards:
+        return 0, first.end
+    end = first.at
+    for part in others:
+        if part.at != end:
+            block[:, end : end + part.end - part.at] = block[:, part.at : part.end]
+        end += part.end - part.at
+    return first.end, end

@@ -33,6 +33,8 @@ class Crew:
                 work(item)
             return
         todo = deque(items)
+        # taken out at the end: a thread that was called and comes late must not keep alive what the work holds
+        held = [work]
 
         def help_out() -> None:
             # popleft is atomic
@@ -42,7 +44,7 @@ class Crew:
                 except IndexError:
                     return
                 try:
-                    work(item)
+                    held[0](item)
                 except BaseException:
                     todo.clear()
                     raise
@@ -52,9 +54,10 @@ class Crew:
             help_out()
         except BaseException:
             todo.clear()
-            _settle(others)
             raise
-        _settle(others)
+        finally:
+            _settle(others)
+            held.clear()
         for other in others:
             if not other.cancelled():
                 other.result()

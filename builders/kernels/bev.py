@@ -8,11 +8,12 @@ import numpy as np
 
 from .jit import kernel
 
-__all__ = ["accumulate", "clear", "clear_columns", "occupy", "overflow_ids", "write_channel"]
+__all__ = ["accumulate", "clear", "clear_columns", "forget", "occupy", "overflow_ids", "write_columns"]
 
 COUNT, SUM_Z, MAX_Z, MIN_Z, SUM_I, MAX_I, TOP_I = range(7)
 ACCUMULATORS = 8
 """One row is 64 bytes of float64, one cache line."""
+PLAIN, MEAN, DENSITY = range(3)
 
 
 @kernel
@@ -20,15 +21,6 @@ def clear(dirty: Any, out: Any) -> None:
     """Zeroes the elements of a flat `out` that are listed in `dirty`."""
     for i in range(len(dirty)):
         out[dirty[i]] = 0
-
-
-@kernel
-def clear_columns(keys: Any, size_x: int, place: Any, out: Any) -> None:
-    """Zeroes one channel of the columns `keys` in a flat `out`. place: (3,) base, stride of x, stride of y."""
-    for row in range(len(keys)):
-        y = keys[row] // size_x
-        x = keys[row] - y * size_x
-        out[place[0] + x * place[1] + y * place[2]] = 0
 
 
 @kernel
@@ -75,61 +67,97 @@ def occupy(ids: Any, size: Any, base: int, strides: Any, binary: bool, most: flo
 
 
 @kernel
-def accumulate(ids: Any, columns_per_slice: int, z: Any, intensity: Any, table: Any, keys: Any, sums: Any) -> int:
-    """Sums up the points of each column of cells, in the order of the points; returns how many columns there are.
+def accumulate(
+    ids: Any, columns: int, begin: int, end: int, z: Any, intensity: Any, table: Any, keys: Any, sums: Any
+) -> int:
+    """Sums up the points of each column of cells in [begin, end), in the points' order; returns how many columns.
 
-    ids: (N,) cell ids. table: (X * Y,) int32 of -1, left so. keys: (>= N,) int64, the columns' ids.
-    sums: (>= N, ACCUMULATORS) float64: count, sum and extremes of z and of intensity, intensity of the highest
-    point (the first of equals). Sums are float64, so that float32 does not drift; casts come last.
+    Columns, not points, are what threads share: a sum of float64 depends on its order, and no byte on the threads.
+
+    ids: (N,) cell ids. columns: X * Y. table: (X * Y,) int32 of -1: what it holds of [begin, end) is the row of each
+    column; `forget` makes it so again. keys: int32, or int64, the columns' ids. sums: (rows, ACCUMULATORS) float64:
+    count, sum and extremes of z and of intensity, intensity of the highest point (the first of equals). Sums are
+    float64, so that float32 does not drift; casts come last.
     """
     rows = 0
-    for i in range(len(ids)):
+    i, n = 0, len(ids)
+    while i < n:
         cell = ids[i]
-        if cell < 0:
+        # most grids have one cell a column, and dividing takes as long as the rest
+        column = cell if cell < columns else cell % columns
+        if column < begin or column >= end:
+            i += 1
             continue
-        column = np.int64(cell) % columns_per_slice
-        row = table[column]
+        row: Any = np.int64(table[column])
         height, value = np.float64(z[i]), np.float64(intensity[i])
         if row < 0:
             row = rows
             rows += 1
             table[column] = row
             keys[row] = column
-            sums[row, COUNT] = 1
-            sums[row, SUM_Z] = height
-            sums[row, MAX_Z] = height
-            sums[row, MIN_Z] = height
-            sums[row, SUM_I] = value
-            sums[row, MAX_I] = value
-            sums[row, TOP_I] = value
-            continue
-        sums[row, COUNT] += 1
-        sums[row, SUM_Z] += height
-        sums[row, SUM_I] += value
-        sums[row, MAX_I] = max(sums[row, MAX_I], value)
-        sums[row, MIN_Z] = min(sums[row, MIN_Z], height)
-        if height > sums[row, MAX_Z]:
-            sums[row, MAX_Z] = height
-            sums[row, TOP_I] = value
-    for row in range(rows):
-        table[keys[row]] = -1
+            count, sum_z, max_z, min_z, sum_i, max_i, top_i = 1.0, height, height, height, value, value, value
+        else:
+            own = sums[row]
+            count, sum_z, max_z, min_z = own[COUNT] + 1, own[SUM_Z] + height, own[MAX_Z], min(own[MIN_Z], height)
+            sum_i, max_i, top_i = own[SUM_I] + value, max(own[MAX_I], value), own[TOP_I]
+            if height > max_z:
+                max_z, top_i = height, value
+        i += 1
+        # points that follow each other lie in one cell, four of ten times: 1.7 ms for 300 000 points, against 2.0
+        while i < n and ids[i] == cell:
+            height, value = np.float64(z[i]), np.float64(intensity[i])
+            count += 1
+            sum_z += height
+            sum_i += value
+            max_i, min_z = max(max_i, value), min(min_z, height)
+            if height > max_z:
+                max_z, top_i = height, value
+            i += 1
+        own = sums[row]
+        own[COUNT], own[SUM_Z], own[MAX_Z], own[MIN_Z] = count, sum_z, max_z, min_z
+        own[SUM_I], own[MAX_I], own[TOP_I] = sum_i, max_i, top_i
     return rows
 
 
 @kernel
-def write_channel(
-    sums: Any, accumulator: int, mean: bool, density: Any, keys: Any, rows: int, size_x: int, place: Any, out: Any
-) -> None:
-    """Writes one statistic of every column to a flat `out`.
+def forget(keys: Any, table: Any) -> None:
+    """Makes -1 of the table again, which has rows of the columns `keys`."""
+    for row in range(len(keys)):
+        table[keys[row]] = -1
 
-    place: (3,) base, stride of x, stride of y. density: looked up by count where it is not empty.
+
+@kernel
+def clear_columns(keys: Any, table: Any, size_x: int, place: Any, channels: int, out: Any) -> None:
+    """Zeroes the columns `keys` of a flat `out`, save for those that the table has: they are written anyway.
+
+    place: (4,) base, stride of x, of y and of channels.
     """
-    for row in range(rows):
+    for row in range(len(keys)):
+        if table[keys[row]] < 0:
+            y = keys[row] // size_x
+            at = place[0] + (keys[row] - y * size_x) * place[1] + y * place[2]
+            for channel in range(channels):
+                out[at + channel * place[3]] = 0
+
+
+@kernel
+def write_columns(
+    sums: Any, keys: Any, size_x: int, place: Any, accumulators: Any, kinds: Any, density: Any, out: Any
+) -> None:
+    """Writes the statistics of every column to a flat `out`.
+
+    place: (4,) base, stride of x, of y and of channels. accumulators, kinds: (C,) per channel which one, and whether it
+    is written as PLAIN, as MEAN, divided by the count, or as DENSITY, looked up in `density` by the count.
+    """
+    most = len(density) - 1
+    for row in range(len(keys)):
         y = keys[row] // size_x
-        x = keys[row] - y * size_x
-        value = sums[row, accumulator]
-        if mean:
-            value /= sums[row, COUNT]
-        elif len(density) > 0:
-            value = density[min(np.int64(value), len(density) - 1)]
-        out[place[0] + x * place[1] + y * place[2]] = value
+        at = place[0] + (keys[row] - y * size_x) * place[1] + y * place[2]
+        own = sums[row]
+        for channel in range(len(accumulators)):
+            value = own[accumulators[channel]]
+            if kinds[channel] == MEAN:
+                value /= own[COUNT]
+            elif kinds[channel] == DENSITY:
+                value = density[min(np.int64(value), most)]
+            out[at + channel * place[3]] = value

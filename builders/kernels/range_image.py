@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from .jit import kernel
+from .jit import inner, kernel
+from .load import INTENSITY, place, scale_intensity, take
+from .record import ABSENT, BLOCK
 
-__all__ = ["arctangent2", "gather_channel", "nearest", "project", "project_rings", "write_mask"]
+__all__ = ["arctangent2", "gather_channel", "gather_range", "number", "project", "write_mask"]
 
 _TAN_PI_8 = math.tan(math.pi / 8)
+_NONE = np.uint64(2**64 - 1)
 
 
-@kernel
+@inner
 def arctangent2(y: float, x: float) -> float:
     """Returns atan2(y, x) in float64, to 1e-15: a polynomial in t**2, fitted at Chebyshev nodes on [0, tan(pi/8)].
 
@@ -44,6 +47,49 @@ def arctangent2(y: float, x: float) -> float:
 
 
 @kernel
+def _see(
+    n: int,
+    xyz: Any,
+    rings: Any,
+    origin: Any,
+    height: int,
+    width: int,
+    fov_rad: Any,
+    clamp: bool,
+    min_range: float,
+    row_of_ring: Any,
+    cells: Any,
+    ranges: Any,
+) -> None:
+    """Writes per point of a block its cell row * width + column, or -1, and its distance. See `project`."""
+    upper, lower = fov_rad[0], fov_rad[1]
+    last = np.float64(height - 1)
+    turn = np.float64(width)
+    stride = np.int32(width)
+    left, ahead, up = xyz[0], xyz[1], xyz[2]
+    by_ring = len(row_of_ring) > 0
+    for i in range(n):
+        x, y, z = left[i] - origin[0], ahead[i] - origin[1], up[i] - origin[2]
+        distance = math.sqrt(x * x + y * y + z * z)
+        level = 0.0
+        if not by_ring:
+            level = np.floor((upper - arctangent2(z, math.sqrt(x * x + y * y))) / (upper - lower) * height)
+            level = min(max(level, 0.0), last) if clamp else level
+        column = np.floor(0.5 * (1.0 - arctangent2(y, x) / math.pi) * turn)
+        # azimuth is periodic: the column behind the last is the first
+        column = 0.0 if column >= turn else column
+        seen = (distance >= min_range) & (level >= 0.0) & (level <= last)
+        cell = np.int32(level if seen else 0.0) * stride + np.int32(column if seen else 0.0)
+        cells[i] = cell if seen else np.int32(-1)
+        ranges[i] = distance
+    if by_ring:
+        for i in range(n):
+            ring = np.int64(rings[i] if abs(rings[i]) < np.inf else -1)
+            row = row_of_ring[ring] if 0 <= ring < len(row_of_ring) else np.int32(-1)
+            cells[i] = row * stride + cells[i] if cells[i] >= 0 and 0 <= row < height else np.int32(-1)
+
+
+@kernel
 def project(
     columns: Any,
     n: int,
@@ -53,80 +99,77 @@ def project(
     fov_rad: Any,
     clamp: bool,
     min_range: float,
-    cells: Any,
-    ranges: Any,
-) -> None:
-    """Writes per point its cell row * width + column, or -1, and its distance; rows by elevation.
-
-    columns: (6, capacity) float32. origin: (3,) where the rays start. fov_rad: upper and lower edge.
-    Column width / 2 looks along +x, columns run clockwise.
-    """
-    upper, lower = fov_rad[0], fov_rad[1]
-    last = np.float64(height - 1)
-    turn = np.float64(width)
-    stride = np.int32(width)
-    for i in range(n):
-        x = np.float64(columns[0, i]) - origin[0]
-        y = np.float64(columns[1, i]) - origin[1]
-        z = np.float64(columns[2, i]) - origin[2]
-        distance = math.sqrt(x * x + y * y + z * z)
-        level = np.floor((upper - arctangent2(z, math.sqrt(x * x + y * y))) / (upper - lower) * height)
-        level = min(max(level, 0.0), last) if clamp else level
-        column = np.floor(0.5 * (1.0 - arctangent2(y, x) / math.pi) * turn)
-        # azimuth is periodic: the column behind the last is the first
-        column = 0.0 if column >= turn else column
-        seen = (distance >= min_range) & (level >= 0.0) & (level <= last)
-        cell = np.int32(level if seen else 0.0) * stride + np.int32(column if seen else 0.0)
-        cells[i] = cell if seen else np.int32(-1)
-        ranges[i] = distance
-
-
-@kernel
-def project_rings(
-    columns: Any,
-    n: int,
-    origin: Any,
-    height: int,
-    width: int,
-    min_range: float,
     row_of_ring: Any,
+    how: int,
+    knots: Any,
+    first_ns: int,
+    step_ns: float,
+    mode: int,
+    full_scale: float,
+    halves: Any,
+    xyz: Any,
+    values: Any,
+    times: Any,
+    blend: Any,
     cells: Any,
     ranges: Any,
-) -> None:
-    """As project, with rows by the beams' ranks. row_of_ring: (rings,) int32."""
-    for i in range(n):
-        x = np.float64(columns[0, i]) - origin[0]
-        y = np.float64(columns[1, i]) - origin[1]
-        z = np.float64(columns[2, i]) - origin[2]
-        distance = math.sqrt(x * x + y * y + z * z)
-        ranges[i] = distance
-        cells[i] = -1
-        ring = np.int64(columns[5, i])
-        row = np.int64(row_of_ring[ring]) if 0 <= ring < len(row_of_ring) else np.int64(-1)
-        if distance >= min_range and 0 <= row < height:
-            column = np.int64(np.floor(0.5 * (1.0 - arctangent2(y, x) / math.pi) * width))
-            cells[i] = row * width + column % width
+    nearest: Any,
+    out: Any,
+) -> tuple[int, int]:
+    """Finds per cell the nearest point of a record, the first of equals, in one pass; returns how many are finite.
 
-
-@kernel
-def nearest(cells: Any, ranges: Any, n: int, best: Any, index: Any) -> None:
-    """Writes per cell the number of its nearest point, the first of equals, -1 where none.
-
-    best: (cells,) float32 for the work. index: (cells,) int32.
+    And how many are not. A cell is row * width + column: column width / 2 looks along +x, columns run clockwise; rows
+    by elevation, or by `row_of_ring` (rings,) int32 where that is not empty.
+    columns: as `load` takes them. origin: (3,) where the rays start. fov_rad: upper and lower edge.
+    nearest: (height * width,) uint64, filled with ones: the distance's bits, which as whole numbers have the same
+    order, above the point's number. out: (4, >= n) float32: x y z, placed by `how` and what follows, as in `load`, and
+    intensity.
+    xyz, values, times, blend, cells: (BLOCK,) int32, ranges: (BLOCK,) float32: for the work.
     """
-    index[:] = -1
-    for i in range(n):
-        cell = cells[i]
-        if cell >= 0 and (index[cell] < 0 or ranges[i] < best[cell]):
-            index[cell] = i
-            best[cell] = ranges[i]
+    kept = nonfinite = 0
+    bits = ranges.view(np.uint32)
+    for start in range(0, n, BLOCK):
+        m, bad = take(columns, start, min(BLOCK, n - start), 0.0, False, halves, xyz, values, times)
+        nonfinite += bad
+        _see(m, xyz, values[1], origin, height, width, fov_rad, clamp, min_range, row_of_ring, cells, ranges)
+        for i in range(m):
+            if cells[i] >= 0:
+                key = np.uint64(bits[i]) << np.uint64(32) | np.uint64(kept + i)
+                cell = np.uint64(cells[i])
+                if key < nearest[cell]:
+                    nearest[cell] = key
+        x, y, z = out[0, kept : kept + m], out[1, kept : kept + m], out[2, kept : kept + m]
+        place(how, knots, first_ns, step_ns, blend, m, xyz, times, x, y, z)
+        if columns[INTENSITY, 2] != ABSENT:
+            scale_intensity(mode, full_scale, m, values[0], out[3, kept : kept + m])
+        kept += m
+    return kept, nonfinite
 
 
 @kernel
-def gather_channel(
-    index: Any, values: Any, shift: float, fill: float, normalize: bool, mean: float, std: float, out: Any
-) -> None:
-    """Writes values[index] - shift, normalised if wanted; empty cells hold `fill`. out: (cells,) float32."""
+def number(nearest: Any, index: Any) -> None:
+    """Writes the number of each cell's nearest point, -1 where none. nearest: of `project`. index: (cells,) int32."""
+    for cell in range(len(nearest)):
+        key = nearest[cell]
+        index[cell] = np.int32(-1) if key == _NONE else np.int32(key & np.uint64(0xFFFFFFFF))
+
+
+@kernel
+def gather_range(nearest: Any, fill: float, normalize: bool, mean: float, std: float, out: Any) -> None:
+    """Writes the distance of each cell's nearest point, normalised if wanted; empty cells hold `fill`."""
+    mean32, std32 = np.float32(mean), np.float32(std)
+    empty = np.float32(0 if normalize else fill)
+    bits = out.view(np.uint32)
+    for cell in range(len(nearest)):
+        bits[cell] = np.uint32(nearest[cell] >> np.uint64(32))
+    for cell in range(len(nearest)):
+        value = (out[cell] - mean32) / std32 if normalize else out[cell]
+        out[cell] = empty if nearest[cell] == _NONE else value
+
+
+@kernel
+def gather_channel(index: Any, values: Any, fill: float, normalize: bool, mean: float, std: float, out: Any) -> None:
+    """Writes values[index], normalised if wanted; empty cells hold `fill`. out: (cells,) float32."""
     mean32, std32 = np.float32(mean), np.float32(std)
     empty = np.float32(0 if normalize else fill)
     for cell in range(len(index)):
@@ -134,7 +177,7 @@ def gather_channel(
         if i < 0:
             out[cell] = empty
             continue
-        value = np.float32(np.float64(values[i]) - shift)
+        value = values[i]
         out[cell] = (value - mean32) / std32 if normalize else value
 
 

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from perceptum.features import Grid
 from perceptum.features.lidar import CloudParams
 
-from ..columns import Column
 from ..kernels.bev import overflow_ids
 from ..kernels.cells import cell_ids
 from ..sample import Sample
 from ..scratch import Scratch
+from ..split import split
 from ..stage import Stage, Stages
 from .cloud import Cloud
 
@@ -29,6 +29,7 @@ class Cells(Stage):
         self.cloud = stages.share(Cloud, params)
         self.needs = (self.cloud,)
         self.size = np.array(grid.size, dtype=np.int64)
+        self._stages = stages
         self._overflow = overflow
         self._low = np.array(grid.range[:3], dtype=np.float32)
         self._voxel = np.array(grid.voxel, dtype=np.float32)
@@ -46,9 +47,12 @@ class Cells(Stage):
         return self._ids.array[: self.cloud.points.n]
 
     def run(self, sample: Sample) -> None:
-        values = self.cloud.points.values
-        x, y, z = values[Column.X], values[Column.Y], values[Column.Z]
         self._ids.reserve(self.cloud.points.n)
-        cell_ids(x, y, z, self._low, self._voxel, self.size, self.ids)
+        self._stages.each(self._run_part, split(self.cloud.points.n, self._stages.threads))
+
+    def _run_part(self, part: slice) -> None:
+        x, y, z = self.cloud.points.values[:3, part]
+        ids = self.ids[part]
+        cell_ids(x, y, z, self._low, self._voxel, self.size, ids)
         if self._overflow:
-            overflow_ids(x, y, z, self._low, self._voxel, self.size, self.ids)
+            overflow_ids(x, y, z, self._low, self._voxel, self.size, ids)

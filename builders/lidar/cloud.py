@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from perceptum.features.lidar import CloudParams, PointColumn
 from perceptum.inputs import Frame, LidarSweep
 
-from ..columns import Column, Columns
-from ..kernels.cloud import lag_per_point
+from ..columns import Column, Columns, Move, Recorded, Rules
 from ..reference import Reference
 from ..sample import Sample
 from ..stage import Stage, Stages
@@ -25,26 +24,25 @@ class Cloud(Stage):
         super().__init__()
         self.title = f"cloud ({params.num_sweeps} sweep{'s' if params.num_sweeps > 1 else ''}, {params.frame} frame)"
         self.params = params
-        self.points = Columns()
+        self.points = Columns(stages)
         self._absence = Absence(params.required)
         reference = stages.share(Reference, params.frame)
         self.needs = (reference,)
         self._placing = Placing(reference, params.compensate == "per_point")
+        drop_intensity = params.nonfinite_features == "drop"
+        self._rules = Rules(params.remove_close, drop_intensity, params.intensity_mode)
 
     @property
     def nbytes(self) -> int:
         return self.points.nbytes
 
     def want(self, columns: Iterable[PointColumn]) -> None:
-        """Tells at planning time which columns are needed; the others are left alone."""
-        self.points.wanted.update(Column[name.upper()] for name in columns)
+        """Says at planning time which columns are needed; the others are left alone."""
+        self.points.want(columns)
 
     def run(self, sample: Sample) -> None:
         frame = sample.frame
-        sweeps = self._sweeps(frame)
-        self.points.start(sum(len(sweep) for sweep in sweeps))
-        for sweep in sweeps:
-            self._add(frame, sweep)
+        self.points.load([self._load(frame, sweep) for sweep in self._sweeps(frame)], self._rules)
         self.dropped = {"non-finite points": self.points.nonfinite}
 
     def _sweeps(self, frame: Frame) -> list[LidarSweep]:
@@ -55,19 +53,9 @@ class Cloud(Stage):
             self._absence.tell(frame, ", ".join(names) or "any lidar")
         return sorted(sweeps, key=lambda sweep: -sweep.time_ns)
 
-    def _add(self, frame: Frame, sweep: LidarSweep) -> None:
-        p, points = self.params, self.points
-        start, n = points.append(sweep, p.remove_close, p.nonfinite_features == "drop")
-        if Column.INTENSITY in points.wanted:
-            points.scale_intensity(sweep, p.intensity_mode, start, n)
-        if Column.TIME_LAG in points.wanted:
-            self._write_lag(frame.time_ns - sweep.time_ns, sweep, start, n)
-        self._placing.place(frame, sweep, points, start, n)
-
-    def _write_lag(self, lag_ns: int, sweep: LidarSweep, start: int, n: int) -> None:
-        """Per point where its time is known, whoever compensated the motion; else the sweep's."""
-        points = self.points
-        if self.params.compensate == "per_point" and sweep.offset_ns is not None:
-            lag_per_point(start, n, lag_ns, points.offsets_ns, points.block)
-        else:
-            points.block[Column.TIME_LAG, start : start + n] = lag_ns * 1e-9
+    def _load(self, frame: Frame, sweep: LidarSweep) -> tuple[Recorded, Move, int]:
+        # the lag is per point where its time is known, whoever compensated the motion; else the sweep's
+        lag_per_point = self.params.compensate == "per_point" and Column.TIME_LAG in self.points.wanted
+        recorded = Recorded(sweep, with_times=lag_per_point or self._placing.per_point(sweep))
+        move = self._placing.move(frame, recorded, self._rules, self.points.work())
+        return recorded, move, frame.time_ns - sweep.time_ns

@@ -7,15 +7,16 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, Frame, LidarSweep
 
-from ..columns import Columns
-from ..kernels import cloud as kernels
-from ..motion import ref_from_ego
+from ..columns import STAY, Move, Recorded, Rules, Work
+from ..kernels import load as kernels
+from ..motion import ref_from_sensor
 from ..reference import Reference
 
 __all__ = ["Placing"]
 
 _KNOT_NS = 250_000
 _FARTHEST_NS = 10_000_000_000
+_EYE = np.eye(4)
 
 
 class Placing:
@@ -24,51 +25,50 @@ class Placing:
     def __init__(self, reference: Reference, per_point: bool) -> None:
         self._reference = reference
         self._per_point = per_point
-        self._blend = np.empty((3, 4))
 
     def per_point(self, sweep: LidarSweep) -> bool:
         """Whether this sweep's points are moved each by its own time: the log tells it, and nobody did it before."""
         return self._per_point and sweep.offset_ns is not None and sweep.compensated_to_ns is None
 
-    def place(self, frame: Frame, sweep: LidarSweep, points: Columns, start: int, n: int) -> None:
-        """Moves the points [start, start + n) of `points`, which are those of `sweep` as recorded."""
-        if n == 0:
-            return
-        if self.per_point(sweep):
-            self._move_each(frame, sweep, points, start, n)
-        else:
-            self._move_all(frame, sweep, points, start, n)
+    def move(self, frame: Frame, recorded: Recorded, rules: Rules, work: Work) -> Move:
+        """Returns how the points of a sweep move, of those that the rules keep."""
+        sweep = recorded.sweep
+        if len(sweep) == 0:
+            return STAY
+        if not self.per_point(sweep):
+            return self._all(frame, sweep)
+        span_ns = recorded.span_ns(rules, work)
+        return STAY if span_ns is None else self._each(frame, sweep, *span_ns)
 
-    def _move_all(self, frame: Frame, sweep: LidarSweep, points: Columns, start: int, n: int) -> None:
+    def _all(self, frame: Frame, sweep: LidarSweep) -> Move:
         time_ns = sweep.time_ns if sweep.compensated_to_ns is None else sweep.compensated_to_ns
-        ego = sweep.ego_from_sensor
         if time_ns != frame.time_ns:
-            ego = ref_from_ego(frame.poses, frame.time_ns, [time_ns])[0] @ ego
-        elif self._in_place(frame, sweep):
-            return
-        kernels.move(self._into_frame(ego)[:3], *points.block[:3, start : start + n])
+            return Move(kernels.MOVE, self._ref_from_sensor(frame, sweep, np.array([time_ns])))
+        if self._in_place(frame, sweep):
+            return STAY
+        ref_from_ego, ego_from_sensor = self._reference.ref_from_ego, sweep.ego_from_sensor
+        # the mount as it is, where no product is needed
+        return Move(
+            kernels.MOVE, (ego_from_sensor if self._reference.is_ego else ref_from_ego @ ego_from_sensor)[None, :3]
+        )
 
     def _in_place(self, frame: Frame, sweep: LidarSweep) -> bool:
         """Whether the points already stand in the frame of reference: then no arithmetic touches them."""
         if not self._reference.is_ego:
             return sweep is frame.lidar
-        return np.array_equal(sweep.ego_from_sensor, np.eye(4))
+        return np.array_equal(sweep.ego_from_sensor, _EYE)
 
-    def _move_each(self, frame: Frame, sweep: LidarSweep, points: Columns, start: int, n: int) -> None:
-        offsets = points.offsets_ns[start : start + n]
-        first, last = int(offsets.min()), int(offsets.max())
-        _check_offsets(sweep, first, last)
-        steps = max(-((first - last) // _KNOT_NS), 1)
+    def _each(self, frame: Frame, sweep: LidarSweep, first_ns: int, last_ns: int) -> Move:
+        _check_offsets(sweep, first_ns, last_ns)
+        steps = max(-((first_ns - last_ns) // _KNOT_NS), 1)
         # none beyond the last point, where a pose may not be known
-        times = np.linspace(first, last, steps + 1).astype(np.int64) + sweep.time_ns
-        knots = self._into_frame(ref_from_ego(frame.poses, frame.time_ns, times) @ sweep.ego_from_sensor)
-        knots = np.ascontiguousarray(knots[:, :3])
-        step_ns = max((last - first) / steps, 1.0)
-        kernels.move_per_point(start, n, points.offsets_ns, first, step_ns, knots, self._blend, points.block)
+        times_ns = np.linspace(first_ns, last_ns, steps + 1).astype(np.int64) + sweep.time_ns
+        step_ns = max((last_ns - first_ns) / steps, 1.0)
+        return Move(kernels.EACH, self._ref_from_sensor(frame, sweep, times_ns), first_ns, step_ns)
 
-    def _into_frame(self, ego: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns `ego` (..., 4, 4), which leads into the ego frame, leading into the frame of reference."""
-        return ego if self._reference.is_ego else self._reference.ref_from_ego @ ego
+    def _ref_from_sensor(self, frame: Frame, sweep: LidarSweep, times_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+        ref_from_ego = self._reference.ref_from_ego
+        return ref_from_sensor(frame.poses, frame.time_ns, times_ns, sweep.ego_from_sensor, ref_from_ego)
 
 
 def _check_offsets(sweep: LidarSweep, first_ns: int, last_ns: int) -> None:

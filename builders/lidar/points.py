@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from perceptum.features.lidar import PointsParams
 
 from ..columns import Column
-from ..kernels.points import crop, interleave
+from ..kernels.points import crop, interleave, interleave_chosen
 from ..sample import Sample
 from ..scratch import Scratch
+from ..split import split
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
 from .cloud import Cloud
 
 __all__ = ["Points"]
-
-_EVERYWHERE = (-np.inf,) * 3 + (np.inf,) * 3
 
 
 class Points(Filler):
@@ -33,7 +32,8 @@ class Points(Filler):
         self.needs = (self.cloud,)
         self.cloud.want(params.columns)
         self._picks = Column.picks(params.columns)
-        self._box = np.array(params.range or _EVERYWHERE, dtype=np.float32)
+        self._stages = stages
+        self._box = None if params.range is None else np.array(params.range, dtype=np.float32)
         self._most = params.max_points
         self._chosen = Scratch(np.int32)
         self._n = 0
@@ -44,9 +44,11 @@ class Points(Filler):
 
     def run(self, sample: Sample) -> None:
         points = self.cloud.points
-        # one element more: the kernel writes ahead of its count
-        chosen = self._chosen.reserve(points.n + 1)
-        inside = crop(points.block, points.n, self._box, chosen)
+        inside = points.n
+        if self._box is not None:
+            # one element more: the kernel writes ahead of its count
+            x, y, z = points.values[:3]
+            inside = crop(x, y, z, self._box, self._chosen.reserve(points.n + 1))
         self._n = inside if self._most is None else min(inside, self._most)
         self.dropped = {"points over max_points": inside - self._n}
 
@@ -61,5 +63,13 @@ class Points(Filler):
             out[0] = self._n
             return
         rows = min(self._n, len(out))
-        interleave(self.cloud.points.block, self._picks, self._chosen.array[:rows], out)
+        points = self.cloud.points
+
+        def write(part: slice) -> None:
+            if self._box is None:
+                interleave(points.block, self._picks, points.first + part.start, out[part])
+            else:
+                interleave_chosen(points.block, self._picks, points.first, self._chosen.array[part], out[part])
+
+        self._stages.each(write, split(rows, self._stages.threads))
         written.clear_rows(rows, out)

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from perceptum.features.lidar import RangeImageParams
 from perceptum.inputs import BrokenRecord, Frame, LidarSweep
 
-from ..columns import Column, Columns
+from ..columns import HALVES, INTENSITY_MODES, STAY, Move, Recorded, Rules, Work
 from ..kernels import range_image as kernels
+from ..kernels.load import SHIFT
+from ..kernels.record import BLOCK
 from ..reference import Reference
 from ..sample import Sample
 from ..scratch import Scratch
+from ..split import is_much
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
 from .absence import Absence
@@ -23,6 +26,8 @@ from .placing import Placing
 __all__ = ["RangeImage"]
 
 _NO_TABLE = np.zeros(0, np.int32)
+_ROWS = ("x", "y", "z", "intensity")
+"""What the points' block holds."""
 
 
 class RangeImage(Filler):
@@ -33,34 +38,28 @@ class RangeImage(Filler):
         self.title = f"range image ({params.height} x {params.width}, {params.rows} rows)"
         self.params = params
         self._fov_rad = np.deg2rad(np.array(params.fov))
-        self._points = Columns()
-        self._cells, self._ranges = Scratch(np.int32), Scratch(np.float32)
+        self._stages = stages
         cells = params.height * params.width
-        self._best, self._index = np.empty(cells, np.float32), np.empty(cells, np.int32)
-        if "intensity" in params.channels:
-            self._points.wanted.add(Column.INTENSITY)
-        if params.rows == "ring":
-            self._points.wanted.add(Column.RING)
+        self._nearest, self._index = np.empty(cells, np.uint64), np.empty(cells, np.int32)
+        self._points = Scratch(np.float32, rows=4)
+        self._work = Work()
+        self._cells, self._ranges = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.float32)
         self._absence = Absence(params.required)
         reference = stages.share(Reference, "ego")
         self.needs = (reference,)
         self._placing = Placing(reference, per_point=True)
-        self._shift = np.zeros(3)
 
     @property
     def nbytes(self) -> int:
-        own = (self._cells.array, self._ranges.array, self._best, self._index)
-        return self._points.nbytes + sum(array.nbytes for array in own)
+        return self._points.array.nbytes + self._nearest.nbytes + self._index.nbytes
 
     def run(self, sample: Sample) -> None:
         frame = sample.frame
         sweep = self._sweep(frame)
-        self._points.start(0 if sweep is None else len(sweep))
-        if sweep is not None:
-            self._project(sweep)
-            self._place(frame, sweep)
-        kernels.nearest(self._cells.array, self._ranges.array, self._points.n, self._best, self._index)
-        self.dropped = {"non-finite points": self._points.nonfinite}
+        self._nearest.fill(2**64 - 1)
+        nonfinite = 0 if sweep is None else self._project(frame, sweep)
+        kernels.number(self._nearest, self._index)
+        self.dropped = {"non-finite points": nonfinite}
 
     def _sweep(self, frame: Frame) -> LidarSweep | None:
         name = self.params.sensor or next(iter(frame.log.source.lidars), None)
@@ -69,28 +68,30 @@ class RangeImage(Filler):
             self._absence.tell(frame, name or "any lidar")
         return found[0] if found else None
 
-    def _project(self, sweep: LidarSweep) -> None:
-        p, points = self.params, self._points
+    def _project(self, frame: Frame, sweep: LidarSweep) -> int:
+        """Returns how many points are not finite."""
+        p, work = self.params, self._work
         table = self._row_of_ring(sweep)
-        start, n = points.append(sweep)
-        if Column.INTENSITY in points.wanted:
-            points.scale_intensity(sweep, p.intensity_mode, start, n)
+        recorded = Recorded(sweep, with_times=p.xyz_frame == "ego" and self._placing.per_point(sweep))
+        move = self._move(frame, recorded)
+        points = self._points.reserve(len(sweep))
+        if sweep.intensity is None:
+            points[3] = 0
         origin = np.asarray(sweep.origin, dtype=np.float64)
-        size = (p.height, p.width)
-        cells, ranges = self._cells.reserve(n), self._ranges.reserve(n)
-        if p.rows == "ring":
-            kernels.project_rings(points.block, n, origin, *size, p.min_range, table, cells, ranges)
-        else:
-            clamp = p.outside_fov == "clamp"
-            kernels.project(points.block, n, origin, *size, self._fov_rad, clamp, p.min_range, cells, ranges)
+        _, nonfinite = kernels.project(
+            *(recorded.places, len(sweep), origin, p.height, p.width, self._fov_rad, p.outside_fov == "clamp"),
+            *(p.min_range, table, move.how, move.knots, move.first_ns, move.step_ns),
+            *(INTENSITY_MODES[p.intensity_mode], sweep.intensity_scale, HALVES),
+            *(work.xyz, work.values, work.times, work.blend, self._cells, self._ranges, self._nearest, points),
+        )
+        return nonfinite
 
-    def _place(self, frame: Frame, sweep: LidarSweep) -> None:
-        """Brings x, y, z to where the spec wants them told; the cells are fixed by now."""
+    def _move(self, frame: Frame, recorded: Recorded) -> Move:
+        """To where the spec wants x, y, z; what the image shows is as measured."""
         if self.params.xyz_frame == "ego":
-            self._placing.place(frame, sweep, self._points, 0, self._points.n)
-            self._shift = np.zeros(3)
-        else:
-            self._shift = np.asarray(sweep.origin, dtype=np.float64)
+            return self._placing.move(frame, recorded, Rules(), self._work)
+        origin = np.asarray(recorded.sweep.origin, dtype=np.float64)
+        return Move(SHIFT, np.pad(-origin[:, None], ((0, 0), (3, 0)))[None]) if origin.any() else STAY
 
     def _row_of_ring(self, sweep: LidarSweep) -> NDArray[np.int32]:
         if self.params.rows == "spherical":
@@ -115,15 +116,20 @@ class RangeImage(Filler):
             self._fill_channels(out)
 
     def _fill_channels(self, out: NDArray[np.float32]) -> None:
-        p, norm = self.params, self.params.norm
-        for channel, name in enumerate(p.channels):
-            mean, std = (0.0, 1.0) if norm is None else (norm.mean[channel], norm.std[channel])
-            values, shift = self._channel(name)
-            flat = out[channel].reshape(-1)
-            kernels.gather_channel(self._index, values, shift, p.fill, norm is not None, mean, std, flat)
+        def write(channel: int) -> None:
+            self._fill_channel(channel, out[channel].reshape(-1))
 
-    def _channel(self, name: str) -> tuple[NDArray[np.float32], float]:
+        if is_much(out[0].size, self._stages.threads):
+            self._stages.each(write, range(len(out)))
+        else:
+            for channel in range(len(out)):
+                write(channel)
+
+    def _fill_channel(self, channel: int, out: NDArray[np.float32]) -> None:
+        name, norm = self.params.channels[channel], self.params.norm
+        scale = (0.0, 1.0) if norm is None else (norm.mean[channel], norm.std[channel])
+        how = (self.params.fill, norm is not None, *scale, out)
         if name == "range":
-            return self._ranges.array, 0.0
-        column = Column[name.upper()]
-        return self._points.block[column], self._shift[column] if column <= Column.Z else 0.0
+            kernels.gather_range(self._nearest, *how)
+        else:
+            kernels.gather_channel(self._index, self._points.array[_ROWS.index(name)], *how)

@@ -15,16 +15,15 @@ from ..columns import Column
 from ..kernels import voxels as kernels
 from ..sample import Sample
 from ..scratch import Scratch
+from ..split import shares, split
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
 from .cells import Cells
+from .voxel_rows import VoxelRows
 
 __all__ = ["Voxels"]
 
 _log = logging.getLogger(__name__)
-
-_DENSE_CELLS = 2**21
-"""Up to here a table of all cells is quicker than hashing: 8 MB, of which a frame touches a small part."""
 
 
 class Voxels(Filler):
@@ -32,49 +31,57 @@ class Voxels(Filler):
 
     def __init__(self, params: VoxelsParams, stages: Stages) -> None:
         super().__init__()
-        self._dense = params.grid.cells <= _DENSE_CELLS
-        self.title = f"voxels ({'id table' if self._dense else 'hash'}, {params.max_points_per_voxel} per voxel)"
         self.cells = stages.share(Cells, params.cloud(), params.grid, False)
         self.needs = (self.cells,)
         self.params = params
+        self._stages = stages
         self._picks = Column.picks(params.columns)
         self.cells.cloud.want(params.columns)
-        self._table = Scratch(np.int32, fill=-1)
-        self._places = Scratch(np.int32)
-        self._keys = Scratch(self.cells.dtype)
-        self._counts = Scratch(np.int32)
+        self._parts = [VoxelRows(params.grid, self.cells.dtype)]
+        """The first has all rows after `run`; others belong to threads."""
+        self._split: list[slice] = []
         self._slots = Scratch(np.int64)
-        self._rows = 0
         self._warned = False
+        by = "id table" if self._rows.is_dense else "hash"
+        self.title = f"voxels ({by}, {params.max_points_per_voxel} per voxel)"
 
     @property
     def nbytes(self) -> int:
-        parts = (self._table, self._places, self._keys, self._counts, self._slots)
-        return sum(part.array.nbytes for part in parts)
+        return self._slots.array.nbytes + sum(part.nbytes for part in self._parts)
+
+    @property
+    def _rows(self) -> VoxelRows:
+        return self._parts[0]
 
     def run(self, sample: Sample) -> None:
         p, ids = self.params, self.cells.ids
         most = min(p.max_voxels, len(ids))
-        keys, counts = self._keys.reserve(most), self._counts.reserve(most)
-        slots = self._slots.reserve(len(ids))[: len(ids)]
-        limits = (p.max_points_per_voxel, most, p.overflow == "break")
-        if self._dense:
-            table = self._table.reserve(p.grid.cells)
-            self._rows = kernels.assign_dense(ids, *limits, table, keys, counts, slots)
-        else:
-            table = self._hash_table(most)
-            places = self._places.reserve(most)
-            self._rows = kernels.assign_hash(ids, *limits, table, places, keys, counts, slots)
-        self._count_dropped(ids, slots)
+        slots = self._slots.reserve(len(ids))
+        self._split = split(len(ids), self._stages.threads)
+        if len(self._split) == 1 or not self._assign_parts(most, ids, slots):
+            self._split = [slice(0, len(ids))]
+            self._rows.assign(p, most, ids, slots[: len(ids)])
+        self._rows.forget()
+        self._report(self._rows.lost)
 
-    def _hash_table(self, rows: int) -> NDArray[np.int32]:
-        """Returns a table of a power of two, at most half full."""
-        size = 1 << max(10, (2 * rows - 1).bit_length())
-        return self._table.reserve(size)[:size]
+    def _assign_parts(self, most: int, ids: NDArray[np.integer], slots: NDArray[np.int64]) -> bool:
+        """Assigns parts of the points side by side; returns False where max_voxels cuts: that has an order."""
+        while len(self._parts) < len(self._split):
+            self._parts.append(VoxelRows(self.params.grid, self.cells.dtype))
+        parts = self._parts[: len(self._split)]
 
-    def _count_dropped(self, ids: NDArray[np.integer], slots: NDArray[np.int64]) -> None:
-        full = self._rows == self.params.max_voxels
-        lost = int(np.count_nonzero(ids >= 0) - self._counts.array[: self._rows].sum()) if full else 0
+        def assign(number: int) -> None:
+            own = self._split[number]
+            parts[number].assign(self.params, most, ids[own], slots[own])
+
+        self._stages.each(assign, range(len(parts)))
+        first, *others = parts
+        fits = not any(part.lost for part in parts) and all(first.add(part, most) for part in others)
+        for part in others if fits else parts:
+            part.forget()
+        return fits
+
+    def _report(self, lost: int) -> None:
         self.dropped = {"points over max_voxels": lost}
         if lost and not self._warned:
             self._warned = True
@@ -86,25 +93,35 @@ class Voxels(Filler):
             )
 
     def sizes(self) -> Mapping[str, int]:
-        return {"num_voxels": max(self._rows, self.params.min_rows)}
+        return {"num_voxels": max(self._rows.n, self.params.min_rows)}
 
     def clearing(self, feature: str) -> Clearing:
         return "own"
 
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
-        rows = min(self._rows, len(out))
+        rows = min(self._rows.n, len(out))
         if feature == "lidar_voxels":
             self._fill_voxels(rows, out, written)
         elif feature == "lidar_voxel_coords":
             x, y, _ = self.params.grid.size
-            kernels.write_coords(self._keys.array, rows, x, y, self.params.coord_order == "xyz", out)
+            kernels.write_coords(self._rows.keys, rows, x, y, self.params.coord_order == "xyz", out)
             written.clear_rows(rows, out)
         else:
-            kernels.write_counts(self._counts.array, rows, self.params.max_points_per_voxel, out)
+            kernels.write_counts(self._rows.counts, rows, self.params.max_points_per_voxel, out)
             written.clear_rows(rows, out)
 
     def _fill_voxels(self, rows: int, out: NDArray[np.float32], written: Written) -> None:
-        per_voxel = self.params.max_points_per_voxel
-        slots, flat = self._slots.array[: len(self.cells.ids)], out.reshape(-1, out.shape[-1])
-        kernels.gather(self.cells.cloud.points.block, self._picks, slots, rows * per_voxel, flat)
-        kernels.clear_slots(self._counts.array, rows, per_voxel, written.per_row(len(out)), flat)
+        points, per_voxel = self.cells.cloud.points, self.params.max_points_per_voxel
+        flat = out.reshape(-1, out.shape[-1])
+        before = written.per_row(len(out))
+        clearing = shares(len(out), len(self._split))
+
+        def write(number: int) -> None:
+            own, part, rest = self._split[number], self._parts[number], clearing[number]
+            slots = self._slots.array[own]
+            at = points.first + own.start
+            gather = kernels.gather if len(self._picks) in (4, 5) else kernels.gather_any
+            gather(points.block, self._picks, at, slots, *part.renumbered, per_voxel, rows, flat)
+            kernels.clear_slots(self._rows.counts[:rows], per_voxel, rest.start, rest.stop, before, flat)
+
+        self._stages.each(write, range(len(self._split)))

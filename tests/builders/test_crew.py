@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from random import Random
 
 import pytest
@@ -145,3 +147,30 @@ def test_steps_may_use_each_and_callers_share_the_crew(threads):
         assert not caller.is_alive()
     with lock:
         assert len(set(done)) == len(done) == 5 * 4 * 4
+
+
+def test_a_thread_that_comes_late_keeps_nothing_alive_that_the_work_held():
+    """Its buffers did not come back to the pool, and every frame made new ones."""
+    crew, begun, go_on = Crew(2), threading.Event(), threading.Event()
+
+    def busy():
+        begun.set()
+        go_on.wait()
+
+    crew._others.submit(busy)
+    begun.wait()
+
+    class Held:
+        pass
+
+    held = Held()
+    watch = weakref.ref(held)
+
+    def work(item, held=held):
+        return held
+
+    crew.each(work, range(3))
+    del held, work
+    gc.collect()
+    assert watch() is None
+    go_on.set()

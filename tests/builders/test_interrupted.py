@@ -55,10 +55,10 @@ KERNELS = [
     (voxels, "gather"),
     (voxels, "clear_slots"),
     (voxels, "write_coords"),
-    (voxels, "assign_dense"),
+    (voxels, "assign"),
     (bev, "accumulate"),
     (bev, "clear_columns"),
-    (bev, "write_channel"),
+    (bev, "write_columns"),
 ]
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
-from perceptum.inputs import BrokenRecord, MissingRecord, Poses
+from perceptum.builders.motion import ref_from_sensor
+from perceptum.inputs import BrokenRecord, MissingRecord, Poses, PoseUnknown
 from perceptum.inputs.poses import quaternion_from_yaw
 
 MS = 1_000_000
@@ -243,3 +244,38 @@ def test_lag_is_per_point_also_where_the_log_has_compensated_the_motion(frame_of
     assert tensors.tolist() == np.float32([[1, 0], [1, -0.04]]).tolist()
     per_sweep = {"lidar_points": {**params["lidar_points"], "compensate": "per_sweep"}}
     assert build(["lidar_points"], frame, per_sweep)["lidar_points"][:, 1].tolist() == [0, 0]
+
+
+def relative(poses, ref_ns, times_ns):
+    """As in numpy: translations subtracted before they are rotated."""
+    ref, then = poses.at(ref_ns), poses.at_many(times_ns, extrapolate_ns=50 * MS)
+    out = np.tile(np.eye(4), (len(then), 1, 1))
+    out[:, :3, :3] = ref[:3, :3].T @ then[:, :3, :3]
+    out[:, :3, 3] = (then[:, :3, 3] - ref[:3, 3]) @ ref[:3, :3]
+    return out
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 6), far=st.sampled_from([0.0, 5e6]), small=st.booleans())
+def test_compiled_motion_is_that_of_the_poses(seed, n, far, small):
+    random = np.random.default_rng(seed)
+    stamps = T0 + np.cumsum(random.integers(1, 100 * MS, n))
+    # neighbours that hardly turn, and such as turn by any angle, with quaternions of either sign and any length
+    turns = np.cumsum(random.normal(0, 1e-7 if small else 2, (n, 3)), axis=0)
+    quaternions = Rotation.from_rotvec(turns).as_quat(scalar_first=True) * random.uniform(-3, 3, (n, 1))
+    poses = Poses(stamps, quaternions, random.uniform(-9, 9, (n, 3)) + far)
+    ref = int(random.integers(stamps[0], stamps[-1] + 1))
+    times = np.append(random.integers(stamps[0] - 50 * MS, stamps[-1] + 50 * MS + 1, 9), stamps)
+    mount = rigid(Rotation.from_rotvec(random.normal(size=3)), random.normal(size=3))
+    out = rigid(Rotation.from_rotvec(random.normal(size=3)), random.normal(size=3))
+    got = ref_from_sensor(poses, ref, times, mount, out)
+    wanted = out @ relative(poses, ref, times) @ mount
+    assert got.shape == (len(times), 3, 4)
+    assert np.abs(got - wanted[:, :3]).max() < 1e-7 * (far == 5e6) + 1e-9
+
+
+@pytest.mark.parametrize(("ref_ms", "time_ms"), [(-1, 0), (0, -51), (0, 301), (0, 100), (100, 0)])
+def test_motion_is_not_made_up_where_no_pose_is_known(ref_ms, time_ms):
+    poses = Poses(T0 + np.array([0, 250]) * MS, np.tile([1.0, 0, 0, 0], (2, 1)), np.zeros((2, 3)), max_gap_ns=200 * MS)
+    with pytest.raises(PoseUnknown, match=r"^no pose at \d+ ns: "):
+        ref_from_sensor(poses, T0 + ref_ms * MS, T0 + np.array([0, time_ms]) * MS, np.eye(4), np.eye(4))

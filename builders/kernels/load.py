@@ -1,0 +1,283 @@
+"""A sweep in one pass: read as it lies, drop points, scale, move in float64, write float32 columns.
+
+Block by block, so that what is read once stays in the first-level cache until it is written. A block's points are
+float64 while they are worked on: coordinates of 5e6 m lose nothing before they are moved to where the car is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .jit import inner, kernel
+from .record import ABSENT, BLOCK, read
+
+__all__ = ["EACH", "MOVE", "RAW", "SHIFT", "STAY", "TANH", "UNIT", "load", "place", "scale_intensity", "span", "take"]
+
+X, Y, Z, INTENSITY, RING, OFFSET = range(6)
+"""The columns of a record, in the order in which `load` is given them."""
+
+RAW, UNIT, TANH = range(3)
+"""What becomes of intensity: as recorded, by the sensor's full scale, tanh of what is recorded."""
+
+STAY, SHIFT, MOVE, EACH = range(4)
+"""Where points go: nowhere, not touched by any arithmetic; by a vector; by one transform; each by its own time's."""
+
+_FAR = 2.0**100
+"""Metres; a number beyond is as good as infinite, and a rotation could make it so."""
+
+
+@inner
+def _is_far(x: float, y: float, z: float) -> bool:
+    """Whether a point is not finite. NaN is not smaller than anything."""
+    return not ((abs(x) < _FAR) & (abs(y) < _FAR) & (abs(z) < _FAR))
+
+
+@kernel
+def take(
+    columns: Any, start: int, n: int, close: float, drop_intensity: bool, halves: Any, xyz: Any, values: Any, times: Any
+) -> tuple[int, int]:
+    """Reads a block and drops points that are not finite or lie within the square |x|, |y| < close; keeps the order.
+
+    Returns how many are kept and how many were not finite.
+    columns: (6, 3) int64, as `read` takes them. xyz: (3, BLOCK) float64. values: (2, BLOCK) float32, intensity, as
+    recorded, and ring. times: (BLOCK,) int64, the offsets. Of absent columns nothing is written.
+    """
+    x, y, z, intensity, ring = xyz[0], xyz[1], xyz[2], values[0], values[1]
+    read(columns[X], start, n, halves, x)
+    read(columns[Y], start, n, halves, y)
+    read(columns[Z], start, n, halves, z)
+    read(columns[INTENSITY], start, n, halves, intensity)
+    read(columns[RING], start, n, halves, ring)
+    read(columns[OFFSET], start, n, halves, times)
+    # float32, as the coordinates in most files are
+    near = np.float64(np.float32(close))
+    most = np.float32(_FAR) if drop_intensity and columns[INTENSITY, 2] != ABSENT else np.float32(np.inf)
+    worst = 0
+    for i in range(n):
+        worst += _is_far(x[i], y[i], z[i]) | ((abs(x[i]) < near) & (abs(y[i]) < near))
+    if most < np.inf:
+        for i in range(n):
+            worst += not (abs(intensity[i]) < most)
+    # blocks without such a point, most of them in most sweeps, are done
+    if worst == 0:
+        return n, 0
+    kept = nonfinite = 0
+    for i in range(n):
+        bad = _is_far(x[i], y[i], z[i])
+        if most < np.inf:
+            bad |= not (abs(intensity[i]) < most)
+        nonfinite += bad
+        drop = bad | ((abs(x[i]) < near) & (abs(y[i]) < near))
+        # without a branch, which would be guessed wrong: what is dropped is written over by the next
+        x[kept], y[kept], z[kept] = x[i], y[i], z[i]
+        intensity[kept], ring[kept], times[kept] = intensity[i], ring[i], times[i]
+        kept += not drop
+    return kept, nonfinite
+
+
+@kernel
+def scale_intensity(mode: int, full_scale: float, n: int, values: Any, out: Any) -> None:
+    """Writes n raw intensities (float32) by their mode; what is not finite becomes 0. `out` may be `values`."""
+    zero = np.float32(0)
+    scale = np.float32(full_scale if mode == UNIT else 1)
+    for i in range(n):
+        value = values[i] / scale
+        out[i] = value if value - value == zero else zero
+    if mode == TANH:
+        for i in range(n):
+            out[i] = math.tanh(out[i])
+
+
+@inner
+def _move(t: Any, n: int, x: Any, y: Any, z: Any, out_x: Any, out_y: Any, out_z: Any) -> None:
+    xx, xy, xz, xt = t[0, 0], t[0, 1], t[0, 2], t[0, 3]
+    yx, yy, yz, yt = t[1, 0], t[1, 1], t[1, 2], t[1, 3]
+    zx, zy, zz, zt = t[2, 0], t[2, 1], t[2, 2], t[2, 3]
+    for i in range(n):
+        p, q, r = x[i], y[i], z[i]
+        out_x[i] = xx * p + xy * q + xz * r + xt
+        out_y[i] = yx * p + yy * q + yz * r + yt
+        out_z[i] = zx * p + zy * q + zz * r + zt
+
+
+@inner
+def _move_each(
+    first_ns: int,
+    step_ns: float,
+    knots: Any,
+    blend: Any,
+    n: int,
+    xyz: Any,
+    times: Any,
+    out_x: Any,
+    out_y: Any,
+    out_z: Any,
+) -> None:
+    x, y, z = xyz[0], xyz[1], xyz[2]
+    i = 0
+    while i < n:
+        # points of one firing share a time: they move together
+        time_ns, end = times[i], i + 1
+        while end < n and times[end] == time_ns:
+            end += 1
+        at = (time_ns - first_ns) / step_ns
+        k = min(np.int64(at), np.int64(len(knots) - 2))
+        f = at - k
+        for row in range(3):
+            for column in range(4):
+                blend[row, column] = (1 - f) * knots[k, row, column] + f * knots[k + 1, row, column]
+        _move(blend, end - i, x[i:end], y[i:end], z[i:end], out_x[i:end], out_y[i:end], out_z[i:end])
+        i = end
+
+
+@kernel
+def place(
+    how: int,
+    knots: Any,
+    first_ns: int,
+    step_ns: float,
+    blend: Any,
+    n: int,
+    xyz: Any,
+    times: Any,
+    x: Any,
+    y: Any,
+    z: Any,
+) -> None:
+    """Writes n points to float32 x, y, z: as they are, shifted or moved, in float64.
+
+    how: STAY; SHIFT by knots[0, :, 3]; MOVE by knots[0]; EACH by the transform of its own time. knots: (k, 3, 4), one
+    every `step_ns` from `first_ns`; between two the entries are linear, which for a quarter of a millisecond at
+    1 rad/s is slerp to 1e-8. blend: (3, 4) float64 for the work.
+    """
+    if how == STAY:
+        for i in range(n):
+            x[i] = xyz[0, i]
+        for i in range(n):
+            y[i] = xyz[1, i]
+        for i in range(n):
+            z[i] = xyz[2, i]
+    elif how == SHIFT:
+        for i in range(n):
+            x[i] = xyz[0, i] + knots[0, 0, 3]
+        for i in range(n):
+            y[i] = xyz[1, i] + knots[0, 1, 3]
+        for i in range(n):
+            z[i] = xyz[2, i] + knots[0, 2, 3]
+    elif how == MOVE:
+        _move(knots[0], n, xyz[0], xyz[1], xyz[2], x, y, z)
+    else:
+        _move_each(first_ns, step_ns, knots, blend, n, xyz, times, x, y, z)
+
+
+@kernel
+def load(
+    columns: Any,
+    start: int,
+    n: int,
+    backwards: bool,
+    close: float,
+    drop_intensity: bool,
+    mode: int,
+    full_scale: float,
+    lag_ns: int,
+    how: int,
+    knots: Any,
+    first_ns: int,
+    step_ns: float,
+    wanted: Any,
+    halves: Any,
+    xyz: Any,
+    values: Any,
+    times: Any,
+    blend: Any,
+    at: int,
+    out: Any,
+) -> tuple[int, int]:
+    """Writes the points [start, start + n) of a record to out[:, at:], or to out[:, :at] if `backwards`.
+
+    Returns where the next points go, and how many points were not finite. Backwards, blocks come last first and the
+    points of each end where those of the next begin, so that they keep their order and two halves meet in the middle.
+
+    mode: of intensity. lag_ns: the sweep's age; a point is younger by its offset, if the record has that.
+    wanted: (3,) bool, whether intensity, time lag and ring are. out: (6, capacity) float32, one row per `Column`.
+    xyz, values, times, blend: for the work.
+    """
+    nonfinite = 0
+    blocks = (n + BLOCK - 1) // BLOCK
+    for b in range(blocks):
+        first = (blocks - 1 - b if backwards else b) * BLOCK
+        found = take(columns, start + first, min(BLOCK, n - first), close, drop_intensity, halves, xyz, values, times)
+        kept = found[0]
+        nonfinite += found[1]
+        at -= kept if backwards else 0
+        # slices: the compiler sees that no index is negative, and uses wide instructions
+        x, y, z = out[0, at : at + kept], out[1, at : at + kept], out[2, at : at + kept]
+        place(how, knots, first_ns, step_ns, blend, kept, xyz, times, x, y, z)
+        if wanted[0]:
+            own = out[3, at : at + kept]
+            if columns[INTENSITY, 2] == ABSENT:
+                own[:] = 0
+            else:
+                scale_intensity(mode, full_scale, kept, values[0], own)
+        if wanted[1]:
+            own = out[4, at : at + kept]
+            if columns[OFFSET, 2] == ABSENT:
+                own[:] = lag_ns * 1e-9
+            else:
+                for i in range(kept):
+                    # exact in integers first, then float64, then float32
+                    own[i] = np.float64(lag_ns - times[i]) * 1e-9
+        if wanted[2]:
+            own = out[5, at : at + kept]
+            if columns[RING, 2] == ABSENT:
+                own[:] = -1
+            else:
+                for i in range(kept):
+                    ring = values[1, i]
+                    own[i] = ring if abs(ring) < np.inf else np.float32(-1)
+        at += 0 if backwards else kept
+    return at, nonfinite
+
+
+@kernel
+def span(
+    columns: Any, n: int, close: float, drop_intensity: bool, halves: Any, xyz: Any, values: Any, times: Any
+) -> tuple[Any, Any, int]:
+    """Returns the least and the greatest offset of the points that are kept, and how many are; n > 0.
+
+    What is dropped may have any offset. Two blocks are looked into: where the extremes of all offsets lie. Only if
+    nothing is kept there that has them, all are: 0.03 ms for 160 000 points, against 0.2.
+    """
+    least = most = np.int64(0)
+    least_at = most_at = -1
+    for first in range(0, n, BLOCK):
+        m = min(BLOCK, n - first)
+        read(columns[OFFSET], first, m, halves, times)
+        low = high = times[0]
+        for i in range(m):
+            low, high = min(low, times[i]), max(high, times[i])
+        if least_at < 0 or low < least:
+            least, least_at = low, first
+        if most_at < 0 or high > most:
+            most, most_at = high, first
+    found_least = found_most = False
+    kept, _ = take(columns, least_at, min(BLOCK, n - least_at), close, drop_intensity, halves, xyz, values, times)
+    for i in range(kept):
+        found_least |= times[i] == least
+    kept, _ = take(columns, most_at, min(BLOCK, n - most_at), close, drop_intensity, halves, xyz, values, times)
+    for i in range(kept):
+        found_most |= times[i] == most
+    if found_least and found_most:
+        return least, most, n
+    total = 0
+    for first in range(0, n, BLOCK):
+        kept, _ = take(columns, first, min(BLOCK, n - first), close, drop_intensity, halves, xyz, values, times)
+        for i in range(kept):
+            least = min(least, times[i]) if total else times[i]
+            most = max(most, times[i]) if total else times[i]
+            total += 1
+    return least, most, total
