@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .jit import inner, kernel
+from perceptum.inputs.kernel import inner, kernel
+
 from .record import ABSENT, BLOCK, read
 
 __all__ = ["EACH", "MOVE", "RAW", "SHIFT", "STAY", "TANH", "UNIT", "load", "place", "scale_intensity", "span", "take"]
