@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from perceptum.builders import InputBuilder, Pool
-from perceptum.builders.pool import allocate_pages
+from perceptum.builders.pages import allocate_pages
 from perceptum.features import canonical
 
 NAMES = [feature.name for feature in canonical()]
