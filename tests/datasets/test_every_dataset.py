@@ -106,7 +106,34 @@ def test_names_and_info_are_plain(log):
     assert info["start_ns"] == log[0].time_ns
     assert set(info["cameras"]) == set(log.source.cameras)
     assert repr(log) == f"<Log {log.source.dataset} {log.source.name}: {len(log)} frames>"
-    assert repr(log[0]) == f"<Frame 0 of {log.source.name} at {log[0].time_ns} ns>"
+    frame = log[0]
+    assert repr(frame) == f"<Frame 0 ({frame.id}) of {log.source.name} at {frame.time_ns} ns>"
+    assert str(frame) == f"frame 0 ({frame.id})"
+    assert (info["first_id"], info["last_id"]) == (log[0].id, log[-1].id)
+
+
+FIRST_IDS = {
+    **dict.fromkeys(("synthetic", "store", "kitti_odometry", "real_kitti_odometry"), "000000"),
+    **dict.fromkeys(("aimotive", "real_aimotive"), "0033643"),
+    "kitti": "000003",
+    "kitti_raw": "0000000000",
+    "real_kitti": "000134",
+    "view_of_delft": "00544",
+    "waymo_v2": "1550083467346370",
+    "real_nuscenes": "ca9a282c9e77460f8360f564131a8af5",
+}
+"""Of the others it is the stamp, or, of the made-up nuScenes, any token."""
+
+
+def test_a_frame_has_the_datasets_own_name(log, request):
+    ids = [frame.id for frame in log]
+    assert all(type(id) is str and id for id in ids)
+    assert len(set(ids)) == len(log)
+    case = request.node.callspec.params["opened"]
+    if case == "nuscenes":
+        assert ids == [log.source.sample_token(frame.time_ns) for frame in log]
+    else:
+        assert ids[0] == FIRST_IDS.get(case, str(log[0].time_ns))
 
 
 def test_nothing_is_read_before_it_is_asked_for(log):

@@ -389,6 +389,22 @@ def test_a_point_that_float16_cannot_hold_is_refused_not_made_infinite(tmp_path)
         convert(memory_log([far]), tmp_path / "store", float16=True)
 
 
+def test_frames_keep_the_names_of_the_log_they_came_from(tmp_path):
+    sweeps, store = [sweep(1), sweep(2)], tmp_path / "store"
+    convert(memory_log(sweeps, ids=["000134", "\xdf/2"]), store)
+    assert [frame.id for frame in open_log(store)] == ["000134", "\xdf/2"]
+    assert (store / "ids.arrow").is_file()
+    # and once more, from the store
+    convert(open_log(store), tmp_path / "again")
+    assert (tmp_path / "again" / "ids.arrow").read_bytes() == (store / "ids.arrow").read_bytes()
+    (store / "ids.arrow").write_bytes(b"cut short")
+    with pytest.raises(BrokenRecord, match=r"store/ids\.arrow: not a whole Arrow file .*; convert again$"):
+        _ = open_log(store)[0].id
+    convert(memory_log(sweeps), tmp_path / "times")
+    assert [frame.id for frame in open_log(tmp_path / "times")] == ["1", "2"]
+    assert not (tmp_path / "times" / "ids.arrow").exists()
+
+
 def test_shards_are_cut_at_the_same_moments_for_every_sensor(tmp_path):
     second = 1_000_000_000
     log = memory_log([sweep(t * second) for t in (0, 1, 2, 7)], times_ns=[0, 5 * second])
