@@ -173,6 +173,14 @@ def test_only_modules_of_kernels_import_their_decorator():
         assert any(name.startswith("kernel") for name in decorated), module
 
 
+@pytest.mark.parametrize("folder", ["inputs", "datasets"])
+def test_what_threads_share_is_made_once_by_our_own_property(folder):
+    """functools.cached_property has one lock for all objects of a class in Python 3.11, and none from 3.12 on."""
+    own = {module: path for module, path in modules(ROOT).items() if module.startswith(f"perceptum.{folder}")}
+    targets = {found.target: module for module, path in own.items() for found in imports_of(module, path)}
+    assert targets.get("functools.cached_property") in (None, "perceptum.inputs.once")
+
+
 BAD_IMPORTS = {
     "datasets": ["from perceptum.builders import InputBuilder", "from ..features import Spec", "import features"],
     "builders": ["def late():\n    from perceptum import neuropod", "import perceptum.datasets.kitti"],

