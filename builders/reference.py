@@ -49,7 +49,7 @@ class Reference(Stage):
 def _lidar_from_ego(frame: Frame) -> NDArray[np.float64]:
     if frame.lidar is None:
         raise MissingRecord(
-            f"{frame.log.source.location}: frame {frame.index} has no sweep of the primary lidar, "
+            f"{frame.log.source.location}: {frame} has no sweep of the primary lidar, "
             'in whose axes frame "lidar" tells the points; take frame "ego"'
         )
     return inverse(frame.lidar.ego_from_sensor)
