@@ -16,8 +16,9 @@ from .crew import Crew
 from .explain import Explanation, explain
 from .lane import Lane, OnReady
 from .memory import Memory
+from .pages import allocate_pages
 from .plan import SINGLE, Options, Plan
-from .pool import Pool, allocate_pages
+from .pool import Pool
 from .sample import Draw, Sample
 from .tensors import Tensors
 

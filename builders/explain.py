@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .lane import Lane, Wanted
+from .pages import allocate_pages
 from .plan import Plan
-from .pool import allocate_pages
 from .stage import Stage
 
 __all__ = ["BlockLine", "Explanation", "StageLine", "TensorLine", "explain"]

@@ -6,7 +6,6 @@ import mmap
 import weakref
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from math import prod
 from threading import Lock
 from typing import Any
@@ -17,13 +16,13 @@ from numpy.typing import DTypeLike, NDArray
 from perceptum.features.layout import ALIGNMENT
 
 from .memory import Lease
+from .pages import allocate_pages
 from .written import Written
 
-__all__ = ["Allocate", "Pool", "allocate_pages"]
+__all__ = ["Allocate", "Pool"]
 
 _HEADROOM = 1.25
 _PAGE = mmap.PAGESIZE
-_HUGE_PAGE = 2**21
 _KEEP_BYTES = 2**31
 
 Row = tuple[tuple[int, ...], np.dtype]
@@ -31,19 +30,6 @@ Row = tuple[tuple[int, ...], np.dtype]
 
 Allocate = Callable[[str, int], Any]
 """(tensor's name, bytes) -> zeroed, writable memory with the buffer protocol, aligned to 64 bytes."""
-
-
-def allocate_pages(name: str, nbytes: int) -> mmap.mmap:
-    """Returns zeroed anonymous memory, aligned to pages, that goes back to the system when nothing uses it."""
-    try:
-        pages = mmap.mmap(-1, max(nbytes, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    except (OSError, OverflowError) as error:
-        raise MemoryError(f"no memory for '{name}', which wants {nbytes} bytes ({error})") from None
-    if nbytes >= 2 * _HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        # voxels are written all over the tensor, each write to another page of 4 KiB; some kernels have no larger ones
-        with suppress(OSError):
-            pages.madvise(mmap.MADV_HUGEPAGE)
-    return pages
 
 
 class _Buffer:

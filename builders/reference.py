@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Literal
 
 import numpy as np
@@ -28,25 +29,27 @@ class Reference(Stage):
         self.title = f"frame of reference ({frame})"
         self.is_ego = frame == "ego"
         """Whether ref_from_ego is the identity, to the last bit."""
-        self._frame: Frame | None = None
+        # weak: a lane that waits for its next frame must not keep the last one's records
+        self._frame: weakref.ref[Frame] | None = None
         self._ref_from_ego: NDArray[np.float64] | None = None
 
     def run(self, sample: Sample) -> None:
-        self._frame, self._ref_from_ego = sample.frame, None
+        self._frame, self._ref_from_ego = weakref.ref(sample.frame), None
 
     @property
     def ref_from_ego(self) -> NDArray[np.float64]:
         """(4, 4) float64; raises MissingRecord where the frame has no sweep of the primary lidar and wants its axes."""
         if self._ref_from_ego is None:
-            assert self._frame is not None
-            self._ref_from_ego = np.eye(4) if self.is_ego else _lidar_from_ego(self._frame)
+            frame = None if self._frame is None else self._frame()
+            assert frame is not None, "asked outside of a build"
+            self._ref_from_ego = np.eye(4) if self.is_ego else _lidar_from_ego(frame)
         return self._ref_from_ego
 
 
 def _lidar_from_ego(frame: Frame) -> NDArray[np.float64]:
     if frame.lidar is None:
         raise MissingRecord(
-            f"{frame.log.source.location}: frame {frame.index} has no sweep of the primary lidar, "
+            f"{frame.log.source.location}: {frame} has no sweep of the primary lidar, "
             'in whose axes frame "lidar" tells the points; take frame "ego"'
         )
     return inverse(frame.lidar.ego_from_sensor)

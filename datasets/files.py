@@ -46,6 +46,11 @@ class Numbered:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def stems(self) -> list[str]:
+        """(n,) the numbers as the names write them: 000134."""
+        return [path.stem for path in self.paths]
+
 
 def read_each(
     places: Mapping[Key, Place], read: Callable[[Key, Place], Value]

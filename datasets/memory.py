@@ -41,8 +41,10 @@ class MemorySource:
         times_ns: ArrayLike | None,
         name: str,
         sequential: bool,
+        ids: Sequence[str] | None,
     ) -> None:
         self.name = name
+        self.ids = ids
         self.sequential = sequential
         self._lidar = _by_sensor(sweeps, [s.sensor for s in sweeps])
         self._radar = _by_sensor(radars, [r.sensor for r in radars])
@@ -98,14 +100,16 @@ def memory_log(
     times_ns: ArrayLike | None = None,
     name: str = "memory",
     sequential: bool = True,
+    ids: Sequence[str] | None = None,
 ) -> Log:
     """Returns a log of records in memory; the first sweep's sensor is the primary lidar.
 
     poses: world_from_ego over time; None: the car stands still at the world's origin.
     times_ns: (F,) the frames' reference times; None: the stamps of the primary lidar.
-    sequential: False where the frames are unrelated moments. Raises LogError.
+    sequential: False where the frames are unrelated moments.
+    ids: (F,) what you call the frames; None: their times. Raises LogError.
     """
-    return Log(MemorySource(sweeps, radars, cameras, labels, hdmap, poses, times_ns, name, sequential))
+    return Log(MemorySource(sweeps, radars, cameras, labels, hdmap, poses, times_ns, name, sequential, ids))
 
 
 def _as_times(times_ns: ArrayLike) -> Times:

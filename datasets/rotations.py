@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord
 from perceptum.inputs.poses import rigid, rotation_from_quaternion
 
+from .widened import widened
+
 __all__ = ["check_finite", "quaternions", "rotations", "transforms", "translations"]
 
 Matrix = NDArray[np.float64]
@@ -23,7 +25,7 @@ _FARTHEST_M = 1e9
 def check_finite(path: Path, columns: Columns) -> None:
     """Raises BrokenRecord for a number that is NaN, infinite or beyond 1e9."""
     for name, column in columns.items():
-        bad = ~(np.abs(column.astype(np.float64)) <= _FARTHEST_M)
+        bad = ~(np.abs(widened(column)) <= _FARTHEST_M)
         if bad.any():
             row = int(np.argmax(bad))
             raise BrokenRecord(f"{path}: {name} in row {row} is {column[row]}, wanted a finite number within 1e9")
@@ -31,7 +33,7 @@ def check_finite(path: Path, columns: Columns) -> None:
 
 def quaternions(path: Path, columns: Columns) -> Matrix:
     """Returns (n, 4) w x y z; raises BrokenRecord where one is not of length 1 within 1 %."""
-    wxyz = np.stack([columns[name].astype(np.float64) for name in ("qw", "qx", "qy", "qz")], axis=1)
+    wxyz = np.stack([widened(columns[name]) for name in ("qw", "qx", "qy", "qz")], axis=1)
     bad = ~(np.abs(np.linalg.norm(wxyz, axis=1) - 1) < 0.01)
     if bad.any():
         row = int(np.argmax(bad))
@@ -46,7 +48,7 @@ def rotations(path: Path, columns: Columns) -> Matrix:
 
 def translations(columns: Columns) -> Matrix:
     """Returns (n, 3) metres."""
-    return np.stack([columns[name].astype(np.float64) for name in ("tx_m", "ty_m", "tz_m")], axis=1)
+    return np.stack([widened(columns[name]) for name in ("tx_m", "ty_m", "tz_m")], axis=1)
 
 
 def transforms(path: Path, columns: Columns) -> Matrix:

@@ -41,12 +41,19 @@ def _load(entry: EntryPoint) -> PlugIn | None:
         raise
     # a package of others may raise anything when it is imported, SystemExit too, and that stops no build without it
     except BaseException as error:
-        said = " ".join(str(error).split())[:200]
         _log.warning(
             "plug-in '%s' (%s) cannot be loaded, so that its features are unknown: %s: %s; mend or uninstall it",
             entry.name,
             entry.value,
             type(error).__name__,
-            said,
+            _message(error),
         )
         return None
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return " ".join(str(error).split())[:200]
+    # an error of others may fail to say what it is
+    except Exception:
+        return "its message cannot be shown"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -31,6 +31,8 @@ class Records(Protocol):
     camera_sync: Literal["nearest", "before"]
     sweep_tolerance_ns: int | None
 
+    @property
+    def ids(self) -> Sequence[str]: ...
     @property
     def map(self) -> HDMap | None: ...
     def world_from_ego(self, time_ns: int) -> NDArray[np.float64]: ...
@@ -68,7 +70,16 @@ class Frame:
         return Frame, (self.log, self.index)
 
     def __repr__(self) -> str:
-        return f"<Frame {self.index} of {self.log.source.name} at {self.time_ns} ns>"
+        return f"<Frame {self.index} ({self.id}) of {self.log.source.name} at {self.time_ns} ns>"
+
+    def __str__(self) -> str:
+        """As messages call it: frame 2 (000134)."""
+        return f"frame {self.index} ({self.id})"
+
+    @property
+    def id(self) -> str:
+        """The dataset's own name of this moment, such as KITTI's 000134; its time where the dataset has none."""
+        return self.log.ids[self.index]
 
     @property
     def poses(self) -> Poses:

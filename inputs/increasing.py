@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .hdmap import HDMap
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
-from .source import Source, Times, unreadable_of
+from .source import Source, Times, ids_of, unreadable_of
 
 __all__ = ["Increasing", "kept_of"]
 
@@ -25,6 +25,8 @@ class Increasing:
         self.sequential = source.sequential
         self.unreadable = unreadable_of(source)
         self._kept = {key: kept_of(times) for key, times in _streams(source)}
+        ids = ids_of(source)
+        self.ids = None if ids is None else [ids[i] for i in self._kept["frames", ""].tolist()]
         self.times_ns: Times = source.times_ns[self._kept["frames", ""]]
         self.lidars: Mapping[str, Times] = self._times("lidar", source.lidars)
         self.radars: Mapping[str, Times] = self._times("radar", source.radars)

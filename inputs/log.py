@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -18,7 +18,7 @@ from .hdmap import HDMap
 from .increasing import Increasing
 from .once import Guard, once
 from .records import CameraImage, Labels, LidarSweep, RadarSweep, read_only
-from .source import Source, Times, unreadable_of
+from .source import Source, Times, ids_of, unreadable_of
 
 __all__ = ["Log"]
 
@@ -79,8 +79,8 @@ class Log:
         """What frames share: records of lidars and radars, labels, and what those who use the log put there."""
 
     def __getstate__(self) -> dict[str, Any]:
-        # another process reads for itself: the map may be large
-        return {name: value for name, value in vars(self).items() if name != "map"}
+        # another process reads for itself: these may be large
+        return {name: value for name, value in vars(self).items() if name not in ("map", "ids")}
 
     def __repr__(self) -> str:
         return f"<Log {self.source.dataset} {self.source.name}: {len(self)} frames>"
@@ -104,6 +104,18 @@ class Log:
     def world_from_ego(self, time_ns: int) -> NDArray[np.float64]:
         """Returns (4, 4) float64 at any time within the log; raises PoseUnknown elsewhere."""
         return self.source.poses.at(time_ns)
+
+    @once
+    def ids(self) -> Sequence[str]:
+        """(F,) the dataset's own name of each frame; its time in nanoseconds where it has none. All are different."""
+        found = self.or_skip("ids", lambda: ids_of(self.source))
+        ids = list(map(str, self.source.times_ns.tolist() if found is None else found))
+        if len(ids) != len(self):
+            raise LogError(f"{self.source.location}: {len(ids)} names of frames, wanted {len(self)}, one each")
+        twice = [id for id, count in Counter(ids).items() if count > 1]
+        if twice:
+            raise LogError(f"{self.source.location}: two frames have the name {twice[0]!r}; each must have its own")
+        return ids
 
     @once
     def map(self) -> HDMap | None:
@@ -177,6 +189,8 @@ class Log:
             "name": self.source.name,
             "location": self.source.location,
             "frames": len(self),
+            "first_id": self.ids[0],
+            "last_id": self.ids[-1],
             "start_ns": int(times[0]),
             "duration_s": float(times[-1] - times[0]) * 1e-9,
             "sequential": self.source.sequential,

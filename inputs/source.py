@@ -13,7 +13,7 @@ from .hdmap import HDMap
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
 
-__all__ = ["Source", "Times", "unreadable_of"]
+__all__ = ["Source", "Times", "ids_of", "unreadable_of"]
 
 Times = NDArray[np.int64]
 
@@ -23,6 +23,7 @@ class Source(Protocol):
 
     The stamps of a sensor strictly increase; record i of a sensor is the one at its times[i]. What the frames' times
     come from must be whole. A reader that opens without a sensor whose own index is broken keeps why in `unreadable`.
+    A dataset with names of its own for its frames lists them in `ids`, a text for each of `times_ns`, all different.
     """
 
     dataset: str
@@ -49,6 +50,12 @@ class Source(Protocol):
     def read_camera(self, camera: str, index: int) -> CameraImage: ...
     def read_labels(self, time_ns: int) -> Labels | None: ...
     def read_map(self) -> HDMap | None: ...
+
+
+def ids_of(source: Source) -> Sequence[str] | None:
+    """Returns the dataset's own names of the frames; None where their times are all that it calls them by."""
+    found: Sequence[str] | None = getattr(source, "ids", None)
+    return found
 
 
 def unreadable_of(source: Source) -> Sequence[LogError]:

@@ -15,11 +15,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.features import DTYPES
+
 from .errors import NeuropodError
 from .incoming import as_numpy
 from .strings import is_string, to_list, to_unicode
 
-__all__ = ["TYPES", "deserialize", "deserialize_dict", "serialize"]
+__all__ = ["deserialize", "deserialize_dict", "serialize"]
 
 T = TypeVar("T")
 
@@ -29,9 +31,6 @@ VERSION = 1
 TAG = b"neuropodtensor"
 # what Boost writes before the first list of strings, and before no list of sizes: not tracked, class version 0
 FIRST = struct.pack("<BI", 0, 0)
-
-TYPES = ("float32", "float64", "string", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-"""The dtypes, at their codes."""
 
 MOST_DIMS = 32
 # numpy gives every string of an array the longest one's room
@@ -76,10 +75,10 @@ class _Writer:
 
     def tensor(self, array: NDArray[Any]) -> None:
         name = "string" if is_string(array) else array.dtype.name
-        if name not in TYPES or not array.dtype.isnative:
-            raise NeuropodError(f"an array of {array.dtype.str} cannot be serialized; there are {', '.join(TYPES)}")
+        if name not in DTYPES or not array.dtype.isnative:
+            raise NeuropodError(f"an array of {array.dtype.str} cannot be serialized; there are {', '.join(DTYPES)}")
         self.text(TAG)
-        self.add("<i", TYPES.index(name))
+        self.add("<i", DTYPES.index(name))
         self.add(f"<Q{array.ndim}q", array.ndim, *array.shape)
         if name != "string":
             self.parts.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
@@ -119,12 +118,12 @@ class _Reader:
         if tag != TAG:
             raise NeuropodError(f"a tensor begins with '{TAG.decode()}', here is {tag[:40]!r}")
         code = self.number("<i")
-        if not 0 <= code < len(TYPES):
-            raise NeuropodError(f"there is no type {code}; the types are 0 to {len(TYPES) - 1}")
+        if not 0 <= code < len(DTYPES):
+            raise NeuropodError(f"there is no type {code}; the types are 0 to {len(DTYPES) - 1}")
         shape = self._shape()
-        if TYPES[code] == "string":
+        if DTYPES[code] == "string":
             return self._strings(shape)
-        dtype = np.dtype(TYPES[code])
+        dtype = np.dtype(DTYPES[code])
         raw = self.take(math.prod(shape) * dtype.itemsize)
         return np.frombuffer(raw, dtype).reshape(shape).copy()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .jit import inner, kernel
+from perceptum.inputs.kernel import inner, kernel
 
 __all__ = ["accumulate", "clear", "clear_columns", "forget", "occupy", "overflow_ids", "write_columns"]
 

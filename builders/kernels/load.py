@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from perceptum.inputs.kernel import inner, kernel
+
 from .cells import block_ids
-from .jit import inner, kernel
 from .record import ABSENT, BLOCK, read
 
 __all__ = ["EACH", "MOVE", "RAW", "SHIFT", "STAY", "TANH", "UNIT", "load", "place", "scale_intensity", "span", "take"]

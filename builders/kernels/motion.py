@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .jit import inner, kernel
+from perceptum.inputs.kernel import inner, kernel
 
 __all__ = ["ref_from_sensor"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .jit import kernel
+from perceptum.inputs.kernel import kernel
 
 __all__ = ["crop", "interleave", "interleave_chosen"]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .jit import inner, kernel
+from perceptum.inputs.kernel import inner, kernel
+
 from .load import INTENSITY, place, scale_intensity, take
 from .record import ABSENT, BLOCK
 

@@ -14,7 +14,7 @@ import numpy as np
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import inner
+from perceptum.inputs.kernel import inner
 
 __all__ = ["ABSENT", "BLOCK", "FLOAT16", "KINDS", "read"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .jit import inner, kernel
+from perceptum.inputs.kernel import inner, kernel
 
 __all__ = ["assign", "clear_slots", "forget", "gather", "gather_any", "merge", "write_coords", "write_counts"]
 

@@ -20,7 +20,7 @@ class Absence:
 
     def tell(self, frame: Frame, sensor: str) -> None:
         """Called for a frame that has no sweep of `sensor`; raises MissingRecord where one is required."""
-        what = f"{frame.log.source.location}: frame {frame.index} has no sweep of {sensor}"
+        what = f"{frame.log.source.location}: {frame} has no sweep of {sensor}"
         if self._required:
             raise MissingRecord(f"{what}, and the spec requires one")
         if not self._told:

@@ -93,6 +93,12 @@ class AiMotive:
         self._box_at = dict(zip(times.of(self._boxes).tolist(), self._boxes.values(), strict=True))
 
     @once
+    def ids(self) -> list[str]:
+        """The frames' numbers, as the files have them: 0033532."""
+        files = next(files for files in (self._points, *self._targets.values(), *self._pictures.values()) if files)
+        return [path.stem.rpartition("_")[2] for path in files.values()]
+
+    @once
     def poses(self) -> Poses:
         """The identity, from a revolution before the first frame to one after the last: no motion is read."""
         first, last = int(self.times_ns[0]) - _REVOLUTION_NS, int(self.times_ns[-1]) + _REVOLUTION_NS

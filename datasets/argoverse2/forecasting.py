@@ -84,6 +84,11 @@ class Argoverse2Forecasting:
         self.radars: Mapping[str, Times] = {}
         self.cameras: Mapping[str, Times] = {}
 
+    @property
+    def ids(self) -> list[str]:
+        """The scenario's steps: 0 to 109."""
+        return [str(step) for step in range(len(self.times_ns))]
+
     @once
     def poses(self) -> Poses:
         """City from ego: the track of the AV, z = 0."""

@@ -14,6 +14,7 @@ from perceptum.inputs.poses import yaw_from_rotation
 
 from ..feather import Kind, read_columns
 from ..rotations import check_finite, rotations
+from ..widened import widened
 
 __all__ = ["LabelTable", "read_label_table"]
 
@@ -61,7 +62,7 @@ class LabelTable:
 def read_label_table(path: Path, poses: Callable[[], Poses]) -> LabelTable:
     """Reads annotations.feather; raises BrokenRecord. `poses` is only called where there is a label."""
     columns = read_columns(path, _COLUMNS, "the log has no labels")
-    numbers = {name: columns[name].astype(np.float64) for name, kind in _COLUMNS.items() if kind == "float"}
+    numbers = {name: widened(columns[name]) for name, kind in _COLUMNS.items() if kind == "float"}
     check_finite(path, numbers)
     size = np.stack([numbers[name] for name in ("length_m", "width_m", "height_m")], axis=1)
     if (size < 0).any():

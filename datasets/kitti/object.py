@@ -91,6 +91,11 @@ class KittiObject:
         return next((files for files in (self._points, *self._pictures.values()) if len(files)), self._points)
 
     @once
+    def ids(self) -> list[str]:
+        """The frames' own numbers: 000134."""
+        return self._frames().stems
+
+    @once
     def poses(self) -> Poses:
         """The identity: the frames are unrelated and no motion is published."""
         return Poses.fixed(self.times_ns)

@@ -89,6 +89,12 @@ class KittiOdometry:
         return self._all_times[files.numbers]
 
     @once
+    def ids(self) -> list[str]:
+        """The frames' numbers, as the files are called."""
+        files = self._points if self.lidars else self._pictures[next(iter(self.cameras))]
+        return files.stems
+
+    @once
     def poses(self) -> Poses:
         """The first frame's velodyne from each frame's; raises PoseUnknown for a sequence without."""
         path = self._pose_file()

@@ -92,6 +92,12 @@ class KittiRaw:
         self.times_ns: Times = next(iter([*self.lidars.values(), *self.cameras.values()]), np.zeros(0, np.int64))
 
     @once
+    def ids(self) -> list[str]:
+        """The frames' numbers, as the files are called."""
+        files = self._points if self.lidars else self._pictures[next(iter(self.cameras))]
+        return files.stems
+
+    @once
     def poses(self) -> Poses:
         """East, north, up from velodyne; raises PoseUnknown in a download without oxts/."""
         folder = self.folder / "oxts"

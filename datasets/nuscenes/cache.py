@@ -14,6 +14,7 @@ import msgspec
 import xxhash
 
 from perceptum.inputs import BrokenRecord
+from perceptum.inputs.kernel_folder import user_cache
 
 from ..files import check_file
 from .build import TABLES, build_index
@@ -34,12 +35,7 @@ _ABANDONED_AFTER_S = 24 * 3600
 
 def cache_folder(cache: Cache = None) -> Path:
     """Returns `cache`, else $PERCEPTUM_CACHE, else perceptum in $XDG_CACHE_HOME or in ~/.cache."""
-    if cache:
-        return Path(cache)
-    if os.environ.get("PERCEPTUM_CACHE"):
-        return Path(os.environ["PERCEPTUM_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "perceptum"
+    return Path(cache) if cache else user_cache()
 
 
 def open_index(tables: Path, cache: Cache = None) -> Index:

@@ -79,6 +79,12 @@ class NuScenes:
         return dict(sorted(found, key=lambda stream: stream[0] != _PRIMARY))
 
     @once
+    def ids(self) -> list[str]:
+        """The sample tokens, which nuScenes' evaluation wants; a sweep between keyframes has its time."""
+        tokens = self.scene.sample_tokens
+        return [tokens[self._sample_of[t]] if t in self._sample_of else str(t) for t in self.times_ns.tolist()]
+
+    @once
     def poses(self) -> Poses:
         """The ego poses of all records of the scene; each record's own time is among theirs."""
         return self.scene.poses(self.tables / "ego_pose.json")

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from perceptum.inputs.kernel import kernel
+
 from .ground_kernel import ground_ray
-from .kernels import compiled, hit
+from .kernels import hit
 
 __all__ = ["cast_fan"]
 
 
-@compiled
+@kernel
 def cast_fan(solids: Any, eye: Any, rays: Any, ground: Any, reach: float, distance: Any, which: Any) -> None:
     """Writes per ray (n,) the distance to the first solid and its index; -1 where there is none before the ground."""
     waves, steepest = ground

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import compiled
+from perceptum.inputs.kernel import kernel
+
 from .layout import BIKE_EDGE_M, CROSSING_HALF_M, CURB_M, LANE_M, PARKING_EDGE_M, SEGMENT_M, WALK_EDGE_M
 from .trig import _HALF_PI, _INVERSE_PI, _PI_HIGH, _PI_LOW, _SINE
 
 __all__ = ["ground_ray", "road", "surface"]
 
 
-@compiled
+@kernel
 def _sine(x: float) -> Any:
     """Within 1e-11 for x up to 1e5; a shorter series than `trig.sine`, in pairs that a processor works on at once."""
     turns = np.floor(x * _INVERSE_PI + 0.5)
@@ -26,7 +27,7 @@ def _sine(x: float) -> Any:
     return sign * (r + r * a * total)
 
 
-@compiled
+@kernel
 def _height(waves: Any, x: float, y: float) -> Any:
     z = 0.0
     for a, kx, ky, phase in waves:
@@ -34,7 +35,7 @@ def _height(waves: Any, x: float, y: float) -> Any:
     return z
 
 
-@compiled
+@kernel
 def _rise(waves: Any, x: float, y: float, dx: float, dy: float) -> Any:
     """Returns how fast the ground rises along (dx, dy)."""
     rise = 0.0
@@ -43,7 +44,7 @@ def _rise(waves: Any, x: float, y: float, dx: float, dy: float) -> Any:
     return rise
 
 
-@compiled
+@kernel
 def ground_ray(
     waves: Any,
     steepest: float,
@@ -92,7 +93,7 @@ def ground_ray(
     return t if t <= limit else np.inf
 
 
-@compiled
+@kernel
 def road(x: float, y: float, guess: float, table: Any) -> tuple[float, float]:
     """Returns (along, across) of a point, within a millimetre near the street; without meaning far from it."""
     along, f, df, last = guess, 0.0, 0.0, len(table.y) - 2
@@ -109,7 +110,7 @@ def road(x: float, y: float, guess: float, table: Any) -> tuple[float, float]:
     return along, (y - f - df * (x - along)) / np.sqrt(1.0 + df * df)
 
 
-@compiled
+@kernel
 def surface(along: float, across: float) -> int:
     """Returns what the ground is made of: an index into `surfaces.SURFACES`."""
     side = abs(across)

@@ -7,29 +7,16 @@ A ray is its origin and a direction d of any length; a distance t along it is in
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 
-__all__ = ["chance_bits", "compiled", "facing", "hit"]
+from perceptum.inputs.kernel import kernel
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def compiled(function: Function) -> Function:
-    """Compiles a kernel: without the interpreter's lock, kept on disk, no liberties with arithmetic.
-
-    Where no folder can be written to keep it in, it is compiled anew in every process.
-    """
-    try:
-        return cast(Function, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
-    except RuntimeError:
-        return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
+__all__ = ["chance_bits", "facing", "hit"]
 
 
-@compiled
+@kernel
 def hit(
     kind: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, hx: float, hy: float, hz: float
 ) -> Any:
@@ -55,7 +42,7 @@ def hit(
     return near if 0.0 < near <= far else np.inf
 
 
-@compiled
+@kernel
 def _hit_box(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, hx: float, hy: float, hz: float) -> Any:
     ix, iy, iz = 1.0 / dx, 1.0 / dy, 1.0 / dz
     a, b = (-hx - ox) * ix, (hx - ox) * ix
@@ -66,7 +53,7 @@ def _hit_box(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, h
     return near if 0.0 < near <= far else np.inf
 
 
-@compiled
+@kernel
 def facing(kind: int, x: float, y: float, z: float, hx: float, hy: float, hz: float) -> tuple[float, float, float]:
     """Returns the outward unit normal at a point on a solid, in the solid's own frame."""
     if kind == 0:
@@ -85,7 +72,7 @@ def facing(kind: int, x: float, y: float, z: float, hx: float, hy: float, hz: fl
     return nx / length, ny / length, nz / length
 
 
-@compiled
+@kernel
 def chance_bits(start: Any, counter: Any) -> Any:
     """Returns what `chance.bits(start, counter)` gives, for unsigned numbers."""
     h = (np.uint64(start) ^ np.uint64(counter)) + np.uint64(0x9E3779B97F4A7C15)

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from perceptum.inputs.kernel import kernel
+
 from .ground_kernel import ground_ray, road, surface
-from .kernels import chance_bits, compiled, facing, hit
+from .kernels import chance_bits, facing, hit
 
 __all__ = ["draw_ground", "draw_solids"]
 
@@ -16,7 +18,7 @@ _HAZE = 1.0 / 500.0
 _HAZE_COLOUR = (196.0, 208.0, 222.0)
 
 
-@compiled
+@kernel
 def _through_haze(red: float, green: float, blue: float, depth: float) -> tuple[Any, Any, Any]:
     """Returns the colour of a pixel; the further away, the paler."""
     haze = min(depth * _HAZE, 0.8)
@@ -27,7 +29,7 @@ def _through_haze(red: float, green: float, blue: float, depth: float) -> tuple[
     return np.uint8(red), np.uint8(green), np.uint8(blue)
 
 
-@compiled
+@kernel
 def draw_ground(
     image: Any,
     depths: Any,
@@ -69,7 +71,7 @@ def draw_ground(
                 image[i, j, 0], image[i, j, 1], image[i, j, 2] = _sky(up)
 
 
-@compiled
+@kernel
 def _grain(along: float, across: float, depth: float) -> Any:
     """Returns how bright a spot of ground is, about 1; by chance, the same spot always the same."""
     if depth > 60.0:
@@ -78,14 +80,14 @@ def _grain(along: float, across: float, depth: float) -> Any:
     return 0.95 + 0.1 * ((chance_bits(np.uint64(7), cell) >> np.uint64(40)) * 2.0**-24)
 
 
-@compiled
+@kernel
 def _sky(up: float) -> tuple[Any, Any, Any]:
     high = min(max(up * 2.5, 0.0), 1.0)
     red, green, blue = _HAZE_COLOUR[0] - 106.0 * high, _HAZE_COLOUR[1] - 68.0 * high, _HAZE_COLOUR[2] - 12.0 * high
     return np.uint8(red), np.uint8(green), np.uint8(blue)
 
 
-@compiled
+@kernel
 def draw_solids(
     image: Any,
     depths: Any,
@@ -128,13 +130,13 @@ def draw_solids(
                     image[i, j, 0], image[i, j, 1], image[i, j, 2] = _through_haze(red, green, blue, t)
 
 
-@compiled
+@kernel
 def _shade_of(cos: float, sin: float, sun: tuple[float, float, float]) -> tuple[float, float, float]:
     """Returns the sun's direction in a solid's frame."""
     return cos * sun[0] + sin * sun[1], cos * sun[1] - sin * sun[0], sun[2]
 
 
-@compiled
+@kernel
 def _paint(
     kind: int,
     paint: int,
@@ -164,7 +166,7 @@ def _paint(
     return red * light, green * light, blue * light
 
 
-@compiled
+@kernel
 def _detail(
     paint: int, x: float, y: float, z: float, hx: float, hy: float, hz: float, nx: float, ny: float, nz: float
 ) -> Any:

@@ -73,6 +73,11 @@ class SyntheticSource:
         count = max((self._end_ns - START_NS - phase_ns) * _RADAR_HZ // 1_000_000_000 + 1, 0)
         return START_NS + phase_ns + np.arange(count, dtype=np.int64) * 1_000_000_000 // _RADAR_HZ
 
+    @property
+    def ids(self) -> list[str]:
+        """Which revolution: 000000 is the first."""
+        return [f"{index:06}" for index in range(self.options.frames)]
+
     @once
     def poses(self) -> Poses:
         """100 a second. The ego stays upright: it yaws, and follows the ground's height."""

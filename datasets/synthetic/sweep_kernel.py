@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from perceptum.inputs.kernel import kernel
+
 from .ground_kernel import ground_ray, road, surface
-from .kernels import chance_bits, compiled, facing, hit
+from .kernels import chance_bits, facing, hit
 
 __all__ = ["cast_sweep", "list_columns"]
 
 
-@compiled
+@kernel
 def list_columns(first: Any, last: Any, columns: int) -> tuple[Any, Any]:
     """Returns CSR lists: column c can meet the solids listed[starts[c]:starts[c + 1]], in the order given.
 
@@ -33,7 +35,7 @@ def list_columns(first: Any, last: Any, columns: int) -> tuple[Any, Any]:
     return starts, listed
 
 
-@compiled
+@kernel
 def _nearest(solids: Any, near: Any, listed: Any, seconds: float, eye: Any, rays: Any, best: Any, which: Any) -> None:
     """Writes per ray (B,) the distance to the nearest listed solid and its index; -1 where none is nearer."""
     for i in listed:
@@ -57,7 +59,7 @@ def _nearest(solids: Any, near: Any, listed: Any, seconds: float, eye: Any, rays
                 best[b], which[b] = t, i
 
 
-@compiled
+@kernel
 def _incidence(solids: Any, seconds: float, eye: Any, rays: Any, best: Any, which: Any, cosine: Any) -> None:
     """Writes per ray (B,) the cosine between it and the normal where it hits a solid."""
     for b in range(len(rays)):
@@ -76,7 +78,7 @@ def _incidence(solids: Any, seconds: float, eye: Any, rays: Any, best: Any, whic
         cosine[b] = abs(nx * dx + ny * dy + nz * rays[b, 2])
 
 
-@compiled
+@kernel
 def cast_sweep(
     solids: Any,
     reflectivity: Any,

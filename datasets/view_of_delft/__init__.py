@@ -95,7 +95,13 @@ class ViewOfDelft:
         self.radars: Mapping[str, Times] = {_RADAR: self._detections.numbers} if len(self._detections) else {}
         self.cameras: Mapping[str, Times] = {_CAMERA: self._pictures.numbers} if len(self._pictures) else {}
         # the frames are the sweeps; in a download without lidar, the radar's
-        self.times_ns: Times = (self._points if len(self._points) else self._detections).numbers
+        self._frames = self._points if len(self._points) else self._detections
+        self.times_ns: Times = self._frames.numbers
+
+    @once
+    def ids(self) -> list[str]:
+        """The frames' numbers: 01047."""
+        return self._frames.stems
 
     @once
     def poses(self) -> Poses:
@@ -157,8 +163,7 @@ class ViewOfDelft:
 
     def read_labels(self, time_ns: int) -> Labels | None:
         """The boxes of the frame at `time_ns`; None where it has no file, as in the test split."""
-        files = self._points if len(self._points) else self._detections
-        stem = files.paths[int(np.searchsorted(files.numbers, time_ns))].stem
+        stem = self._frames.paths[int(np.searchsorted(self._frames.numbers, time_ns))].stem
         path = _training(self.folder, "lidar") / "label_2" / f"{stem}.txt"
         return read_labels(path, time_ns, self._camera_from("lidar", stem)) if os.path.lexists(path) else None
 

@@ -131,6 +131,11 @@ class WaymoV2:
         return frame_times(read_table(path, [FRAME], "the segment has neither points nor poses"))
 
     @once
+    def ids(self) -> list[str]:
+        """key.frame_timestamp_micros."""
+        return [str(time_ns // 1000) for time_ns in self.times_ns.tolist()]
+
+    @once
     def poses(self) -> Poses:
         """World from vehicle, stored as float32 of 1 mm steps at 15 km, widened to float64 first."""
         path = self._file("vehicle_pose")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord
 from perceptum.inputs.poses import rigid
 
+from ..widened import widened
 from .parquet import read_table
 
 __all__ = ["CAMERAS", "LIDARS", "Camera", "Lidar", "read_cameras", "read_lidars"]
@@ -51,7 +52,7 @@ def read_lidars(path: Path) -> Mapping[str, Lidar]:
     names = ("key.laser_name", f"{_LIDAR}.extrinsic.transform")
     beams = tuple(f"{_LIDAR}.beam_inclination.{part}" for part in ("min", "max", "values"))
     table = read_table(path, names + beams, "points need the lidars' calibration")
-    lowest, highest = (table.numbers(name, nulls=True).astype(np.float64) for name in beams[:2])
+    lowest, highest = (widened(table.numbers(name, nulls=True)) for name in beams[:2])
     extrinsics, tables = _rigid(path, table.transforms(names[1])), table.lists(beams[2])
     lidars = {}
     for row, number in enumerate(table.numbers(names[0]).tolist()):
@@ -69,7 +70,7 @@ def read_cameras(path: Path) -> Mapping[str, Camera]:
     names = ("key.camera_name", f"{_CAMERA}.extrinsic.transform")
     lens = tuple(f"{_CAMERA}.intrinsic.{part}" for part in _LENS)
     table = read_table(path, names + lens, "pictures need the cameras' calibration")
-    values = np.stack([table.numbers(name).astype(np.float64) for name in lens], axis=1)
+    values = np.stack([widened(table.numbers(name)) for name in lens], axis=1)
     if not np.isfinite(values).all() or (values[:, :2] <= 0).any():
         raise BrokenRecord(f"{path}: a lens is no lens; wanted finite numbers and focal lengths above 0")
     ego_from_cameras = _rigid(path, table.transforms(names[1])) @ _WAYMO_FROM_OPTICAL

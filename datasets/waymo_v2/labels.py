@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, Labels
 
+from ..widened import widened
 from .parquet import read_table
 
 __all__ = ["BoxTable", "read_boxes"]
@@ -54,7 +55,7 @@ def read_boxes(path: Path) -> BoxTable:
     others = ("type", "num_lidar_points_in_box", "speed.x", "speed.y")
     names = tuple(f"{_BOX}.{part}" for part in (*_SEVEN, *others))
     table = read_table(path, keys + names, "the segment has no boxes")
-    boxes = np.stack([table.numbers(f"{_BOX}.{part}").astype(np.float64) for part in _SEVEN], axis=1)
+    boxes = np.stack([widened(table.numbers(f"{_BOX}.{part}")) for part in _SEVEN], axis=1)
     bad = ~((np.abs(boxes) <= 1e6).all(axis=1) & (boxes[:, 3:6] >= 0).all(axis=1))
     if bad.any():
         row = int(np.argmax(bad))
@@ -62,7 +63,7 @@ def read_boxes(path: Path) -> BoxTable:
     boxes[:, 6] -= 2 * np.pi * np.floor((boxes[:, 6] + np.pi) / (2 * np.pi))
     times_ns = table.numbers(keys[0]).astype(np.int64) * 1000
     order = np.argsort(times_ns, kind="stable")
-    speed = [table.numbers(f"{_BOX}.speed.{axis}", nulls=True).astype(np.float64) for axis in "xy"]
+    speed = [widened(table.numbers(f"{_BOX}.speed.{axis}", nulls=True)) for axis in "xy"]
     return BoxTable(
         times_ns=times_ns[order],
         boxes=boxes[order],

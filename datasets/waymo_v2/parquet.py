@@ -16,6 +16,7 @@ from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 from perceptum.inputs.once import Guard
 
 from ..files import check_file
+from ..widened import widened
 from .float_lists import rows_of
 
 __all__ = ["Rows", "Table", "read_table"]
@@ -109,8 +110,7 @@ def _as_float64(path: Path, name: str, values: Any) -> NDArray[np.float64]:
 
     if not types.is_floating(values.type) or values.null_count:
         raise BrokenRecord(f"{path}: column {name} holds lists of {values.type}, wanted floats without nulls")
-    # float32 as published: widened before any arithmetic
-    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return widened(values.to_numpy(zero_copy_only=False))
 
 
 def read_table(path: Path, columns: Sequence[str], what: str) -> Table:

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from perceptum.inputs.kernel import kernel
 
 __all__ = ["azimuths", "count", "fill", "inclinations"]
 
@@ -31,7 +32,7 @@ def azimuths(columns: int, ego_from_lidar: Matrix) -> Matrix:
     return np.asarray(((columns - np.arange(columns) - 0.5) / columns * 2 - 1) * np.pi - turned)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@kernel
 def count(image: Any, drop_zones: bool) -> int:
     """Returns how many pixels of (H, W, 4) are returns: range > 0, and, with `drop_zones`, in no no-label zone."""
     n = 0
@@ -42,7 +43,7 @@ def count(image: Any, drop_zones: bool) -> int:
     return n
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@kernel
 def fill(
     image: Any,
     drop_zones: bool,
@@ -102,7 +103,7 @@ def fill(
             n += 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@kernel
 def _motion(pose: Any, world_from_ego: Any, out: Any) -> None:
     """Writes the frame's ego from the pixel's, (12,) row by row, of its roll pitch yaw x y z."""
     cr, sr = math.cos(np.float64(pose[0])), math.sin(np.float64(pose[0]))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord
 
+from ..widened import widened
 from .parquet import Table, read_table
 
 __all__ = ["FRAME", "Stream", "frame_times", "read_streams"]
@@ -59,7 +60,7 @@ def frame_times(table: Table) -> Times:
 
 
 def _from_seconds(table: Table, name: str) -> Times:
-    seconds = table.numbers(name).astype(np.float64)
+    seconds = widened(table.numbers(name))
     if not ((seconds >= 0) & (seconds <= _LATEST_US * 1e-6)).all():
         raise BrokenRecord(f"{table.path}: {name} holds times that are none, wanted seconds since 1970")
     return np.rint(seconds * 1e9).astype(np.int64)

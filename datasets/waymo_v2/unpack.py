@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from perceptum.inputs.kernel import kernel
 
 __all__ = ["unpack"]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@kernel
 def unpack(data: Any, bits: int, meanings: Any, out: Any) -> bool:
     """Writes meanings[index] of the indexes in `data`, bytes, `bits` (0 to 24) for each, until `out` is full.
 
@@ -47,7 +48,7 @@ def unpack(data: Any, bits: int, meanings: Any, out: Any) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@kernel
 def _packed(data: Any, bits: int, meanings: Any, out: Any) -> bool:
     # unsigned throughout: a signed index is first asked whether it is negative; 1.3 ns a number, not 3
     one, two, three, seven = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(7)

@@ -9,13 +9,13 @@ import numpy as np
 
 from ..errors import BrokenRecord, MissingRecord
 from ..poses import Poses
-from ..source import Source
+from ..source import Source, ids_of
 from .arrays import batch_of_arrays
 from .calibration import Calibrations, CalibrationTable
 from .columns import batch_of
 from .hdmaps import arrays_of_map
 from .index import File, Index, Stream, record_schema
-from .layout import CALIBRATION, INDEX, INDEX_CHECKSUM, MAP, POSES
+from .layout import CALIBRATION, IDS, INDEX, INDEX_CHECKSUM, MAP, POSES
 from .plan import streams_of
 from .record_file import Hasher
 from .shard import Shard
@@ -98,8 +98,11 @@ def _small_files(
     hasher: Callable[[], Hasher],
     skip_broken_map: bool,
 ) -> tuple[list[File], list[str]]:
-    """Writes calibration, poses and map; returns their places in the index and what was left out."""
+    """Writes calibration, poses, ids and map; returns their places in the index and what was left out."""
     tables = {CALIBRATION: calibrations.to_batch(), POSES: _pose_batch(source.poses)}
+    ids = ids_of(source)
+    if ids is not None:
+        tables[IDS] = _id_batch(ids)
     skipped = []
     try:
         hdmap = source.read_map()
@@ -122,6 +125,13 @@ def _pose_batch(poses: Poses) -> Any:
     columns = {"time_ns": poses.times_ns, "quaternion": poses.quaternions, "translation": poses.translations}
     batch = batch_of("poses", columns)
     return batch.replace_schema_metadata({"max_gap_ns": str(poses.max_gap_ns)})
+
+
+def _id_batch(ids: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    schema = pa.schema([pa.field("id", pa.string(), nullable=False)])
+    return pa.record_batch([pa.array(list(ids), pa.string())], schema=schema)
 
 
 def _hex(encoded: bytes, hasher: Callable[[], Hasher]) -> str:

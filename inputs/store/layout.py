@@ -2,7 +2,7 @@
 
 perceptum-index.arrow                     what is where; written last, so that a store without it is no store
 perceptum-index.xxh3_128                  its checksum
-calibration.arrow poses.arrow map.arrow   small tables, read whole
+calibration.arrow poses.arrow ids.arrow map.arrow   small tables, read whole
 lidar/LIDAR_TOP/0000.arrow                a shard: one record batch per record; radar/, camera/ and labels/ likewise
 """
 
@@ -16,6 +16,7 @@ __all__ = [
     "CALIBRATION",
     "Compression",
     "FORMAT",
+    "IDS",
     "INDEX",
     "INDEX_CHECKSUM",
     "KINDS",
@@ -36,6 +37,7 @@ INDEX_CHECKSUM = "perceptum-index.xxh3_128"
 CALIBRATION = "calibration.arrow"
 POSES = "poses.arrow"
 MAP = "map.arrow"
+IDS = "ids.arrow"
 UNFINISHED = "unfinished"
 """The folder in which finished shards are noted until the whole log is written."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LogError
-from ..source import Source
+from ..source import Source, ids_of
 from .layout import UNFINISHED, VERSION, Kind
 from .record_file import Hasher
 from .shard import Shard
@@ -58,6 +58,11 @@ def plan_text(source: Source, about: Mapping[str, Any], hasher: Callable[[], Has
         digest = hasher()
         digest.update(np.ascontiguousarray(stamps))
         times[f"{kind}/{sensor}"] = digest.digest().hex()
+    ids = ids_of(source)
+    if ids is not None:
+        digest = hasher()
+        digest.update("\0".join(ids).encode())
+        times["ids"] = digest.digest().hex()
     same = {key: value for key, value in about.items() if key not in _MAY_CHANGE}
     return json.dumps({"version": VERSION, "about": same, "times": times}, indent=1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from .columns import columns_of, read_batch
 from .files import Files
 from .hdmaps import map_of_arrays
 from .index import NO_RECORD, SKIPPED, Index, Row, Stream
-from .layout import CALIBRATION, INDEX, MAP, POSES, Kind
+from .layout import CALIBRATION, IDS, INDEX, MAP, POSES, Kind
 from .records import LABEL_COLUMNS, LIDAR_COLUMNS, PICTURE, RADAR_COLUMNS
 from .tables import read_table
 
@@ -62,6 +62,19 @@ class StoreSource:
             return Poses(columns["time_ns"], columns["quaternion"], columns["translation"], gap)
         except (KeyError, ValueError) as error:
             raise BrokenRecord(f"{where}: {error}; convert again") from error
+
+    @once
+    def ids(self) -> Sequence[str] | None:
+        """Those of the log that was converted; None where it had none, or an older Perceptum did not keep them."""
+        if not any(file.path == IDS for file in self.index.files):
+            return None
+        where, batch = self._table(IDS)
+        if [str(kind) for kind in batch.schema.types] != ["string"] or batch.schema.names != ["id"]:
+            raise BrokenRecord(f"{where}: not one column of names; convert again")
+        ids: list[str] = batch.column(0).to_pylist()
+        if len(ids) != len(self.times_ns) or None in ids:
+            raise BrokenRecord(f"{where}: {len(ids)} names of {len(self.times_ns)} frames; convert again")
+        return ids
 
     @once
     def _calibration(self) -> CalibrationTable:

@@ -135,5 +135,6 @@ class _Code:
         custom_ops.forget_python_modules(self._ops)
         if self in sys.meta_path:
             sys.meta_path.remove(self)
-        for name in [n for n in sys.modules if n == self._name or n.startswith(f"{self._name}.")]:
+        # a list first: another thread may import meanwhile
+        for name in [n for n in list(sys.modules) if n == self._name or n.startswith(f"{self._name}.")]:
             del sys.modules[name]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import perceptum
+from perceptum.inputs.kernel_folder import kernel_folder
 
 __all__ = ["examine", "missing_package"]
 
@@ -38,13 +39,14 @@ _PACKAGES = {
 def examine() -> dict[str, Any]:
     """Returns machine, packages and advice, as plain data; imports none of the heavy packages."""
     packages = [_package(name, *about) for name, about in _PACKAGES.items()]
+    folder = _kernels()
     machine = {
         "perceptum": perceptum.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "kernel cache": str(_cache_folder()),
-        "kernels in cache": len(list(_cache_folder().rglob("*.nbi"))),
+        "kernel cache": "none: nothing can be written" if folder is None else str(folder),
+        "kernels in cache": 0 if folder is None else len(list(folder.rglob("*.nbi"))),
         "threads set by": ", ".join(f"{k}={os.environ[k]}" for k in _THREADS if k in os.environ) or "nothing",
         "shared memory free": _free("/dev/shm"),
         "temporary space free": _free("/tmp"),
@@ -77,10 +79,13 @@ def _package(name: str, module: str, use: str, extra: str) -> dict[str, Any]:
     return {"package": name, "version": version or "-", "for": use, "extra": extra or "-"}
 
 
-def _cache_folder() -> Path:
-    """Where numba keeps compiled kernels: beside them, or where it is told to."""
-    named = os.environ.get("NUMBA_CACHE_DIR")
-    return Path(named) if named else Path(__file__).resolve().parent.joinpath("builders").resolve()
+def _kernels() -> Path | None:
+    """Where compiled kernels are kept: beside each, or all below one folder."""
+    builders = Path(__file__).resolve().parent.joinpath("builders").resolve()
+    folder = kernel_folder(builders / "kernels", os.environ.get("NUMBA_CACHE_DIR", ""))
+    if folder is None:
+        return None
+    return builders if folder.is_relative_to(builders) else folder.parent
 
 
 def _free(folder: str) -> str:
@@ -91,6 +96,10 @@ def _advice(packages: list[dict[str, Any]], machine: dict[str, Any]) -> list[str
     found = [
         f"{p['package']} is not installed ({p['for']}): {_install(p['extra'])}" for p in packages if p["version"] == "-"
     ]
-    if machine["kernels in cache"] == 0:
+    if machine["kernel cache"].startswith("none"):
+        found.append(
+            "no folder can be written, so every process compiles its kernels: set NUMBA_CACHE_DIR to one that can"
+        )
+    elif machine["kernels in cache"] == 0:
         found.append("no kernel is compiled yet: the first build takes some seconds longer")
     return found

@@ -67,7 +67,7 @@ def run_model(
         if touch is not None:
             touch(frame)
         start = perf_counter()
-        tensors = frame.log.or_skip(f"frame {frame.index}", partial(builder.build, frame))
+        tensors = frame.log.or_skip(str(frame), partial(builder.build, frame))
         if tensors is None:
             continue
         built = perf_counter()

@@ -19,14 +19,14 @@ __all__ = ["ResultsWriter", "read_results"]
 
 About = Mapping[bytes | str, bytes | str]
 
-_OWN = ("frame", "time_ns")
+_OWN = {"frame": pa.int64(), "frame_id": pa.string(), "time_ns": pa.int64()}
 
 
 class ResultsWriter:
     """Writes frames as they come; the file appears under its name when it is whole, and not otherwise.
 
-    Columns: frame int64, time_ns int64, and per output a struct {shape: list<int64>, values: list<dtype>} in
-    row-major order. The Arrow schema's metadata tells the log and the model.
+    Columns: frame int64, frame_id string, time_ns int64, and per output a struct {shape: list<int64>, values:
+    list<dtype>} in row-major order. The Arrow schema's metadata tells the log and the model.
     """
 
     def __init__(self, path: Path, outputs: Sequence[Mapping[str, Any]], about: About) -> None:
@@ -35,7 +35,7 @@ class ResultsWriter:
         for name in _OWN:
             if name in self._kinds:
                 raise UsageError(f"cannot write {path}: the model's output '{name}' has the name of a column of ours")
-        fields = [pa.field(name, pa.int64()) for name in _OWN]
+        fields = [pa.field(name, kind) for name, kind in _OWN.items()]
         fields += [pa.field(name, kind) for name, kind in self._kinds.items()]
         self._schema = pa.schema(fields, metadata=dict(about))
         self._open = ExitStack()
@@ -48,9 +48,10 @@ class ResultsWriter:
             self._open = opening.pop_all()
         return self
 
-    def write(self, frame: int, time_ns: int, outputs: Mapping[str, NDArray[Any]]) -> None:
-        """Adds one frame; outputs that a model left out are null."""
-        columns: list[Any] = [pa.array([frame], pa.int64()), pa.array([time_ns], pa.int64())]
+    def write(self, frame: int, time_ns: int, outputs: Mapping[str, NDArray[Any]], frame_id: str | None = None) -> None:
+        """Adds one frame, called by its time where no id is given; outputs that a model left out are null."""
+        own = (frame, str(time_ns) if frame_id is None else frame_id, time_ns)
+        columns: list[Any] = [pa.array([value], kind) for value, kind in zip(own, _OWN.values(), strict=True)]
         columns += [_column(outputs.get(name), kind) for name, kind in self._kinds.items()]
         self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
 
@@ -77,15 +78,17 @@ def _column(array: NDArray[Any] | None, kind: Any) -> Any:
 
 
 def read_results(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Yields per frame {"frame": int, "time_ns": int, output: array, ...} of a file that `perceptum infer` wrote.
+    """Yields per frame {"frame": int, "frame_id": str, "time_ns": int, output: array, ...} of a file of `infer`.
 
-    The arrays are the caller's own; strings are unicode arrays, and an output that the model left out is None.
+    A file of an older Perceptum has no frame_id. The arrays are the caller's own; strings are unicode arrays, and an
+    output that the model left out is None.
     """
     with pa.memory_map(str(path)) as source:
         reader = pa.ipc.open_file(source)
         for index in range(reader.num_record_batches):
             batch = reader.get_batch(index)
-            row: dict[str, Any] = {name: batch.column(name)[0].as_py() for name in _OWN}
+            there = [name for name in _OWN if name in batch.schema.names]
+            row: dict[str, Any] = {name: batch.column(name)[0].as_py() for name in there}
             for field in batch.schema:
                 if field.name not in row:
                     row[field.name] = _array(batch.column(field.name)[0])

@@ -45,13 +45,13 @@ class Scene:
         """
         params = {"lidar_points": {"columns": ["x", "y", "z"]}}
         builder = InputBuilder(["lidar_points"], params=params)
-        built = frame.log.or_skip(f"frame {frame.index}", partial(builder.build, frame))
+        built = frame.log.or_skip(str(frame), partial(builder.build, frame))
         points = np.zeros((0, 3), np.float32) if built is None else built["lidar_points"]
         boxes: dict[str, NDArray[Any]] = {}
         for path in packages:
             with load_neuropod(path, trust=trust) as model:
                 name = model.name if model.name not in boxes else f"{model.name} ({path})"
-                found = frame.log.or_skip(f"frame {frame.index} for '{name}'", partial(predicted_boxes, model, frame))
+                found = frame.log.or_skip(f"{frame} for '{name}'", partial(predicted_boxes, model, frame))
                 if found is not None:
                     boxes[name] = found
         return cls(frame, points, boxes)
@@ -59,10 +59,10 @@ class Scene:
     def draw(self, path: Path, range_m: tuple[float, float, float, float] = RANGE_M) -> None:
         """Writes a PNG from above, of the ground x_min y_min x_max y_max in the ego frame."""
         frame = self.frame
-        picture = Picture(range_m, f"{frame.log.source.dataset} {frame.log.source.name}, frame {frame.index}")
+        picture = Picture(range_m, f"{frame.log.source.dataset} {frame.log.source.name}, {frame}")
         picture.points(self.points)
         if frame.map is not None:
-            pose = frame.log.or_skip(f"frame {frame.index}: its map", lambda: frame.world_from_ego)
+            pose = frame.log.or_skip(f"{frame}: its map", lambda: frame.world_from_ego)
             if pose is not None:
                 picture.map(frame.map, pose)
         if frame.labels is not None:
@@ -74,7 +74,7 @@ class Scene:
     def show(self) -> None:
         """Opens open3d's window until it is closed."""
         o3d = _open3d()
-        o3d.visualization.draw_geometries(self.geometries(), window_name=f"frame {self.frame.index}")
+        o3d.visualization.draw_geometries(self.geometries(), window_name=str(self.frame))
 
     def geometries(self) -> list[Any]:
         """Returns the scene as open3d geometries: one cloud, and one set of lines per source of boxes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+import weakref
 from ctypes import addressof, c_char
 from pathlib import Path
 from resource import getpagesize
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from perceptum.builders import InputBuilder, Pool
-from perceptum.builders.pool import allocate_pages
+from perceptum.builders.pages import allocate_pages
 from perceptum.features import canonical
 
 NAMES = [feature.name for feature in canonical()]
@@ -210,8 +211,19 @@ def test_python_keeps_nothing_of_the_frames_that_have_passed(frame_of, street):
     gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    # one frame that the builder still knows; two hundred of them would be half a megabyte
+    # two hundred frames would be half a megabyte
     assert grown < 50_000
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_lane_that_waits_keeps_no_frame_alive(frame_of, street, threads):
+    builder, frame = everything(threads=threads), frame_of(street(200)[:, :3])
+    builder.build(frame)
+    builder.build_batch([frame, frame])
+    gone = weakref.ref(frame)
+    del frame
+    gc.collect()
+    assert gone() is None
 
 
 def test_memory_goes_back_to_the_system_with_its_builder(frames):

@@ -123,6 +123,10 @@ def test_a_feature_that_nobody_fills_is_refused_when_planning(plug_in):
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("raise SystemExit('no licence')", "SystemExit: no licence"),
         ("class Odd(BaseException): pass\nraise Odd('odd')", "Odd: odd"),
+        (
+            "class Mute(Exception):\n    def __str__(self): return 1 / 0\nraise Mute",
+            "Mute: its message cannot be shown",
+        ),
         ("FEATURES = ()", "AttributeError: module 'acme_broken' has no attribute 'GROUPS'"),
     ],
 )

@@ -144,8 +144,8 @@ def test_a_frame_without_a_sweep_gives_no_points(memory_log, sweep_of, build):
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("lidar_points", {}, "memory: frame 0 has no sweep of top, and the spec requires one"),
-        ("lidar_range_image", {}, "memory: frame 0 has no sweep of top, and the spec requires one"),
+        ("lidar_points", {}, "memory: frame 0 (1000) has no sweep of top, and the spec requires one"),
+        ("lidar_range_image", {}, "memory: frame 0 (1000) has no sweep of top, and the spec requires one"),
     ],
 )
 def test_a_required_sweep_that_is_missing_is_an_error(memory_log, sweep_of, build, name, params, message):
@@ -162,7 +162,7 @@ def test_a_log_without_a_lidar_gives_empty_tensors_or_an_error_where_one_is_requ
     assert not build(["lidar_range_image_mask"], frame)["lidar_range_image_mask"].any()
     with pytest.raises(MissingRecord) as error:
         build([name], frame, {name: {"required": True}})
-    assert str(error.value) == "memory: frame 0 has no sweep of any lidar, and the spec requires one"
+    assert str(error.value) == "memory: frame 0 (5) has no sweep of any lidar, and the spec requires one"
 
 
 def test_a_lidar_that_the_log_lacks_is_named_with_those_it_has(frame_of, build):
@@ -179,7 +179,7 @@ def test_a_log_without_a_lidar_is_told_once_and_gives_empty_tensors(caplog):
             tensors = builder.build(frame)
     assert (len(tensors["lidar_points"]), int(tensors["lidar_range_image_mask"].sum())) == (0, 0)
     text = (
-        "memory: frame 0 has no sweep of any lidar: its lidar tensors are empty "
+        "memory: frame 0 (5) has no sweep of any lidar: its lidar tensors are empty "
         '(said once; the param "required" makes it an error)'
     )
     assert [record.getMessage() for record in caplog.records] == [text, text], "once by the cloud, once by the image"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from perceptum.builders import InputBuilder, Pool
-from perceptum.builders.pool import allocate_pages
+from perceptum.builders.pages import allocate_pages
 
 MIB = 2**20
 

@@ -96,6 +96,7 @@ def make(tmp_path):
 
 def test_a_scenario_is_frames_at_ten_hertz_without_sensors(make):
     log = open_log(make(table(rows())))
+    assert [frame.id for frame in log] == [str(step) for step in range(len(log))]
     assert (log.source.dataset, log.source.name, len(log)) == ("argoverse2_forecasting", "s-1", 6)
     assert log.source.times_ns.dtype == np.int64
     assert np.diff(log.source.times_ns).tolist() == [100_000_000] * 5

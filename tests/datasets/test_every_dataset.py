@@ -1,6 +1,7 @@
 """What every dataset keeps to, whatever it reads: names, shapes, dtypes, order, times and laziness of the contract."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -106,7 +107,34 @@ def test_names_and_info_are_plain(log):
     assert info["start_ns"] == log[0].time_ns
     assert set(info["cameras"]) == set(log.source.cameras)
     assert repr(log) == f"<Log {log.source.dataset} {log.source.name}: {len(log)} frames>"
-    assert repr(log[0]) == f"<Frame 0 of {log.source.name} at {log[0].time_ns} ns>"
+    frame = log[0]
+    assert repr(frame) == f"<Frame 0 ({frame.id}) of {log.source.name} at {frame.time_ns} ns>"
+    assert str(frame) == f"frame 0 ({frame.id})"
+    assert (info["first_id"], info["last_id"]) == (log[0].id, log[-1].id)
+
+
+FIRST_IDS = {
+    **dict.fromkeys(("synthetic", "store", "kitti_odometry", "real_kitti_odometry"), "000000"),
+    **dict.fromkeys(("aimotive", "real_aimotive"), "0033643"),
+    "kitti": "000003",
+    "kitti_raw": "0000000000",
+    "real_kitti": "000134",
+    "view_of_delft": "00544",
+    "waymo_v2": "1550083467346370",
+    "real_nuscenes": "ca9a282c9e77460f8360f564131a8af5",
+}
+"""Of the others it is the stamp, or, of the made-up nuScenes, any token."""
+
+
+def test_a_frame_has_the_datasets_own_name(log, request):
+    ids = [frame.id for frame in log]
+    assert all(type(id) is str and id for id in ids)
+    assert len(set(ids)) == len(log)
+    case = request.node.callspec.params["opened"]
+    if case == "nuscenes":
+        assert ids == [log.source.sample_token(frame.time_ns) for frame in log]
+    else:
+        assert ids[0] == FIRST_IDS.get(case, str(log[0].time_ns))
 
 
 def test_nothing_is_read_before_it_is_asked_for(log):
@@ -247,6 +275,40 @@ def test_an_unknown_sensor_lists_those_there_are(log):
         log[0].cameras["CAM_NOWHERE"]
     with pytest.raises(LogError):
         log[0].radar_sweeps(1, "RADAR_NOWHERE")
+
+
+def everything_of(frame):
+    """The bytes of all that a frame has, by name."""
+    pictures = {name: picture.encoded for name, picture in frame.cameras.items()}
+    records = {f"lidar {s.sensor} {s.time_ns}": s for s in frame.sweeps(2)}
+    records |= {f"radar {s.sensor} {s.time_ns}": s for s in frame.radar_sweeps(2)}
+    records |= {f"camera {name}": picture for name, picture in frame.cameras.items()}
+    records |= {"labels": frame.labels} if frame.labels is not None else {}
+    arrays = {(key, k): v for key, r in records.items() for k, v in vars(r).items() if isinstance(v, np.ndarray)}
+    assert not any(array.flags.writeable for array in arrays.values())
+    return {key: (array.dtype, array.tobytes()) for key, array in arrays.items()} | pictures
+
+
+def test_threads_read_the_same_bytes_and_each_record_once(opened):
+    alone, log = opened(), opened()
+    asks = [
+        *(lambda frame, name=name: frame.sweeps(2, name) for name in log.source.lidars),
+        *(lambda frame, name=name: frame.radar_sweeps(2, name) for name in log.source.radars),
+        *(
+            lambda frame, name=name: name in frame.cameras and frame.cameras[name].encoded
+            for name in log.source.cameras
+        ),
+        lambda frame: frame.labels,
+        lambda frame: frame.map,
+        lambda frame: frame.world_from_ego,
+    ]
+    frames = list(log)
+    with ThreadPoolExecutor(8) as pool:
+        # the same twice, side by side
+        list(pool.map(lambda job: job[1](job[0]), [(frame, ask) for frame in frames for ask in asks for _ in range(2)]))
+        together = list(pool.map(everything_of, frames))
+    assert together == [everything_of(frame) for frame in alone]
+    assert log.reads == alone.reads | ({"map": 1})
 
 
 def test_the_same_log_gives_the_same_bytes_whatever_was_asked_before(opened):

@@ -69,6 +69,27 @@ def test_the_given_records_are_handed_out_as_they_lie_in_memory():
     assert given.x.flags.writeable
 
 
+def test_frames_are_called_by_their_times_or_as_they_are_told():
+    log = memory_log([sweep(0), sweep(100)])
+    assert [frame.id for frame in log] == [str(frame.time_ns) for frame in log]
+    log = memory_log([sweep(0), sweep(100)], ids=["first", "a/b"])
+    assert [frame.id for frame in log] == ["first", "a/b"]
+    assert str(log[1]) == "frame 1 (a/b)"
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (["a"], "memory: 1 names of frames, wanted 2, one each"),
+        (["a", "a"], "memory: two frames have the name 'a'; each must have its own"),
+    ],
+)
+def test_frames_must_be_told_apart(ids, said):
+    with pytest.raises(LogError) as refused:
+        _ = memory_log([sweep(0), sweep(100)], ids=ids)[0].id
+    assert str(refused.value) == said
+
+
 def test_the_list_given_is_not_changed():
     given = [sweep(100), sweep(0)]
     memory_log(given)

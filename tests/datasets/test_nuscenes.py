@@ -79,6 +79,9 @@ def test_an_option_of_no_known_value_is_refused(nuscenes, options, wanted):
 
 def test_frames_are_keyframes_or_every_sweep(nuscenes):
     keyframes, sweeps = open_log(nuscenes), open_log(nuscenes, frames="sweeps")
+    # only keyframes have a token of their own
+    tokens = {frame.time_ns: frame.id for frame in keyframes}
+    assert [frame.id for frame in sweeps] == [tokens.get(frame.time_ns, str(frame.time_ns)) for frame in sweeps]
     assert [frame.time_ns for frame in keyframes] == [(START_US + i * 500_000) * 1000 for i in range(SAMPLES)]
     assert len(sweeps) == 1 + 5 * (SAMPLES - 1)
     assert np.isin(keyframes.source.times_ns, sweeps.source.times_ns).all()

@@ -145,14 +145,20 @@ def test_defaults_have_realistic_sizes():
     assert all(30 < len(radar) < 200 for radar in frame.radars.values())
 
 
-def test_opening_a_long_drive_is_fast_and_imports_no_numba():
+def test_opening_a_long_drive_is_fast_and_imports_no_numba(least):
     code = (
         "import sys, time; from perceptum.datasets.synthetic import open_source; from perceptum.inputs import Log;"
         "start = time.perf_counter(); log = Log(open_source(frames=10_000)); log[5000].time_ns;"
-        "took = time.perf_counter() - start; print('numba' in sys.modules, len(log), took < 0.1)"
+        "took_s = time.perf_counter() - start; print('numba' in sys.modules, len(log), took_s)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "10000", "True"]
+
+    def took_s():
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        numba, frames, took_s = done.stdout.split()
+        assert (numba, frames) == ("False", "10000")
+        return float(took_s)
+
+    assert least(took_s, 0.1) < 0.1
 
 
 def test_stamps_are_whole_nanoseconds_in_order_and_poses_cover_them_all(source):

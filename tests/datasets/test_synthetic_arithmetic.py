@@ -99,18 +99,6 @@ def test_a_ray_from_inside_a_solid_or_away_from_it_meets_nothing(kind):
     assert kernels.hit(kind, -5.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 2.0, 3.0) == 4.0
 
 
-def test_a_kernel_is_compiled_where_no_cache_can_be_written(monkeypatch):
-    njit = kernels.numba.njit
-
-    def no_folder(**options):
-        if options.pop("cache", False):
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(**options)
-
-    monkeypatch.setattr(kernels.numba, "njit", no_folder)
-    assert kernels.compiled(lambda x: x + 1)(2) == 3
-
-
 def test_the_road_under_a_point_is_found_again():
     course, rng = Course.of(4, 0.5), np.random.default_rng(2)
     along, across = rng.uniform(-250, 250, 500), rng.uniform(-15, 15, 500)

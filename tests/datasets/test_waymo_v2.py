@@ -1,6 +1,9 @@
 """Waymo v2: range images against the formulas written out, cameras in our axes, rows read one by one, broken files."""
 
+import os
 import pickle
+import signal
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +14,7 @@ from pyarrow import parquet
 
 from perceptum.datasets import open_log
 from perceptum.datasets.waymo_v2 import float_lists, points
+from perceptum.datasets.waymo_v2 import parquet as waymo_parquet
 from perceptum.datasets.waymo_v2.parquet import Rows, read_table
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, NotALog
 from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
@@ -208,6 +212,34 @@ def test_going_forward_decodes_each_row_once(waymo_v2, monkeypatch):
     lidar = [path for path in started if "[LiDARComponent].range_image_return1.values" in path]
     assert len(lidar) == 1
     assert not any("return2" in path for path in started)
+
+
+def test_a_forked_child_reads_rows_that_a_thread_of_the_parent_was_reading(waymo_v2, monkeypatch):
+    path = waymo_v2 / "lidar" / f"{open_log(waymo_v2).source.name}.parquet"
+    column = "[LiDARComponent].range_image_return1.shape"
+    wanted = Rows(path, (column,), "no points").at(0)
+    parent, reading, go_on = os.getpid(), threading.Event(), threading.Event()
+
+    def slowly(*arguments, rows_of=waymo_parquet.rows_of):
+        for row in rows_of(*arguments):
+            if os.getpid() == parent:
+                reading.set()
+                go_on.wait(10)
+            yield row
+
+    monkeypatch.setattr(waymo_parquet, "rows_of", slowly)
+    rows = Rows(path, (column,), "no points")
+    thread = threading.Thread(target=lambda: rows.at(0))
+    thread.start()
+    reading.wait(10)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        os._exit(0 if rows.at(0).equals(wanted) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    go_on.set()
+    thread.join()
+    assert rows.at(0).equals(wanted)
 
 
 def test_a_folder_of_several_segments_wants_one_named(waymo_v2, made):

@@ -95,17 +95,30 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(perceptum, once) -> Demo:
+def perceptum_once(perceptum, once) -> Callable[..., tuple[Path, Done]]:
+    """perceptum_once("name", words, prepare): the folder in which a command ran once for all workers, and its end.
+
+    `words` and `prepare`, which comes before the command, are given the folder.
+    """
+
+    def run(name: str, words: Callable[[Path], tuple], prepare: Callable[[Path], None] = lambda _: None):
+        def make(folder: Path) -> None:
+            prepare(folder)
+            (folder / "done.json").write_text(json.dumps(asdict(perceptum(*words(folder)))))
+
+        folder = once(name, make)
+        return folder, Done(**json.loads((folder / "done.json").read_text()))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def demo(perceptum_once) -> Demo:
     """`perceptum demo --frames 3 --seed 7 --json`, run once."""
     for module in ("torch", "tensorflow", "matplotlib"):
         pytest.importorskip(module, reason=f"the demo needs {module}")
-
-    def run(folder: Path) -> None:
-        done = perceptum("demo", "--frames", 3, "--seed", 7, "--out", folder / "made", "--json")
-        (folder / "done.json").write_text(json.dumps(asdict(done)))
-
-    folder = once("demo", run)
-    return Demo(folder, Done(**json.loads((folder / "done.json").read_text())))
+    words = ("demo", "--frames", 3, "--seed", 7, "--json", "--out")
+    return Demo(*perceptum_once("demo", lambda folder: (*words, folder / "made")))
 
 
 @pytest.fixture(scope="session")

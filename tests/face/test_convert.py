@@ -201,9 +201,15 @@ def assert_gone(pids):
     assert not any(map(alive, pids))
 
 
+@pytest.fixture
+def whole(once):
+    """The store of the long log, with shards of half a second, written without a stop."""
+    return once("whole", lambda folder: convert(LONG, folder / "store", shard_seconds=0.5, workers=2)) / "store"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_killed_conversion_leaves_no_log_and_no_process_and_goes_on(tmp_path, workers):
+def test_a_killed_conversion_leaves_no_log_and_no_process_and_goes_on(tmp_path, whole, workers):
     words = (LONG, "store", "--shard-seconds", "0.5", "--workers", workers)
     process = start(*words, cwd=tmp_path)
     wait_for(lambda: len(finished(tmp_path)) >= 5, process)
@@ -216,8 +222,7 @@ def test_a_killed_conversion_leaves_no_log_and_no_process_and_goes_on(tmp_path, 
         open_log(tmp_path / "store.part")
     done = convert(LONG, tmp_path / "store", shard_seconds=0.5)
     assert done.resumed >= 5
-    convert(LONG, tmp_path / "whole", shard_seconds=0.5, workers=2)
-    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "store") == contents(whole)
 
 
 @pytest.mark.slow
@@ -382,6 +387,22 @@ def test_a_point_that_float16_cannot_hold_is_refused_not_made_infinite(tmp_path)
     far = sweep(1, x=np.array([0.0, np.nan, np.inf, 70_000.0]))
     with pytest.raises(BrokenRecord, match=r"^L: x is 70000\.0, which float16 cannot hold; convert without it$"):
         convert(memory_log([far]), tmp_path / "store", float16=True)
+
+
+def test_frames_keep_the_names_of_the_log_they_came_from(tmp_path):
+    sweeps, store = [sweep(1), sweep(2)], tmp_path / "store"
+    convert(memory_log(sweeps, ids=["000134", "\xdf/2"]), store)
+    assert [frame.id for frame in open_log(store)] == ["000134", "\xdf/2"]
+    assert (store / "ids.arrow").is_file()
+    # and once more, from the store
+    convert(open_log(store), tmp_path / "again")
+    assert (tmp_path / "again" / "ids.arrow").read_bytes() == (store / "ids.arrow").read_bytes()
+    (store / "ids.arrow").write_bytes(b"cut short")
+    with pytest.raises(BrokenRecord, match=r"store/ids\.arrow: not a whole Arrow file .*; convert again$"):
+        _ = open_log(store)[0].id
+    convert(memory_log(sweeps), tmp_path / "times")
+    assert [frame.id for frame in open_log(tmp_path / "times")] == ["1", "2"]
+    assert not (tmp_path / "times" / "ids.arrow").exists()
 
 
 def test_shards_are_cut_at_the_same_moments_for_every_sensor(tmp_path):

@@ -21,17 +21,21 @@ MODELS = {"bev detector": "TorchScript", "range detector": "TensorFlow"}
 
 
 @pytest.fixture(scope="module")
-def second(demo, perceptum, tmp_path_factory):
+def second(demo, perceptum_once):
     """The folder of the first run, copied, and what a second one with another seed said in it."""
-    folder = tmp_path_factory.mktemp("second") / "made"
-    shutil.copytree(demo.folder / "made", folder)
-    (folder / "bev_detector.neuropod").write_bytes(b"cut short")
-    # in place of the other stands a folder: a package may be one
-    (folder / "range_detector.neuropod").unlink()
-    (folder / "range_detector.neuropod").mkdir()
-    (folder / "range_detector.neuropod" / "config.json").write_text("{}")
-    (folder / "mine.txt").write_text("kept")
-    return folder, perceptum("demo", "--frames", 2, "--out", folder)
+
+    def prepare(folder: Path) -> None:
+        made = folder / "made"
+        shutil.copytree(demo.folder / "made", made)
+        (made / "bev_detector.neuropod").write_bytes(b"cut short")
+        # in place of the other stands a folder: a package may be one
+        (made / "range_detector.neuropod").unlink()
+        (made / "range_detector.neuropod").mkdir()
+        (made / "range_detector.neuropod" / "config.json").write_text("{}")
+        (made / "mine.txt").write_text("kept")
+
+    folder, done = perceptum_once("second", lambda folder: ("demo", "--frames", 2, "--out", folder / "made"), prepare)
+    return folder / "made", done
 
 
 def rows_of(table: str) -> dict[str, list[str]]:

@@ -48,7 +48,8 @@ def test_what_is_written_is_what_the_model_said(command, counting):
     assert done.status == 0
     rows = list(read_results("r.arrow"))
     log = pc.open_log(SMALL)
-    assert [(row["frame"], row["time_ns"]) for row in rows] == [(f.index, f.time_ns) for f in log]
+    own = [(row["frame"], row["frame_id"], row["time_ns"]) for row in rows]
+    assert own == [(f.index, f.id, f.time_ns) for f in log]
     for n, row in enumerate(rows):
         np.testing.assert_array_equal(row["boxes"], np.full((n, 7), n / 3, np.float32))
         np.testing.assert_array_equal(row["scores"], np.linspace(0, 1, n, dtype=np.float32))

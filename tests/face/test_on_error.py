@@ -51,14 +51,14 @@ def test_build_makes_what_can_be_made_and_tells_the_rest(command, broken):
 def test_build_leaves_out_a_frame_that_cannot_be(command, broken, spec):
     done = command("build", broken, spec, "--on-error", "skip", "--json")
     assert [Path(row["file"]).name for row in done.json] == ["000000.npz", "000002.npz"]
-    assert "skipped: frame 1: " in done.err
+    assert "skipped: frame 1 (000001): " in done.err
 
 
 def test_bench_measures_the_frames_that_can_be_built(command, broken, spec):
     done = command("bench", broken, "--spec", spec, "--rounds", 1, "--on-error", "skip")
     assert done.status == 0
     assert "2 frames, 1 rounds" in " ".join(done.out.split())
-    assert "skipped: frame 1: " in done.err
+    assert "skipped: frame 1 (000001): " in done.err
 
 
 def test_infer_answers_the_frames_that_can_be_built(command, broken, code_package):
@@ -67,7 +67,7 @@ def test_infer_answers_the_frames_that_can_be_built(command, broken, code_packag
     package = code_package(source, outputs, inputs=REQUIRED)
     done = command("infer", broken, package, "--trust", "--on-error", "skip", "--json")
     assert [row["frame"] for row in done.json["outputs"]] == [0, 2]
-    assert "skipped: frame 1: " in done.err
+    assert "skipped: frame 1 (000001): " in done.err
 
 
 def test_view_draws_what_is_left(command, broken):
@@ -80,7 +80,7 @@ def test_a_log_of_which_nothing_can_be_built_is_an_error(command, broken, spec):
     for words in (["build", broken, spec], ["bench", broken, "--spec", spec]):
         done = command(*words, "--frames", "1:2", "--on-error", "skip")
         assert (done.status, done.out) == (1, "")
-        assert f"perceptum: {broken / 'training'}: all 1 frames are broken, the last: frame 1: " in done.err
+        assert f"perceptum: {broken / 'training'}: all 1 frames are broken, the last: frame 1 (000001): " in done.err
 
 
 def test_results_are_not_replaced_by_those_of_no_frame(command, broken, code_package):
@@ -88,4 +88,4 @@ def test_results_are_not_replaced_by_those_of_no_frame(command, broken, code_pac
     Path("r.arrow").write_text("results of yesterday")
     done = command("infer", broken, package, "--trust", "--frames", "1:2", "--on-error", "skip", "--out", "r.arrow")
     assert (done.status, Path("r.arrow").read_text()) == (1, "results of yesterday")
-    assert "skipped: frame 1: " in done.err
+    assert "skipped: frame 1 (000001): " in done.err

@@ -14,6 +14,8 @@ import pytest
 
 from perceptum.neuropod import load_neuropod
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 ROWS = {
     "input_spec": [{"name": n, "dtype": "float32", "shape": ["n", 2]} for n in "xy"],
     "output_spec": [{"name": "out", "dtype": "float32", "shape": ["n", 2]}],

@@ -88,6 +88,21 @@ def test_frames_carry_their_number_and_time(tmp_path):
     assert [(r["frame"], r["time_ns"]) for r in rows] == [(0, 10**18), (1, 10**18 + 1)]
 
 
+def test_frames_carry_their_id_or_their_time(tmp_path):
+    path = tmp_path / "r.arrow"
+    with ResultsWriter(path, [], {}) as writer:
+        writer.write(7, 10**18, {}, frame_id="000134")
+        writer.write(8, 10**18 + 1, {})
+    assert [row["frame_id"] for row in read_results(path)] == ["000134", "1000000000000000001"]
+
+
+def test_results_of_before_frames_had_ids_are_read(tmp_path):
+    columns = {"frame": pa.array([3], pa.int64()), "time_ns": pa.array([5], pa.int64())}
+    with pa.ipc.new_file(str(tmp_path / "r.arrow"), pa.table(columns).schema) as writer:
+        writer.write_table(pa.table(columns))
+    assert list(read_results(tmp_path / "r.arrow")) == [{"frame": 3, "time_ns": 5}]
+
+
 def test_no_frames_are_a_file_without_rows(tmp_path):
     assert round_trip(tmp_path / "r.arrow", "float32") == []
 
@@ -118,7 +133,7 @@ def test_an_error_on_the_way_leaves_the_old_file_and_nothing_else(tmp_path, erro
     assert [p.name for p in tmp_path.iterdir()] == ["r.arrow"]
 
 
-@pytest.mark.parametrize("name", ["frame", "time_ns"])
+@pytest.mark.parametrize("name", ["frame", "frame_id", "time_ns"])
 def test_an_output_with_the_name_of_a_column_is_refused(tmp_path, name):
     with pytest.raises(UsageError) as refused:
         ResultsWriter(tmp_path / "r.arrow", [row(name, "int64")], {})

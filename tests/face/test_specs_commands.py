@@ -34,6 +34,13 @@ def test_one_feature_is_told_whole(command):
     assert "columns: ('x', 'y', 'z', 'intensity', 'time_lag')" in shown
 
 
+def test_a_features_closed_words_are_explained(command):
+    shown = " ".join(command("features", "lidar_points").out.split())
+    assert "reference: the one that the param `frame` names" in shown
+    assert "time_lag: s" in shown
+    assert "flag: 1 where it is so, else 0" in " ".join(command("features", "lidar_range_image_mask").out.split())
+
+
 def test_a_plan_is_told_without_a_log(command):
     plan = command("explain", "lidar_voxels, lidar_voxel_coords", "--json").json
     assert [tensor["name"] for tensor in plan["tensors"]] == ["lidar_voxels", "lidar_voxel_coords"]
@@ -83,12 +90,26 @@ def test_what_is_built_is_what_the_builder_builds(command):
     assert rows == [
         {
             "file": "a/b/000002.npz",
+            "frame": 2,
             "lidar_points": f"{built['lidar_points'].shape} float32",
             "ego_pose": f"{built['ego_pose'].shape} {built['ego_pose'].dtype}",
         }
     ]
     with np.load("a/b/000002.npz") as back:
         assert {name: back[name].tobytes() for name in back} == {name: a.tobytes() for name, a in built.items()}
+
+
+def test_a_file_is_named_after_its_frame_whatever_that_is_called(command, monkeypatch):
+    from perceptum.datasets.synthetic import SyntheticSource
+
+    monkeypatch.setattr(SyntheticSource, "ids", ["a/b", "..", "000134"])
+    rows = command("build", SMALL, "ego_pose", "--json").json
+    assert [(row["file"], row["frame"]) for row in rows] == [
+        ("out/a%2Fb.npz", 0),
+        ("out/...npz", 1),
+        ("out/000134.npz", 2),
+    ]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["...npz", "000134.npz", "a%2Fb.npz"]
 
 
 def test_threads_change_no_byte_of_a_file(command):

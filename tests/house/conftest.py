@@ -20,19 +20,22 @@ def _build(source: Path, out: Path, *kinds: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkout(once: Callable[..., Path]) -> Path:
     """A copy, links and all, of what git tracks or would after `git add`: nobody edits it while tests look."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    # a checkout may be another user's; git would say nothing of it
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("git knows nothing of this folder: it is no checkout")
-    copy = tmp_path_factory.mktemp("checkout")
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_symlink() or (ROOT / name).exists():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
-    return copy
+
+    def copy_to(folder: Path) -> None:
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_symlink() or (ROOT / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+
+    return once("checkout", copy_to)
 
 
 @pytest.fixture(scope="session")
@@ -44,14 +47,15 @@ def build() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def distributions(
-    build: Callable[..., None], checkout: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path]:
+def distributions(build: Callable[..., None], checkout: Path, once: Callable[..., Path]) -> tuple[Path, Path]:
     """The wheel and the sdist of this checkout, in which code has already run."""
-    cache = checkout / "features" / "__pycache__"
-    cache.mkdir()
-    (cache / "kernel.cpython-311.pyc").touch()
-    (cache / "kernel.square-1.py311.nbi").touch()
-    out = tmp_path_factory.mktemp("dist")
-    build(checkout, out, "--wheel", "--sdist")
+
+    def build_in(folder: Path) -> None:
+        cache = checkout / "features" / "__pycache__"
+        cache.mkdir()
+        (cache / "kernel.cpython-311.pyc").touch()
+        (cache / "kernel.square-1.py311.nbi").touch()
+        build(checkout, folder, "--wheel", "--sdist")
+
+    out = once("distributions", build_in)
     return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "neuropod": {"features"},
 }
 # what the two folders at the bottom may need from outside
-FOUNDATION = {"features": {"numpy", "msgspec", "xxhash"}, "inputs": {"numpy", "pyarrow", "simplejpeg", "PIL"}}
+FOUNDATION = {"features": {"numpy", "msgspec", "xxhash"}, "inputs": {"numba", "numpy", "pyarrow", "simplejpeg", "PIL"}}
 
 
 class Import(NamedTuple):
@@ -144,6 +144,41 @@ def test_the_ground_floor_needs_little_from_outside(folder):
         for found in imports_of(module, path)
     }
     assert outside - set(sys.stdlib_module_names) - {"perceptum"} <= FOUNDATION[folder]
+
+
+def test_only_the_decorator_of_kernels_imports_numba():
+    importing = {
+        m for m, path in modules(ROOT).items() for f in imports_of(m, path) if f.target.split(".")[0] == "numba"
+    }
+    assert importing == {"perceptum.inputs.kernel"}
+
+
+def test_only_modules_of_kernels_import_their_decorator():
+    """Importing such a module imports numba: what reads a log or plans tensors does so when it needs one."""
+    known = modules(ROOT)
+    importing = {
+        module
+        for module, path in known.items()
+        for found in imports_of(module, path)
+        if found.target.startswith("perceptum.inputs.kernel.")
+    }
+    assert importing
+    for module in importing:
+        decorated = {
+            ast.unparse(decorator)
+            for node in ast.walk(ast.parse(known[module].read_text(encoding="utf-8")))
+            if isinstance(node, ast.FunctionDef)
+            for decorator in node.decorator_list
+        }
+        assert any(name.startswith("kernel") for name in decorated), module
+
+
+@pytest.mark.parametrize("folder", ["inputs", "datasets"])
+def test_what_threads_share_is_made_once_by_our_own_property(folder):
+    """functools.cached_property has one lock for all objects of a class in Python 3.11, and none from 3.12 on."""
+    own = {module: path for module, path in modules(ROOT).items() if module.startswith(f"perceptum.{folder}")}
+    targets = {found.target: module for module, path in own.items() for found in imports_of(module, path)}
+    assert targets.get("functools.cached_property") in (None, "perceptum.inputs.once")
 
 
 BAD_IMPORTS = {

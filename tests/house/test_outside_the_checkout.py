@@ -27,18 +27,20 @@ print(*tensors["lidar_bev_occupancy"].shape, int(tensors["lidar_num_points"].sum
 
 
 @pytest.fixture(scope="module")
-def environment(distributions, tmp_path_factory) -> Path:
+def environment(distributions, once) -> Path:
     """A virtual environment with the wheel in it, which borrows this one's other packages."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, symlinks=True)
-    packages = next((folder / "lib").glob("python*/site-packages"))
-    # a path file inside a borrowed folder is not followed: an editable install there stays invisible
-    (packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()))
-    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--disable-pip-version-check"]
-    command = [*pip, "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall", str(distributions[0])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder
+
+    def install(folder: Path) -> None:
+        venv.create(folder, symlinks=True)
+        packages = next((folder / "lib").glob("python*/site-packages"))
+        # a path file inside a borrowed folder is not followed: an editable install there stays invisible
+        (packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()))
+        pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--disable-pip-version-check"]
+        command = [*pip, "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall", str(distributions[0])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    return once("environment", install)
 
 
 def run(environment: Path, cwd: Path, *command: str) -> subprocess.CompletedProcess[str]:

@@ -317,6 +317,26 @@ def test_records_out_of_order_are_left_out_and_told_where_the_log_skips():
     assert [(int(s.x[0]), s.time_ns) for s in log[3].sweeps(4)] == [(6, 300 * MS), (3, 200 * MS), (1, 100 * MS), (0, 0)]
 
 
+def test_frames_that_are_kept_keep_their_names():
+    top = times(0, 100, 100, 200)
+    log = Log(Made(lidars={"TOP": top}, times_ns=top, ids=["a", "b", "c", "d"]), on_error="skip")
+    assert [frame.id for frame in log] == ["a", "b", "d"]
+    assert [frame.id for frame in Log(Made())] == [str(t) for t in times(0, 100, 200, 300)]
+
+
+def test_names_that_cannot_be_read_spoil_no_frame_where_the_log_skips():
+    class Nameless(Made):
+        @property
+        def ids(self):
+            raise BrokenRecord("ids.arrow: cut short")
+
+    log = Log(Nameless(), on_error="skip")
+    assert [frame.id for frame in log] == [str(t) for t in times(0, 100, 200, 300)]
+    assert log.skipped == ["ids: ids.arrow: cut short"]
+    with pytest.raises(BrokenRecord):
+        _ = Log(Nameless())[0].id
+
+
 @given(st.lists(st.integers(-5, 12), max_size=12))
 def test_as_many_times_as_possible_are_kept(given_times):
     kept = kept_of(np.array(given_times, dtype=np.int64))

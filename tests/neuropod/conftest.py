@@ -376,28 +376,22 @@ PACKERS = {
 
 
 @pytest.fixture(scope="session")
-def packed(tmp_path_factory):
-    """Returns packed(backend, problem, **options) -> the path of the package, made once per session."""
-    made = {}
+def packed(once):
+    """Returns packed(backend, problem, **options) -> the path of the package, made once for all workers."""
 
     def make(backend, problem, **options):
         if problem in CANNOT.get(backend, {}):
             pytest.skip(CANNOT[backend][problem])
-        key = (backend, problem, tuple(sorted(options.items())))
-        if key not in made:
-            work = tmp_path_factory.mktemp(f"{backend}_{problem}")
-            inputs, outputs = PROBLEMS[problem]
-            path = work / "model.neuropod"
-            common = {
-                "neuropod_path": path,
-                "model_name": f"{problem}_model",
-                "input_spec": inputs,
-                "output_spec": outputs,
-                **options,
-            }
-            PACKERS[backend](problem, common, work)
-            made[key] = path
-        return made[key]
+        inputs, outputs = PROBLEMS[problem]
+        rows = {"input_spec": inputs, "output_spec": outputs}
+
+        def pack(folder):
+            path = folder / "model.neuropod"
+            common = {"neuropod_path": path, "model_name": f"{problem}_model", **rows, **options}
+            PACKERS[backend](problem, common, folder)
+
+        words = (f"{name}={value}" for name, value in sorted(options.items()))
+        return once("_".join(("packed", backend, problem, *words)), pack) / "model.neuropod"
 
     return make
 

@@ -33,34 +33,39 @@ PLATFORMS = ("torchscript", "torch_export", "tensorflow")
 pytestmark = pytest.mark.slow
 
 
-def compiled(source, out, flags):
+def compiled(once, name, flags):
+    """The library of a source of that name, compiled once for all workers: their headers take seconds."""
     compiler = shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
     if compiler is None:
         pytest.skip("no C++ compiler is here")
-    command = [compiler, "-w", "-O0", "-fPIC", "-shared", str(source), "-o", str(out), *flags]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return out
+
+    def make(folder):
+        source, out = SOURCES / f"{name}.cc", folder / "double.so"
+        command = [compiler, "-w", "-O0", "-fPIC", "-shared", str(source), "-o", str(out), *flags]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    return once(name, make) / "double.so"
 
 
 @pytest.fixture(scope="module")
-def torch_op(tmp_path_factory):
+def torch_op(once):
     import torch
 
     home = Path(torch.__file__).parent
     include = [f"-I{home}/include", f"-I{home}/include/torch/csrc/api/include"]
     flags = ["-std=c++20", *include, f"-L{home}/lib", "-lc10", "-ltorch_cpu"]
-    path = compiled(SOURCES / "torch_double.cc", tmp_path_factory.mktemp("torch") / "double.so", flags)
+    path = compiled(once, "torch_double", flags)
     custom_ops.load_libraries(path.parent, [path.name], torch.ops.load_library)
     return path
 
 
 @pytest.fixture(scope="module")
-def tensorflow_op(tmp_path_factory):
+def tensorflow_op(once):
     import tensorflow as tf
 
     flags = [*tf.sysconfig.get_compile_flags(), *tf.sysconfig.get_link_flags()]
-    path = compiled(SOURCES / "tensorflow_double.cc", tmp_path_factory.mktemp("tf") / "double.so", flags)
+    path = compiled(once, "tensorflow_double", flags)
     custom_ops.load_libraries(path.parent, [path.name], tf.load_op_library)
     return path
 

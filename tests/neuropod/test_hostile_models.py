@@ -9,6 +9,8 @@ import pytest
 
 from perceptum.neuropod import NeuropodError, load_neuropod
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 X = {"name": "x", "dtype": "float32", "shape": ["n"]}
 Y = {"name": "y", "dtype": "float32", "shape": ["n"]}
 ONES = np.ones(2, np.float32)

@@ -191,21 +191,26 @@ def test_outputs_are_jaxs_own_memory_and_may_be_written(tmp_path, monkeypatch):
         assert array.flags.writeable
 
 
-def test_an_input_is_read_in_place_when_it_is_aligned(tmp_path, aligned):
+def test_an_input_is_read_in_place_when_it_is_aligned(tmp_path, aligned, least):
     """JAX tells no addresses of what it reads; one number of 64 MiB is read, whose copy would take milliseconds."""
     import time
 
     rows = {"input_spec": [row("x", "float32", "n")], "output_spec": [row("out", "float32")]}
     create_jax_neuropod(**options(tmp_path, **rows), function=lambda x: {"out": x[0]})
     large = aligned(np.zeros((1 << 24) + 16, np.float32))
-    times_ms = {}
+    in_place, copied = large[16:], large[1:-15]
+    for x in (in_place, copied):
+        x.flags.writeable = False
     with load_neuropod(tmp_path / "model.neuropod") as model:
-        for name, x in (("aligned", large[16:]), ("not", large[1:-15])):
-            x.flags.writeable = False
+
+        def took_ms(x):
             model.infer({"x": x})
             start_ns = time.perf_counter_ns()
             for _ in range(5):
                 model.infer({"x": x})
-            times_ms[name] = (time.perf_counter_ns() - start_ns) / 5e6
-    assert times_ms["aligned"] < 2
-    assert times_ms["aligned"] * 3 < times_ms["not"]
+            return (time.perf_counter_ns() - start_ns) / 5e6
+
+        in_place_ms = least(lambda: took_ms(in_place), 2)
+        assert in_place_ms < 2
+        # measured in turns: what slows the machine slows both
+        assert least(lambda: took_ms(in_place) * 3 / took_ms(copied), 1) < 1

@@ -1,10 +1,10 @@
 """Keras 3 models of every backend that runs here become SavedModels, and answer as Keras did."""
 
+import json
 import os
 import subprocess
 import sys
 import textwrap
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -87,32 +87,33 @@ def run(folder, backend):
     folder.mkdir()
     (folder / "my_layers.py").write_text(LAYERS)
     (folder / "script.py").write_text(SCRIPT + THEN.get(backend, ""))
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, folder / "script.py", folder],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
+    (folder / "done.json").write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
 
 
 @pytest.fixture(scope="module")
-def script(tmp_path_factory):
-    """script(backend) -> (its folder, how it ended); two at a time, for they mostly import."""
-    home = tmp_path_factory.mktemp("keras")
-    with ThreadPoolExecutor(2) as pool:
-        runs = {
-            backend: pool.submit(run, home / backend, backend) for backend in ("tensorflow", "torch", "jax", "numpy")
-        }
-        yield lambda backend: (home / backend, runs[backend].result())
+def script(once):
+    """script(backend) -> (its folder, its exit status, what it wrote, what it complained of), run once."""
+
+    def make(backend):
+        home = once(f"keras_{backend}", lambda folder: run(folder / "made", backend)) / "made"
+        return home, *json.loads((home / "done.json").read_text())
+
+    return make
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax", "numpy"])
 def test_a_model_of_each_backend_is_packed_and_answers_the_same(script, backend):
-    folder, done = script(backend)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[0] == backend
+    folder, status, told, complained = script(backend)
+    assert status == 0, complained
+    assert told.split()[0] == backend
     wanted = np.load(folder / "data.npz")
     with load_neuropod(folder / "model.neuropod") as model:
         assert model.platform == "tensorflow"
@@ -124,8 +125,8 @@ def test_a_model_of_each_backend_is_packed_and_answers_the_same(script, backend)
 
 @pytest.mark.slow
 def test_a_model_that_only_its_own_backend_can_run_is_refused(script):
-    folder, done = script("torch")
-    last = done.stdout.strip().splitlines()[-1]
+    folder, _, told, _ = script("torch")
+    last = told.strip().splitlines()[-1]
     assert "the model runs on Keras with torch and not with TensorFlow, which packs it (" in last
     assert "use layers and keras.ops that every backend has, in a module that can be imported" in last
     assert not (folder / "own.neuropod").exists()
@@ -133,10 +134,10 @@ def test_a_model_that_only_its_own_backend_can_run_is_refused(script):
 
 @pytest.mark.slow
 def test_a_sequential_model_names_its_last_layer(script):
-    folder, done = script("tensorflow")
-    assert done.stdout.splitlines()[-1:] == [
+    folder, _, told, complained = script("tensorflow")
+    assert told.splitlines()[-1:] == [
         "the model does not know its inputs; make it by keras.Model(inputs, outputs), or build it"
-    ], done.stderr
+    ], complained
     with load_neuropod(folder / "sequential.neuropod") as model:
         assert model.outputs == [{"name": "scores", "dtype": "float32", "shape": ["batch_size", 2]}]
         assert model.infer({"x": np.zeros((4, 3), np.float32)})["scores"].shape == (4, 2)

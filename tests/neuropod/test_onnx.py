@@ -235,7 +235,16 @@ def test_an_error_is_raised_and_not_also_written_to_the_terminal(tmp_path, capfd
     assert capfd.readouterr().err == ""
 
 
-def test_a_large_input_is_not_copied(tmp_path, aligned):
+def median_ms(model, x):
+    times_ms = []
+    for _ in range(20):
+        start_ns = time.perf_counter_ns()
+        model.infer({"x": x})
+        times_ms.append((time.perf_counter_ns() - start_ns) / 1e6)
+    return np.median(times_ms)
+
+
+def test_a_large_input_is_not_copied(tmp_path, aligned, least):
     """onnxruntime tells no addresses; Shape reads none of the 64 MiB, whose copy would take milliseconds."""
     outputs = [row("out", "int64", 1)]
     create_onnx_neuropod(**options(tmp_path, X, outputs), model=graph_model([("Shape", "x", "out")], X, outputs))
@@ -244,12 +253,7 @@ def test_a_large_input_is_not_copied(tmp_path, aligned):
         for x in (large[:-1], large[1:]):
             x.flags.writeable = False
             model.infer({"x": x})
-            times_ms = []
-            for _ in range(20):
-                start_ns = time.perf_counter_ns()
-                model.infer({"x": x})
-                times_ms.append((time.perf_counter_ns() - start_ns) / 1e6)
-            assert np.median(times_ms) < 1
+            assert least(lambda x=x: median_ms(model, x), 1) < 1
 
 
 def test_loading_writes_nothing_to_the_terminal(tmp_path, capfd, caplog):

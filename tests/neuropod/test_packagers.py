@@ -319,6 +319,24 @@ def make(data):
 """
 
 
+def test_code_is_forgotten_while_another_thread_imports(tmp_path, code, monkeypatch):
+    """The table of modules then grows while it is looked through."""
+    root = code("code", {"main.py": "def make(data):\n    return lambda x: {'out': x}\n"})
+    model = load_neuropod(pack_code(tmp_path / "m", root), trust=True)
+    with monkeypatch.context() as importing:
+
+        class Name(str):
+            __slots__ = ()
+
+            def startswith(self, *_):
+                importing.setitem(sys.modules, f"imported_meanwhile_{len(sys.modules)}", sys)
+                return False
+
+        importing.setitem(sys.modules, Name("looked at"), sys)
+        model.close()
+    assert [name for name in sys.modules if name.startswith("neuropod_") and name.endswith(".main")] == []
+
+
 def test_the_entry_point_is_given_the_data(tmp_path, code):
     (tmp_path / "weights.txt").write_text("2.5")
     source = (

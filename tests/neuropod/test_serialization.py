@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perceptum.features import DTYPES
 from perceptum.neuropod import NeuropodError, neuropod_native
-from perceptum.neuropod.serialization import TYPES, deserialize, deserialize_dict, serialize
+from perceptum.neuropod.neuropod_native import TensorType
+from perceptum.neuropod.serialization import deserialize, deserialize_dict, serialize
 
 HEADER = b"\x16" + bytes(7) + b"serialization::archive" + b"\x11\x00" + b"\x04\x08\x04\x08" + b"\x01\x00\x00\x00"
 TENSOR = b"\x0e" + bytes(7) + b"neuropodtensor"
@@ -81,7 +83,11 @@ def test_what_ubers_own_library_wrote_is_what_is_written_here():
     assert {name: array.tolist() for name, array in back.items()} == {"x": ["q"], "y": ["a", "é"]}
 
 
-@pytest.mark.parametrize("dtype", TYPES)
+def test_a_types_code_is_its_place_among_the_dtypes():
+    assert [(kind.name, kind.value) for kind in TensorType] == [(name, code) for code, name in enumerate(DTYPES)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_type_and_shape_comes_back(dtype, shape):
     array = made(dtype, shape)
@@ -93,7 +99,7 @@ def test_every_type_and_shape_comes_back(dtype, shape):
 
 
 def test_all_of_them_come_back_as_one_dict():
-    arrays = {f"{dtype} {shape}": made(dtype, shape) for dtype in TYPES for shape in SHAPES}
+    arrays = {f"{dtype} {shape}": made(dtype, shape) for dtype in DTYPES for shape in SHAPES}
     back = deserialize_dict(serialize(arrays))
     assert list(back) == list(arrays)
     for name, array in arrays.items():

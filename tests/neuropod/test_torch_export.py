@@ -96,6 +96,7 @@ def test_each_way_of_calling_works_whatever_the_order_of_the_inputs(tmp_path, pr
             np.testing.assert_array_equal(model.infer(given)["out"], 3 * X)
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_saved_program_is_packed_as_it_is_and_tested(tmp_path):
     torch.export.save(exported(Add()), tmp_path / "a.pt2")
     create_torch_export_neuropod(

@@ -274,6 +274,7 @@ def old_archive(**changes):
     return out.getvalue()
 
 
+@pytest.mark.usefixtures("warm")
 def test_an_old_archive_runs_with_its_weights_submodules_attributes_and_constants(tmp_path):
     (tmp_path / "old.pt").write_bytes(old_archive())
     create_torchscript_neuropod(

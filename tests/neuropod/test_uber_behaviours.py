@@ -20,6 +20,8 @@ import pytest
 
 from perceptum.neuropod import compat
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 NUMBERS = {"x": np.arange(5, dtype=np.float32), "y": np.arange(5, dtype=np.float32)}
 ROWS = {
     "input_spec": [{"name": n, "dtype": "float32", "shape": ("batch_size",)} for n in "xy"],

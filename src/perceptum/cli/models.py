@@ -95,9 +95,10 @@ def _run(log: Any, picked: range, model: Any, times: Any, out: Path | None, thre
         chosen = track((log[i] for i in picked), model.name, len(picked))
         for answer in run_model(chosen, model, times, threads=threads):
             shapes = {name: f"{tuple(array.shape)} {array.dtype}" for name, array in answer.outputs.items()}
-            rows.append({"frame": answer.frame.index, "time_ns": answer.frame.time_ns, **shapes})
+            frame = answer.frame
+            rows.append({"frame": frame.index, "frame_id": frame.id, "time_ns": frame.time_ns, **shapes})
             if sink is not None:
-                sink.write(answer.frame.index, answer.frame.time_ns, answer.outputs)
+                sink.write(frame.index, frame.time_ns, answer.outputs, frame.id)
         tell_skipped(log.skipped)
         check_some(rows, log, len(picked))  # before a file without a row gets its name
     return rows

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -65,8 +66,18 @@ def features(
             ]
         )
     else:
-        one = {**chosen[0], "shape": _shape(chosen[0]["shape"])}
+        one = {**chosen[0], "shape": _shape(chosen[0]["shape"]), **_words(chosen[0])}
         print_table([{"": key, name: _pairs(value)} for key, value in one.items()])
+
+
+def _words(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the closed words of a feature with what they mean; a mixed unit is told column by column."""
+    from perceptum.features import COLUMN_UNITS, FRAMES, UNITS
+
+    units, frame, params = row["units"], row["frame"], row["params"]
+    columns = [c for field in ("columns", "channels") for c in params.get(field, ()) if c in COLUMN_UNITS]
+    each = {c: COLUMN_UNITS[c] for c in columns} if units == "mixed" else {}
+    return {"units": each or f"{units}: {UNITS[units]}", "frame": f"{frame}: {FRAMES[frame]}"}
 
 
 def _shape(shape: Sequence[Any]) -> str:
@@ -110,7 +121,7 @@ def build(
     on_error: OnBroken = OnError.stop,
     json: Json = False,
 ) -> None:
-    """Build the tensors of a spec and write them, one .npz file per frame."""
+    """Build the tensors of a spec and write them, one .npz file per frame, named after its id."""
     from perceptum.builders import InputBuilder
     from perceptum.tensors import write_tensors
 
@@ -119,14 +130,16 @@ def build(
     picked = frame_indices(opened, frames)
     rows = []
     for index in track(picked, "building", len(picked)):
-        tensors = opened.or_skip(f"frame {index}", partial(builder.build, opened[index]))
+        frame = opened[index]
+        tensors = opened.or_skip(str(frame), partial(builder.build, frame))
         if tensors is None:
             continue
         out.mkdir(parents=True, exist_ok=True)
-        path = out / f"{index:06d}.npz"
+        # an id may hold anything, a slash too
+        path = out / f"{quote(frame.id, safe='')}.npz"
         write_tensors(path, tensors)
         shapes = {name: f"{tuple(array.shape)} {array.dtype}" for name, array in tensors.items()}
-        rows.append({"file": str(path), **shapes})
+        rows.append({"file": str(path), "frame": index, **shapes})
     tell_skipped(opened.skipped)
     check_some(rows, opened, len(picked))
     if json:
@@ -165,7 +178,7 @@ def _buildable(opened: Log, frames: Sequence[Frame], rows: Sequence[Any]) -> lis
     from perceptum.builders import InputBuilder
 
     builder = InputBuilder(rows)
-    good = [f for f in frames if opened.or_skip(f"frame {f.index}", partial(builder.build, f)) is not None]
+    good = [f for f in frames if opened.or_skip(str(f), partial(builder.build, f)) is not None]
     tell_skipped(opened.skipped)
     check_some(good, opened, len(frames))
     return good

@@ -112,7 +112,7 @@ def _framework(model: Model) -> str:
 
 def _draw(frame: Frame, answers: list[tuple[ModelResult, Answer]], problem: Detection, path: Path) -> None:
     log = frame.log
-    picture = Picture(title=f"{log.source.dataset} drive, frame {frame.index}: one schema, two models, two frameworks")
+    picture = Picture(title=f"{log.source.dataset} drive, {frame}: one schema, two models, two frameworks")
     picture.points(InputBuilder(["lidar_points"], schema=canonical()).build(frame)["lidar_points"])
     if frame.map is not None:
         picture.map(frame.map, frame.world_from_ego)
