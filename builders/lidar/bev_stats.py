@@ -41,7 +41,6 @@ class _Part:
         self.begin, self.end = begin, end
         self._keys = Scratch(ids)
         self._sums = Scratch(np.float64)
-        self.work = np.zeros(kernels.STATISTICS)
         self.rows = 0
 
     @property
@@ -129,7 +128,9 @@ class BevStats(Filler):
         kernels.clear_columns(listed[: written.count], self._table, x, self._place, len(self._statistics), flat)
 
         def write(part: _Part) -> None:
-            how = (part.keys, x, self._place, self._statistics, self._density, part.work)
+            # made anew: tensors of two models are filled side by side
+            work = np.empty(kernels.STATISTICS)
+            how = (part.keys, x, self._place, self._statistics, self._density, work)
             kernels.write_columns(*part.sums, points[Column.Z], points[Column.INTENSITY], *how, flat)
 
         self._each_part(write)
