@@ -81,6 +81,9 @@ class Pool:
         self._writable = writable
         self._keep_bytes = keep_bytes
         self._owner: object = None
+        # weak: a pool goes with its builder, and not when the collector comes by; tensors keep their own memory alive
+        pool = weakref.ref(self)
+        self._returns = lambda buffer: _give_back(pool(), buffer)
         self._lock = Lock()
         self._returned: deque[_Buffer] = deque()
         # in the order in which they came back
@@ -107,7 +110,7 @@ class Pool:
         """Returns a writable array for the tensor `name`: over memory that came back, or new."""
         need = prod(shape) * np.dtype(dtype).itemsize
         buffer = self._buffer((name, ""), need, need, (shape[1:], np.dtype(dtype)))
-        lease = buffer.lend(shape, dtype, self._give_back)
+        lease = buffer.lend(shape, dtype, self._returns)
         lease.written.used = max(lease.written.used, need)
         return lease
 
@@ -120,7 +123,7 @@ class Pool:
         row = prod(shape[1:]) * np.dtype(dtype).itemsize
         buffer = self._buffer((name, use), shape[0] * row, room, (shape[1:], np.dtype(dtype)))
         rows = buffer.capacity // row if row else shape[0]
-        return buffer.lend((rows, *shape[1:]), dtype, self._give_back)
+        return buffer.lend((rows, *shape[1:]), dtype, self._returns)
 
     def _buffer(self, key: tuple[str, str], need: int, room: int, row: Row) -> _Buffer:
         with self._lock:
@@ -154,7 +157,7 @@ class Pool:
                 pass
         return _Buffer(key, self._allocate(key[0], _whole_pages(nbytes)))
 
-    def _give_back(self, buffer: _Buffer) -> None:
+    def give_back(self, buffer: _Buffer) -> None:
         """Called when the last view dies: in any thread, at any line, also while this very thread holds the lock."""
         self._returned.append(buffer)
         if self._lock.acquire(blocking=False):
@@ -178,6 +181,11 @@ class Pool:
     def _let_go(self, buffer: _Buffer) -> None:
         del self._free[buffer]
         self.kept_bytes -= buffer.written.used
+
+
+def _give_back(pool: Pool | None, buffer: _Buffer) -> None:
+    if pool is not None:
+        pool.give_back(buffer)
 
 
 def _whole_pages(nbytes: int) -> int:

@@ -93,6 +93,10 @@ class Stages:
         """
         self._crew.each(work, items)
 
-    @property
-    def in_order(self) -> tuple[Stage, ...]:
-        return tuple(self._stages.values())
+    def finish(self) -> tuple[Stage, ...]:
+        """Returns the stages in an order in which they can run, and forgets them.
+
+        Stages keep this for `each`: if it kept them in turn, a lane's scratch would wait for the collector.
+        """
+        stages, self._stages = tuple(self._stages.values()), {}
+        return stages
