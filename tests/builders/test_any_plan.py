@@ -116,7 +116,7 @@ def test_no_byte_depends_on_what_else_is_built_or_how(drive, data):
     wanted = rows if more is None else {"one": rows, "other": more}
     builder = InputBuilder(wanted, schema=SCHEMA, **options)
     models = {"one": rows} if more is None else wanted
-    memory = {name: Pool(writable=options["writable"]) for name in models} if data.draw(st.booleans()) else None
+    memory = {name: Pool() for name in models} if data.draw(st.booleans()) else None
     into = next(iter(memory.values())) if memory and more is None else memory
 
     def check(k, draw):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from random import Random
@@ -217,3 +218,33 @@ def test_whichever_step_fails_the_next_frames_are_right(frames, truth, threads, 
             assert batch["lidar_bev_stats"][1].tobytes() == truth[0]["lidar_bev_stats"][1]
             start = batch["lidar_voxels_batch_ptr"][1]
             assert batch["lidar_voxels"][start:].tobytes() == truth[0]["lidar_voxels"][1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
+def test_interrupts_at_any_line_lock_nothing_up_and_leave_no_wrong_byte(frames, truth, threads):
+    """Between two lines of a pool's callback, of an executor or a future, they left a lock closed for good."""
+    builder, random = everything(threads=threads), Random(threads)
+    builder.build(frames[0])
+    caught = 0
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 2e-3))
+                tensors = builder.build(frames[random.randrange(5)])
+                del tensors
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                caught += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert caught > 20
+    for k in [*range(5), *reversed(range(5))]:
+        assert in_bytes(builder.build(frames[k])) == truth[k]
