@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-__all__ = ["Result", "compare", "machine"]
+__all__ = ["Result", "compare", "lines", "machine", "ms", "ratio"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,17 @@ def ratio(times: Mapping[str, list[float]], slow: str, quick: str) -> float:
 
 def ms(times: list[float]) -> str:
     return f"{median(times) * 1e3:.2f} ms (least {min(times) * 1e3:.2f})"
+
+
+def lines(what: str, times: Mapping[str, list[float]], peer: str, wanted: Mapping[str, float]) -> list[Result]:
+    """Returns a line for each of our ways in `wanted`, against one peer: how many times as fast it must be."""
+    found = []
+    for own, least in wanted.items():
+        factor = ratio(times, peer, own)
+        text = f"{factor:.2f} times as fast"
+        ours, theirs = ms(times[own]), f"{peer} {ms(times[peer])}"
+        found.append(Result(f"{what}, {own}", ours, theirs, text, f"{least:g}", factor >= least))
+    return found
 
 
 def machine() -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.features import Grid
 from perceptum.features.lidar import PointColumn
 from perceptum.inputs import LidarSweep
 
@@ -40,6 +41,9 @@ class Column(IntEnum):
 
 HALVES = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
 """What each float16 is worth."""
+
+_COARSE = {np.dtype(kind) for kind in (np.uint8, np.uint16, np.float16, np.float32)}
+"""What float32 holds to the last bit."""
 
 INTENSITY_MODES = {"raw": kernels.RAW, "unit": kernels.UNIT, "tanh": kernels.TANH}
 
@@ -74,10 +78,14 @@ class Work:
     """What one thread works with."""
 
     def __init__(self) -> None:
-        self.xyz = np.zeros((3, BLOCK))
+        self._xyz = {kind: np.zeros((3, BLOCK), kind) for kind in (np.float32, np.float64)}
         self.values = np.zeros((2, BLOCK), np.float32)
         self.times = np.zeros(BLOCK, np.int64)
         self.blend = np.zeros((3, 4))
+
+    def xyz(self, recorded: Recorded) -> NDArray[Any]:
+        """(3, BLOCK) of a dtype that holds the record's coordinates to the last bit."""
+        return self._xyz[np.float64 if recorded.is_fine else np.float32]
 
 
 class Recorded:
@@ -93,12 +101,14 @@ class Recorded:
         """Kept alive with the addresses."""
         self.places = np.array([_place(column) for column in self._columns], dtype=np.int64)
         """(6, 3) int64, in the kernels' order."""
+        # float32 holds 24 bits of a number
+        self.is_fine = not all(column.dtype in _COARSE for column in self._columns[:3] if column is not None)
 
     def span_ns(self, rules: Rules, work: Work) -> tuple[int, int] | None:
         """Returns the first and the last offset of the points that are kept; None where none is."""
         if len(self.sweep) == 0:
             return None
-        args = (rules.close_m, rules.drop_intensity, HALVES, work.xyz, work.values, work.times)
+        args = (rules.close_m, rules.drop_intensity, HALVES, work.xyz(self), work.values, work.times)
         first, last, kept = kernels.span(self.places, len(self.sweep), *args)
         return (first, last) if kept else None
 
@@ -137,6 +147,9 @@ class Columns:
         self.wanted = {Column.X, Column.Y, Column.Z}
         self._stages = stages
         self._block = Scratch(np.float32, rows=len(Column))
+        self._grids: list[Grid] = []
+        self._grid_arrays = _grid_arrays(())
+        self._ids = Scratch(np.int32, rows=0)
         self._works: list[Work] = []
         self.first = 0
         """Where the points begin in the block."""
@@ -156,11 +169,22 @@ class Columns:
 
     @property
     def nbytes(self) -> int:
-        return self._block.array.nbytes
+        return self._block.array.nbytes + self._ids.array.nbytes
 
     def want(self, columns: Iterable[PointColumn]) -> None:
         """Says at planning time which columns are needed; the others are left alone."""
         self.wanted.update(Column[name.upper()] for name in columns)
+
+    def want_cells(self, grid: Grid) -> int:
+        """Says at planning time that the points' cells of a grid are needed, as `cells`; returns the grid's number."""
+        self._grids.append(grid)
+        self._grid_arrays = _grid_arrays(self._grids)
+        self._ids = Scratch(np.int32, rows=len(self._grids))
+        return len(self._grids) - 1
+
+    def cells(self, number: int) -> NDArray[np.int32]:
+        """(n,) int32: which cell of the grid of that number each point lies in, as kernels.cells says; -1 outside."""
+        return self._ids.array[number, self.first : self.first + self.n]
 
     def work(self, number: int = 0) -> Work:
         """Returns what the thread of that number works with."""
@@ -171,7 +195,7 @@ class Columns:
     def load(self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules) -> None:
         """Takes the points of the sweeps, in their order. Each comes with how it is moved, and its age in ns."""
         sizes = [len(recorded.sweep) for recorded, _, _ in sweeps]
-        block = self._block.reserve(sum(sizes))
+        block, ids = self._block.reserve(sum(sizes)), self._ids.reserve(sum(sizes))
         parts = self._parts(sizes)
         wanted = np.array([c in self.wanted for c in (Column.INTENSITY, Column.TIME_LAG, Column.RING)])
         mode = INTENSITY_MODES[rules.intensity_mode]
@@ -183,13 +207,23 @@ class Columns:
                 points: list[Any] = [recorded.places, start, n, part.backwards, rules.close_m, rules.drop_intensity]
                 points += [mode, recorded.sweep.intensity_scale, lag_ns]
                 points += [move.how, move.knots, move.first_ns, move.step_ns, wanted]
-                points += [HALVES, work.xyz, work.values, work.times, work.blend, part.end, block]
+                points += [
+                    HALVES,
+                    work.xyz(recorded),
+                    work.values,
+                    work.times,
+                    work.blend,
+                    part.end,
+                    block,
+                    *self._grid_arrays,
+                    ids,
+                ]
                 part.end, nonfinite = kernels.load(*points)
                 part.nonfinite += nonfinite
 
         self._stages.each(run, parts)
         self.nonfinite = sum(part.nonfinite for part in parts)
-        self.first, end = _close_gaps(parts, block)
+        self.first, end = _close_gaps(parts, (block, ids))
         self.n = end - self.first
 
     def _parts(self, sizes: Sequence[int]) -> list[_Part]:
@@ -208,7 +242,7 @@ class Columns:
         return parts
 
 
-def _close_gaps(parts: Sequence[_Part], block: NDArray[np.float32]) -> tuple[int, int]:
+def _close_gaps(parts: Sequence[_Part], blocks: Sequence[NDArray[Any]]) -> tuple[int, int]:
     """Returns where the points begin and end, after the parts behind the second were moved up."""
     first, *others = parts
     if not first.backwards:
@@ -216,6 +250,15 @@ def _close_gaps(parts: Sequence[_Part], block: NDArray[np.float32]) -> tuple[int
     end = first.at
     for part in others:
         if part.at != end:
-            block[:, end : end + part.end - part.at] = block[:, part.at : part.end]
+            for block in blocks:
+                block[:, end : end + part.end - part.at] = block[:, part.at : part.end]
         end += part.end - part.at
     return first.end, end
+
+
+def _grid_arrays(grids: Sequence[Grid]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """(G, 3) each: the grids' lower edges and cells' edges, float32, and sizes, int64."""
+    lows = np.array([grid.range[:3] for grid in grids], dtype=np.float32).reshape(-1, 3)
+    voxels = np.array([grid.voxel for grid in grids], dtype=np.float32).reshape(-1, 3)
+    sizes = np.array([grid.size for grid in grids], dtype=np.int64).reshape(-1, 3)
+    return lows, voxels, sizes

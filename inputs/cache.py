@@ -83,6 +83,8 @@ class _Kept:
             return value
 
     def __setitem__(self, key: Hashable, value: Any) -> None:
+        if self._most_bytes < _ENTRY_BYTES:
+            return
         size = nbytes_of(value) + _ENTRY_BYTES
         if size > self._most_bytes:
             return

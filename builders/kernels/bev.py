@@ -6,14 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from perceptum.inputs.kernel import kernel
+from perceptum.inputs.kernel import inner, kernel
 
 __all__ = ["accumulate", "clear", "clear_columns", "forget", "occupy", "overflow_ids", "write_columns"]
 
-COUNT, SUM_Z, MAX_Z, MIN_Z, SUM_I, MAX_I, TOP_I = range(7)
-ACCUMULATORS = 8
-"""One row is 64 bytes of float64, one cache line."""
-PLAIN, MEAN, DENSITY = range(3)
+ROW = 5
+"""Numbers of 8 bytes that a column of cells takes."""
+COUNT, SUM_Z, SUM_I, HIGHEST = range(4)
+MIN_Z, MAX_I = 2 * HIGHEST + 2, 2 * HIGHEST + 3
+_LAST = 2**31 - 1
+_MOST = np.int32(_LAST)
+
+STATISTICS = 8
+OF_COUNT, OF_DENSITY, OF_MAX_Z, OF_MIN_Z, OF_MEAN_Z, OF_MAX_I, OF_MEAN_I, OF_TOP_I = range(STATISTICS)
 
 
 @kernel
@@ -66,56 +71,73 @@ def occupy(ids: Any, size: Any, base: int, strides: Any, binary: bool, most: flo
     return touched
 
 
+@inner
+def _turned(bits: Any) -> Any:
+    """Turns a float32's bits into an int32 that is the greater the greater the number is, and back."""
+    return np.int32(bits ^ ((bits >> np.int32(31)) & _MOST))
+
+
 @kernel
 def accumulate(
-    ids: Any, columns: int, begin: int, end: int, z: Any, intensity: Any, table: Any, keys: Any, sums: Any
+    ids: Any,
+    columns: int,
+    begin: int,
+    end: int,
+    z: Any,
+    intensity: Any,
+    table: Any,
+    keys: Any,
+    sums: Any,
+    extremes: Any,
+    highest: Any,
 ) -> int:
     """Sums up the points of each column of cells in [begin, end), in the points' order; returns how many columns.
 
     Columns, not points, are what threads share: a sum of float64 depends on its order, and no byte on the threads.
 
     ids: (N,) cell ids. columns: X * Y. table: (X * Y,) int32 of -1: what it holds of [begin, end) is the row of each
-    column; `forget` makes it so again. keys: int32, or int64, the columns' ids. sums: (rows, ACCUMULATORS) float64:
-    count, sum and extremes of z and of intensity, intensity of the highest point (the first of equals). Sums are
-    float64, so that float32 does not drift; casts come last.
+    column; `forget` makes it so again. keys: int32, or int64, the columns' ids.
+    sums: (rows, ROW) float64: COUNT, SUM_Z and SUM_I, in float64, so that float32 does not drift; casts come last.
+    extremes, highest: the same memory as float32, for MIN_Z and MAX_I, and as int64, for HIGHEST.
+
+    Every point updates all without a branch: of two points in a row four of ten lie in one column, which no processor
+    can guess. The highest point, the first of equals, is one whole number: its height's bits in an order that integers
+    have too, above its number, counted down. 1.4 ms for 300 000 points, against 1.8 with a branch for each.
     """
     rows = 0
-    i, n = 0, len(ids)
-    while i < n:
+    for i in range(len(ids)):
         cell = ids[i]
         # most grids have one cell a column, and dividing takes as long as the rest
         column = cell if cell < columns else cell % columns
         if column < begin or column >= end:
-            i += 1
             continue
-        row: Any = np.int64(table[column])
-        height, value = np.float64(z[i]), np.float64(intensity[i])
-        if row < 0:
-            row = rows
-            rows += 1
-            table[column] = row
+        height, value = z[i], intensity[i]
+        # -0 is as high as 0
+        bits = np.float32(height + np.float32(0)).view(np.int32)
+        key = np.int64(_turned(bits)) << 32 | np.int64(_LAST - i)
+        found: Any = table[column]
+        row = np.uint64(found)
+        if found < 0:
+            row = np.uint64(rows)
+            table[column] = rows
             keys[row] = column
-            count, sum_z, max_z, min_z, sum_i, max_i, top_i = 1.0, height, height, height, value, value, value
-        else:
-            own = sums[row]
-            count, sum_z, max_z, min_z = own[COUNT] + 1, own[SUM_Z] + height, own[MAX_Z], min(own[MIN_Z], height)
-            sum_i, max_i, top_i = own[SUM_I] + value, max(own[MAX_I], value), own[TOP_I]
-            if height > max_z:
-                max_z, top_i = height, value
-        i += 1
-        # points that follow each other lie in one cell, four of ten times: 1.7 ms for 300 000 points, against 2.0
-        while i < n and ids[i] == cell:
-            height, value = np.float64(z[i]), np.float64(intensity[i])
-            count += 1
-            sum_z += height
-            sum_i += value
-            max_i, min_z = max(max_i, value), min(min_z, height)
-            if height > max_z:
-                max_z, top_i = height, value
-            i += 1
-        own = sums[row]
-        own[COUNT], own[SUM_Z], own[MAX_Z], own[MIN_Z] = count, sum_z, max_z, min_z
-        own[SUM_I], own[MAX_I], own[TOP_I] = sum_i, max_i, top_i
+            rows += 1
+            # -0: what is added to it comes back to the last bit
+            sums[row, COUNT] = 0.0
+            sums[row, SUM_Z] = -0.0
+            sums[row, SUM_I] = -0.0
+            highest[row, HIGHEST] = key
+            extremes[row, MIN_Z] = height
+            extremes[row, MAX_I] = value
+        sums[row, COUNT] += 1.0
+        sums[row, SUM_Z] += np.float64(height)
+        sums[row, SUM_I] += np.float64(value)
+        before = highest[row, HIGHEST]
+        highest[row, HIGHEST] = key if key > before else before
+        least = extremes[row, MIN_Z]
+        extremes[row, MIN_Z] = height if height < least else least
+        most = extremes[row, MAX_I]
+        extremes[row, MAX_I] = value if value > most else most
     return rows
 
 
@@ -142,22 +164,43 @@ def clear_columns(keys: Any, table: Any, size_x: int, place: Any, channels: int,
 
 @kernel
 def write_columns(
-    sums: Any, keys: Any, size_x: int, place: Any, accumulators: Any, kinds: Any, density: Any, out: Any
+    sums: Any,
+    extremes: Any,
+    highest: Any,
+    z: Any,
+    intensity: Any,
+    keys: Any,
+    size_x: int,
+    place: Any,
+    statistics: Any,
+    density: Any,
+    work: Any,
+    out: Any,
 ) -> None:
     """Writes the statistics of every column to a flat `out`.
 
-    place: (4,) base, stride of x, of y and of channels. accumulators, kinds: (C,) per channel which one, and whether it
-    is written as PLAIN, as MEAN, divided by the count, or as DENSITY, looked up in `density` by the count.
+    sums, extremes, highest, z, intensity: as `accumulate` had them. place: (4,) base, strides of x, y and channels.
+    statistics: (C,) which of them each channel shows. density: by the count. work: (STATISTICS,) float64.
     """
     most = len(density) - 1
+    with_top = False
+    for channel in range(len(statistics)):
+        with_top |= statistics[channel] == OF_TOP_I
     for row in range(len(keys)):
         y = keys[row] // size_x
         at = place[0] + (keys[row] - y * size_x) * place[1] + y * place[2]
-        own = sums[row]
-        for channel in range(len(accumulators)):
-            value = own[accumulators[channel]]
-            if kinds[channel] == MEAN:
-                value /= own[COUNT]
-            elif kinds[channel] == DENSITY:
-                value = density[min(np.int64(value), most)]
-            out[at + channel * place[3]] = value
+        count = sums[row, COUNT]
+        key = highest[row, HIGHEST]
+        order, top = np.int32(key >> 32), _LAST - (key & _LAST)
+        work[OF_COUNT] = count
+        work[OF_DENSITY] = density[min(np.int64(count), most)]
+        # looked up only where the order does not say it: a point anywhere in memory takes as long as all the rest
+        work[OF_MAX_Z] = z[top] if order == 0 else np.int32(_turned(order)).view(np.float32)
+        work[OF_MIN_Z] = extremes[row, MIN_Z]
+        work[OF_MEAN_Z] = sums[row, SUM_Z] / count
+        work[OF_MAX_I] = extremes[row, MAX_I]
+        work[OF_MEAN_I] = sums[row, SUM_I] / count
+        if with_top:
+            work[OF_TOP_I] = intensity[top]
+        for channel in range(len(statistics)):
+            out[at + channel * place[3]] = work[statistics[channel]]

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from perceptum.inputs.kernel import kernel
+from perceptum.inputs.kernel import inner, kernel
 
-__all__ = ["cell_ids"]
+__all__ = ["block_ids", "cell_ids"]
 
 OUTSIDE = -1
 
 
-@kernel
-def cell_ids(x: Any, y: Any, z: Any, low: Any, voxel: Any, size: Any, out: Any) -> None:
+@inner
+def block_ids(x: Any, y: Any, z: Any, low: Any, voxel: Any, size: Any, out: Any) -> None:
     """Writes per point the linear id (z * Y + y) * X + x of its cell, or -1 outside; NaN is outside.
 
     x, y, z: (N,) float32. low, voxel: (3,) float32. size: (3,) int64. out: (N,) int32 or int64.
@@ -36,3 +36,9 @@ def cell_ids(x: Any, y: Any, z: Any, low: Any, voxel: Any, size: Any, out: Any) 
         iy = np.int32(cy if inside else zero)
         iz = np.int32(cz if inside else zero)
         out[i] = iz * stride_z + iy * stride_y + ix if inside else OUTSIDE
+
+
+@kernel
+def cell_ids(x: Any, y: Any, z: Any, low: Any, voxel: Any, size: Any, out: Any) -> None:
+    """As block_ids, for any number of points."""
+    block_ids(x, y, z, low, voxel, size, out)

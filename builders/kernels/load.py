@@ -1,7 +1,7 @@
 """A sweep in one pass: read as it lies, drop points, scale, move in float64, write float32 columns.
 
-Block by block, so that what is read once stays in the first-level cache until it is written. A block's points are
-float64 while they are worked on: coordinates of 5e6 m lose nothing before they are moved to where the car is.
+Block by block, so that what is read once stays in the first-level cache until it is written. Coordinates that are
+recorded in float64 stay so until they are moved: 5e6 m lose nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from perceptum.inputs.kernel import inner, kernel
 
+from .cells import block_ids
 from .record import ABSENT, BLOCK, read
 
 __all__ = ["EACH", "MOVE", "RAW", "SHIFT", "STAY", "TANH", "UNIT", "load", "place", "scale_intensity", "span", "take"]
@@ -31,55 +32,67 @@ _FAR = 2.0**100
 
 
 @inner
-def _is_far(x: float, y: float, z: float) -> bool:
+def _is_far(x: float, y: float, z: float, far: float) -> bool:
     """Whether a point is not finite. NaN is not smaller than anything."""
-    return not ((abs(x) < _FAR) & (abs(y) < _FAR) & (abs(z) < _FAR))
+    return not ((abs(x) < far) & (abs(y) < far) & (abs(z) < far))
 
 
-@kernel
+@inner
 def take(
     columns: Any, start: int, n: int, close: float, drop_intensity: bool, halves: Any, xyz: Any, values: Any, times: Any
 ) -> tuple[int, int]:
     """Reads a block and drops points that are not finite or lie within the square |x|, |y| < close; keeps the order.
 
     Returns how many are kept and how many were not finite.
-    columns: (6, 3) int64, as `read` takes them. xyz: (3, BLOCK) float64. values: (2, BLOCK) float32, intensity, as
-    recorded, and ring. times: (BLOCK,) int64, the offsets. Of absent columns nothing is written.
+    columns: (6, 3) int64, as `read` takes them. xyz: (3, BLOCK) float64, or float32 where that holds what the columns
+    hold: a quarter less time. values: (2, BLOCK) float32, intensity, as recorded, and ring. times: (BLOCK,) int64, the
+    offsets. Of absent columns nothing is written.
     """
     x, y, z, intensity, ring = xyz[0], xyz[1], xyz[2], values[0], values[1]
+    has_intensity, has_ring = columns[INTENSITY, 2] != ABSENT, columns[RING, 2] != ABSENT
+    has_times = columns[OFFSET, 2] != ABSENT
     read(columns[X], start, n, halves, x)
     read(columns[Y], start, n, halves, y)
     read(columns[Z], start, n, halves, z)
     read(columns[INTENSITY], start, n, halves, intensity)
     read(columns[RING], start, n, halves, ring)
     read(columns[OFFSET], start, n, halves, times)
+    far = xyz.dtype.type(_FAR)
     # float32, as the coordinates in most files are
-    near = np.float64(np.float32(close))
-    most = np.float32(_FAR) if drop_intensity and columns[INTENSITY, 2] != ABSENT else np.float32(np.inf)
-    worst = 0
+    near = xyz.dtype.type(np.float32(close))
+    most = np.float32(_FAR)
+    by_intensity = drop_intensity and has_intensity
+    worst = np.int32(0)
     for i in range(n):
-        worst += _is_far(x[i], y[i], z[i]) | ((abs(x[i]) < near) & (abs(y[i]) < near))
-    if most < np.inf:
+        worst |= np.int32(_is_far(x[i], y[i], z[i], far) | ((abs(x[i]) < near) & (abs(y[i]) < near)))
+    if by_intensity:
         for i in range(n):
-            worst += not (abs(intensity[i]) < most)
+            worst |= np.int32(not (abs(intensity[i]) < most))
     # blocks without such a point, most of them in most sweeps, are done
     if worst == 0:
         return n, 0
     kept = nonfinite = 0
     for i in range(n):
-        bad = _is_far(x[i], y[i], z[i])
-        if most < np.inf:
+        bad = _is_far(x[i], y[i], z[i], far)
+        if by_intensity:
             bad |= not (abs(intensity[i]) < most)
         nonfinite += bad
         drop = bad | ((abs(x[i]) < near) & (abs(y[i]) < near))
         # without a branch, which would be guessed wrong: what is dropped is written over by the next
-        x[kept], y[kept], z[kept] = x[i], y[i], z[i]
-        intensity[kept], ring[kept], times[kept] = intensity[i], ring[i], times[i]
+        x[kept] = x[i]
+        y[kept] = y[i]
+        z[kept] = z[i]
+        if has_intensity:
+            intensity[kept] = intensity[i]
+        if has_ring:
+            ring[kept] = ring[i]
+        if has_times:
+            times[kept] = times[i]
         kept += not drop
     return kept, nonfinite
 
 
-@kernel
+@inner
 def scale_intensity(mode: int, full_scale: float, n: int, values: Any, out: Any) -> None:
     """Writes n raw intensities (float32) by their mode; what is not finite becomes 0. `out` may be `values`."""
     zero = np.float32(0)
@@ -98,7 +111,7 @@ def _move(t: Any, n: int, x: Any, y: Any, z: Any, out_x: Any, out_y: Any, out_z:
     yx, yy, yz, yt = t[1, 0], t[1, 1], t[1, 2], t[1, 3]
     zx, zy, zz, zt = t[2, 0], t[2, 1], t[2, 2], t[2, 3]
     for i in range(n):
-        p, q, r = x[i], y[i], z[i]
+        p, q, r = np.float64(x[i]), np.float64(y[i]), np.float64(z[i])
         out_x[i] = xx * p + xy * q + xz * r + xt
         out_y[i] = yx * p + yy * q + yz * r + yt
         out_z[i] = zx * p + zy * q + zz * r + zt
@@ -134,7 +147,7 @@ def _move_each(
         i = end
 
 
-@kernel
+@inner
 def place(
     how: int,
     knots: Any,
@@ -162,12 +175,13 @@ def place(
         for i in range(n):
             z[i] = xyz[2, i]
     elif how == SHIFT:
+        dx, dy, dz = knots[0, 0, 3], knots[0, 1, 3], knots[0, 2, 3]
         for i in range(n):
-            x[i] = xyz[0, i] + knots[0, 0, 3]
+            x[i] = np.float64(xyz[0, i]) + dx
         for i in range(n):
-            y[i] = xyz[1, i] + knots[0, 1, 3]
+            y[i] = np.float64(xyz[1, i]) + dy
         for i in range(n):
-            z[i] = xyz[2, i] + knots[0, 2, 3]
+            z[i] = np.float64(xyz[2, i]) + dz
     elif how == MOVE:
         _move(knots[0], n, xyz[0], xyz[1], xyz[2], x, y, z)
     else:
@@ -197,6 +211,10 @@ def load(
     blend: Any,
     at: int,
     out: Any,
+    lows: Any,
+    voxels: Any,
+    sizes: Any,
+    ids: Any,
 ) -> tuple[int, int]:
     """Writes the points [start, start + n) of a record to out[:, at:], or to out[:, :at] if `backwards`.
 
@@ -206,6 +224,8 @@ def load(
     mode: of intensity. lag_ns: the sweep's age; a point is younger by its offset, if the record has that.
     wanted: (3,) bool, whether intensity, time lag and ring are. out: (6, capacity) float32, one row per `Column`.
     xyz, values, times, blend: for the work.
+    lows, voxels: (G, 3) float32, sizes: (G, 3) int64, ids: (G, capacity) int32: grids, and where the points' cells go,
+    while the points are still in the cache.
     """
     nonfinite = 0
     blocks = (n + BLOCK - 1) // BLOCK
@@ -218,6 +238,8 @@ def load(
         # slices: the compiler sees that no index is negative, and uses wide instructions
         x, y, z = out[0, at : at + kept], out[1, at : at + kept], out[2, at : at + kept]
         place(how, knots, first_ns, step_ns, blend, kept, xyz, times, x, y, z)
+        for grid in range(len(lows)):
+            block_ids(x, y, z, lows[grid], voxels[grid], sizes[grid], ids[grid, at : at + kept])
         if wanted[0]:
             own = out[3, at : at + kept]
             if columns[INTENSITY, 2] == ABSENT:

@@ -70,7 +70,9 @@ def _see(
     left, ahead, up = xyz[0], xyz[1], xyz[2]
     by_ring = len(row_of_ring) > 0
     for i in range(n):
-        x, y, z = left[i] - origin[0], ahead[i] - origin[1], up[i] - origin[2]
+        x = np.float64(left[i]) - origin[0]
+        y = np.float64(ahead[i]) - origin[1]
+        z = np.float64(up[i]) - origin[2]
         distance = math.sqrt(x * x + y * y + z * z)
         level = 0.0
         if not by_ring:

@@ -22,17 +22,16 @@ from .cells import Cells
 
 __all__ = ["BevStats"]
 
-_CHANNELS = {
-    "count": (kernels.COUNT, kernels.PLAIN),
-    "density": (kernels.COUNT, kernels.DENSITY),
-    "max_z": (kernels.MAX_Z, kernels.PLAIN),
-    "min_z": (kernels.MIN_Z, kernels.PLAIN),
-    "mean_z": (kernels.SUM_Z, kernels.MEAN),
-    "max_i": (kernels.MAX_I, kernels.PLAIN),
-    "mean_i": (kernels.SUM_I, kernels.MEAN),
-    "top_i": (kernels.TOP_I, kernels.PLAIN),
+_STATISTICS = {
+    "count": kernels.OF_COUNT,
+    "density": kernels.OF_DENSITY,
+    "max_z": kernels.OF_MAX_Z,
+    "min_z": kernels.OF_MIN_Z,
+    "mean_z": kernels.OF_MEAN_Z,
+    "max_i": kernels.OF_MAX_I,
+    "mean_i": kernels.OF_MEAN_I,
+    "top_i": kernels.OF_TOP_I,
 }
-"""Channel -> its accumulator, and how that is written."""
 
 
 class _Part:
@@ -53,15 +52,17 @@ class _Part:
         return self._keys.array[: self.rows]
 
     @property
-    def sums(self) -> NDArray[np.float64]:
-        width = kernels.ACCUMULATORS
-        return self._sums.array[: len(self._sums.array) // width * width].reshape(-1, width)
+    def sums(self) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.int64]]:
+        """One memory, as the kernels see it: (rows, ROW) of 8 bytes."""
+        whole = len(self._sums.array) // kernels.ROW * kernels.ROW
+        rows = self._sums.array[:whole].reshape(-1, kernels.ROW)
+        return rows, rows.view(np.float32), rows.view(np.int64)
 
-    def reserve(self, rows: int) -> tuple[NDArray[np.integer], NDArray[np.float64]]:
+    def reserve(self, rows: int) -> NDArray[np.integer]:
+        """Makes room for that many columns; returns where their ids go."""
         rows = min(rows, self.end - self.begin)
-        keys = self._keys.reserve(rows)
-        self._sums.reserve(rows * kernels.ACCUMULATORS)
-        return keys, self.sums
+        self._sums.reserve(rows * kernels.ROW)
+        return self._keys.reserve(rows)
 
 
 class BevStats(Filler):
@@ -77,8 +78,7 @@ class BevStats(Filler):
         self._stages = stages
         placement = Placement(params)
         self._place = np.array([placement.base, *placement.strides])
-        accumulators, kinds = zip(*(_CHANNELS[name] for name in params.channels), strict=True)
-        self._accumulators, self._kinds = np.array(accumulators), np.array(kinds)
+        self._statistics = np.array([_STATISTICS[name] for name in params.channels])
         counts = np.arange(params.density_cap + 1)
         self._density = np.minimum(1.0, np.log(counts + 1) / np.log(params.density_cap + 1))
         x, y, _ = params.grid.size
@@ -113,23 +113,25 @@ class BevStats(Filler):
 
     def _accumulate(self, part: _Part) -> None:
         ids, points = self.cells.ids, self.cells.cloud.points.values
-        rows = part.reserve(len(ids))
-        values = (points[Column.Z], points[Column.INTENSITY])
-        part.rows = kernels.accumulate(ids, len(self._table), part.begin, part.end, *values, self._table, *rows)
+        keys = part.reserve(len(ids))
+        cells = (ids, len(self._table), part.begin, part.end, points[Column.Z], points[Column.INTENSITY])
+        part.rows = kernels.accumulate(*cells, self._table, keys, *part.sums)
 
     def clearing(self, feature: str) -> Clearing:
         return "own"
 
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         """`written` lists the columns of the grid, each of which has an element in every channel."""
-        flat, x = out.reshape(-1), self.params.grid.size[0]
+        flat, x, points = out.reshape(-1), self.params.grid.size[0], self.cells.cloud.points.values
         rows = sum(part.rows for part in self._parts)
         listed = written.elements(rows)
-        kernels.clear_columns(listed[: written.count], self._table, x, self._place, len(self._kinds), flat)
+        kernels.clear_columns(listed[: written.count], self._table, x, self._place, len(self._statistics), flat)
 
         def write(part: _Part) -> None:
-            how = (self._accumulators, self._kinds, self._density)
-            kernels.write_columns(part.sums, part.keys, x, self._place, *how, flat)
+            # made anew: tensors of two models are filled side by side
+            work = np.empty(kernels.STATISTICS)
+            how = (part.keys, x, self._place, self._statistics, self._density, work)
+            kernels.write_columns(*part.sums, points[Column.Z], points[Column.INTENSITY], *how, flat)
 
         self._each_part(write)
         np.concatenate([part.keys for part in self._parts], out=listed[:rows])

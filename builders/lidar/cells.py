@@ -28,7 +28,7 @@ class Cells(Stage):
         self.title = f"cells ({x} x {y} x {z})"
         self.cloud = stages.share(Cloud, params)
         self.needs = (self.cloud,)
-        self.size = np.array(grid.size, dtype=np.int64)
+        self._size = np.array(grid.size, dtype=np.int64)
         self._stages = stages
         self._overflow = overflow
         self._low = np.array(grid.range[:3], dtype=np.float32)
@@ -36,6 +36,9 @@ class Cells(Stage):
         cells = grid.cells + (2 * x * y if overflow else 0)
         self.dtype = np.dtype(np.int32 if cells < 2**31 else np.int64)
         self._ids = Scratch(self.dtype)
+        # the usual kind is found while the points are loaded
+        usual = self.dtype == np.int32 and not overflow
+        self._number = self.cloud.points.want_cells(grid) if usual else None
 
     @property
     def nbytes(self) -> int:
@@ -44,15 +47,18 @@ class Cells(Stage):
     @property
     def ids(self) -> NDArray[np.integer]:
         """(n,) int32, or int64 for a grid too large for that."""
+        if self._number is not None:
+            return self.cloud.points.cells(self._number)
         return self._ids.array[: self.cloud.points.n]
 
     def run(self, sample: Sample) -> None:
-        self._ids.reserve(self.cloud.points.n)
-        self._stages.each(self._run_part, split(self.cloud.points.n, self._stages.threads))
+        if self._number is None:
+            self._ids.reserve(self.cloud.points.n)
+            self._stages.each(self._run_part, split(self.cloud.points.n, self._stages.threads))
 
     def _run_part(self, part: slice) -> None:
         x, y, z = self.cloud.points.values[:3, part]
         ids = self.ids[part]
-        cell_ids(x, y, z, self._low, self._voxel, self.size, ids)
+        cell_ids(x, y, z, self._low, self._voxel, self._size, ids)
         if self._overflow:
-            overflow_ids(x, y, z, self._low, self._voxel, self.size, ids)
+            overflow_ids(x, y, z, self._low, self._voxel, self._size, ids)

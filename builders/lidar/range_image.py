@@ -82,7 +82,16 @@ class RangeImage(Filler):
             *(recorded.places, len(sweep), origin, p.height, p.width, self._fov_rad, p.outside_fov == "clamp"),
             *(p.min_range, table, move.how, move.knots, move.first_ns, move.step_ns),
             *(INTENSITY_MODES[p.intensity_mode], sweep.intensity_scale, HALVES),
-            *(work.xyz, work.values, work.times, work.blend, self._cells, self._ranges, self._nearest, points),
+            *(
+                work.xyz(recorded),
+                work.values,
+                work.times,
+                work.blend,
+                self._cells,
+                self._ranges,
+                self._nearest,
+                points,
+            ),
         )
         return nonfinite
 

@@ -171,10 +171,10 @@ _ROW_OF_RING = np.arange(_RINGS - 1, -1, -1, dtype=np.int32)
 
 
 def _points(path: Path) -> NDArray[np.float32]:
-    """Returns (5, N) x y z intensity ring, each row contiguous."""
+    """Returns (5, N) x y z intensity ring, as they lie in the file: views, 20 bytes from point to point."""
     encoded = read_bytes(path, "the sweep is missing")
     if len(encoded) % _POINT_BYTES:
         raise BrokenRecord(
             f"{path}: {len(encoded)} bytes is not a multiple of 20 (5 float32 per point); the file is cut short"
         )
-    return np.ascontiguousarray(np.frombuffer(encoded, dtype="<f4").reshape(-1, 5).T, dtype=np.float32)
+    return np.frombuffer(encoded, dtype="<f4").astype(np.float32, copy=False).reshape(-1, 5).T

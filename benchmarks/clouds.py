@@ -1,0 +1,73 @@
+"""The clouds that lidar benchmarks work on: streets of the synthetic drive, seen by a lidar of 64 beams and one of 32.
+
+Points come in the order in which a spinning lidar fires: all beams of one direction, then the next direction.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.builders import InputBuilder
+from perceptum.datasets import memory_log, open_log
+from perceptum.inputs import Frame, LidarSweep, Log
+
+__all__ = ["ONE", "SWEEP", "SWEEPS", "TEN", "made_nuscenes", "one_sweep", "recorded", "ten_sweeps"]
+
+ONE = 160_640
+"""Points of one sweep of 64 beams."""
+TEN = 322_970
+"""Points of ten sweeps of 32 beams that were brought into one frame and recorded as one."""
+SWEEP, SWEEPS = 34_720, 10
+"""Points of a sweep of 32 beams, as nuScenes records it, and how many are taken together."""
+
+
+@cache
+def one_sweep() -> NDArray[np.float32]:
+    """Returns (ONE, 4) x y z intensity, in the ego frame."""
+    return _points(open_log("synthetic", frames=2, seed=0, beams=64, azimuth_steps=2640)[1], 1)[:ONE]
+
+
+@cache
+def ten_sweeps() -> NDArray[np.float32]:
+    """Returns (TEN, 4) x y z intensity, in the ego frame, newest sweep first."""
+    return _points(_of_32_beams()[SWEEPS + 1], SWEEPS)[:TEN]
+
+
+def _of_32_beams() -> Log:
+    return open_log("synthetic", frames=SWEEPS + 2, seed=0, beams=32, azimuth_steps=1160)
+
+
+def _points(frame: Frame, sweeps: int) -> NDArray[np.float32]:
+    params = {"columns": ["x", "y", "z", "intensity"], "num_sweeps": sweeps}
+    return InputBuilder(["lidar_points"], params={"lidar_points": params}).build(frame)["lidar_points"]
+
+
+def recorded(points: NDArray[np.float32]) -> Frame:
+    """Returns a frame of a log in memory: its one sweep lies in the car's own axes, with a column for each quantity."""
+    x, y, z, intensity = points.T.copy()
+    return memory_log([LidarSweep("lidar", 10**18, np.eye(4), x, y, z, intensity)])[0]
+
+
+def made_nuscenes(folder: Path) -> Path:
+    """Writes a made-up nuScenes root with sweeps of SWEEP points, and returns it; the tests' own, with other points."""
+    tests = str(Path(__file__).parent.parent / "tests" / "datasets")
+    sys.path.insert(0, tests)
+    try:
+        import made_nuscenes as made  # type: ignore[import-not-found]
+    finally:
+        sys.path.remove(tests)
+    root: Path = made.make(folder / "nuscenes")
+    frames = [frame.lidar for frame in _of_32_beams()]
+    for number, path in enumerate(sorted(root.glob("s*/LIDAR_TOP/*.bin"))):
+        sweep = frames[number % len(frames)]
+        assert sweep is not None
+        assert sweep.intensity is not None
+        assert sweep.ring is not None
+        columns = (sweep.x, sweep.y, sweep.z, sweep.intensity, sweep.ring)
+        np.column_stack([column[:SWEEP] for column in columns]).astype("<f4").tofile(path)
+    return root
