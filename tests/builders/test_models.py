@@ -127,3 +127,16 @@ def test_params_reach_the_models_that_have_the_group():
     assert [row.params for row in builder.specs["c"]] == [{"max_points": 7}, {"grid": GRID}]
     with pytest.raises(SpecError, match=r"^this builder has the specs of a, b, c; take builder.specs\[model\]$"):
         _ = builder.spec
+
+
+def test_a_part_reaches_the_models_that_have_it():
+    """What "b" has not was refused on its account."""
+    own = {**POINTS, "params": {"frame": "ego"}}
+    builder = InputBuilder({"a": ["lidar_points"], "b": ["ego_pose"], "c": [own]}, params={"frame": "lidar"})
+    assert [[row.params for row in spec] for spec in builder.specs.values()] == [
+        [{"frame": "lidar"}],
+        [None],
+        [{"frame": "ego"}],
+    ]
+    with pytest.raises(SpecError):
+        InputBuilder({"a": ["ego_pose"], "b": ["ego_pose"]}, params={"frame": "lidar"})

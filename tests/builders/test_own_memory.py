@@ -11,6 +11,7 @@ import pytest
 from perceptum.builders import InputBuilder, Lease, Pool, Written
 from perceptum.features import canonical
 
+from .keeper import Keeper
 from .strangers import NAMES as STRANGERS
 from .strangers import SCHEMA, truth
 
@@ -18,21 +19,6 @@ GRID = {"range": [-40, -40, -3, 40, 40, 3], "voxel": [1, 1, 1]}
 PARAMS = {group: {"grid": GRID} for group in ("lidar_voxels", "lidar_bev_occupancy", "lidar_bev_stats")}
 PARAMS |= {"lidar_range_image": {"height": 8, "width": 64}}
 NAMES = [feature.name for feature in canonical()]
-
-
-class Keeper:
-    """One piece of memory per name, the same every time; for those who are done with a tensor before the next."""
-
-    def __init__(self):
-        self.kept = {}
-
-    def take(self, name, shape, dtype):
-        need = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        if name not in self.kept or len(self.kept[name][0]) < need:
-            raw = np.zeros(need * 2 + 64, np.uint8)
-            self.kept[name] = raw[-raw.ctypes.data % 64 :], Written()
-        memory, written = self.kept[name]
-        return Lease(memory[:need].view(dtype).reshape(shape), written)
 
 
 class Tight:
