@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from perceptum.features import Concat, Resolved, SpecError, Stack
+from perceptum.features import Concat, Feature, Resolved, SpecError, Stack
 
 from .memory import Lease, Memory
 from .pool import Pool
@@ -23,20 +23,29 @@ _MOST_ROOM = 2**33
 
 
 class Batch:
-    """The blocks of one model's tensors. `take` gives the places of the frame that is being built."""
+    """The blocks of one model's tensors. `take` gives the places of the frame that is being built.
 
-    def __init__(self, rows: Sequence[Resolved], memory: Memory, frames: int) -> None:
+    Args:
+        strided: the tensors whose filler can write rows that do not lie side by side.
+        doubtful: others than fillers may write into the memory between batches.
+    """
+
+    def __init__(
+        self, rows: Sequence[Resolved], memory: Memory, frames: int, strided: Container[str], doubtful: bool
+    ) -> None:
         self._rows = rows
         self._memory = memory
+        self._doubtful = doubtful
         self._blocks: dict[str, _Stacked | _Joined | _Edges] = {}
         for row in rows:
             collate = row.feature.collate
+            blocks = _Blocks(memory, row, doubtful)
             if None not in row.fixed:
-                self._blocks[row.name] = _Stacked(row, memory, frames)
+                self._blocks[row.name] = _Stacked(blocks, frames)
             elif isinstance(collate, Concat) and collate.axis == 0:
-                self._blocks[row.name] = _Joined(row, collate, memory, frames)
+                self._blocks[row.name] = _Joined(blocks, collate, frames, row.name in strided)
             elif isinstance(collate, Concat):
-                self._blocks[row.name] = _Edges(row, collate, memory)
+                self._blocks[row.name] = _Edges(blocks, collate)
         self._nodes_before: dict[str, int] = {}
 
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Lease:
@@ -47,13 +56,13 @@ class Batch:
         for row in self._rows:
             collate = row.feature.collate
             block = self._blocks[row.name]
+            block.end_frame()
             if isinstance(collate, Concat) and collate.index == "offset" and not isinstance(block, _Stacked):
                 before = self._nodes_before.get(row.name, 0)
                 if before:
-                    block.last += before
+                    # -1 is no node
+                    np.add(block.last, before, out=block.last, where=block.last >= 0)
                 self._nodes_before[row.name] = before + _nodes(row, self._rows, sizes)
-        for block in self._blocks.values():
-            block.end_frame()
 
     def tensors(self, writable: bool) -> dict[str, NDArray[Any]]:
         """Returns the blocks, and where each frame begins in those of varying size."""
@@ -61,10 +70,11 @@ class Batch:
         for row in self._rows:
             block, name = self._blocks[row.name], _pointer_name(row)
             if not isinstance(block, _Stacked) and name not in out:
-                lease = self._memory.take(name, (len(block.starts),), np.int32)
-                lease.array[:] = block.starts
-                lease.written.settle()
-                out[name] = lease.array
+                array, written = self._memory.take(name, (len(block.starts),), np.int32)
+                written.begin(array, "pointer", self._doubtful)
+                array[:] = block.starts
+                written.settle()
+                out[name] = array[...]
         for array in out.values():
             array.flags.writeable = writable
         return out
@@ -72,6 +82,7 @@ class Batch:
 
 def check_collation(rows: Sequence[Resolved]) -> None:
     """Raises SpecError where frames of different size cannot be made one tensor."""
+    pointers: dict[str, tuple[object, str]] = {}
     for row in rows:
         collate, ragged = row.feature.collate, [axis for axis, n in enumerate(row.fixed) if n is None]
         if not ragged:
@@ -86,57 +97,98 @@ def check_collation(rows: Sequence[Resolved]) -> None:
                 f"'{row.name}' cannot be joined into a batch along axis {collate.axis}: a frame also decides its size "
                 f"'{row.sizes[next(axis for axis in ragged if axis != collate.axis)]}'; fix that in the spec"
             )
+        if collate.index == "offset" and _numbered(row, rows) is None:
+            raise SpecError(
+                f"'{row.name}' cannot be joined into a batch: it counts the rows of '{collate.offset_of}', which is "
+                "neither in its group nor in the spec; add that row"
+            )
+        size, pointer = row.sizes[collate.axis], _pointer_name(row)
+        other, name = pointers.setdefault(pointer, ((row.group.name, size), row.name))
+        if other != (row.group.name, size):
+            raise SpecError(
+                f"'{name}' and '{row.name}' would both have the pointer '{pointer}' in a batch, but different sizes; "
+                "no feature but its group's first may have the group's name"
+            )
 
 
 def _pointer_name(row: Resolved) -> str:
     """`<group>_batch_ptr`; of a group with several sizes that is the first, and others are `<feature>_batch_ptr`."""
-    collate, suffix = row.feature.collate, row.name.partition("__")[2]
+    collate = row.feature.collate
     own = row.sizes[collate.axis] if isinstance(collate, Concat) else None
     found = [size for feature in row.group.features for size in feature.sizes(row.params) if isinstance(size, str)]
     base = row.group.name if found[:1] == [own] else row.feature.name
-    return f"{base}{'__' + suffix if suffix else ''}_batch_ptr"
+    return f"{base}{'__' + row.suffix if row.suffix else ''}_batch_ptr"
+
+
+def _numbered(row: Resolved, rows: Sequence[Resolved]) -> Resolved | Feature | None:
+    """Returns what the values of `row` count the rows of: a row of the spec, or a feature of its own group."""
+    collate = row.feature.collate
+    assert isinstance(collate, Concat)
+    for other in rows:
+        if other.feature.name == collate.offset_of and other.suffix == row.suffix:
+            return other
+    return next((feature for feature in row.group.features if feature.name == collate.offset_of), None)
 
 
 def _nodes(row: Resolved, rows: Sequence[Resolved], sizes: Mapping[str, Mapping[str, int]]) -> int:
-    """Returns how many rows the tensor that `row` numbers has in this frame."""
-    collate, suffix = row.feature.collate, row.name.partition("__")[2]
-    assert isinstance(collate, Concat)
-    for other in rows:
-        if other.feature.name == collate.offset_of and other.name.partition("__")[2] == suffix:
-            fixed, size, own = other.fixed[0], other.sizes[0], sizes[other.name]
-            return fixed if fixed is not None else own[str(size)]
-    numbered = next(f for f in row.group.features if f.name == collate.offset_of)
+    """Returns how many rows there are in this frame of what the values of `row` count."""
+    numbered = _numbered(row, rows)
+    if isinstance(numbered, Resolved):
+        fixed, size = numbered.fixed[0], numbered.sizes[0]
+        return fixed if fixed is not None else sizes[numbered.name][str(size)]
+    assert numbered is not None
     size = numbered.sizes(row.params)[0]
     return size if isinstance(size, int) else sizes[row.name][size]
+
+
+class _Blocks:
+    """Where a tensor's blocks come from."""
+
+    def __init__(self, memory: Memory, row: Resolved, doubtful: bool) -> None:
+        self._memory = memory
+        self.row = row
+        self.dtype = np.dtype(row.row.dtype)
+        self._doubtful = doubtful
+
+    def take(self, use: str, shape: tuple[int, ...], room_frames: int = 0) -> Lease:
+        """Returns a block of at least shape[0] rows."""
+        row = self.row
+        if isinstance(self._memory, Pool):
+            room = min(room_frames * _ROOM_PER_FRAME, _MOST_ROOM)
+            lease = self._memory.take_block(row.name, use, shape, self.dtype, room)
+        else:
+            lease = self._memory.take(row.name, shape, self.dtype)
+        used = lease.array.reshape(-1).view(np.uint8)[: lease.written.used]
+        lease.written.begin(used, (use, row.feature.name, row.params, self.dtype, shape[1:]), self._doubtful)
+        return lease
 
 
 class _Stacked:
     """A new first axis. Each frame's place in the block remembers what was written there."""
 
-    def __init__(self, row: Resolved, memory: Memory, frames: int) -> None:
-        shape = (frames, *(n for n in row.fixed if n is not None))
-        self._lease = _take_block(memory, row, "stacked", shape)
-        block = self._lease.written
-        block.used = max(block.used, prod(shape) * self._lease.array.itemsize)
-        block.places += tuple(Written() for _ in range(frames - len(block.places)))
-        self._frames = frames
+    def __init__(self, blocks: _Blocks, frames: int) -> None:
+        shape = (frames, *(n for n in blocks.row.fixed if n is not None))
+        self._array, self._written = blocks.take("stacked", shape)
+        self._array = self._array[:frames]
+        self._written.used = max(self._written.used, self._array.nbytes)
+        self._written.places += tuple(Written() for _ in range(frames - len(self._written.places)))
         self._next = 0
         self.starts: list[int] = []
 
     def take(self, shape: tuple[int, ...]) -> Lease:
-        return Lease(self.last, self._lease.written.places[self._next])
+        return Lease(self.last, self._written.places[self._next])
 
     @property
     def last(self) -> NDArray[Any]:
-        last: NDArray[Any] = self._lease.array[self._next, ...]
+        last: NDArray[Any] = self._array[self._next, ...]
         return last
 
     def end_frame(self) -> None:
         self._next += 1
 
     def result(self) -> NDArray[Any]:
-        self._lease.written.settle()
-        return self._lease.array[: self._frames]
+        self._written.settle()
+        return self._array[...]
 
 
 class _Joined:
@@ -145,12 +197,13 @@ class _Joined:
     The block is made with so much room that it need not grow: pages that nobody touches cost nothing.
     """
 
-    def __init__(self, row: Resolved, collate: Concat, memory: Memory, frames: int) -> None:
-        self._row = row
-        self._memory = memory
+    def __init__(self, blocks: _Blocks, collate: Concat, frames: int, strided: bool) -> None:
+        self._blocks = blocks
         self._frames = frames
         self._column = collate.index == "column"
+        self._beside = self._column and not strided
         self._lease: Lease | None = None
+        self._in_the_block: NDArray[Any]
         self.last: NDArray[Any]
         self.starts = [0]
 
@@ -169,21 +222,29 @@ class _Joined:
         block.rows = max(block.rows, stop)
         block.used = max(block.used, stop * prod(rest) * array.itemsize)
         self.starts.append(stop)
-        self.last = rows
+        self.last = self._in_the_block = rows
+        if self._beside:
+            self.last = np.zeros(shape, self._blocks.dtype)
+            return Lease(self.last[...], Written())
         # a view: the lane makes what it has written read-only, and offsets are still to come
         return Lease(rows[...], WrittenPart(rows, held, block.per_row(len(array))[start:stop]))
 
     def _grow(self, start: int, rows: int, rest: tuple[int, ...]) -> None:
         frames_left = self._frames - (len(self.starts) - 1)
         least = start + int(rows * frames_left * _GUESS)
-        lease = _take_block(self._memory, self._row, "joined", (max(least, start + rows), *rest), self._frames)
-        if self._lease is not None:
-            lease.array[:start] = self._lease.array[:start]
+        old = self._lease
+        # copies: a memory that gives the same piece every time gives it again, longer
+        kept = None if old is None else (old.array[:start].copy(), old.written.per_row(start).copy())
+        self._lease = lease = self._blocks.take("joined", (max(least, start + rows), *rest), self._frames)
+        if kept is not None:
+            lease.array[:start], lease.written.per_row(len(lease.array))[:start] = kept
             lease.written.rows = max(lease.written.rows, start)
-        self._lease = lease
+            lease.written.used = max(lease.written.used, kept[0].nbytes)
 
     def end_frame(self) -> None:
-        """The next frame begins where this one ended."""
+        if self._beside:
+            self._in_the_block[...] = self.last
+            self.last = self._in_the_block
 
     def result(self) -> NDArray[Any]:
         assert self._lease is not None
@@ -194,16 +255,15 @@ class _Joined:
 class _Edges:
     """One frame after the other along a later axis, where places do not lie in one piece: joined at the end."""
 
-    def __init__(self, row: Resolved, collate: Concat, memory: Memory) -> None:
-        self._row = row
-        self._memory = memory
+    def __init__(self, blocks: _Blocks, collate: Concat) -> None:
+        self._blocks = blocks
         self._axis = collate.axis
         self._frames: list[NDArray[Any]] = []
         self.last: NDArray[Any]
         self.starts = [0]
 
     def take(self, shape: tuple[int, ...]) -> Lease:
-        self.last = np.zeros(shape, self._row.row.dtype)
+        self.last = np.zeros(shape, self._blocks.dtype)
         self._frames.append(self.last)
         self.starts.append(self.starts[-1] + shape[self._axis])
         return Lease(self.last[...], Written())
@@ -214,17 +274,9 @@ class _Edges:
     def result(self) -> NDArray[Any]:
         shape = list(self._frames[0].shape)
         shape[self._axis] = self.starts[-1]
-        lease = _take_block(self._memory, self._row, "joined", tuple(shape))
-        out = lease.array[: shape[0]]
+        array, written = self._blocks.take("joined", tuple(shape))
+        out = array[: shape[0]]
         np.concatenate(self._frames, self._axis, out=out)
-        lease.written.used = max(lease.written.used, out.nbytes)
-        lease.written.settle()
+        written.used = max(written.used, out.nbytes)
+        written.settle()
         return out
-
-
-def _take_block(memory: Memory, row: Resolved, use: str, shape: tuple[int, ...], room_frames: int = 0) -> Lease:
-    """Returns a block of at least shape[0] rows."""
-    if isinstance(memory, Pool):
-        room = min(room_frames * _ROOM_PER_FRAME, _MOST_ROOM)
-        return memory.take_block(row.name, use, shape, row.row.dtype, room)
-    return memory.take(row.name, shape, row.row.dtype)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, overload
 
@@ -18,7 +19,7 @@ from .lane import Lane, OnReady
 from .memory import Memory
 from .pages import allocate_pages
 from .plan import SINGLE, Options, Plan
-from .pool import Pool
+from .pool import Allocate, Pool
 from .sample import Draw, Sample
 from .tensors import Tensors
 
@@ -97,28 +98,36 @@ class InputBuilder(Generic[Built]):
         several = _several(wanted)
         specs = _specs(schema, wanted if several else {SINGLE: wanted}, params)
         self.plan = Plan(schema, specs, options)
-        self._start(dict(wanted) if several else {SINGLE: wanted})
+        models: dict[str, Any] = dict(wanted) if several else {SINGLE: wanted}
+        allocators = {name: getattr(model, "allocator", None) or allocate_pages for name, model in models.items()}
+        self._start(models, allocators)
+        # a stage may still have something to say against its parameters
+        self._lanes.append(self._new_lane())
 
-    def _start(self, models: Mapping[str, Any]) -> None:
+    def _start(self, models: Mapping[str, Any], allocators: Mapping[str, Allocate]) -> None:
         self._models = models
-        self._process = os.getpid()
         self._crew = Crew(self.plan.options.threads)
+        self._said: set[Hashable] = set()
         self._lanes: deque[Lane] = deque()
         self._last: _Last | None = None
-        self.pools = {
-            name: Pool(
-                getattr(models.get(name), "allocator", None) or allocate_pages, writable=self.plan.options.writable
-            )
-            for name in self.plan.specs
-        }
+        self.pools = {name: Pool(allocators.get(name, allocate_pages)) for name in self.plan.specs}
         """Model -> its memory, which is the model's own where that has an allocator."""
+        _builders.add(self)
+
+    def _start_in_child(self) -> None:
+        """A forked child has its parent's builders, but not their threads, and nobody who would let go of a lane; the
+        models' memory is the parent's."""
+        self._start(self._models, {})
+
+    def _new_lane(self) -> Lane:
+        return Lane(self.plan, self._crew, self._said)
 
     def __getstate__(self) -> Plan:
         return self.plan
 
     def __setstate__(self, plan: Plan) -> None:
         self.plan = plan
-        self._start({})
+        self._start({}, {})
 
     def __repr__(self) -> str:
         parts = [f"{model + ': ' if model else ''}{len(spec)} tensors" for model, spec in self.specs.items()]
@@ -185,9 +194,12 @@ class InputBuilder(Generic[Built]):
             raise ValueError(f"a batch of {len(frames)} frames needs as many draws, got {len(drawn)}")
         for rows in self.plan.rows.values():
             check_collation(rows)
-        memories = self._memories(into)
-        batches = {model: Batch(rows, memories[model], len(frames)) for model, rows in self.plan.rows.items()}
+        memories, writable = self._memories(into), self.plan.options.writable
         lane = self._take_lane()
+        batches = {
+            model: Batch(rows, memories[model], len(frames), lane.strided(model), writable)
+            for model, rows in self.plan.rows.items()
+        }
         out = {model: Tensors({}) for model in batches}
         last: dict[str, Tensors] = {}
         for frame, draw in zip(frames, drawn, strict=True):
@@ -198,7 +210,7 @@ class InputBuilder(Generic[Built]):
                 _add(out[model].dropped, last[model].dropped)
                 _add(out[model].times_s, last[model].times_s)
         for model, batch in batches.items():
-            out[model].update(batch.tensors(self.plan.options.writable))
+            out[model].update(batch.tensors(writable))
         self._keep(lane, last)
         return out[SINGLE] if self.plan.single else out  # type: ignore[return-value]
 
@@ -207,16 +219,13 @@ class InputBuilder(Generic[Built]):
         last = self._last
         if last is not None:
             return explain(self.plan, last.lane, self._models, len(self._lanes), last.times_s)
-        return explain(self.plan, Lane(self.plan, self._crew), self._models, len(self._lanes), {})
+        return explain(self.plan, self._new_lane(), self._models, len(self._lanes), {})
 
     def _take_lane(self) -> Lane:
-        if self._process != os.getpid():
-            # a forked child has the parent's memory, but neither its threads nor a say in what they lock
-            self._start(self._models)
         try:
             return self._lanes.pop()
         except IndexError:
-            return Lane(self.plan, self._crew)
+            return self._new_lane()
 
     def _keep(self, lane: Lane, built: Mapping[str, Tensors]) -> None:
         """Only after all went well: what an interrupted lane's scratch holds nobody knows, so that it is let go."""
@@ -239,10 +248,19 @@ class InputBuilder(Generic[Built]):
         unknown = [model for model in into if model not in self.specs]
         if unknown:
             raise ValueError(f"into: there is no model '{unknown[0]}'; there are {', '.join(self.specs)}")
-        for model, memory in into.items():
-            if isinstance(memory, Pool):
-                memory.claim((self.plan, model))
         return {**self.pools, **into}
+
+
+_builders: weakref.WeakSet[InputBuilder[Any]] = weakref.WeakSet()
+
+
+def _start_all_in_child() -> None:
+    for builder in list(_builders):
+        builder._start_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_all_in_child)
 
 
 def _add(total: dict[str, Any], more: Mapping[str, Any]) -> None:
@@ -268,17 +286,26 @@ def _specs(schema: Schema, wanted: Mapping[str, Any], params: Mapping[str, Any] 
         if not _is_spec(one):
             shown = repr(one) if isinstance(one, (str, bytes)) else type(one).__name__
             raise SpecError(f"want a model, a list of spec rows or a list of feature names, got {shown}")
+    if params is not None and not isinstance(params, Mapping):
+        raise SpecError(
+            f"params must be a dict, {{group: params or a preset's name}} or {{part: value}}, got {params!r}"
+        )
     rows = {name: list(getattr(one, "inputs", one)) for name, one in wanted.items()}
-    if len(rows) == 1 or not params:
-        return {name: _spec(schema, name, wanted[name], own, params) for name, own in rows.items()}
-    groups = {name: {row.group.name for row in schema.resolve(schema.spec(own))} for name, own in rows.items()}
-    somewhere = set().union(*groups.values())
+    taken = {name: _takes(schema, own) for name, own in rows.items()} if len(rows) > 1 and params else {}
+    somewhere = set().union(*taken.values())
     specs = {}
     for name, own in rows.items():
-        # what one model alone has is not refused on account of the others
-        its = {key: value for key, value in params.items() if key in groups[name] or key not in somewhere}
+        # what another model takes is not refused on account of this one
+        others = somewhere - taken.get(name, set())
+        its = None if params is None else {key: value for key, value in params.items() if key not in others}
         specs[name] = _spec(schema, name, wanted[name], own, its)
     return specs
+
+
+def _takes(schema: Schema, rows: list[Any]) -> set[str]:
+    """Returns the groups and parts for which a spec's rows take params from outside."""
+    bare = [row for row in schema.resolve(schema.spec(rows)) if row.row.params is None]
+    return {row.group.name for row in bare} | {part for row in bare for part in row.params.parts()}
 
 
 def _spec(schema: Schema, name: str, wanted: Any, rows: list[Any], params: Mapping[str, Any] | None) -> Spec:

@@ -97,6 +97,7 @@ class Recorded:
 
     def __init__(self, sweep: LidarSweep, with_times: bool) -> None:
         self.sweep = sweep
+        self.with_times = with_times and sweep.offset_ns is not None
         self._columns = (
             *(_readable(column, np.float64) for column in (sweep.x, sweep.y, sweep.z)),
             *(_readable(column, np.float32) for column in (sweep.intensity, sweep.ring)),

@@ -1,16 +1,22 @@
-"""The threads of a builder: one budget for stages, for the items of a stage, and for kernels."""
+"""The threads of a builder: one budget for stages, for the items of a stage, and for kernels.
+
+No Condition, Future or executor of the standard library: those are Python inside, and an interrupt (Ctrl-C) between two
+of their lines leaves a lock closed for good. Queues, sets and plain locks are not.
+"""
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from threading import Condition
+from queue import SimpleQueue
 from typing import TypeVar
 
 __all__ = ["Crew"]
 
 Item = TypeVar("Item")
+Work = Callable[[], object]
 
 
 class Crew:
@@ -22,146 +28,215 @@ class Crew:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        # its threads start when the first work is handed to them
-        self._others = ThreadPoolExecutor(threads - 1, "perceptum-build") if threads > 1 else None
+        self._queue: SimpleQueue[Work | None] = SimpleQueue()
+        self._starting = threading.Lock()
+        self._started = 0
+        # they wait on the queue, and know nothing of the crew
+        weakref.finalize(self, _send_home, self._queue, threads - 1).atexit = False
 
     def each(self, work: Callable[[Item], object], items: Iterable[Item]) -> None:
         """Calls `work` on every item; the first error is raised once nobody works any more."""
         items = list(items)
-        if self._others is None or len(items) < 2:
+        if self.threads == 1 or len(items) < 2:
             for item in items:
                 work(item)
             return
-        todo = deque(items)
-        # taken out at the end: a thread that was called and comes late must not keep alive what the work holds
-        held = [work]
-
-        def help_out() -> None:
-            # popleft is atomic
-            while todo:
-                try:
-                    item = todo.popleft()
-                except IndexError:
-                    return
-                try:
-                    held[0](item)
-                except BaseException:
-                    todo.clear()
-                    raise
-
-        others = [self._others.submit(help_out) for _ in range(min(self.threads, len(items)) - 1)]
-        try:
-            help_out()
-        except BaseException:
-            todo.clear()
-            raise
-        finally:
-            _settle(others)
-            held.clear()
-        for other in others:
-            if not other.cancelled():
-                other.result()
+        _Items(work, items).run(self, min(self.threads, len(items)) - 1)
 
     def steps(self, work: Callable[[int], None], needs: Sequence[int], then: Sequence[Sequence[int]]) -> None:
         """Calls `work(k)` for every step k, each after those it needs.
 
         needs: how many steps each step waits for. then: which steps each step is awaited by.
         """
-        if self._others is None:
+        if self.threads == 1:
             # the numbering is an order in which they can run
             for k in range(len(needs)):
                 work(k)
             return
-        _Steps(work, needs, then, self._others).run()
+        _Steps(work, needs, then).run(self)
+
+    def call(self, work: Work) -> None:
+        """Lets another thread do something, if one is free some time."""
+        with self._starting:
+            if self._started < self.threads - 1:
+                thread = threading.Thread(
+                    target=_worker, args=(self._queue,), name=f"perceptum-build-{self._started}", daemon=True
+                )
+                try:
+                    thread.start()
+                    self._started += 1
+                # no more threads to be had, or the interpreter is about to end: whoever calls does all himself
+                except RuntimeError:
+                    pass
+        self._queue.put(work)
 
 
-class _Steps:
+def _worker(queue: SimpleQueue[Work | None]) -> None:
+    while (work := queue.get()) is not None:
+        work()
+        # what it holds must not live until there is more to do
+        del work
+
+
+def _send_home(queue: SimpleQueue[Work | None], threads: int) -> None:
+    for _ in range(threads):
+        queue.put(None)
+
+
+class _Helped:
+    """Work that a caller does with the help of others, who may come at any time, or never."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = True
+        self._error: BaseException | None = None
+        self._helpers: set[object] = set()
+        self._news: SimpleQueue[None] = SimpleQueue()
+        """Something changed: look again."""
+
+    def _next(self) -> Work | None:
+        """Returns something to do; None where there is nothing at the moment. Called with the lock."""
+        raise NotImplementedError
+
+    def help_out(self) -> None:
+        """What others do: as much as there is."""
+        me = object()
+        self._helpers.add(me)
+        try:
+            while True:
+                with self._lock:
+                    work = self._next() if self._open else None
+                if work is None:
+                    return
+                work()
+                del work
+        except BaseException as error:
+            self._fail(error)
+        finally:
+            self._helpers.discard(me)
+            self._news.put(None)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            self._open = False
+            self._error = self._error or error
+
+    def _finish(self) -> None:
+        """Lets nobody begin anything more, waits for those that have begun, and raises the first error."""
+        try:
+            self._settle()
+        except BaseException:
+            # a second interrupt while waiting: then at least once more
+            self._settle()
+            raise
+        # the error's traceback holds this frame, and through it all that the work holds
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
+
+    def _settle(self) -> None:
+        self._open = False
+        while self._helpers:
+            self._news.get()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Lets go of the work: a thread that was called and comes late must keep nothing alive."""
+
+
+class _Items(_Helped):
+    """The items of one `each`."""
+
+    def __init__(self, work: Callable[[Item], object], items: list[Item]) -> None:
+        super().__init__()
+        self._todo = deque((work, item) for item in items)
+
+    def _next(self) -> Work | None:
+        if not self._todo:
+            return None
+        work, item = self._todo.popleft()
+        return lambda: work(item)
+
+    def _forget(self) -> None:
+        self._todo.clear()
+
+    def run(self, crew: Crew, others: int) -> None:
+        try:
+            for _ in range(others):
+                crew.call(self.help_out)
+            while True:
+                with self._lock:
+                    work = self._next() if self._open else None
+                if work is None:
+                    break
+                work()
+        except BaseException as error:
+            self._fail(error)
+        self._finish()
+
+
+class _Steps(_Helped):
     """One run through a graph of steps."""
 
-    def __init__(
-        self,
-        work: Callable[[int], None],
-        needs: Sequence[int],
-        then: Sequence[Sequence[int]],
-        others: ThreadPoolExecutor,
-    ) -> None:
-        self._work = work
+    def __init__(self, work: Callable[[int], None], needs: Sequence[int], then: Sequence[Sequence[int]]) -> None:
+        super().__init__()
+        self._work: Callable[[int], None] | None = work
         self._waits = list(needs)
         self._then = then
-        self._others = others
         self._ready = deque(k for k, n in enumerate(needs) if n == 0)
         self._left = len(needs)
-        # others than the caller: only the caller can be interrupted, between any two lines of this
-        self._busy_others = 0
-        self._error: BaseException | None = None
-        self._changed = Condition()
+        self._crew: Crew | None = None
 
-    def run(self) -> None:
-        self._call_others(len(self._ready) - 1)
+    def run(self, crew: Crew) -> None:
         try:
-            self._help_out(stay=True)
+            self._crew = crew
+            self._call(len(self._ready) - 1)
+            while self._left and self._open:
+                with self._lock:
+                    work = self._next() if self._open else None
+                if work is not None:
+                    work()
+                elif self._left and self._open:
+                    # somebody is at a step, and will say when it is done
+                    self._news.get()
         except BaseException as error:
-            # an interrupt of the caller: begin nothing more, and let go of no memory that somebody is writing
-            with self._changed:
-                self._error = self._error or error
-                self._ready.clear()
-                self._changed.wait_for(lambda: self._busy_others == 0)
-            raise
-        finally:
-            # a thread that was called and came late must not keep alive what the work holds
-            self._work = _nothing
-        if self._error is not None:
-            raise self._error
+            self._fail(error)
+        self._finish()
 
-    def _call_others(self, more: int) -> None:
-        for _ in range(more):
-            self._others.submit(self._help_out, stay=False)
+    def _next(self) -> Work | None:
+        if not self._ready:
+            return None
+        k, work = self._ready.popleft(), self._work
+        assert work is not None
 
-    def _help_out(self, stay: bool) -> None:
-        while True:
-            with self._changed:
-                if stay:
-                    self._changed.wait_for(self._has_news)
-                if not self._ready:
-                    return
-                k = self._ready.popleft()
-                self._busy_others += not stay
-            error: BaseException | None = None
-            try:
-                self._work(k)
-            except BaseException as raised:
-                error = raised
-            with self._changed:
-                self._busy_others -= not stay
-                more = self._finish(k, error)
-                self._changed.notify_all()
-            self._call_others(more)
+        def step() -> None:
+            work(k)
+            with self._lock:
+                self._left -= 1
+                new = self._free(k)
+            self._news.put(None)
+            self._call(new - 1)
 
-    def _has_news(self) -> bool:
-        if self._error is not None:
-            return self._busy_others == 0
-        return bool(self._ready) or self._left == 0
+        return step
 
-    def _finish(self, k: int, error: BaseException | None) -> int:
-        """Returns how many more threads have something to do now."""
-        if error is not None or self._error is not None:
-            self._error = self._error or error
-            self._ready.clear()
-            return 0
-        self._left -= 1
+    def _free(self, k: int) -> int:
+        """Marks a step as done; returns how many others can begin now."""
         new = 0
         for other in self._then[k]:
             self._waits[other] -= 1
             if self._waits[other] == 0:
                 self._ready.append(other)
                 new += 1
-        return new - 1
+        return new
 
+    def _call(self, others: int) -> None:
+        for _ in range(others):
+            if self._crew is not None:
+                self._crew.call(self.help_out)
 
-def _nothing(k: int) -> None:
-    """Is never called."""
-
-
-def _settle(others: list[Future[None]]) -> None:
-    """Waits for those that have begun; the rest need not begin."""
-    wait([other for other in others if not other.cancel()])
+    def _forget(self) -> None:
+        self._work = self._crew = None
+        self._ready.clear()

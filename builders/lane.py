@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -20,7 +20,7 @@ from .sample import Sample
 from .stage import Filler, Stage, Stages
 from .table import filler_of
 from .tensors import Tensors
-from .written import Written
+from .written import Written, WrittenPart
 
 __all__ = ["Lane", "OnReady", "Wanted"]
 
@@ -47,6 +47,8 @@ class Wanted:
         self.fixed = self.row.fixed
         self.ragged = None in self.fixed
         """Whether a frame decides a size."""
+        self.layout = ("one", type(self.filler), self.feature, self.row.params, self.dtype)
+        """By which `Written` knows whether it was this that wrote."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -54,21 +56,31 @@ class Wanted:
         if not self.ragged:
             return self.fixed  # type: ignore[return-value]
         own = self.filler.sizes()
-        return tuple(own[str(size)] if n is None else n for n, size in zip(self.fixed, self.row.sizes, strict=True))
+        return tuple(
+            self._size(own, str(s)) if n is None else n for n, s in zip(self.fixed, self.row.sizes, strict=True)
+        )
+
+    def _size(self, own: Mapping[str, int], name: str) -> int:
+        size = own.get(name)
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ValueError(
+                f"'{self.label}': its filler's sizes() must give '{name}' as a number of 0 or more, got {size!r}"
+            )
+        return int(size)
 
 
 class Lane:
     """The stages of a plan, shared by all that needs them, across models too."""
 
-    def __init__(self, plan: Plan, crew: Crew) -> None:
+    def __init__(self, plan: Plan, crew: Crew, said: set[Hashable]) -> None:
         self._crew = crew
         self._writable = plan.options.writable
         self._layouts = {model: layout for model, layout in plan.layouts.items() if layout.places}
-        stages = Stages(crew)
+        stages = Stages(crew, said)
         self.wanted = [
             _wanted(model, row, plan.layouts[model], stages) for model, rows in plan.rows.items() for row in rows
         ]
-        self.stages = stages.in_order
+        self.stages = stages.finish()
         self._needed_by = _needed_by(self.stages, self.wanted)
         self.by_model = {model: [w for w in self.wanted if w.model == model] for model in plan.specs}
         self._stages_of = {
@@ -99,6 +111,10 @@ class Lane:
         flight = _Flight(self, sample, memories, on_ready, self._layouts if blocks else {})
         self._crew.steps(flight.step, self._needs, self._then)
         return flight.land()
+
+    def strided(self, model: str) -> set[str]:
+        """Returns the tensors whose filler can write rows that do not lie side by side."""
+        return {w.name for w in self.by_model[model] if w.feature in w.filler.strided}
 
     def sizes(self) -> dict[str, dict[str, Mapping[str, int]]]:
         """Returns model -> tensor -> the frame's own sizes, as its filler has them."""
@@ -145,8 +161,8 @@ class _Flight:
         self._memories = memories
         self._on_ready = on_ready
         self._writable = lane._writable
-        self._blocks = {model: _take_block(memories[model], layout) for model, layout in layouts.items()}
-        self._settled: list[Written] = [lease.written for lease in self._blocks.values()]
+        self._settling: list[Written] = []
+        self._blocks = {model: self._block(memories[model], layout) for model, layout in layouts.items()}
         self._arrays: dict[Wanted, NDArray[Any]] = {}
         self._times_s = [0.0] * len(lane._steps)
 
@@ -159,24 +175,31 @@ class _Flight:
             step.run(self._sample)
         self._times_s[k] = perf_counter() - start
 
+    def _block(self, memory: Memory, layout: Layout) -> NDArray[np.uint8]:
+        array, written = _take(memory, BLOCK, (layout.nbytes,), np.dtype(np.uint8))
+        if not written.begin(array, BLOCK, self._writable):
+            array[:] = 0
+        self._settling.append(written)
+        return array
+
     def _fill(self, wanted: Wanted) -> None:
-        filler, feature, fill = wanted.filler, wanted.feature, wanted.fill
+        filler, fill = wanted.filler, wanted.fill
         if wanted.place is not None and self._blocks:
             offset, shape = wanted.place
-            array: NDArray[Any] = np.ndarray(shape, wanted.dtype, self._blocks[wanted.model].array, offset)
+            array: NDArray[Any] = np.ndarray(shape, wanted.dtype, self._blocks[wanted.model], offset)
             # the block was cleared as a whole
-            written = Written()
+            written, clean = Written(), True
         else:
-            array, written = self._memories[wanted.model].take(wanted.name, wanted.shape, wanted.dtype)
-            self._settled.append(written)
-        clearing = filler.clearing(feature)
-        if clearing == "own" and fill and not written.fresh and wanted.ragged:
+            array, written = _take(self._memories[wanted.model], wanted.name, wanted.shape, wanted.dtype)
+            clean = written.begin(array, (*wanted.layout, array.shape[1:]), self._writable)
+            self._settling.append(written)
+        clearing = filler.clearing(wanted.feature)
+        if clearing == "own" and fill and not clean and wanted.ragged:
             # rows beyond this tensor's end hold zeros, not the fill value
             clearing, written = "before", Written()
-            written.fresh = False
-        if clearing != "whole" and (fill if written.fresh else clearing == "before"):
+        if clearing != "whole" and (fill if clean else clearing == "before"):
             array[...] = fill
-        filler.fill(feature, array, written)
+        filler.fill(wanted.feature, array, written)
         if not self._writable:
             array.flags.writeable = False
         self._arrays[wanted] = array
@@ -184,7 +207,7 @@ class _Flight:
             self._on_ready(wanted.model, wanted.name, array)
 
     def land(self) -> dict[str, Tensors]:
-        for written in self._settled:
+        for written in self._settling:
             written.settle()
         lane, arrays = self._lane, self._arrays
         times_s = dict(zip(lane.step_labels, self._times_s, strict=True))
@@ -194,11 +217,15 @@ class _Flight:
         }
 
 
-def _take_block(memory: Memory, layout: Layout) -> Lease:
-    lease = memory.take(BLOCK, (layout.nbytes,), np.uint8)
-    if not lease.written.fresh:
-        lease.array[:] = 0
-    return lease
+def _take(memory: Memory, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Lease:
+    """Returns a lease on just that shape, whose array is a view of its own: it is made read-only when it is written."""
+    array, written = memory.take(name, shape, dtype)
+    array = array[: shape[0]] if shape else array[...]
+    whole = array.flags.c_contiguous or isinstance(written, WrittenPart)
+    if array.shape != shape or array.dtype != dtype or not whole or not array.flags.writeable:
+        got = f"{array.shape} {array.dtype}"
+        raise ValueError(f"the memory for '{name}' must be {shape} {dtype}, C-contiguous and writable, got {got}")
+    return Lease(array, written)
 
 
 def _wanted(model: str, row: Resolved, layout: Layout, stages: Stages) -> Wanted:

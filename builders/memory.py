@@ -12,17 +12,21 @@ __all__ = ["Lease", "Memory"]
 
 
 class Lease(NamedTuple):
-    """Memory for one tensor of one frame."""
+    """Memory for one tensor of one frame, or for the tensors of one batch."""
 
     array: NDArray[Any]
-    """C-contiguous and writable; whole tensors are 64-byte aligned. It holds zeros but for what `written` says."""
+    """C-contiguous and writable, 64-byte aligned. It may have more rows than were asked for."""
     written: Written
-    """Kept by the memory and given again with it."""
+    """Made when the memory was made, which was zero then, and given with it each time since; its keeper need not look
+    at it."""
 
 
 class Memory(Protocol):
     """Gives memory for tensors; may be asked from several threads."""
 
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Lease:
-        """Returns memory for the tensor `name`, or for the block of a plan's small tensors (features.Layout)."""
+        """Returns memory for the tensor `name`, or for the block of a plan's small tensors (features.Layout).
+
+        Nobody else uses it until all arrays over it are gone.
+        """
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from perceptum.features import Layout, Resolved, Schema, Spec, SpecError, canonical
@@ -16,6 +17,10 @@ SINGLE = ""
 """The key of a plan's only spec, where it was not given as {name: spec}."""
 
 
+_MOST_THREADS = 1024
+"""More are a slip."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How to build, which no byte depends on."""
@@ -24,8 +29,12 @@ class Options:
     writable: bool = False
 
     def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise SpecError(f"threads must be at least 1, got {self.threads}")
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int):
+            raise SpecError(f"threads must be a number, got {self.threads!r}")
+        if not 1 <= self.threads <= _MOST_THREADS:
+            raise SpecError(f"threads must be at least 1{_at_most(self.threads)}, got {self.threads}")
+        if not isinstance(self.writable, bool):
+            raise SpecError(f"writable must be True or False, got {self.writable!r}")
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         rows = {model: _resolve(self.schema, model, spec) for model, spec in self.specs.items()}
-        object.__setattr__(self, "rows", rows)
-        object.__setattr__(self, "layouts", {model: Layout.of(spec) for model, spec in self.specs.items()})
+        object.__setattr__(self, "specs", MappingProxyType(dict(self.specs)))
+        object.__setattr__(self, "rows", MappingProxyType(rows))
+        object.__setattr__(self, "layouts", MappingProxyType({m: Layout.of(s) for m, s in self.specs.items()}))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the rest follows from these, and the built-in schema is there on the other side too
@@ -62,10 +72,13 @@ class Plan:
         found: dict[str, dict[str, Any]] = {}
         for model, rows in self.rows.items():
             for row in rows:
-                suffix = row.name.partition("__")[2]
-                where = "rows" + (f" __{suffix}" if suffix else "") + (f" of {model}" if model else "")
+                where = "rows" + (f" __{row.suffix}" if row.suffix else "") + (f" of {model}" if model else "")
                 found.setdefault(where, {}).update(row.params.parts())
         return {where: parts for where, parts in found.items() if parts}
+
+
+def _at_most(threads: int) -> str:
+    return f" and at most {_MOST_THREADS}" if threads > _MOST_THREADS else ""
 
 
 def _plan_again(schema: Schema | None, specs: Mapping[str, Spec], options: Options) -> Plan:

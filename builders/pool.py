@@ -6,6 +6,7 @@ import mmap
 import weakref
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from math import prod
 from threading import Lock
 from typing import Any
@@ -25,9 +26,6 @@ _HEADROOM = 1.25
 _PAGE = mmap.PAGESIZE
 _KEEP_BYTES = 2**31
 
-Row = tuple[tuple[int, ...], np.dtype]
-"""The shape of a row, and its dtype."""
-
 Allocate = Callable[[str, int], Any]
 """(tensor's name, bytes) -> zeroed, writable memory with the buffer protocol, aligned to 64 bytes."""
 
@@ -44,101 +42,89 @@ class _Buffer:
         self.key = key
         self.capacity = len(view)
         self.written = Written()
-        self.row: Row | None = None
-        """What `written` says holds for rows of this shape and dtype only. None: never lent."""
-        self._lent: weakref.ref[NDArray[Any]] | None = None
+        self.lent: _Lent | None = None
 
-    def lend(self, shape: tuple[int, ...], dtype: DTypeLike, give_back: Callable[[_Buffer], None]) -> Lease:
-        """Returns an array over this memory; `give_back` is called once nothing refers to it any more.
+    def lend(self, shape: tuple[int, ...], dtype: DTypeLike, number: int, returned: deque[_Lent]) -> Lease:
+        """Returns an array over this memory; `number` is in `returned` once nothing refers to it any more.
 
         numpy keeps the root alive under every view of it, since the root's own base is no array.
         """
         root: NDArray[Any] = np.frombuffer(self.memory, dtype, prod(shape))
-        self._lent = weakref.ref(root, lambda _: give_back(self))
-        self.row = (shape[1:], np.dtype(dtype))
-        self.written.known = False
+        # the callback is written in C: Python's lines could be interrupted, and would run at any line of others
+        self.lent = _Lent(root, returned.append)
+        self.lent.number = number
         return Lease(root.reshape(shape), self.written)
 
-    def clear(self) -> None:
-        """Forgets everything that was written."""
-        np.frombuffer(self.memory, np.uint8, self.written.used)[:] = 0
-        self.written = Written()
+
+class _Lent(weakref.ref[NDArray[Any]]):
+    """Looks after a root. It knows its buffer by number: what goes with its pool must not be in a circle."""
+
+    number: int
 
 
 class Pool:
-    """Buffers by tensor. Each holds zeros and what its `written` says.
+    """Buffers by tensor. What comes back is looked at when memory is next asked for.
 
     Args:
         allocate: makes memory.
-        writable: tensors may be changed by whoever holds them, so that reused memory is cleared as a whole.
         keep_bytes: how much memory that nobody uses is kept for later frames; what came back first goes first.
     """
 
-    def __init__(
-        self, allocate: Allocate = allocate_pages, *, writable: bool = False, keep_bytes: int = _KEEP_BYTES
-    ) -> None:
+    def __init__(self, allocate: Allocate = allocate_pages, *, keep_bytes: int = _KEEP_BYTES) -> None:
         self._allocate = allocate
-        self._writable = writable
         self._keep_bytes = keep_bytes
-        self._owner: object = None
         self._lock = Lock()
-        self._returned: deque[_Buffer] = deque()
-        # in the order in which they came back
-        self._free: dict[_Buffer, None] = {}
-        self._by_key: dict[tuple[str, str], list[_Buffer]] = {}
+        self._returned: deque[_Lent] = deque()
+        # with their bytes, in the order in which they came back
+        self._free: dict[_Buffer, int] = {}
+        self._by_key: dict[tuple[str, str], dict[_Buffer, None]] = {}
         self._largest: dict[tuple[str, str], int] = {}
-        # held while lent: a buffer that only its own callback knows is garbage to the collector, and never comes back
-        self._lent: set[_Buffer] = set()
+        self._lent: dict[int, _Buffer] = {}
+        self._numbers = count()
+        self._kept_bytes = 0
         self.allocated = 0
         """Buffers made so far; after warm-up this stands still."""
-        self.kept_bytes = 0
-        """Memory that is kept and that nobody uses at the moment."""
 
-    def claim(self, owner: object) -> None:
-        """Raises ValueError where somebody else has claimed the pool; owners are compared by value.
-
-        What `written` says of a buffer only who wrote it can read: two plans may lay the same shape out differently.
-        """
-        if self._owner is not None and self._owner != owner:
-            raise ValueError("this pool holds the tensors of another builder or model; give each a pool of its own")
-        self._owner = owner
+    @property
+    def kept_bytes(self) -> int:
+        """Memory that was written to, is kept, and is not in use at the moment."""
+        with self._lock:
+            self._sort_in()
+            return self._kept_bytes
 
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Lease:
         """Returns a writable array for the tensor `name`: over memory that came back, or new."""
         need = prod(shape) * np.dtype(dtype).itemsize
-        buffer = self._buffer((name, ""), need, need, (shape[1:], np.dtype(dtype)))
-        lease = buffer.lend(shape, dtype, self._give_back)
-        lease.written.used = max(lease.written.used, need)
-        return lease
+        return self._lend(self._buffer((name, ""), need, need), shape, dtype)
 
     def take_block(self, name: str, use: str, shape: tuple[int, ...], dtype: DTypeLike, room: int = 0) -> Lease:
         """As take, for a block of several frames: with as many rows as the memory has, at least shape[0].
 
         use: memory for one use is not given to another. room: bytes that new memory has at least, if they are to be
-        had; pages that are never touched cost nothing. Whoever takes it keeps `written.used` up to date.
+        had; pages that are never touched cost nothing.
         """
         row = prod(shape[1:]) * np.dtype(dtype).itemsize
-        buffer = self._buffer((name, use), shape[0] * row, room, (shape[1:], np.dtype(dtype)))
+        buffer = self._buffer((name, use), shape[0] * row, room)
         rows = buffer.capacity // row if row else shape[0]
-        return buffer.lend((rows, *shape[1:]), dtype, self._give_back)
+        return self._lend(buffer, (rows, *shape[1:]), dtype)
 
-    def _buffer(self, key: tuple[str, str], need: int, room: int, row: Row) -> _Buffer:
+    def _buffer(self, key: tuple[str, str], need: int, room: int) -> _Buffer:
         with self._lock:
             self._sort_in()
             # as large as the largest so far: with frames of varying size every buffer soon fits every frame
             need = self._largest[key] = max(need, self._largest.get(key, 0))
             buffer = self._reuse(key, need)
-        if buffer is None:
-            buffer = self._make(key, need, room)
-        elif self._writable or not buffer.written.known or buffer.row != row:
-            buffer.clear()
-        self._lent.add(buffer)
-        return buffer
+        return self._make(key, need, room) if buffer is None else buffer
+
+    def _lend(self, buffer: _Buffer, shape: tuple[int, ...], dtype: DTypeLike) -> Lease:
+        number = next(self._numbers)
+        self._lent[number] = buffer
+        return buffer.lend(shape, dtype, number, self._returned)
 
     def _reuse(self, key: tuple[str, str], need: int) -> _Buffer | None:
-        free = self._by_key.get(key, [])
+        free = self._by_key.get(key, {})
         while free:
-            buffer = free.pop()
+            buffer, _ = free.popitem()
             self._let_go(buffer)
             if buffer.capacity >= need:
                 return buffer
@@ -149,35 +135,31 @@ class Pool:
         nbytes = int(need * _HEADROOM + 1)
         if room > nbytes and self._allocate is allocate_pages:
             try:
-                return _Buffer(key, self._allocate(key[0], _whole_pages(room)))
+                return _Buffer(key, allocate_pages(key[0], _whole_pages(room)))
             except MemoryError:
                 pass
         return _Buffer(key, self._allocate(key[0], _whole_pages(nbytes)))
 
-    def _give_back(self, buffer: _Buffer) -> None:
-        """Called when the last view dies: in any thread, at any line, also while this very thread holds the lock."""
-        self._returned.append(buffer)
-        if self._lock.acquire(blocking=False):
-            try:
-                self._sort_in()
-            finally:
-                self._lock.release()
-
     def _sort_in(self) -> None:
+        """Each line may be the last, if an interrupt comes: what it leaves is put right the next time."""
         while self._returned:
-            buffer = self._returned.popleft()
-            self._lent.discard(buffer)
-            self._free[buffer] = None
-            self._by_key.setdefault(buffer.key, []).append(buffer)
-            self.kept_bytes += buffer.written.used
-            while self.kept_bytes > self._keep_bytes:
-                oldest = next(iter(self._free))
-                self._by_key[oldest.key].remove(oldest)
-                self._let_go(oldest)
+            buffer = self._lent.get(self._returned[0].number)
+            if buffer is not None and buffer not in self._free:
+                used = buffer.written.used
+                self._by_key.setdefault(buffer.key, {})[buffer] = None
+                self._kept_bytes += used
+                self._free[buffer] = used
+            self._lent.pop(self._returned[0].number, None)
+            self._returned.popleft()
+        if self._kept_bytes > self._keep_bytes:
+            self._kept_bytes = sum(self._free.values())
+        while self._kept_bytes > self._keep_bytes and self._free:
+            oldest = next(iter(self._free))
+            self._by_key[oldest.key].pop(oldest, None)
+            self._let_go(oldest)
 
     def _let_go(self, buffer: _Buffer) -> None:
-        del self._free[buffer]
-        self.kept_bytes -= buffer.written.used
+        self._kept_bytes -= self._free.pop(buffer, 0)
 
 
 def _whole_pages(nbytes: int) -> int:

@@ -48,6 +48,8 @@ class Filler(Stage):
 
     group: ClassVar[str]
     device: ClassVar[str] = "cpu"
+    strided: ClassVar[frozenset[str]] = frozenset()
+    """The features whose `fill` can write an `out` whose rows do not lie side by side, as places of a batch may."""
 
     def want(self, feature: str, dtype: str) -> None:
         """Called when the lane is made, once for each tensor of the group that will be asked for."""
@@ -69,8 +71,9 @@ class Filler(Stage):
 class Stages:
     """The stages of a lane, in an order in which they can run; asking twice for the same gives the same."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, said: set[Hashable]) -> None:
         self._crew = crew
+        self._said = said
         self._stages: dict[Hashable, Stage] = {}
 
     @property
@@ -93,6 +96,17 @@ class Stages:
         """
         self._crew.each(work, items)
 
-    @property
-    def in_order(self) -> tuple[Stage, ...]:
-        return tuple(self._stages.values())
+    def first_time(self, what: Hashable) -> bool:
+        """Whether this is asked for the first time in a builder's life, by whichever of its lanes: a warning that every
+        frame would repeat is said once."""
+        new = what not in self._said
+        self._said.add(what)
+        return new
+
+    def finish(self) -> tuple[Stage, ...]:
+        """Returns the stages in an order in which they can run, and forgets them.
+
+        Stages keep this for `each`: if it kept them in turn, a lane's scratch would wait for the collector.
+        """
+        stages, self._stages = tuple(self._stages.values()), {}
+        return stages

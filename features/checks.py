@@ -6,6 +6,8 @@ from math import isfinite
 
 from .errors import SpecError
 
+_FLOAT32_MAX = 3.4028234663852886e38
+
 __all__ = ["at_least", "distinct", "finite"]
 
 
@@ -17,7 +19,8 @@ def at_least(low: float, **values: float | None) -> None:
 
 
 def finite(name: str, values: tuple[float, ...]) -> None:
-    if not all(isfinite(v) for v in values):
+    """In float32, in which tensors are written: 1e300 is as good as infinite."""
+    if not all(isfinite(v) and abs(v) <= _FLOAT32_MAX for v in values):
         raise SpecError(f"{name} must be finite, got {list(values)}")
 
 

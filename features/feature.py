@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import msgspec
+import numpy as np
 
 from .collate import Collate, Concat, Stack
 from .errors import SpecError
@@ -55,6 +56,17 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
             raise SpecError(f"feature '{self.name}': collate must be Stack() or Concat(...), got {self.collate!r}")
         if not callable(self.shape):
             self._check_axes(self.shape)
+        elif "<" in getattr(self.shape, "__qualname__", "<"):
+            # builders go to other processes with it
+            raise SpecError(
+                f"feature '{self.name}': the shape must be a tuple or a module's function, got {self.shape!r}"
+            )
+        self._check_fill()
+
+    def _check_fill(self) -> None:
+        for name in self.dtypes:
+            if name != "string" and not _fits(self.fill, name):
+                raise SpecError(f"feature '{self.name}': the fill {self.fill!r} is not a {name}")
 
     def _one_of(self, field: str, words: tuple[object, ...], word: object) -> None:
         if word not in words:
@@ -118,6 +130,13 @@ def check_name(what: str, name: object) -> None:
     """Raises SpecError for a name that no row could carry: a suffix follows two underscores."""
     if not isinstance(name, str) or not name.isidentifier() or "__" in name:
         raise SpecError(f"a {what}'s name must be an identifier without a double underscore, got '{name}'")
+
+
+def _fits(fill: float, name: str) -> bool:
+    dtype = np.dtype(name)
+    if dtype.kind == "f":
+        return True
+    return fill == int(fill) and np.iinfo(dtype).min <= fill <= np.iinfo(dtype).max
 
 
 def _is_axis(axis: object) -> bool:

@@ -188,7 +188,7 @@ def _limit(params: Params, size: str, rows: int) -> str:
 def _source(resolved: Resolved, axis: int) -> object:
     """Returns what decides the size of an axis: a number, or what alone decides the frame's own size."""
     fixed = resolved.fixed[axis]
-    return fixed if fixed is not None else resolved.params.size_key(str(resolved.sizes[axis]))
+    return ("fixed", fixed) if fixed is not None else resolved.params.size_key(str(resolved.sizes[axis]))
 
 
 def _check_symbols(rows: tuple[Resolved, ...]) -> None:

@@ -48,9 +48,11 @@ def _view(array: Column) -> Column:
 def _check_columns(where: str, first: Column, columns: Mapping[str, Column | None]) -> None:
     if first.ndim != 1:
         raise BrokenRecord(f"{where}: column x has shape {first.shape}, wanted one dimension")
-    for name, column in columns.items():
+    for name, column in {"x": first, **columns}.items():
         if column is not None and column.shape != first.shape:
             raise BrokenRecord(f"{where}: column {name} has shape {column.shape}, x has {first.shape}")
+        if column is not None and (column.dtype.kind not in "fiub" or isinstance(column, np.ma.MaskedArray)):
+            raise BrokenRecord(f"{where}: column {name} is a {type(column).__name__} of {column.dtype}, wanted numbers")
 
 
 def _check_shape(name: str, column: Column | None, shape: tuple[int, ...]) -> None:

@@ -25,7 +25,7 @@ class Cloud(Stage):
         self.title = f"cloud ({params.num_sweeps} sweep{'s' if params.num_sweeps > 1 else ''}, {params.frame} frame)"
         self.params = params
         self.points = Columns(stages)
-        self._absence = Absence(params.required)
+        self._absence = Absence(params.required, self.title, stages)
         reference = stages.share(Reference, params.frame)
         self.needs = (reference,)
         self._placing = Placing(reference, params.compensate == "per_point")
@@ -50,7 +50,7 @@ class Cloud(Stage):
         names = p.sensors if p.sensors is not None else tuple(frame.log.source.lidars)
         sweeps = [sweep for name in names for sweep in frame.sweeps(p.num_sweeps, name)]
         if not sweeps:
-            self._absence.tell(frame, ", ".join(names) or "any lidar")
+            self._absence.report(frame, ", ".join(names) or "any lidar")
         return sorted(sweeps, key=lambda sweep: -sweep.time_ns)
 
     def _load(self, frame: Frame, sweep: LidarSweep) -> tuple[Recorded, Move, int]:

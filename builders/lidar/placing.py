@@ -16,6 +16,7 @@ __all__ = ["Placing"]
 
 _KNOT_NS = 250_000
 _FARTHEST_NS = 10_000_000_000
+_NEVER_FAR = (np.dtype(np.int32), np.dtype(np.uint16), np.dtype(np.int16), np.dtype(np.uint8), np.dtype(np.int8))
 _EYE = np.eye(4)
 
 
@@ -36,6 +37,11 @@ class Placing:
         if len(sweep) == 0:
             return STAY
         if not self.per_point(sweep):
+            # an age is told from the offsets; those in 32 bits cannot be far
+            if recorded.with_times and sweep.offset_ns is not None and sweep.offset_ns.dtype not in _NEVER_FAR:
+                span_ns = recorded.span_ns(rules, work)
+                if span_ns is not None:
+                    _check_offsets(sweep, *span_ns)
             return self._all(frame, sweep)
         span_ns = recorded.span_ns(rules, work)
         return STAY if span_ns is None else self._each(frame, sweep, *span_ns)

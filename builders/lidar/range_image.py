@@ -44,7 +44,7 @@ class RangeImage(Filler):
         self._points = Scratch(np.float32, rows=4)
         self._work = Work()
         self._cells, self._ranges = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.float32)
-        self._absence = Absence(params.required)
+        self._absence = Absence(params.required, self.title, stages)
         reference = stages.share(Reference, "ego")
         self.needs = (reference,)
         self._placing = Placing(reference, per_point=True)
@@ -65,7 +65,7 @@ class RangeImage(Filler):
         name = self.params.sensor or next(iter(frame.log.source.lidars), None)
         found = [] if name is None else frame.sweeps(1, name)
         if not found:
-            self._absence.tell(frame, name or "any lidar")
+            self._absence.report(frame, name or "any lidar")
         return found[0] if found else None
 
     def _project(self, frame: Frame, sweep: LidarSweep) -> int:

@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 class Voxels(Filler):
     group = "lidar_voxels"
+    strided = frozenset({"lidar_voxel_coords"})
 
     def __init__(self, params: VoxelsParams, stages: Stages) -> None:
         super().__init__()
@@ -41,7 +42,6 @@ class Voxels(Filler):
         """The first has all rows after `run`; others belong to threads."""
         self._split: list[slice] = []
         self._slots = Scratch(np.int64)
-        self._warned = False
         by = "id table" if self._rows.is_dense else "hash"
         self.title = f"voxels ({by}, {params.max_points_per_voxel} per voxel)"
 
@@ -83,8 +83,7 @@ class Voxels(Filler):
 
     def _report(self, lost: int) -> None:
         self.dropped = {"points over max_voxels": lost}
-        if lost and not self._warned:
-            self._warned = True
+        if lost and self._stages.first_time((Voxels, self.params)):
             _log.warning(
                 "lidar_voxels: %d points lie in voxels beyond max_voxels=%d and are dropped; points come in the order "
                 "of the scan, so that they are missing on one side (said once; see Tensors.dropped)",

@@ -18,6 +18,10 @@ __all__ = ["GROUPS", "Normalization", "RangeImageParams"]
 RangeChannel = Literal["range", "x", "y", "z", "intensity"]
 
 
+_LEAST_STD = 1e-20
+"""What is divided by less may not be a float32 any more."""
+
+
 class Normalization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """(value - mean) / std per channel, in float32; empty cells become 0."""
 
@@ -58,7 +62,7 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
             raise SpecError(f"norm wants a mean and a std for each of {list(self.channels)}")
         if self.norm is not None:
             finite("norm's mean and std", self.norm.mean + self.norm.std)
-        if self.norm is not None and 0 in self.norm.std:
+        if self.norm is not None and min(map(abs, self.norm.std)) < _LEAST_STD:
             raise SpecError(f"norm: a std must not be 0, got {list(self.norm.std)}")
 
     def dims(self) -> dict[str, int]:

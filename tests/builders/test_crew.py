@@ -157,7 +157,7 @@ def test_a_thread_that_comes_late_keeps_nothing_alive_that_the_work_held():
         begun.set()
         go_on.wait()
 
-    crew._others.submit(busy)
+    crew.call(busy)
     begun.wait()
 
     class Held:

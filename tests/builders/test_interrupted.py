@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from random import Random
@@ -217,3 +219,56 @@ def test_whichever_step_fails_the_next_frames_are_right(frames, truth, threads, 
             assert batch["lidar_bev_stats"][1].tobytes() == truth[0]["lidar_bev_stats"][1]
             start = batch["lidar_voxels_batch_ptr"][1]
             assert batch["lidar_voxels"][start:].tobytes() == truth[0]["lidar_voxels"][1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
+def test_interrupts_at_any_line_lock_nothing_up_and_leave_no_wrong_byte(frames, truth, threads):
+    """Between two lines of a pool's callback, of an executor or a future, they left a lock closed for good."""
+    child = os.fork()
+    if child == 0:
+        # in a process of its own: an interrupt that comes late must not meet the test's own machinery
+        status = 1
+        try:
+            status = 0 if _interrupt_at_any_line(everything(threads=threads), frames, truth, Random(threads)) else 2
+        finally:
+            os._exit(status)
+    deadline = time.monotonic() + 60
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            pytest.fail("the builder is locked up")
+        time.sleep(0.05)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def _interrupt_at_any_line(builder, frames, truth, random):
+    """Returns whether all is right after hundreds of interrupts."""
+    builder.build(frames[0])
+    caught = 0
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, interrupt)
+    until = time.monotonic() + 4
+    while time.monotonic() < until:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 2e-3))
+            tensors = builder.build(frames[random.randrange(5)])
+            del tensors
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            caught += 1
+    while True:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            break
+        except KeyboardInterrupt:
+            continue
+    right = [in_bytes(builder.build(frames[k])) == truth[k] for k in [*range(5), *reversed(range(5))]]
+    return caught > 20 and all(right)

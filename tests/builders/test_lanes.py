@@ -148,13 +148,18 @@ def test_a_forked_child_uses_the_builder_it_inherits():
     expected = [in_bytes(builder.build(frame)) for frame in log]
     held = builder.build(log[0])
     read, write = os.pipe()
+    # as a thread that was just taking memory would leave it
+    builder.pool._lock.acquire()
     child = os.fork()
     if child == 0:
         try:
+            batch = builder.build_batch([log[0], log[1]])["ego_pose"]
             right = all(in_bytes(builder.build(frame)) == own for frame, own in zip(log, expected, strict=True))
+            right &= batch[1].tobytes() == expected[1]["ego_pose"][1]
             os.write(write, b"1" if right else b"0")
         finally:
             os._exit(0)
+    builder.pool._lock.release()
     os.close(write)
     assert os.read(read, 1) == b"1"
     os.close(read)

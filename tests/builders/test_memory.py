@@ -235,6 +235,28 @@ def test_memory_goes_back_to_the_system_with_its_builder(frames):
     assert all(np.array_equal(tensors[name], kept[name]) for name in NAMES)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("held", [False, True])
+def test_a_builder_goes_at_once_and_not_when_the_collector_comes_by(frames, threads, held):
+    """A lane's scratch may be a hundred megabytes, of which the collector counts three objects."""
+    gc.collect()
+    gc.disable()
+    try:
+        builder = everything(threads=threads)
+        tensors = builder.build(frames[0])
+        builder.build_batch(frames[:2])
+        gone = [weakref.ref(what) for what in (builder.pool, builder._lanes[0], *builder._lanes[0].stages)]
+        kept = {name: array.copy() for name, array in tensors.items()}
+        if not held:
+            del tensors
+        del builder
+        assert [what() for what in gone] == [None] * len(gone)
+        if held:
+            assert all(np.array_equal(tensors[name], kept[name]) for name in NAMES)
+    finally:
+        gc.enable()
+
+
 def test_the_hash_table_is_kept_when_clouds_grow_and_shrink(frame_of, street):
     """It was made anew whenever the number of points passed a power of two."""
     grid = {"range": [-51.2, -51.2, -5, 51.2, 51.2, 3], "voxel": [0.1, 0.1, 0.2]}

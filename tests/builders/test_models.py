@@ -90,10 +90,6 @@ def test_memory_may_be_given_for_one_build(frames):
     builder = InputBuilder({"a": [BEV], "b": [BEV]})
     builder.build(frames[0], into={"a": mine})
     assert (mine.allocated, [pool.allocated for pool in builder.pools.values()]) == (1, [0, 1])
-    with pytest.raises(
-        ValueError, match=r"^this pool holds the tensors of another builder or model; give each a pool of its own$"
-    ):
-        InputBuilder([BEV]).build(frames[0], into=mine)
     mine, single = Pool(), InputBuilder([BEV, POSE])
     held = [single.build(frame, into=mine) for frame in frames]
     for frame, tensors in zip(frames, held, strict=True):
@@ -102,8 +98,6 @@ def test_memory_may_be_given_for_one_build(frames):
     assert single.build_batch(frames, into=mine)["ego_pose"].shape == (4, 4, 4)
     with pytest.raises(ValueError, match=r"^into: there is no model 'c'; there are a, b$"):
         builder.build(frames[0], into={"c": mine})
-    with pytest.raises(ValueError, match=r"^this pool holds the tensors of another builder or model; "):
-        builder.build(frames[0], into={"a": Pool(), "b": mine})
     with pytest.raises(ValueError, match=r"^into must be \{name: memory\} for a, b, got Pool$"):
         builder.build(frames[0], into=mine)
 
@@ -133,3 +127,16 @@ def test_params_reach_the_models_that_have_the_group():
     assert [row.params for row in builder.specs["c"]] == [{"max_points": 7}, {"grid": GRID}]
     with pytest.raises(SpecError, match=r"^this builder has the specs of a, b, c; take builder.specs\[model\]$"):
         _ = builder.spec
+
+
+def test_a_part_reaches_the_models_that_have_it():
+    """What "b" has not was refused on its account."""
+    own = {**POINTS, "params": {"frame": "ego"}}
+    builder = InputBuilder({"a": ["lidar_points"], "b": ["ego_pose"], "c": [own]}, params={"frame": "lidar"})
+    assert [[row.params for row in spec] for spec in builder.specs.values()] == [
+        [{"frame": "lidar"}],
+        [None],
+        [{"frame": "ego"}],
+    ]
+    with pytest.raises(SpecError):
+        InputBuilder({"a": ["ego_pose"], "b": ["ego_pose"]}, params={"frame": "lidar"})

@@ -279,3 +279,13 @@ def test_motion_is_not_made_up_where_no_pose_is_known(ref_ms, time_ms):
     poses = Poses(T0 + np.array([0, 250]) * MS, np.tile([1.0, 0, 0, 0], (2, 1)), np.zeros((2, 3)), max_gap_ns=200 * MS)
     with pytest.raises(PoseUnknown, match=r"^no pose at \d+ ns: "):
         ref_from_sensor(poses, T0 + ref_ms * MS, T0 + np.array([0, time_ms]) * MS, np.eye(4), np.eye(4))
+
+
+@pytest.mark.parametrize("far", [-(2**63), 2**62, 11 * 10**9])
+def test_an_age_told_from_times_that_are_far_off_is_refused_too(sweep_of, memory_log, build, far):
+    """The points of a compensated sweep are not moved each by its time, and their ages wrapped around."""
+    offsets = np.array([0, far], dtype=np.int64)
+    sweep = sweep_of(np.ones((2, 3)), time_ns=T0, offset_ns=offsets, compensated_to_ns=T0)
+    with pytest.raises(BrokenRecord, match=r"the points' offset_ns go from .* take compensate \"per_sweep\""):
+        build(["lidar_points"], memory_log([sweep])[0])
+    assert build(["lidar_points"], memory_log([sweep])[0], {"lidar_points": {"columns": ["x"]}})["lidar_points"].shape

@@ -15,9 +15,17 @@ from perceptum.builders.pages import allocate_pages
 MIB = 2**20
 
 
+def begin(lease, layout="a", doubtful=False):
+    return lease.written.begin(lease.array, layout, doubtful)
+
+
 def test_memory_that_nobody_uses_is_bounded_by_bytes_and_the_oldest_goes_first():
     pool = Pool(keep_bytes=5 * MIB)
-    held = [pool.take(f"t{k}", (MIB,), np.uint8).array for k in range(12)]
+    held = [pool.take(f"t{k}", (MIB,), np.uint8) for k in range(12)]
+    for lease in held:
+        begin(lease)
+    held = [lease.array for lease in held]
+    del lease
     addresses = [array.ctypes.data for array in held]
     assert pool.kept_bytes == 0
     while held:
@@ -42,39 +50,48 @@ def test_a_builder_that_held_many_frames_lets_go_of_what_is_over_the_bound(frame
     assert 0 < pool.kept_bytes <= 100 * MIB
 
 
-def test_what_one_frame_wrote_is_not_there_for_another_dtype_or_row():
-    """What `written` says of rows was believed for rows of another length, or of another dtype."""
+def test_what_one_layout_wrote_is_not_there_for_another():
+    """What `written` says of rows was believed for rows of another length, of another dtype, of another's making."""
     pool = Pool()
     for shape, dtype in [((4, 6), np.float32), ((4, 3), np.float32), ((6, 3), np.int16), ((2,), np.float64)]:
-        array, written = pool.take("a", shape, dtype)
-        assert not array.any()
-        assert written.rows == written.count == 0
-        array[...] = 7
-        written.rows = shape[0]
-        written.settle()
-        del array
+        lease = pool.take("a", shape, dtype)
+        assert begin(lease, (shape[1:], dtype))
+        assert not lease.array.any()
+        assert lease.written.rows == lease.written.count == 0
+        lease.array[...] = 7
+        lease.written.rows = shape[0]
+        lease.written.settle()
+        del lease
 
 
-def test_memory_that_was_not_settled_is_cleared():
+@pytest.mark.parametrize("settled", [False, True])
+def test_memory_that_was_not_settled_is_cleared_as_far_as_it_is_used(settled):
     pool = Pool()
-    array, written = pool.take("a", (100,), np.uint8)
-    address = array.ctypes.data
-    array[:] = 3
-    del array, written
-    array, written = pool.take("a", (50,), np.uint8)
-    assert array.ctypes.data == address
-    assert not array.any()
-    assert written.fresh
+    lease = pool.take("a", (1000,), np.uint8)
+    address = lease.array.ctypes.data
+    assert begin(lease)
+    lease.array[:] = 3
+    if settled:
+        lease.written.settle()
+    del lease
+    for size, clean in [(400, True), (100, False), (700, False), (1000, False)]:
+        lease = pool.take("a", (size,), np.uint8)
+        assert lease.array.ctypes.data == address
+        assert begin(lease, doubtful=settled and size == 400) == clean
+        assert not lease.array.any(), size
+        lease.written.settle()
+        del lease
 
 
 def test_a_tensor_that_dies_while_its_thread_holds_the_lock_comes_back_later():
     """A weak reference's callback runs at any line, also between the lines of `take`."""
     pool = Pool()
-    array = pool.take("a", (8,), np.uint8).array
+    lease = pool.take("a", (8,), np.uint8)
+    begin(lease)
     with pool._lock:
-        del array
+        del lease
         gc.collect()
-        assert pool.kept_bytes == 0
+        assert pool._kept_bytes == 0
     other = pool.take("b", (8,), np.uint8).array
     assert other.size == pool.kept_bytes == 8
 
@@ -86,6 +103,7 @@ def test_many_threads_take_and_give_back(frame_of):
         random, held = np.random.default_rng(seed), []
         for _ in range(400):
             array, written = pool.take(f"t{random.integers(3)}", (int(random.integers(1, 3000)),), np.int32)
+            written.begin(array, "a")
             array[:] = seed
             written.settle()
             held.append(array)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from perceptum.builders import Draw, InputBuilder
-from perceptum.features import SpecError
+from perceptum.features import Concat, Group, Schema, SpecError
 
-from .strangers import NAMES, SCHEMA, truth
+from .strangers import NAMES, SCHEMA, Graph, GraphParams, feature, truth
 
 RAGGED = {"acme_nodes", "acme_edges", "acme_rows", "acme_stacked"}
 BATCHED = [name for name in NAMES if name != "acme_stacked"]
@@ -102,3 +102,111 @@ def test_a_draw_reaches_every_stage_and_nothing_else_is_random(frames):
     assert np.array_equal(batch["acme_noise"], np.stack(built))
     with pytest.raises(ValueError, match=r"^a batch of 2 frames needs as many draws, got 1$"):
         builder.build_batch(frames[:2], draws=draws[:1])
+
+
+class Shaky(Graph):
+    """Edges of which some lead nowhere, and rows with the frame's number, filled through a flat view."""
+
+    group = "acme_shaky"
+
+    def sizes(self):
+        return {"num_nodes": self.n, "num_edges": 4}
+
+    def fill(self, feature, out, written):
+        if feature == "acme_shaky_nodes":
+            out.reshape(-1)[:] = np.arange(out.size) + 1
+        else:
+            out[:] = [[0, -1, 1, -1], [1, 2, -1, -1]]
+
+
+def shaky(**more):
+    features = (
+        feature("acme_shaky_nodes", ("num_nodes", 2), "int32", collate=Concat(index="column")),
+        feature(
+            more.pop("edges", "acme_shaky_edges"),
+            (2, "num_edges"),
+            "int64",
+            collate=Concat(1, "offset", "acme_shaky_nodes"),
+        ),
+    )
+    return Group(**{"name": "acme_shaky", "params": GraphParams(), "features": features, "filler": Shaky, **more})
+
+
+def test_an_edge_that_leads_nowhere_leads_nowhere_in_a_batch(frames):
+    """-1 became a node of the frame before."""
+    builder = InputBuilder([f.name for f in shaky()], schema=Schema("mine", "1", (shaky(),)))
+    batch = builder.build_batch(frames[1:3])
+    assert batch["acme_shaky_edges"].tolist() == [[0, -1, 1, -1, 2, -1, 3, -1], [1, 2, -1, -1, 3, 4, -1, -1]]
+
+
+def test_rows_with_the_frames_number_may_be_filled_through_a_flat_view(frames):
+    """In a batch `out` had a gap for the number in each row: what was written through reshape(-1) was lost."""
+    builder = InputBuilder(["acme_shaky_nodes"], schema=Schema("mine", "1", (shaky(),)))
+    for _ in range(2):
+        batch = builder.build_batch(frames[1:3])
+        assert batch["acme_shaky_nodes"].tolist() == [[0, 1, 2], [0, 3, 4], [1, 1, 2], [1, 3, 4], [1, 5, 6]]
+
+
+def test_two_pointers_of_one_name_are_refused(frames):
+    """The second was left out, silently."""
+    builder = InputBuilder(["acme_shaky_nodes", "acme_shaky"], schema=Schema("mine", "1", (shaky(edges="acme_shaky"),)))
+    with pytest.raises(SpecError, match="'acme_shaky_nodes' and 'acme_shaky' would both have the pointer"):
+        builder.build_batch(frames[:2])
+
+
+def test_edges_whose_nodes_are_nowhere_are_refused(frames):
+    nodes = Group(
+        name="acme_others",
+        params=GraphParams(),
+        features=(feature("acme_others", ("num_nodes", "F"), collate=Concat()),),
+        filler=Graph,
+    )
+    edges = feature("acme_edges_of_others", (2, "num_edges"), "int64", collate=Concat(1, "offset", "acme_others"))
+    group = Group(name="acme_edging", params=GraphParams(), features=(edges,), filler=Graph)
+    builder = InputBuilder(["acme_edges_of_others"], schema=Schema("mine", "1", (nodes, group)))
+    with pytest.raises(SpecError) as error:
+        builder.build_batch(frames[:2])
+    assert str(error.value) == (
+        "'acme_edges_of_others' cannot be joined into a batch: it counts the rows of 'acme_others', which is neither "
+        "in its group nor in the spec; add that row"
+    )
+
+
+@pytest.mark.parametrize("sizes", [{}, {"num_nodes": -3}, {"num_nodes": 2.0}, {"num_nodes": None}])
+def test_a_fillers_sizes_that_are_none_are_named(frames, sizes):
+    """-3 rows were as many as the memory had."""
+
+    class Wrong(Graph):
+        group = "acme_wrong"
+
+        def sizes(self):
+            return sizes
+
+    group = Group(
+        name="acme_wrong",
+        params=GraphParams(),
+        features=(feature("acme_wrong", ("num_nodes", "F"), collate=Concat()),),
+        filler=Wrong,
+    )
+    builder = InputBuilder(["acme_wrong"], schema=Schema("mine", "1", (group,)))
+    with pytest.raises(
+        ValueError, match=r"^'acme_wrong': its filler's sizes\(\) must give 'num_nodes' as a number of 0"
+    ):
+        builder.build(frames[0])
+
+
+def test_a_filler_that_cannot_be_made_is_refused_when_planning():
+    class Refusing(Graph):
+        group = "acme_refusing"
+
+        def __init__(self, params, stages):
+            raise SpecError("per_node must be odd")
+
+    group = Group(
+        name="acme_refusing",
+        params=GraphParams(),
+        features=(feature("acme_refusing", ("num_nodes", "F"), collate=Concat()),),
+        filler=Refusing,
+    )
+    with pytest.raises(SpecError, match=r"^per_node must be odd$"):
+        InputBuilder(["acme_refusing"], schema=Schema("mine", "1", (group,)))

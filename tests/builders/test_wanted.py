@@ -59,6 +59,15 @@ def test_images_of_bits_may_be_bytes_or_floats(frame_of):
             "'lidar_points' stands twice in the spec; a second instance takes a suffix: lidar_points__b",
         ),
         (["lidar_points"], {"threads": 0}, "threads must be at least 1, got 0"),
+        (["lidar_points"], {"threads": 10**6}, "threads must be at least 1 and at most 1024, got 1000000"),
+        (["lidar_points"], {"threads": "2"}, "threads must be a number, got '2'"),
+        (["lidar_points"], {"threads": True}, "threads must be a number, got True"),
+        (["lidar_points"], {"writable": "no"}, "writable must be True or False, got 'no'"),
+        (
+            ["lidar_points"],
+            {"params": "bevfusion"},
+            "params must be a dict, {group: params or a preset's name} or {part: value}, got 'bevfusion'",
+        ),
         (["lidar_point"], {}, "no feature 'lidar_point'; did you mean 'lidar_points'?"),
         (
             ["lidar_points"],

@@ -97,6 +97,10 @@ def refused(*rows):
     return str(error.value)
 
 
+def a_list(params):
+    return ["n"]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -116,7 +120,7 @@ def refused(*rows):
             "group 'acme': the frame of 'acme' is \"reference\", so that the params need the field and part `frame`",
         ),
         (
-            lambda: group(feature(shape=lambda params: ["n"])),
+            lambda: group(feature(shape=a_list)),
             "feature 'acme': the shape must be a tuple of positive integers and names, got ['n']",
         ),
         (
@@ -371,3 +375,25 @@ def test_params_that_no_row_would_take_are_refused(rows, params, message):
     with pytest.raises(SpecError) as error:
         SCHEMA.spec(rows, params)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fill": -1, "dtypes": ("int32", "uint8")}, "feature 'a': the fill -1 is not a uint8"),
+        ({"fill": 0.5, "dtypes": ("int32",)}, "feature 'a': the fill 0.5 is not a int32"),
+        ({"shape": lambda params: (3,)}, "feature 'a': the shape must be a tuple or a module's function, got "),
+    ],
+)
+def test_what_could_not_be_built_or_sent_to_another_process_is_refused(change, message):
+    fields = {"name": "a", "dtypes": ("float32",), "shape": (3,), "units": "none", "frame": "none"}
+    with pytest.raises(SpecError) as error:
+        Feature(**{**fields, **change})
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("norm", [{"mean": [0.0], "std": [1e-50]}, {"mean": [1e300], "std": [1.0]}])
+def test_numbers_that_float32_cannot_hold_are_refused(norm):
+    params = {"lidar_range_image": {"channels": ["range"], "norm": norm}}
+    with pytest.raises(SpecError, match="norm"):
+        canonical().resolve(canonical().spec(["lidar_range_image"], params))

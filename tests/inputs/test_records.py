@@ -158,3 +158,21 @@ def test_a_header_that_promises_more_pixels_than_there_is_memory_for_is_refused(
     with pytest.raises(BrokenRecord) as caught:
         decode_image(bytes(bomb), source="a.jpg")
     assert str(caught.value) == ("a.jpg: not a whole JPEG picture (65500 x 65500, wanted at most 178956970 pixels)")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.zeros(2, complex),
+        np.array(["a", "b"]),
+        np.array([1, 2], "timedelta64[ns]"),
+        np.array([1, None]),
+        np.ma.masked_array([1.0, 2.0], [True, False]),
+    ],
+)
+@pytest.mark.parametrize("name", ["x", "intensity"])
+def test_columns_that_are_no_numbers_are_refused_by_name(column, name):
+    """A mask was looked past, an imaginary part dropped with a warning."""
+    columns = {"x": np.ones(2), "y": np.ones(2), "z": np.ones(2), "intensity": None, name: column}
+    with pytest.raises(BrokenRecord, match=rf"^top: column {name} is a \w+ of .*, wanted numbers$"):
+        LidarSweep("top", 0, np.eye(4), **columns)
