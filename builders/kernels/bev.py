@@ -8,6 +8,8 @@ import numpy as np
 
 from perceptum.inputs.kernel import inner, kernel
 
+from .record import value
+
 __all__ = ["accumulate", "clear", "clear_columns", "forget", "occupy", "overflow_ids", "write_columns"]
 
 ROW = 5
@@ -95,8 +97,9 @@ def accumulate(
 
     Columns, not points, are what threads share: a sum of float64 depends on its order, and no byte on the threads.
 
-    ids: (N,) cell ids. columns: X * Y. table: (X * Y,) int32 of -1: what it holds of [begin, end) is the row of each
-    column; `forget` makes it so again. keys: int32, or int64, the columns' ids.
+    ids: (N,) cell ids. columns: X * Y. z, intensity: (2,) int64, where they lie. table: (X * Y,) int32 of -1: what it
+    holds of [begin, end) is the row of each column; `forget` makes it so again. keys: int32, or int64, the columns'
+    ids.
     sums: (rows, ROW) float64: COUNT, SUM_Z and SUM_I, in float64, so that float32 does not drift; casts come last.
     extremes, highest: the same memory as float32, for MIN_Z and MAX_I, and as int64, for HIGHEST.
 
@@ -104,6 +107,7 @@ def accumulate(
     can guess. The highest point, the first of equals, is one whole number: its height's bits in an order that integers
     have too, above its number, counted down. 1.4 ms for 300 000 points, against 1.8 with a branch for each.
     """
+    z_at, z_step, intensity_at, intensity_step = z[0], z[1], intensity[0], intensity[1]
     rows = 0
     for i in range(len(ids)):
         cell = ids[i]
@@ -111,7 +115,7 @@ def accumulate(
         column = cell if cell < columns else cell % columns
         if column < begin or column >= end:
             continue
-        height, value = z[i], intensity[i]
+        height, strength = value(z_at, z_step, i), value(intensity_at, intensity_step, i)
         # -0 is as high as 0
         bits = np.float32(height + np.float32(0)).view(np.int32)
         key = np.int64(_turned(bits)) << 32 | np.int64(_LAST - i)
@@ -128,16 +132,16 @@ def accumulate(
             sums[row, SUM_I] = -0.0
             highest[row, HIGHEST] = key
             extremes[row, MIN_Z] = height
-            extremes[row, MAX_I] = value
+            extremes[row, MAX_I] = strength
         sums[row, COUNT] += 1.0
         sums[row, SUM_Z] += np.float64(height)
-        sums[row, SUM_I] += np.float64(value)
+        sums[row, SUM_I] += np.float64(strength)
         before = highest[row, HIGHEST]
         highest[row, HIGHEST] = key if key > before else before
         least = extremes[row, MIN_Z]
         extremes[row, MIN_Z] = height if height < least else least
         most = extremes[row, MAX_I]
-        extremes[row, MAX_I] = value if value > most else most
+        extremes[row, MAX_I] = strength if strength > most else most
     return rows
 
 
@@ -195,12 +199,12 @@ def write_columns(
         work[OF_COUNT] = count
         work[OF_DENSITY] = density[min(np.int64(count), most)]
         # looked up only where the order does not say it: a point anywhere in memory takes as long as all the rest
-        work[OF_MAX_Z] = z[top] if order == 0 else np.int32(_turned(order)).view(np.float32)
+        work[OF_MAX_Z] = value(z[0], z[1], top) if order == 0 else np.int32(_turned(order)).view(np.float32)
         work[OF_MIN_Z] = extremes[row, MIN_Z]
         work[OF_MEAN_Z] = sums[row, SUM_Z] / count
         work[OF_MAX_I] = extremes[row, MAX_I]
         work[OF_MEAN_I] = sums[row, SUM_I] / count
         if with_top:
-            work[OF_TOP_I] = intensity[top]
+            work[OF_TOP_I] = value(intensity[0], intensity[1], top)
         for channel in range(len(statistics)):
             out[at + channel * place[3]] = work[statistics[channel]]

@@ -122,18 +122,9 @@ def _move(t: Any, n: int, x: Any, y: Any, z: Any, out_x: Any, out_y: Any, out_z:
 
 @inner
 def _move_each(
-    first_ns: int,
-    step_ns: float,
-    knots: Any,
-    blend: Any,
-    n: int,
-    xyz: Any,
-    times: Any,
-    out_x: Any,
-    out_y: Any,
-    out_z: Any,
+    first_ns: int, step_ns: float, knots: Any, n: int, xyz: Any, times: Any, out_x: Any, out_y: Any, out_z: Any
 ) -> None:
-    x, y, z = xyz[0], xyz[1], xyz[2]
+    last = np.int64(len(knots) - 2)
     i = 0
     while i < n:
         # points of one firing share a time: they move together
@@ -141,12 +132,21 @@ def _move_each(
         while end < n and times[end] == time_ns:
             end += 1
         at = (time_ns - first_ns) / step_ns
-        k = min(np.int64(at), np.int64(len(knots) - 2))
+        k = min(np.int64(at), last)
         f = at - k
-        for row in range(3):
-            for column in range(4):
-                blend[row, column] = (1 - f) * knots[k, row, column] + f * knots[k + 1, row, column]
-        _move(blend, end - i, x[i:end], y[i:end], z[i:end], out_x[i:end], out_y[i:end], out_z[i:end])
+        e, m = 1 - f, k + 1
+        xx, xy = e * knots[k, 0, 0] + f * knots[m, 0, 0], e * knots[k, 0, 1] + f * knots[m, 0, 1]
+        xz, xt = e * knots[k, 0, 2] + f * knots[m, 0, 2], e * knots[k, 0, 3] + f * knots[m, 0, 3]
+        yx, yy = e * knots[k, 1, 0] + f * knots[m, 1, 0], e * knots[k, 1, 1] + f * knots[m, 1, 1]
+        yz, yt = e * knots[k, 1, 2] + f * knots[m, 1, 2], e * knots[k, 1, 3] + f * knots[m, 1, 3]
+        zx, zy = e * knots[k, 2, 0] + f * knots[m, 2, 0], e * knots[k, 2, 1] + f * knots[m, 2, 1]
+        zz, zt = e * knots[k, 2, 2] + f * knots[m, 2, 2], e * knots[k, 2, 3] + f * knots[m, 2, 3]
+        for j in range(i, end):
+            own = np.uint64(j)
+            p, q, r = np.float64(xyz[0, own]), np.float64(xyz[1, own]), np.float64(xyz[2, own])
+            out_x[own] = xx * p + xy * q + xz * r + xt
+            out_y[own] = yx * p + yy * q + yz * r + yt
+            out_z[own] = zx * p + zy * q + zz * r + zt
         i = end
 
 
@@ -156,7 +156,6 @@ def place(
     knots: Any,
     first_ns: int,
     step_ns: float,
-    blend: Any,
     n: int,
     xyz: Any,
     times: Any,
@@ -168,7 +167,7 @@ def place(
 
     how: STAY; SHIFT by knots[0, :, 3]; MOVE by knots[0]; EACH by the transform of its own time. knots: (k, 3, 4), one
     every `step_ns` from `first_ns`; between two the entries are linear, which for a quarter of a millisecond at
-    1 rad/s is slerp to 1e-8. blend: (3, 4) float64 for the work.
+    1 rad/s is slerp to 1e-8.
     """
     if how == STAY:
         for i in range(n):
@@ -188,7 +187,7 @@ def place(
     elif how == MOVE:
         _move(knots[0], n, xyz[0], xyz[1], xyz[2], x, y, z)
     else:
-        _move_each(first_ns, step_ns, knots, blend, n, xyz, times, x, y, z)
+        _move_each(first_ns, step_ns, knots, n, xyz, times, x, y, z)
 
 
 @kernel
@@ -211,7 +210,6 @@ def load(
     xyz: Any,
     values: Any,
     times: Any,
-    blend: Any,
     at: int,
     out: Any,
     lows: Any,
@@ -225,8 +223,9 @@ def load(
     points of each end where those of the next begin, so that they keep their order and two halves meet in the middle.
 
     mode: of intensity. lag_ns: the sweep's age; a point is younger by its offset, if the record has that.
-    wanted: (3,) bool, whether intensity, time lag and ring are. out: (6, capacity) float32, one row per `Column`.
-    xyz, values, times, blend: for the work.
+    wanted: (4,) bool, whether intensity, time lag, ring and x, y, z are. out: (6, capacity) float32, one row per
+    `Column`. Without x, y, z the points stay where they lie, in float32.
+    xyz, values, times: for the work.
     lows, voxels: (G, 3) float32, sizes: (G, 3) int64, ids: (G, capacity) int32: grids, and where the points' cells go,
     while the points are still in the cache.
     """
@@ -240,9 +239,14 @@ def load(
         at -= kept if backwards else 0
         # slices: the compiler sees that no index is negative, and uses wide instructions
         x, y, z = out[0, at : at + kept], out[1, at : at + kept], out[2, at : at + kept]
-        place(how, knots, first_ns, step_ns, blend, kept, xyz, times, x, y, z)
-        for grid in range(len(lows)):
-            block_ids(x, y, z, lows[grid], voxels[grid], sizes[grid], ids[grid, at : at + kept])
+        if wanted[3]:
+            place(how, knots, first_ns, step_ns, kept, xyz, times, x, y, z)
+            for grid in range(len(lows)):
+                block_ids(x, y, z, lows[grid], voxels[grid], sizes[grid], ids[grid, at : at + kept])
+        else:
+            for grid in range(len(lows)):
+                own_ids = ids[grid, at : at + kept]
+                block_ids(xyz[0, :kept], xyz[1, :kept], xyz[2, :kept], lows[grid], voxels[grid], sizes[grid], own_ids)
         if wanted[0]:
             own = out[3, at : at + kept]
             if columns[INTENSITY, 2] == ABSENT:

@@ -114,7 +114,6 @@ def project(
     xyz: Any,
     values: Any,
     times: Any,
-    blend: Any,
     cells: Any,
     ranges: Any,
     nearest: Any,
@@ -128,7 +127,7 @@ def project(
     nearest: (height * width,) uint64, filled with ones: the distance's bits, which as whole numbers have the same
     order, above the point's number. out: (4, >= n) float32: x y z, placed by `how` and what follows, as in `load`, and
     intensity.
-    xyz, values, times, blend, cells: (BLOCK,) int32, ranges: (BLOCK,) float32: for the work.
+    xyz, values, times, cells: (BLOCK,) int32, ranges: (BLOCK,) float32: for the work.
     """
     kept = nonfinite = 0
     bits = ranges.view(np.uint32)
@@ -143,7 +142,7 @@ def project(
                 if key < nearest[cell]:
                     nearest[cell] = key
         x, y, z = out[0, kept : kept + m], out[1, kept : kept + m], out[2, kept : kept + m]
-        place(how, knots, first_ns, step_ns, blend, m, xyz, times, x, y, z)
+        place(how, knots, first_ns, step_ns, m, xyz, times, x, y, z)
         if columns[INTENSITY, 2] != ABSENT:
             scale_intensity(mode, full_scale, m, values[0], out[3, kept : kept + m])
         kept += m

@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from perceptum.inputs.kernel import inner, kernel
 
-__all__ = ["ABSENT", "BLOCK", "FLOAT16", "KINDS", "read"]
+__all__ = ["ABSENT", "BLOCK", "FLOAT16", "FLOAT32", "KINDS", "floats", "read", "value"]
 
 BLOCK = 512
 """Points that are worked on together: seven columns of them stay in the first-level cache."""
@@ -86,3 +86,15 @@ def read(column: Any, start: int, n: int, halves: Any, out: Any) -> None:
         _copy(address, stride, n, np.int32, out)
     elif kind == INT64:
         _copy(address, stride, n, np.int64, out)
+
+
+@inner
+def value(address: int, stride: int, i: int) -> Any:
+    """Number i of a float32 column. Numbers are given, not arrays, of which numba counts the users, atomically."""
+    return _array(_pointer(address + i * stride), (1,), np.float32)[0]
+
+
+@inner
+def floats(address: int, start: int, n: int) -> Any:
+    """The float32 numbers [start, start + n) of a column without gaps, as an array."""
+    return _array(_pointer(address + 4 * start), (n,), np.float32)

@@ -112,9 +112,9 @@ class BevStats(Filler):
                 work(part)
 
     def _accumulate(self, part: _Part) -> None:
-        ids, points = self.cells.ids, self.cells.cloud.points.values
+        ids, lying = self.cells.ids, self.cells.cloud.points.lying
         keys = part.reserve(len(ids))
-        cells = (ids, len(self._table), part.begin, part.end, points[Column.Z], points[Column.INTENSITY])
+        cells = (ids, len(self._table), part.begin, part.end, lying[Column.Z], lying[Column.INTENSITY])
         part.rows = kernels.accumulate(*cells, self._table, keys, *part.sums)
 
     def clearing(self, feature: str) -> Clearing:
@@ -122,7 +122,7 @@ class BevStats(Filler):
 
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         """`written` lists the columns of the grid, each of which has an element in every channel."""
-        flat, x, points = out.reshape(-1), self.params.grid.size[0], self.cells.cloud.points.values
+        flat, x, lying = out.reshape(-1), self.params.grid.size[0], self.cells.cloud.points.lying
         rows = sum(part.rows for part in self._parts)
         listed = written.elements(rows)
         kernels.clear_columns(listed[: written.count], self._table, x, self._place, len(self._statistics), flat)
@@ -131,7 +131,7 @@ class BevStats(Filler):
             # made anew: tensors of two models are filled side by side
             work = np.empty(kernels.STATISTICS)
             how = (part.keys, x, self._place, self._statistics, self._density, work)
-            kernels.write_columns(*part.sums, points[Column.Z], points[Column.INTENSITY], *how, flat)
+            kernels.write_columns(*part.sums, lying[Column.Z], lying[Column.INTENSITY], *how, flat)
 
         self._each_part(write)
         np.concatenate([part.keys for part in self._parts], out=listed[:rows])

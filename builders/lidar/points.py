@@ -47,8 +47,7 @@ class Points(Filler):
         inside = points.n
         if self._box is not None:
             # one element more: the kernel writes ahead of its count
-            x, y, z = points.values[:3]
-            inside = crop(x, y, z, self._box, self._chosen.reserve(points.n + 1))
+            inside = crop(points.lying[:3], points.n, self._box, self._chosen.reserve(points.n + 1))
         self._n = inside if self._most is None else min(inside, self._most)
         self.dropped = {"points over max_points": inside - self._n}
 
@@ -63,13 +62,13 @@ class Points(Filler):
             out[0] = self._n
             return
         rows = min(self._n, len(out))
-        points = self.cloud.points
+        columns = self.cloud.points.lying[self._picks]
 
         def write(part: slice) -> None:
             if self._box is None:
-                interleave(points.block, self._picks, points.first + part.start, out[part])
+                interleave(columns, part.start, out[part])
             else:
-                interleave_chosen(points.block, self._picks, points.first, self._chosen.array[part], out[part])
+                interleave_chosen(columns, self._chosen.array[part], out[part])
 
         self._stages.each(write, split(rows, self._stages.threads))
         written.clear_rows(rows, out)

@@ -79,21 +79,12 @@ class RangeImage(Filler):
             points[3] = 0
         # copies, here and of the table: for read-only arrays numba would compile the kernel once more
         origin = np.array(sweep.origin, dtype=np.float64)
-        _, nonfinite = kernels.project(
-            *(recorded.places, len(sweep), origin, p.height, p.width, self._fov_rad, p.outside_fov == "clamp"),
-            *(p.min_range, table, move.how, move.knots, move.first_ns, move.step_ns),
-            *(False, INTENSITY_MODES[p.intensity_mode], sweep.intensity_scale, HALVES),
-            *(
-                work.xyz(recorded),
-                work.values,
-                work.times,
-                work.blend,
-                self._cells,
-                self._ranges,
-                self._nearest,
-                points,
-            ),
-        )
+        given: list[Any] = [recorded.places, len(sweep), origin, p.height, p.width, self._fov_rad]
+        given += [p.outside_fov == "clamp", p.min_range, table]
+        given += [move.how, move.knots, move.first_ns, move.step_ns]
+        given += [False, INTENSITY_MODES[p.intensity_mode], sweep.intensity_scale, HALVES]
+        given += [work.xyz(recorded), work.values, work.times, self._cells, self._ranges, self._nearest, points]
+        _, nonfinite = kernels.project(*given)
         return nonfinite
 
     def _move(self, frame: Frame, recorded: Recorded) -> Move:

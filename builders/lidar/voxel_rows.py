@@ -33,6 +33,9 @@ class VoxelRows:
         self._counts = Scratch(np.int32)
         self._rows_here = Scratch(np.int32)
         self._before = Scratch(np.int32)
+        self._chosen = Scratch(np.int32)
+        self._slots = Scratch(np.int64)
+        self._kept = 0
         self.n = 0
         self.lost = 0
         """Points left out, since their voxels got no row."""
@@ -41,7 +44,7 @@ class VoxelRows:
     @property
     def nbytes(self) -> int:
         parts = (self._table, self._places, self._keys, self._counts, self._rows_here, self._before)
-        return sum(part.array.nbytes for part in parts)
+        return sum(part.array.nbytes for part in (*parts, self._chosen, self._slots))
 
     @property
     def keys(self) -> NDArray[np.integer]:
@@ -59,13 +62,20 @@ class VoxelRows:
         n = self.n if self.is_renumbered else 0
         return self._rows_here.array[:n], self._before.array[:n]
 
-    def assign(self, params: VoxelsParams, most: int, ids: NDArray[np.integer], slots: NDArray[np.int64]) -> None:
-        """Gives the points' voxels rows, at most `most`, and the points slots."""
+    @property
+    def placed(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The points that have a place, counted from the first of those that were given, and their slots."""
+        return self._chosen.array[: self._kept], self._slots.array[: self._kept]
+
+    def assign(self, params: VoxelsParams, most: int, ids: NDArray[np.integer]) -> None:
+        """Gives the points' voxels rows, at most `most`, and the points places in them."""
         self._prepare(most)
+        points = (self._chosen.reserve(len(ids)), self._slots.reserve(len(ids)))
         limits = (params.max_points_per_voxel, most, params.overflow == "break")
         own = (self._places.reserve(most), self._keys.reserve(most), self._counts.reserve(most))
         self.is_renumbered = False
-        self.n, self.lost = kernels.assign(ids, *limits, self._shift, self._used, *own, slots)
+        found = kernels.assign(ids, *limits, self._shift, self._used, *own, *points)
+        self.n, self._kept, self.lost = found
 
     def add(self, later: VoxelRows, most: int) -> bool:
         """Takes in the rows of later points; returns False where that makes more than `most`."""

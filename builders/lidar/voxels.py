@@ -14,7 +14,6 @@ from perceptum.features.lidar import VoxelsParams
 from ..columns import Column
 from ..kernels import voxels as kernels
 from ..sample import Sample
-from ..scratch import Scratch
 from ..split import shares, split
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
@@ -41,13 +40,12 @@ class Voxels(Filler):
         self._parts = [VoxelRows(params.grid, self.cells.dtype)]
         """The first has all rows after `run`; others belong to threads."""
         self._split: list[slice] = []
-        self._slots = Scratch(np.int64)
         by = "id table" if self._rows.is_dense else "hash"
         self.title = f"voxels ({by}, {params.max_points_per_voxel} per voxel)"
 
     @property
     def nbytes(self) -> int:
-        return self._slots.array.nbytes + sum(part.nbytes for part in self._parts)
+        return sum(part.nbytes for part in self._parts)
 
     @property
     def _rows(self) -> VoxelRows:
@@ -56,23 +54,21 @@ class Voxels(Filler):
     def run(self, sample: Sample) -> None:
         p, ids = self.params, self.cells.ids
         most = min(p.max_voxels, len(ids))
-        slots = self._slots.reserve(len(ids))
         self._split = split(len(ids), self._stages.threads)
-        if len(self._split) == 1 or not self._assign_parts(most, ids, slots):
+        if len(self._split) == 1 or not self._assign_parts(most, ids):
             self._split = [slice(0, len(ids))]
-            self._rows.assign(p, most, ids, slots[: len(ids)])
+            self._rows.assign(p, most, ids)
         self._rows.forget()
         self._report(self._rows.lost)
 
-    def _assign_parts(self, most: int, ids: NDArray[np.integer], slots: NDArray[np.int64]) -> bool:
+    def _assign_parts(self, most: int, ids: NDArray[np.integer]) -> bool:
         """Assigns parts of the points side by side; returns False where max_voxels cuts: that has an order."""
         while len(self._parts) < len(self._split):
             self._parts.append(VoxelRows(self.params.grid, self.cells.dtype))
         parts = self._parts[: len(self._split)]
 
         def assign(number: int) -> None:
-            own = self._split[number]
-            parts[number].assign(self.params, most, ids[own], slots[own])
+            parts[number].assign(self.params, most, ids[self._split[number]])
 
         self._stages.each(assign, range(len(parts)))
         first, *others = parts
@@ -110,17 +106,15 @@ class Voxels(Filler):
             written.clear_rows(rows, out)
 
     def _fill_voxels(self, rows: int, out: NDArray[np.float32], written: Written) -> None:
-        points, per_voxel = self.cells.cloud.points, self.params.max_points_per_voxel
+        columns, per_voxel = self.cells.cloud.points.lying[self._picks], self.params.max_points_per_voxel
         flat = out.reshape(-1, out.shape[-1])
         before = written.per_row(len(out))
         clearing = shares(len(out), len(self._split))
 
         def write(number: int) -> None:
             own, part, rest = self._split[number], self._parts[number], clearing[number]
-            slots = self._slots.array[own]
-            at = points.first + own.start
             gather = kernels.gather if len(self._picks) in (4, 5) else kernels.gather_any
-            gather(points.block, self._picks, at, slots, *part.renumbered, per_voxel, rows, flat)
+            gather(columns, own.start, *part.placed, *part.renumbered, per_voxel, rows, flat)
             kernels.clear_slots(self._rows.counts[:rows], per_voxel, rest.start, rest.stop, before, flat)
 
         self._stages.each(write, range(len(self._split)))
