@@ -70,6 +70,10 @@ class Move:
     first_ns: int = 0
     step_ns: float = 1.0
 
+    def __post_init__(self) -> None:
+        # a log's transforms may be read-only, for which numba would compile every kernel once more
+        object.__setattr__(self, "knots", np.array(self.knots, dtype=np.float64))
+
 
 STAY = Move(kernels.STAY, np.zeros((1, 3, 4)))
 

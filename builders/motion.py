@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,11 +29,25 @@ def ref_from_sensor(
     ego_from_sensor: (4, 4), the mount. ref_from_ego: (4, 4), at `ref_ns`. Raises PoseUnknown.
     """
     out, work = np.empty((len(times_ns), 3, 4)), np.empty((3, 3, 4))
-    recorded = (poses.times_ns, poses.quaternions, poses.translations, poses.max_gap_ns, EXTRAPOLATE_NS)
-    unknown = kernel(*recorded, ref_ns, times_ns, ego_from_sensor, ref_from_ego, work, out)
+    recorded = _around(poses, min(int(times_ns.min()), ref_ns), max(int(times_ns.max()), ref_ns))
+    given: list[Any] = [*recorded, poses.max_gap_ns, EXTRAPOLATE_NS, ref_ns, times_ns]
+    given += [np.array(ego_from_sensor), np.array(ref_from_ego), work, out]
+    unknown = kernel(*given)
     if unknown >= 0:
         # asked again where the message is
         poses.at(ref_ns)
         poses.at_many(times_ns, EXTRAPOLATE_NS)
         raise AssertionError(f"a pose that is known was not found: {unknown} of {times_ns}")
     return out
+
+
+def _around(poses: Poses, first_ns: int, last_ns: int) -> tuple[NDArray[Any], ...]:
+    """The poses' times, quaternions and translations from before `first_ns` to behind `last_ns`: two, or few more.
+
+    Copied, as are the transforms above: a log's arrays may be read-only or lie in any order, and numba would compile
+    the kernel for each kind of array, in the middle of a drive.
+    """
+    begin, end = np.searchsorted(poses.times_ns, (first_ns, last_ns))
+    some = slice(max(int(begin) - 2, 0), int(end) + 2)
+    times_ns = np.array(poses.times_ns[some], dtype=np.int64)
+    return times_ns, np.array(poses.quaternions[some], np.float64), np.array(poses.translations[some], np.float64)

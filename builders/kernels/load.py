@@ -37,7 +37,7 @@ def _is_far(x: float, y: float, z: float, far: float) -> bool:
     return not ((abs(x) < far) & (abs(y) < far) & (abs(z) < far))
 
 
-@inner
+@kernel
 def take(
     columns: Any, start: int, n: int, close: float, drop_intensity: bool, halves: Any, xyz: Any, values: Any, times: Any
 ) -> tuple[int, int]:
@@ -54,9 +54,12 @@ def take(
     read(columns[X], start, n, halves, x)
     read(columns[Y], start, n, halves, y)
     read(columns[Z], start, n, halves, z)
-    read(columns[INTENSITY], start, n, halves, intensity)
-    read(columns[RING], start, n, halves, ring)
-    read(columns[OFFSET], start, n, halves, times)
+    if has_intensity:
+        read(columns[INTENSITY], start, n, halves, intensity)
+    if has_ring:
+        read(columns[RING], start, n, halves, ring)
+    if has_times:
+        read(columns[OFFSET], start, n, halves, times)
     far = xyz.dtype.type(_FAR)
     # float32, as the coordinates in most files are
     near = xyz.dtype.type(np.float32(close))
@@ -275,8 +278,11 @@ def span(
     What is dropped may have any offset. Two blocks are looked into: where the extremes of all offsets lie. Only if
     nothing is kept there that has them, all are: 0.03 ms for 160 000 points, against 0.2.
     """
-    least = most = np.int64(0)
-    least_at = most_at = -1
+    least: Any = np.int64(0)
+    most: Any = np.int64(0)
+    # int64, as in other calls of take: numba compiles it once more for a literal
+    least_at: Any = np.int64(-1)
+    most_at: Any = np.int64(-1)
     for first in range(0, n, BLOCK):
         m = min(BLOCK, n - first)
         read(columns[OFFSET], first, m, halves, times)

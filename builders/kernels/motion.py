@@ -23,7 +23,7 @@ def _normalised(q: Any) -> tuple[float, float, float, float]:
 
 @inner
 def _pose(
-    time_ns: int, times_ns: Any, quaternions: Any, translations: Any, max_gap_ns: int, beyond_ns: int, out: Any
+    time_ns: int, times_ns: Any, quaternions: Any, translations: Any, max_gap_ns: int, beyond_ns: Any, out: Any
 ) -> bool:
     """Writes world_from_ego (3, 4) at a time, as Poses.at_many; returns whether it is known there."""
     n = len(times_ns)
@@ -90,7 +90,7 @@ def ref_from_sensor(
     pose and before the first the motion goes on. work: (3, 3, 4) float64. out: (len(wanted_ns), 3, 4) float64.
     """
     ref, then, ego = work[0], work[1], work[2]
-    if not _pose(ref_ns, times_ns, quaternions, translations, max_gap_ns, 0, ref):
+    if not _pose(ref_ns, times_ns, quaternions, translations, max_gap_ns, np.int64(0), ref):
         return len(wanted_ns)
     for k in range(len(wanted_ns)):
         if not _pose(wanted_ns[k], times_ns, quaternions, translations, max_gap_ns, beyond_ns, then):

@@ -107,6 +107,7 @@ def project(
     knots: Any,
     first_ns: int,
     step_ns: float,
+    drop_intensity: bool,
     mode: int,
     full_scale: float,
     halves: Any,
@@ -132,7 +133,7 @@ def project(
     kept = nonfinite = 0
     bits = ranges.view(np.uint32)
     for start in range(0, n, BLOCK):
-        m, bad = take(columns, start, min(BLOCK, n - start), 0.0, False, halves, xyz, values, times)
+        m, bad = take(columns, start, min(BLOCK, n - start), 0.0, drop_intensity, halves, xyz, values, times)
         nonfinite += bad
         _see(m, xyz, values[1], origin, height, width, fov_rad, clamp, min_range, row_of_ring, cells, ranges)
         for i in range(m):

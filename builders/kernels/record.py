@@ -14,7 +14,7 @@ import numpy as np
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from perceptum.inputs.kernel import inner
+from perceptum.inputs.kernel import inner, kernel
 
 __all__ = ["ABSENT", "BLOCK", "FLOAT16", "KINDS", "read"]
 
@@ -64,7 +64,7 @@ def _look_up(address: int, stride: int, n: int, table: Any, out: Any) -> None:
         out[i] = table[_array(_pointer(address + i * stride), (1,), np.uint16)[0]]
 
 
-@inner
+@kernel
 def read(column: Any, start: int, n: int, halves: Any, out: Any) -> None:
     """Writes n values of a column, from number `start` on, to `out`, in the dtype of `out`.
 

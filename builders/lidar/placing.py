@@ -52,11 +52,10 @@ class Placing:
             return Move(kernels.MOVE, self._ref_from_sensor(frame, sweep, np.array([time_ns])))
         if self._in_place(frame, sweep):
             return STAY
-        ref_from_ego, ego_from_sensor = self._reference.ref_from_ego, sweep.ego_from_sensor
         # the mount as it is, where no product is needed
-        return Move(
-            kernels.MOVE, (ego_from_sensor if self._reference.is_ego else ref_from_ego @ ego_from_sensor)[None, :3]
-        )
+        mount = sweep.ego_from_sensor
+        whole = mount if self._reference.is_ego else self._reference.ref_from_ego @ mount
+        return Move(kernels.MOVE, whole[None, :3])
 
     def _in_place(self, frame: Frame, sweep: LidarSweep) -> bool:
         """Whether the points already stand in the frame of reference: then no arithmetic touches them."""

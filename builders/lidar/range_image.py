@@ -77,11 +77,12 @@ class RangeImage(Filler):
         points = self._points.reserve(len(sweep))
         if sweep.intensity is None:
             points[3] = 0
-        origin = np.asarray(sweep.origin, dtype=np.float64)
+        # copies, here and of the table: for read-only arrays numba would compile the kernel once more
+        origin = np.array(sweep.origin, dtype=np.float64)
         _, nonfinite = kernels.project(
             *(recorded.places, len(sweep), origin, p.height, p.width, self._fov_rad, p.outside_fov == "clamp"),
             *(p.min_range, table, move.how, move.knots, move.first_ns, move.step_ns),
-            *(INTENSITY_MODES[p.intensity_mode], sweep.intensity_scale, HALVES),
+            *(False, INTENSITY_MODES[p.intensity_mode], sweep.intensity_scale, HALVES),
             *(
                 work.xyz(recorded),
                 work.values,
@@ -111,7 +112,7 @@ class RangeImage(Filler):
                 f'{sweep.source or sweep.sensor}: the lidar gives no {lacks}, which rows "ring" need; '
                 'use rows "spherical"'
             )
-        return np.asarray(sweep.row_of_ring, dtype=np.int32)
+        return np.array(sweep.row_of_ring, dtype=np.int32)
 
     def clearing(self, feature: str) -> Clearing:
         return "whole"

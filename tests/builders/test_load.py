@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +12,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from perceptum.builders import InputBuilder, split
+from perceptum.builders.kernels import bev, cells, load, motion, points, range_image, record, voxels
 from perceptum.features import canonical
-from perceptum.inputs import Poses
+from perceptum.inputs import LidarSweep, Poses
 from perceptum.inputs.poses import rigid
 
 MS = 1_000_000
@@ -211,11 +215,11 @@ def test_threads_share_the_points_and_change_no_byte(memory_log, sweep_of, small
     grid = {"range": [-20, -20, -20, 20, 20, 20], "voxel": [4, 4, 40]}
     fine = {"range": [-20, -20, -20, 20, 20, 20], "voxel": [0.2, 0.2, 0.2]}
     cloud = {"num_sweeps": 6, "remove_close": 5}
-    for voxels in ({"grid": grid}, {"grid": fine}, {"grid": fine, "max_voxels": 200}, {"grid": grid, "max_voxels": 60}):
+    for chosen in ({"grid": grid}, {"grid": fine}, {"grid": fine, "max_voxels": 200}, {"grid": grid, "max_voxels": 60}):
         for more in ({}, {"overflow": "break", "max_points_per_voxel": 3, "columns": ["z", "x", "ring"]}):
             params = {
                 "lidar_points": {**cloud, "columns": ALL},
-                "lidar_voxels": {**cloud, **voxels, **more},
+                "lidar_voxels": {**cloud, **chosen, **more},
                 "lidar_bev_occupancy": {**cloud, "grid": fine, "overflow_slices": True},
                 "lidar_bev_stats": {**cloud, "grid": grid},
             }
@@ -224,3 +228,57 @@ def test_threads_share_the_points_and_change_no_byte(memory_log, sweep_of, small
                 wanted, got = one.build(frame), many.build(frame)
                 assert {k: a.tobytes() for k, a in got.items()} == {k: a.tobytes() for k, a in wanted.items()}
                 assert got.dropped == wanted.dropped
+
+
+def test_kernels_are_compiled_once_whatever_a_record_is_made_of(memory_log, sweep_of):
+    """Read-only arrays, other layouts and empty sweeps are other types to numba: seconds, in the middle of a drive."""
+    names = [feature.name for feature in canonical()]
+    grid = {"range": [-20, -20, -20, 20, 20, 20], "voxel": [4, 4, 40]}
+    params = {"lidar_voxels": {"grid": grid}, "lidar_bev_stats": {"grid": grid}}
+    params |= {"lidar_points": {"range": grid["range"]}, "lidar_range_image": {"xyz_frame": "ego"}}
+    builder = InputBuilder(names, params=params)
+    random = np.random.default_rng(0)
+
+    def sweep(n, dtype, layout, mount, k):
+        def lying(values, kind):
+            return as_lying(values.astype(kind), layout)
+
+        xyz = [lying(random.uniform(-20, 20, n), dtype) for _ in range(3)]
+        more = {"intensity": lying(random.uniform(0, 9, n), "u1"), "ring": lying(np.arange(n) % 32, "u2")}
+        more |= {"offset_ns": lying(random.integers(-40 * MS, 0, n), "i4"), "row_of_ring": np.arange(32, dtype="i4")}
+        if layout == "read-only":
+            mount = np.array(mount)
+            mount.flags.writeable = False
+            more["row_of_ring"].flags.writeable = False
+        return LidarSweep("top", T0 + k * 50 * MS, mount, *xyz, **more)
+
+    recorded = (POSES.times_ns, POSES.quaternions, POSES.translations)
+    locked = Poses(*(as_lying(column, "read-only") for column in recorded))
+    kinds = [
+        (900, "f4", "side by side"),
+        (900, "f8", "rows of five"),
+        (0, "f4", "side by side"),
+        (1, "f2", "read-only"),
+    ]
+    first = [sweep(*kind, MOUNT, k) for k, kind in enumerate(kinds)]
+    for frame in memory_log(first, POSES):
+        builder.build(frame)
+    before = compiled()
+    kinds = product((700, 0), ("f4", "f8", "f2"), ["side by side", "backwards", "read-only", "big-endian"])
+    others = [sweep(*kind, MOUNT, 0) for kind in kinds]
+    for poses in (POSES, locked):
+        for sweeps in (others[:7], others[7:14], others[14:21], others[21:]):
+            moved = [replace(sweep, time_ns=T0 + k * 50 * MS) for k, sweep in enumerate(sweeps)]
+            for frame in memory_log(moved, poses):
+                builder.build(frame)
+    assert compiled() == before
+
+
+def compiled():
+    """Kernel -> the types that it was compiled for."""
+    found = {}
+    for module in (bev, cells, load, motion, points, range_image, record, voxels):
+        for name, kernel in vars(module).items():
+            if hasattr(kernel, "signatures"):
+                found[f"{module.__name__}.{name}"] = len(kernel.signatures)
+    return found
