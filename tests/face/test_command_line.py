@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -67,9 +68,11 @@ print("loaded:", *sys.modules)
 
 def test_help_comes_within_a_second(perceptum, least):
     def took_s():
-        start_s = time.perf_counter()
+        # the processor's time, not the clock's: on a machine with more to do than cores, every half second is long
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert perceptum("--help").status == 0
-        return time.perf_counter() - start_s
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert least(took_s, 1.0) < 1.0
 

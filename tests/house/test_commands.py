@@ -82,7 +82,7 @@ def test_system_libraries_that_may_not_be_installed_are_named(machine):
 
 @pytest.mark.parametrize("user", [0, 1000])
 def test_only_missing_system_libraries_are_installed(machine, tmp_path, user):
-    apt = f'echo "$@" >> {tmp_path}/calls'
+    apt = f'echo "$@" >> "{tmp_path}/calls"'
     sudo = '[ "$1" != -n ] || shift; exec "$@"'
     done = run("system-libs", path=machine(user=user, ldconfig=LDCONFIG, apt_get=apt, sudo=sudo))
     assert (done.returncode, done.stdout) == (
