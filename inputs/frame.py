@@ -19,6 +19,8 @@ from .source import Source, Times
 
 __all__ = ["Frame", "Sync"]
 
+Each = Callable[[Callable[[tuple[str, int]], object], list[tuple[str, int]]], None]
+"""(work, items): does the work on each item."""
 Record = TypeVar("Record", CameraImage, RadarSweep)
 Made = TypeVar("Made")
 
@@ -97,15 +99,18 @@ class Frame:
         """Returns what was read under `key`, read once whatever the threads; different keys are read side by side."""
         return cast(Made, get_or_make(self._read, key, read))
 
-    def sweeps(self, n: int = 1, sensor: str | None = None) -> list[LidarSweep]:
+    def sweeps(self, n: int = 1, sensor: str | None = None, each: Each | None = None) -> list[LidarSweep]:
         """Returns the last `n` sweeps at or before `time_ns`, newest first.
 
         Of `sensor`, or of every lidar of the log; at the start of a log there are fewer. A frame of a log
         that is no sequence has only its own sweep.
+        each: calls a function on each item of a list, perhaps on several threads: records are then read side by side.
         """
         names = list(self.log.source.lidars) if sensor is None else [sensor]
         picked = [(name, i) for name in names for i in self._past(name, n)]
         picked.sort(key=lambda at: -int(self.log.source.lidars[at[0]][at[1]]))
+        if each is not None:
+            each(lambda at: self._sweep(*at), picked)
         return [sweep for name, i in picked if (sweep := self._sweep(name, i)) is not None]
 
     def _past(self, sensor: str, n: int) -> range:

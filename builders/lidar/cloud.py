@@ -25,6 +25,8 @@ class Cloud(Stage):
         self.title = f"cloud ({params.num_sweeps} sweep{'s' if params.num_sweeps > 1 else ''}, {params.frame} frame)"
         self.params = params
         self.points = Columns(stages)
+        # several records are read side by side
+        self._each = stages.each if stages.threads > 1 and params.num_sweeps > 1 else None
         self._absence = Absence(params.required, self.title, stages)
         reference = stages.share(Reference, params.frame)
         self.needs = (reference,)
@@ -48,7 +50,7 @@ class Cloud(Stage):
     def _sweeps(self, frame: Frame) -> list[LidarSweep]:
         p = self.params
         names = p.sensors if p.sensors is not None else tuple(frame.log.source.lidars)
-        sweeps = [sweep for name in names for sweep in frame.sweeps(p.num_sweeps, name)]
+        sweeps = [sweep for name in names for sweep in frame.sweeps(p.num_sweeps, name, self._each)]
         if not sweeps:
             self._absence.report(frame, ", ".join(names) or "any lidar")
         return sorted(sweeps, key=lambda sweep: -sweep.time_ns)

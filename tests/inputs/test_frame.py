@@ -1,6 +1,8 @@
 """Frames and logs over a source made up here, that counts what is read of it."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -74,6 +76,22 @@ def test_sweeps_of_all_lidars_are_newest_first_and_the_primary_leads_a_tie():
     frame = Log(Made())[1]
     assert stamps(frame.sweeps(2)) == [("TOP", 100), ("SIDE", 100), ("SIDE", 50), ("TOP", 0)]
     assert stamps(frame.sweeps(2, "SIDE")) == [("SIDE", 100), ("SIDE", 50)]
+
+
+def test_the_sweeps_of_a_window_may_be_read_side_by_side_and_come_in_the_same_order():
+    met = Barrier(4)
+
+    class Meeting(Made):
+        def read_lidar(self, sensor, index):
+            # nobody goes on before all four are being read
+            met.wait(5)
+            return super().read_lidar(sensor, index)
+
+    log = Log(Meeting())
+    with ThreadPoolExecutor(4) as pool:
+        read = log[1].sweeps(2, each=lambda work, items: list(pool.map(work, items)))
+    assert stamps(read) == stamps(Log(Made())[1].sweeps(2))
+    assert log.reads == {"lidar/TOP": 2, "lidar/SIDE": 2}
 
 
 def test_a_sweep_of_the_future_is_never_given():
