@@ -240,15 +240,28 @@ def clear_slots(counts: Any, points_per_voxel: int, begin: int, end: int, writte
 
 @kernel
 def write_coords(keys: Any, rows: int, size_x: int, size_y: int, x_first: bool, out: Any) -> None:
-    """Writes the rows' cells as z y x, or x y z. out: (>= rows, 3) int32."""
+    """Writes the rows' cells as z y x, or x y z. out: (>= rows, 3) int32; its rows need not lie side by side."""
+    if keys.itemsize == 8:
+        for row in range(rows):
+            rest = keys[row] // size_x
+            z = rest // size_y
+            _write_cell(keys[row] - rest * size_x, rest - z * size_y, z, x_first, out[row])
+        return
+    # numbers of 31 bits are divided to the last bit by a float64 product, in wide instructions, which integers are not:
+    # 0.2 ms for 95 000 rows, against 0.36. The half keeps the quotient further from whole numbers than it is wrong
+    per_x, per_y = 1.0 / size_x, 1.0 / size_y
     for row in range(rows):
-        rest = keys[row] // size_x
-        x = keys[row] - rest * size_x
-        z = rest // size_y
-        y = rest - z * size_y
-        out[row, 0] = x if x_first else z
-        out[row, 1] = y
-        out[row, 2] = z if x_first else x
+        key = np.float64(keys[row])
+        rest = np.floor((key + 0.5) * per_x)
+        z = np.floor((rest + 0.5) * per_y)
+        _write_cell(key - rest * size_x, rest - z * size_y, z, x_first, out[row])
+
+
+@inner
+def _write_cell(x: Any, y: Any, z: Any, x_first: bool, out: Any) -> None:
+    out[0] = x if x_first else z
+    out[1] = y
+    out[2] = z if x_first else x
 
 
 @kernel
