@@ -40,6 +40,9 @@ class Column(IntEnum):
         return np.array([cls[name.upper()] for name in names], dtype=np.int64)
 
 
+_FROM_RECORD = (Column.X, Column.Y, Column.Z, Column.INTENSITY)
+_LATER = (Column.INTENSITY, Column.TIME_LAG, Column.RING)
+
 HALVES = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
 """What each float16 is worth."""
 
@@ -109,9 +112,10 @@ class Recorded:
         # float32 holds 24 bits of a number
         self.is_fine = not all(column.dtype in _COARSE for column in self._columns[:3] if column is not None)
 
-    def lies(self, column: Column) -> bool:
+    def lies(self, column: int) -> bool:
         """Whether kernels can read x, y, z or intensity where it was recorded, and as it is."""
-        return self.places[column, 2] == FLOAT32 and self._columns[column] is getattr(self.sweep, column.name.lower())
+        kind = self.places[column, 2]
+        return kind == FLOAT32 and self._columns[column] is getattr(self.sweep, _FROM_RECORD[column].name.lower())
 
     def span_ns(self, rules: Rules, work: Work) -> tuple[int, int] | None:
         """Returns the first and the last offset of the points that are kept; None where none is."""
@@ -167,7 +171,8 @@ class Columns:
         self._works: list[Work] = []
         self._first = 0
         self._lying = np.zeros((len(Column), 2), np.int64)
-        self._stays: set[Column] = set()
+        self._stays = 0
+        """How many of the first columns lie there."""
         self._left: weakref.ref[LidarSweep] | None = None
         """The record in which some columns lie. Weak: a lane that waits for its next frame keeps no record alive."""
         self.n = 0
@@ -185,7 +190,7 @@ class Columns:
         """(6, n) float32, of which only wanted columns are filled. Kernels take `lying`, which copies nothing."""
         block = self._block.array[:, self._first : self._first + self.n]
         sweep = None if self._left is None else self._left()
-        for column in self._stays if sweep is not None else ():
+        for column in _FROM_RECORD[: self._stays] if sweep is not None else ():
             block[column] = getattr(sweep, column.name.lower())
         return block
 
@@ -217,48 +222,42 @@ class Columns:
     def load(self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules) -> None:
         """Takes the points of the sweeps, in their order. Each comes with how it is moved, and its age in ns."""
         if not self._leave(sweeps, rules):
-            self._load(sweeps, rules, self._wanted(), with_xyz=True)
+            self._load(sweeps, rules, self._flags(with_xyz=True))
 
-    def _wanted(self) -> set[Column]:
-        return self.wanted & {Column.INTENSITY, Column.TIME_LAG, Column.RING}
+    def _flags(self, *, with_xyz: bool) -> NDArray[np.bool_]:
+        """(4,): which of intensity, time lag, ring and x, y, z are to be written."""
+        return np.array([*(column in self.wanted for column in _LATER), with_xyz])
 
     def _leave(self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules) -> bool:
         """Leaves x, y, z where they lie, and intensity too if it stays as it is; returns whether that is possible.
 
         Where nothing moves the points of the only sweep and all are kept, it saves writing them: half of the time.
         """
-        if len(sweeps) != 1 or sweeps[0][1].how != kernels.STAY or len(sweeps[0][0].sweep) == 0:
+        if len(sweeps) != 1 or sweeps[0][1].how != kernels.STAY:
             return False
         recorded = sweeps[0][0]
-        if not all(recorded.lies(column) for column in (Column.X, Column.Y, Column.Z)):
+        if len(recorded.sweep) == 0 or not (recorded.lies(0) and recorded.lies(1) and recorded.lies(2)):
             return False
-        wanted, stays = self._wanted(), {Column.X, Column.Y, Column.Z}
-        is_unit = rules.intensity_mode == "unit" and recorded.sweep.intensity_scale == 1
-        if (
-            Column.INTENSITY in wanted
-            and recorded.lies(Column.INTENSITY)
-            and (is_unit or rules.intensity_mode == "raw")
-        ):
-            wanted.discard(Column.INTENSITY)
-            stays.add(Column.INTENSITY)
+        flags, stays = self._flags(with_xyz=False), 3
+        as_it_is = rules.intensity_mode == "raw" or (rules.intensity_mode, recorded.sweep.intensity_scale) == (
+            "unit",
+            1,
+        )
+        if flags[0] and as_it_is and recorded.lies(3):
+            flags[0], stays = False, 4
             # what is not finite becomes 0, and cannot stay
             rules = replace(rules, drop_intensity=True)
-        self._load(sweeps, rules, wanted, with_xyz=False)
+        self._load(sweeps, rules, flags)
         if self.n != len(recorded.sweep):
             return False
-        for column in stays:
-            self._lying[column] = recorded.places[column, :2]
-        self._stays = stays
-        self._left = weakref.ref(recorded.sweep)
+        self._lying[:stays] = recorded.places[:stays, :2]
+        self._left, self._stays = weakref.ref(recorded.sweep), stays
         return True
 
-    def _load(
-        self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules, columns: set[Column], *, with_xyz: bool
-    ) -> None:
+    def _load(self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules, flags: NDArray[np.bool_]) -> None:
         sizes = [len(recorded.sweep) for recorded, _, _ in sweeps]
         block, ids = self._block.reserve(sum(sizes)), self._ids.reserve(sum(sizes))
         parts = self._parts(sizes)
-        wanted = np.array([*(c in columns for c in (Column.INTENSITY, Column.TIME_LAG, Column.RING)), with_xyz])
         mode = INTENSITY_MODES[rules.intensity_mode]
 
         def run(part: _Part) -> None:
@@ -267,7 +266,7 @@ class Columns:
                 recorded, move, lag_ns = sweeps[number]
                 points: list[Any] = [recorded.places, start, n, part.backwards, rules.close_m, rules.drop_intensity]
                 points += [mode, recorded.sweep.intensity_scale, lag_ns]
-                points += [move.how, move.knots, move.first_ns, move.step_ns, wanted]
+                points += [move.how, move.knots, move.first_ns, move.step_ns, flags]
                 points += [HALVES, work.xyz(recorded), work.values, work.times]
                 points += [part.end, block, *self._grid_arrays, ids]
                 part.end, nonfinite = kernels.load(*points)

@@ -11,12 +11,13 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from perceptum.inputs.kernel import inner, kernel
 
-__all__ = ["ABSENT", "BLOCK", "FLOAT16", "FLOAT32", "KINDS", "floats", "read", "value"]
+__all__ = ["ABSENT", "BLOCK", "FLOAT16", "FLOAT32", "KINDS", "fetch", "floats", "read", "value"]
 
 BLOCK = 512
 """Points that are worked on together: seven columns of them stay in the first-level cache."""
@@ -43,7 +44,23 @@ def _to_memory(_: Any, address: Any) -> Any:
     return numba.types.voidptr(numba.types.int64), generate
 
 
+def _to_cache(_: Any, address: Any) -> Any:
+    """Asks the processor to bring memory near, to be read and written soon; it may be anywhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        memory = builder.inttoptr(arguments[0], cgutils.voidptr_t)
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [memory.type, word, word, word])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [memory.type], kind)
+        # to be written; of use for long; data, not code
+        builder.call(prefetch, [memory, word(1), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return numba.types.void(numba.types.int64), generate
+
+
 _pointer: Any = intrinsic(_to_memory)
+fetch: Any = intrinsic(_to_cache)
 _array: Any = numba.carray  # type: ignore[attr-defined]
 
 

@@ -82,6 +82,7 @@ class BevStats(Filler):
         counts = np.arange(params.density_cap + 1)
         self._density = np.minimum(1.0, np.log(counts + 1) / np.log(params.density_cap + 1))
         x, y, _ = params.grid.size
+        self._size_x = x
         self._table = np.full(x * y, -1, np.int32)
         self._is_clean = True
         self._parts = [_Part(own.start, own.stop, self.cells.dtype) for own in shares(x * y, stages.threads)]
@@ -122,7 +123,7 @@ class BevStats(Filler):
 
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         """`written` lists the columns of the grid, each of which has an element in every channel."""
-        flat, x, lying = out.reshape(-1), self.params.grid.size[0], self.cells.cloud.points.lying
+        flat, x, lying = out.reshape(-1), self._size_x, self.cells.cloud.points.lying
         rows = sum(part.rows for part in self._parts)
         listed = written.elements(rows)
         kernels.clear_columns(listed[: written.count], self._table, x, self._place, len(self._statistics), flat)

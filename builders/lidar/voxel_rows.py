@@ -74,7 +74,8 @@ class VoxelRows:
         limits = (params.max_points_per_voxel, most, params.overflow == "break")
         own = (self._places.reserve(most), self._keys.reserve(most), self._counts.reserve(most))
         self.is_renumbered = False
-        found = kernels.assign(ids, *limits, self._shift, self._used, *own, *points)
+        address: int = self._used.__array_interface__["data"][0]
+        found = kernels.assign(ids, *limits, self._shift, self._used, address, *own, *points)
         self.n, self._kept, self.lost = found
 
     def add(self, later: VoxelRows, most: int) -> bool:

@@ -36,6 +36,8 @@ class Voxels(Filler):
         self.params = params
         self._stages = stages
         self._picks = Column.picks(params.columns)
+        # asked once: a grid works it out each time
+        self._size = params.grid.size[:2]
         self.cells.cloud.want(params.columns)
         self._parts = [VoxelRows(params.grid, self.cells.dtype)]
         """The first has all rows after `run`; others belong to threads."""
@@ -98,8 +100,7 @@ class Voxels(Filler):
         if feature == "lidar_voxels":
             self._fill_voxels(rows, out, written)
         elif feature == "lidar_voxel_coords":
-            x, y, _ = self.params.grid.size
-            kernels.write_coords(self._rows.keys, rows, x, y, self.params.coord_order == "xyz", out)
+            kernels.write_coords(self._rows.keys, rows, *self._size, self.params.coord_order == "xyz", out)
             written.clear_rows(rows, out)
         else:
             kernels.write_counts(self._rows.counts, rows, self.params.max_points_per_voxel, out)
