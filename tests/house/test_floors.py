@@ -146,11 +146,11 @@ def test_the_ground_floor_needs_little_from_outside(folder):
     assert outside - set(sys.stdlib_module_names) - {"perceptum"} <= FOUNDATION[folder]
 
 
-def test_only_the_decorator_of_kernels_imports_numba():
+def test_only_the_decorator_of_kernels_and_what_reads_addresses_import_numba():
     importing = {
         m for m, path in modules(ROOT).items() for f in imports_of(m, path) if f.target.split(".")[0] == "numba"
     }
-    assert importing == {"perceptum.inputs.kernel"}
+    assert importing == {"perceptum.inputs.kernel", "perceptum.builders.kernels.record"}
 
 
 def test_only_modules_of_kernels_import_their_decorator():
