@@ -168,6 +168,7 @@ class InputBuilder(Generic[Built]):
             on_ready: called as on_ready(model, name, array) for every tensor as soon as it is written, while others
                 are still being made; in the thread that wrote it, `model` "" where there is only one.
         """
+        _check_frame(frame, "build")
         lane = self._take_lane()
         built = lane.run(Sample(frame, draw), self._memories(into), on_ready)
         self._keep(lane, built)
@@ -186,7 +187,11 @@ class InputBuilder(Generic[Built]):
         telling where each frame begins; voxel coordinates get the frame's number as their first column. All
         others get a new first axis. draws: one per frame.
         """
+        if not isinstance(frames, Iterable):
+            raise TypeError(f"build_batch wants frames, got a {type(frames).__name__}; one frame goes to build")
         frames = list(frames)
+        for frame in frames:
+            _check_frame(frame, "build_batch")
         if not frames:
             raise ValueError("a batch needs at least one frame")
         drawn = [None] * len(frames) if draws is None else list(draws)
@@ -249,6 +254,12 @@ class InputBuilder(Generic[Built]):
         if unknown:
             raise ValueError(f"into: there is no model '{unknown[0]}'; there are {', '.join(self.specs)}")
         return {**self.pools, **into}
+
+
+def _check_frame(frame: object, door: str) -> None:
+    if not hasattr(frame, "time_ns"):
+        several = "; several go to build_batch" if door == "build" else ""
+        raise TypeError(f"{door} wants {'one frame' if several else 'frames'}, got a {type(frame).__name__}{several}")
 
 
 _builders: weakref.WeakSet[InputBuilder[Any]] = weakref.WeakSet()

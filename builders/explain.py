@@ -93,9 +93,9 @@ class Explanation:
             for b in self.blocks
         ]
         lines.append(
-            f"{self.threads} thread{'s' if self.threads > 1 else ''} per build, {self.lanes} "
-            f"lane{'s' if self.lanes != 1 else ''} so far with {_size(sum(s.scratch_bytes for s in self.stages))} "
-            "of scratch each"
+            f"{self.threads} thread{'s' if self.threads > 1 else ''} per build; {self.lanes} "
+            f"lane{'s' if self.lanes != 1 else ''}, one per frame in flight, of "
+            f"{_size(sum(s.scratch_bytes for s in self.stages))} scratch"
         )
         lines.append(f"tensors are {'writable' if self.writable else 'read-only'}, 64-byte aligned")
         return "\n".join(lines)
@@ -191,7 +191,7 @@ def _stage_cells(s: StageLine) -> list[str]:
 def _tensor_cells(t: TensorLine) -> list[str]:
     shape = f"({', '.join(map(str, t.shape))})"
     name = f"{t.model}/{t.name}" if t.model else t.name
-    where = f"in {t.owner}" + ("" if t.block_offset is None else f", block at {t.block_offset}")
+    where = f"in {t.owner}" + ("" if t.block_offset is None else f", byte {t.block_offset} of the block")
     return [name, f"{shape} {t.dtype}", _size(t.nbytes), _time(t.ms), where, f"copies: {t.copies}"]
 
 

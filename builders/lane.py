@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features import Layout, Resolved
-from perceptum.features.layout import BLOCK
+from perceptum.features.layout import ALIGNMENT, BLOCK
 
+from .batch import Batch
 from .crew import Crew
 from .memory import Lease, Memory
 from .plan import Plan
@@ -20,7 +21,7 @@ from .sample import Sample
 from .stage import Filler, Stage, Stages
 from .table import filler_of
 from .tensors import Tensors
-from .written import Written, WrittenPart
+from .written import Written
 
 __all__ = ["Lane", "OnReady", "Wanted"]
 
@@ -64,7 +65,8 @@ class Wanted:
         size = own.get(name)
         if not isinstance(size, (int, np.integer)) or size < 0:
             raise ValueError(
-                f"'{self.label}': its filler's sizes() must give '{name}' as a number of 0 or more, got {size!r}"
+                f"'{self.label}': its filler's sizes() must give '{name}' as a number of 0 or more, or its params' "
+                f"dims(), got {size!r}"
             )
         return int(size)
 
@@ -219,13 +221,25 @@ class _Flight:
 
 def _take(memory: Memory, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Lease:
     """Returns a lease on just that shape, whose array is a view of its own: it is made read-only when it is written."""
-    array, written = memory.take(name, shape, dtype)
+    lease = memory.take(name, shape, dtype)
+    if not isinstance(lease, tuple) or len(lease) != 2:
+        raise TypeError(f"the memory for '{name}' must come as a Lease, got a {type(lease).__name__}")
+    array, written = lease
     array = array[: shape[0]] if shape else array[...]
-    whole = array.flags.c_contiguous or isinstance(written, WrittenPart)
+    # a place in a batch's block begins where the one before ends
+    whole = isinstance(memory, Batch) or (array.flags.c_contiguous and _begins_right(array))
     if array.shape != shape or array.dtype != dtype or not whole or not array.flags.writeable:
-        got = f"{array.shape} {array.dtype}"
-        raise ValueError(f"the memory for '{name}' must be {shape} {dtype}, C-contiguous and writable, got {got}")
+        kind = "" if array.flags.writeable else "read-only "
+        raise ValueError(
+            f"the memory for '{name}' must be {shape} {dtype}, C-contiguous and writable, and start at a multiple of "
+            f"{ALIGNMENT} bytes, got {kind}{array.shape} {array.dtype} at {array.__array_interface__['data'][0]:#x}"
+        )
     return Lease(array, written)
+
+
+def _begins_right(array: NDArray[Any]) -> bool:
+    begin: int = array.__array_interface__["data"][0]
+    return begin % ALIGNMENT == 0 or array.size == 0
 
 
 def _wanted(model: str, row: Resolved, layout: Layout, stages: Stages) -> Wanted:

@@ -25,8 +25,10 @@ class Memory(Protocol):
     """Gives memory for tensors; may be asked from several threads."""
 
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Lease:
-        """Returns memory for the tensor `name`, or for the block of a plan's small tensors (features.Layout).
+        """Returns memory for the tensor `name`, or for a plan's small tensors as one block (name "small tensors").
 
-        Nobody else uses it until all arrays over it are gone.
+        The array is C-contiguous, writable and starts at a multiple of 64. It holds zeros if its Written is new; memory
+        that is given again comes back as it was left, with its own Written. Nobody else uses it until all arrays over
+        it are gone.
         """
         ...

@@ -29,6 +29,7 @@ class Stage:
 
     title: str = ""
     needs: tuple[Stage, ...] = ()
+    """All the stages whose results this one reads: what is left out here may run later, or at the same time."""
 
     def __init__(self) -> None:
         self.dropped: dict[str, int] = {}
@@ -64,7 +65,11 @@ class Filler(Stage):
 
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         """Writes a tensor of the group. Where `out` is not written it must hold the feature's fill value: see
-        `clearing`."""
+        `clearing`.
+
+        `out` may have fewer rows than `sizes()` said, where a spec fixes their number (write the first), or more (leave
+        the fill value).
+        """
         raise NotImplementedError
 
 

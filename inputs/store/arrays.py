@@ -48,7 +48,12 @@ def _padded(array: NDArray[Any]) -> bytes:
 def arrays_of(where: str, batch: Any) -> dict[str, NDArray[Any]]:
     """Returns the arrays as read-only views of the batch's memory; raises BrokenRecord."""
     wanted = ("name: string", "dtype: string", "shape: list<item: int64>", "data: large_binary")
-    if tuple(f"{field.name}: {field.type}" for field in batch.schema) != wanted:
+    try:
+        found = tuple(f"{field.name}: {field.type}" for field in batch.schema)
+    # a name in a damaged file need not be UTF-8
+    except UnicodeDecodeError:
+        found = ()
+    if found != wanted:
         raise BrokenRecord(f"{where}: not the columns of named arrays; convert again")
     names, dtypes, shapes = (batch.column(i).to_pylist() for i in range(3))
     rows = zip(names, dtypes, shapes, _cells(batch.column(3)), strict=True)

@@ -6,6 +6,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from pyarrow import fs
 
 from perceptum.inputs import BrokenRecord, Labels, LidarSweep, Log, LogError, MissingRecord, NotALog, RadarSweep
 from perceptum.inputs.store import INDEX, Index, LocalFiles, RemoteFiles, StoreSource
+from perceptum.inputs.store.arrays import arrays_of
 from perceptum.inputs.store.records import LABEL_COLUMNS, LIDAR_COLUMNS, LIDAR_OWN, RADAR_COLUMNS, RADAR_OWN
 
 VERSION_1 = Path(__file__).parent / "fixtures" / "store_v1"
@@ -375,3 +377,18 @@ def test_whatever_is_broken_is_told_as_what_it_is(copy, name, changes, cut):
 def test_an_index_of_any_bytes_is_refused(encoded):
     with pytest.raises(BrokenRecord):
         Index.from_buffer("index", pa.py_buffer(encoded))
+
+
+def test_a_column_name_that_is_no_text_is_reported_as_broken():
+    """Found by damaging every byte in turn: pyarrow raised UnicodeDecodeError when the name was looked at."""
+    damaged = SimpleNamespace(schema=[_Unreadable()])
+    with pytest.raises(BrokenRecord, match=r"^map\.arrow: not the columns of named arrays; convert again$"):
+        arrays_of("map.arrow", damaged)
+
+
+class _Unreadable:
+    type = "string"
+
+    @property
+    def name(self):
+        return b"na\x81e".decode()
