@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from perceptum.features import Concat, Feature, Resolved, SpecError, Stack
 
-from .memory import Lease, Memory
+from .memory import Lease, Memory, take_checked
 from .pool import Pool
 from .written import Written, WrittenPart
 
@@ -157,7 +157,7 @@ class _Blocks:
             room = min(room_frames * _ROOM_PER_FRAME, _MOST_ROOM)
             lease = self._memory.take_block(row.name, use, shape, self.dtype, room)
         else:
-            lease = self._memory.take(row.name, shape, self.dtype)
+            lease = take_checked(self._memory, row.name, shape, self.dtype)
         used = lease.array.reshape(-1).view(np.uint8)[: lease.written.used]
         lease.written.begin(used, (use, row.feature.name, row.params, self.dtype, shape[1:]), self._doubtful)
         return lease

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -11,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features import Layout, Resolved
-from perceptum.features.layout import ALIGNMENT, BLOCK
+from perceptum.features.layout import BLOCK
 
 from .batch import Batch
 from .crew import Crew
-from .memory import Lease, Memory
+from .memory import Memory, take_checked
 from .plan import Plan
 from .sample import Sample
 from .stage import Filler, Stage, Stages
@@ -98,11 +99,6 @@ class Lane:
         """Returns the tensors that need a stage."""
         return self._needed_by[stage]
 
-    @property
-    def nbytes(self) -> int:
-        """The size of the working memory."""
-        return sum(stage.nbytes for stage in self.stages)
-
     def run(
         self, sample: Sample, memories: Mapping[str, Memory], on_ready: OnReady | None, blocks: bool = True
     ) -> dict[str, Tensors]:
@@ -178,7 +174,8 @@ class _Flight:
         self._times_s[k] = perf_counter() - start
 
     def _block(self, memory: Memory, layout: Layout) -> NDArray[np.uint8]:
-        array, written = _take(memory, BLOCK, (layout.nbytes,), np.dtype(np.uint8))
+        array, written = take_checked(memory, BLOCK, (layout.nbytes,), np.dtype(np.uint8))
+        array = array[: layout.nbytes]
         if not written.begin(array, BLOCK, self._writable):
             array[:] = 0
         self._settling.append(written)
@@ -192,7 +189,12 @@ class _Flight:
             # the block was cleared as a whole
             written, clean = Written(), True
         else:
-            array, written = _take(self._memories[wanted.model], wanted.name, wanted.shape, wanted.dtype)
+            memory = self._memories[wanted.model]
+            # a batch has checked its block, in which a place begins where the one before ends
+            take = memory.take if isinstance(memory, Batch) else partial(take_checked, memory)
+            array, written = take(wanted.name, wanted.shape, wanted.dtype)
+            # a view of its own: it is made read-only when it is written
+            array = array[: wanted.shape[0]] if wanted.shape else array[...]
             clean = written.begin(array, (*wanted.layout, array.shape[1:]), self._writable)
             self._settling.append(written)
         clearing = filler.clearing(wanted.feature)
@@ -217,29 +219,6 @@ class _Flight:
             model: Tensors({w.name: arrays[w] for w in own}, lane.dropped(model), times_s)
             for model, own in lane.by_model.items()
         }
-
-
-def _take(memory: Memory, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Lease:
-    """Returns a lease on just that shape, whose array is a view of its own: it is made read-only when it is written."""
-    lease = memory.take(name, shape, dtype)
-    if not isinstance(lease, tuple) or len(lease) != 2:
-        raise TypeError(f"the memory for '{name}' must come as a Lease, got a {type(lease).__name__}")
-    array, written = lease
-    array = array[: shape[0]] if shape else array[...]
-    # a place in a batch's block begins where the one before ends
-    whole = isinstance(memory, Batch) or (array.flags.c_contiguous and _begins_right(array))
-    if array.shape != shape or array.dtype != dtype or not whole or not array.flags.writeable:
-        kind = "" if array.flags.writeable else "read-only "
-        raise ValueError(
-            f"the memory for '{name}' must be {shape} {dtype}, C-contiguous and writable, and start at a multiple of "
-            f"{ALIGNMENT} bytes, got {kind}{array.shape} {array.dtype} at {array.__array_interface__['data'][0]:#x}"
-        )
-    return Lease(array, written)
-
-
-def _begins_right(array: NDArray[Any]) -> bool:
-    begin: int = array.__array_interface__["data"][0]
-    return begin % ALIGNMENT == 0 or array.size == 0
 
 
 def _wanted(model: str, row: Resolved, layout: Layout, stages: Stages) -> Wanted:

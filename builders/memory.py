@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from perceptum.features.layout import ALIGNMENT
 
 from .written import Written
 
-__all__ = ["Lease", "Memory"]
+__all__ = ["Lease", "Memory", "take_checked"]
 
 
 class Lease(NamedTuple):
@@ -32,3 +35,21 @@ class Memory(Protocol):
         it are gone.
         """
         ...
+
+
+def take_checked(memory: Memory, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Lease:
+    """Returns a lease of `memory` on at least shape[0] rows; raises TypeError or ValueError where it cannot be used."""
+    lease = memory.take(name, shape, dtype)
+    if not isinstance(lease, tuple) or len(lease) != 2:
+        raise TypeError(f"the memory for '{name}' must come as a Lease, got a {type(lease).__name__}")
+    array = lease[0]
+    begin: int = array.__array_interface__["data"][0]
+    fits = array.shape[1:] == shape[1:] and array.ndim == len(shape) and (not shape or len(array) >= shape[0])
+    whole = array.flags.c_contiguous and (begin % ALIGNMENT == 0 or array.size == 0)
+    if not fits or array.dtype != dtype or not whole or not array.flags.writeable:
+        kind = "" if array.flags.writeable else "read-only "
+        raise ValueError(
+            f"the memory for '{name}' must be {shape} {dtype}, C-contiguous and writable, and start at a multiple of "
+            f"{ALIGNMENT} bytes, got {kind}{array.shape} {array.dtype} at {begin:#x}"
+        )
+    return lease

@@ -143,3 +143,20 @@ def test_memory_that_does_not_fit_is_refused_by_the_tensors_name(frames, wrong):
         ValueError, match=r"^the memory for 'lidar_points' must be \(900, 5\) float32, C-contiguous and "
     ):
         InputBuilder(["lidar_points"]).build(frames[0], into=Memory())
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_memory_that_does_not_begin_right_is_refused_for_batches_too(frames, batched):
+    """A batch's block went unchecked: TensorFlow ends the process on such a tensor."""
+
+    class Shifted:
+        def take(self, name, shape, dtype):
+            raw = np.zeros(int(np.prod(shape)) * np.dtype(dtype).itemsize + 128, np.uint8)
+            at = -raw.ctypes.data % 64 + 4
+            return Lease(raw[at : at + raw.size - 128].view(dtype).reshape(shape), Written())
+
+    builder = InputBuilder(["lidar_points"])
+    with pytest.raises(
+        ValueError, match=r"^the memory for 'lidar_points' must be .* at a multiple of 64 bytes, "
+    ):
+        builder.build_batch(frames[:2], into=Shifted()) if batched else builder.build(frames[0], into=Shifted())
