@@ -156,7 +156,5 @@ def test_memory_that_does_not_begin_right_is_refused_for_batches_too(frames, bat
             return Lease(raw[at : at + raw.size - 128].view(dtype).reshape(shape), Written())
 
     builder = InputBuilder(["lidar_points"])
-    with pytest.raises(
-        ValueError, match=r"^the memory for 'lidar_points' must be .* at a multiple of 64 bytes, "
-    ):
+    with pytest.raises(ValueError, match=r"^the memory for 'lidar_points' must be .* at a multiple of 64 bytes, "):
         builder.build_batch(frames[:2], into=Shifted()) if batched else builder.build(frames[0], into=Shifted())
