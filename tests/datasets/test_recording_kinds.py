@@ -712,6 +712,19 @@ def test_a_bad_odometry_message_is_left_out_and_reported(tmp_path, container):
     assert "/odom: the transform of 'base_link'" in said(lambda: quiet(lambda: log[0].world_from_ego))
 
 
+@every_container
+def test_check_lists_what_was_left_out(tmp_path, container):
+    from perceptum.check import check_log
+
+    def rows(maker):
+        wheel = maker.transform(FIRST_NS, *UNUSABLE["nan"][0])
+        return [mount(maker), ("/tf", FIRST_NS, maker.tf(wheel)), *moving(maker), *clouds(maker)]
+
+    (problem,) = check_log(str(write_as(container, tmp_path, rows)))
+    assert problem.kind == "left out"
+    assert "the transform of 'wheel' in 'base_link' at " in problem.what
+
+
 # K: what says the same at every stamp holds for ever
 
 
