@@ -74,7 +74,9 @@ class Py123dLog:
         # stamps are cut to microseconds, which makes some of a denser original equal: the first holds
         times, rows = np.unique(times, return_index=True)
         try:
-            return Poses(times, table[rows, 3:], table[rows, :3])
+            return Poses.leaving_gaps(f"{self.location}/{_EGO}.arrow", times, table[rows, 3:], table[rows, :3])
+        except BrokenRecord:
+            raise
         except LogError as error:
             raise BrokenRecord(f"{self.location}/{_EGO}.arrow: {error}") from error
 

@@ -28,11 +28,11 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.once import once
 
-from ..files import Numbered, has_numbered, numbered, read_bytes
+from ..files import Numbered, has_numbered, numbered, read_bytes, read_each
 from ..kitti.calibration import camera_of, read_calibration, rectified_from_velodyne
 from ..kitti.labels import read_labels
 from ..kitti.points import read_points, velodyne_sweep
-from ..pose_matrices import poses_of
+from ..pose_matrices import poses_of, rows_or_nan
 
 __all__ = ["FRAME_NS", "LOOKS_LIKE", "ViewOfDelft", "open_source", "recognises"]
 
@@ -114,9 +114,12 @@ class ViewOfDelft:
         if not len(kept):
             raise PoseUnknown(f"{folder}: no NNNNN.json of these frames, so the log has no poses")
         paths = [stored.paths[i] for i in kept]
-        from_camera = np.stack([read_world_from_camera(path, _WORLDS[self._world]) for path in paths])
-        camera_from_lidar = np.stack([self._camera_from("lidar", path.stem) for path in paths])
-        return poses_of(folder, stored.numbers[kept], from_camera @ camera_from_lidar)
+        found, broken = read_each(
+            dict(enumerate(paths)),
+            lambda _, path: read_world_from_camera(path, _WORLDS[self._world]) @ self._camera_from("lidar", path.stem),
+        )
+        world_from_lidar = rows_or_nan(len(paths), found, (4, 4))
+        return poses_of(folder, stored.numbers[kept], world_from_lidar, broken, paths)
 
     def _calibration(self, sensor: str, stem: str) -> tuple[Path, dict[str, Matrix]]:
         path = _training(self.folder, sensor) / "calib" / f"{stem}.txt"
