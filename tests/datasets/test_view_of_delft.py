@@ -91,11 +91,11 @@ def test_wrong_options_are_refused(view_of_delft):
 
 def test_a_cut_radar_file_is_named(view_of_delft):
     path = view_of_delft / "radar" / "training" / "velodyne" / "00544.bin"
-    path.write_bytes(bytes(800))
+    path.write_bytes(bytes(802))
     with pytest.raises(BrokenRecord) as caught:
         open_log(view_of_delft)[0].radars["radar"]
     assert str(caught.value) == (
-        f"{path}: 800 bytes is not a multiple of 28 (7 float32 per point); the file is cut short"
+        f"{path}: 802 bytes is not a multiple of 28 (7 float32 per point); the file is cut short"
     )
 
 
