@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, CameraImage, HDMap, Labels, LidarSweep, LogError, Poses, RadarSweep, Source
 from perceptum.inputs.once import once
 
-from ..raw_image import RawImage, png_bytes
+from ..raw_image import RawImage, colours, png_bytes
 from .library import Py123dFolder
 from .records import label_boxes, lens_of, lidar_columns, radar_columns
 
@@ -120,7 +120,7 @@ class Py123dLog:
 
     def _pixels(self, key: str, index: int, source: str) -> NDArray[np.uint8]:
         with self._folder.told(source):
-            return np.asarray(self._folder.record(key, index).rgb_image, dtype=np.uint8)
+            return colours(np.asarray(self._folder.record(key, index).rgb_image), source)
 
     @once
     def _label_times(self) -> Times:

@@ -221,6 +221,28 @@ def test_equal_stamps_of_poses_are_one_pose(library, folder):
     np.testing.assert_array_equal(poses.at(FIRST_US * 1000)[:3, 3], PLACE)
 
 
+@pytest.mark.parametrize(
+    ("image", "holds"),
+    [
+        (np.full((24, 40), 700, np.uint16), "uint16 (24, 40)"),
+        (np.full((24, 40, 3), 700, np.uint16), "uint16 (24, 40, 3)"),
+        (np.full((24, 40, 3), 0.5, np.float32), "float32 (24, 40, 3)"),
+        (np.full((24, 40, 4), 7, np.uint8), "uint8 (24, 40, 4)"),
+    ],
+)
+def test_decoded_pictures_that_are_none_of_8_bits_are_refused(library, folder, monkeypatch, image, holds):
+    log = open_log(folder)
+    fisheye = log[1].cameras["fmcam_l0"]
+    monkeypatch.setattr(ArrowSceneAPI, "get_modality_at_timestamp", lambda *_, **__: space(rgb_image=image))
+    for read in (fisheye.decode, lambda: fisheye.encoded):
+        with pytest.raises(BrokenRecord) as caught:
+            read()
+        assert str(caught.value) == (
+            f"{fisheye.source}: holds {holds}, wanted a picture (height, width, 3) of uint8; "
+            "depth and other measures are not pictures"
+        )
+
+
 @pytest.mark.parametrize("number", [0, 3, 4])
 def test_a_broken_pose_is_a_gap(library, folder, monkeypatch, number):
     def broken(i):
