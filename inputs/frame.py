@@ -36,6 +36,8 @@ class Records(Protocol):
     @property
     def ids(self) -> Sequence[str]: ...
     @property
+    def poses(self) -> Poses: ...
+    @property
     def map(self) -> HDMap | None: ...
     def world_from_ego(self, time_ns: int) -> NDArray[np.float64]: ...
     def lidar(self, sensor: str, index: int) -> LidarSweep | None: ...
@@ -86,7 +88,7 @@ class Frame:
     @property
     def poses(self) -> Poses:
         """Poses of the whole log: world_from_ego at any recorded time."""
-        return self.log.source.poses
+        return self.log.poses
 
     @once
     def world_from_ego(self) -> NDArray[np.float64]:

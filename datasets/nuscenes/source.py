@@ -27,6 +27,7 @@ from perceptum.inputs import (
 from perceptum.inputs.once import once
 
 from ..files import read_bytes
+from ..point_file import read_points
 from .index import Index
 from .labels import Annotations, Details, annotations_of
 from .radar import RadarFilter, read_radar_columns
@@ -37,7 +38,7 @@ __all__ = ["NuScenes"]
 Times = NDArray[np.int64]
 
 _PRIMARY = "LIDAR_TOP"
-_POINT_BYTES = 20
+_POINT_COLUMNS = ("x", "y", "z", "intensity", "ring")
 _RINGS = 32
 
 
@@ -104,7 +105,7 @@ class NuScenes:
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
         """Points as recorded: not motion-compensated within the sweep, and without times of their own."""
         path, time_ns, ego_from_sensor = self._record(self.scene.streams[sensor], index)
-        x, y, z, intensity, ring = _points(path)
+        x, y, z, intensity, ring = read_points(path, _POINT_COLUMNS, "the sweep is missing")
         return LidarSweep(
             sensor=sensor,
             time_ns=time_ns,
@@ -168,13 +169,3 @@ class NuScenes:
 
 _ROW_OF_RING = np.arange(_RINGS - 1, -1, -1, dtype=np.int32)
 """An HDL-32E's rings count from the lowest beam up."""
-
-
-def _points(path: Path) -> NDArray[np.float32]:
-    """Returns (5, N) x y z intensity ring, as they lie in the file: views, 20 bytes from point to point."""
-    encoded = read_bytes(path, "the sweep is missing")
-    if len(encoded) % _POINT_BYTES:
-        raise BrokenRecord(
-            f"{path}: {len(encoded)} bytes is not a multiple of 20 (5 float32 per point); the file is cut short"
-        )
-    return np.frombuffer(encoded, dtype="<f4").astype(np.float32, copy=False).reshape(-1, 5).T

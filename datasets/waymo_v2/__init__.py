@@ -140,9 +140,11 @@ class WaymoV2:
         """World from vehicle, stored as float32 of 1 mm steps at 15 km, widened to float64 first."""
         path = self._file("vehicle_pose")
         table = read_table(path, [FRAME, _POSE], "the segment has no poses")
-        times_ns, world_from_ego = frame_times(table), table.transforms(_POSE)
+        times_ns = frame_times(table)
+        world_from_ego, unreadable = table.transforms_or_gaps(_POSE)
         order = np.argsort(times_ns, kind="stable")
-        return poses_of(path, times_ns[order], world_from_ego[order])
+        broken = {at: unreadable[row] for at, row in enumerate(order.tolist()) if row in unreadable}
+        return poses_of(path, times_ns[order], world_from_ego[order], broken)
 
     @once
     def _lidars(self) -> Mapping[str, Lidar]:
