@@ -176,9 +176,8 @@ def full_log():
         lane_type=np.array(["VEHICLE", "BIKE"]),
     )
     ground = GroundGrid(rng.normal(size=(3, 4)).astype(np.float16), np.eye(2), np.array([1.0, 2.0]), 0.3)
-    hdmap = HDMap(
-        {"area": Shapes.of("polygon", {"x": [(0, 0), (1, 0), (1, 1)]}), "none": Shapes.of("line", {})}, lanes, ground
-    )
+    layers = {"area": Shapes.of("polygon", {"x": [(0, 0), (1, 0), (1, 1)]}), "none": Shapes.of("line", {})}
+    hdmap = HDMap(layers, lanes, ground, unread=("signals/signal (2)",))
     poses = Poses(np.array([0, 9]), rng.normal(size=(2, 4)), rng.normal(size=(2, 3)), max_gap_ns=17)
     return memory_log(radars=[radar], cameras=[camera], labels=[labels], hdmap=hdmap, poses=poses, times_ns=[3, 9])
 
