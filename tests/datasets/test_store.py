@@ -30,7 +30,7 @@ SMALL = "synthetic:frames=4,seed=2,beams=8,azimuth_steps=64,image_size=32x24"
 LOGS = ["synthetic", "kitti", "argoverse2", "real_kitti", "real_argoverse2", "scenario"]
 REAL = {name: pytest.mark.data for name in LOGS if name.startswith("real_") or name == "scenario"}
 # where a record lies is another place; how a picture is read, another way
-OTHER = ("source", "read")
+OTHER = ("source", "read", "ego_from_lidar")
 
 
 def assert_same(a, b, where=""):
