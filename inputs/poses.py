@@ -17,6 +17,7 @@ __all__ = [
     "BrokenPose",
     "Poses",
     "inverse",
+    "moved_boxes",
     "quaternion_from_rotation",
     "quaternion_from_yaw",
     "rigid",
@@ -72,6 +73,19 @@ def yaw_from_rotation(rotation: ArrayLike) -> Matrix:
     """Returns the yaw (...) in [-pi, pi] about +z of (..., 3, 3) or (..., 4, 4) matrices."""
     r = np.asarray(rotation, dtype=np.float64)
     return np.arctan2(r[..., 1, 0], r[..., 0, 0])
+
+
+def moved_boxes(boxes: ArrayLike, target_from_source: ArrayLike) -> Matrix:
+    """Returns (N, 7) float64: boxes x y z (centre) length width height yaw, in the axes of `target`.
+
+    Where those are tilted against the source's, a box stays upright in them: its yaw is the heading of its length.
+    """
+    moved = np.array(boxes, dtype=np.float64)
+    turn, shift = np.asarray(target_from_source)[:3, :3], np.asarray(target_from_source)[:3, 3]
+    moved[:, :3] = moved[:, :3] @ turn.T + shift
+    heading = np.stack([np.cos(moved[:, 6]), np.sin(moved[:, 6])]).T @ turn[:2, :2].T
+    moved[:, 6] = np.arctan2(heading[:, 1], heading[:, 0])
+    return moved
 
 
 def rigid(rotation: ArrayLike, translation: ArrayLike) -> Matrix:

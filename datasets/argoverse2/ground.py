@@ -14,7 +14,9 @@ from perceptum.inputs import BrokenRecord, GroundGrid, MissingRecord
 from ..files import one_file, read_bytes
 from ..typed_json import read_json
 
-__all__ = ["read_ground"]
+__all__ = ["GROUND_FILE", "read_ground"]
+
+GROUND_FILE = "*_ground_height_surface*.npy"
 
 
 class Sim2(msgspec.Struct):
@@ -27,7 +29,7 @@ class Sim2(msgspec.Struct):
 
 def read_ground(folder: Path) -> GroundGrid | None:
     """Returns the ground height raster of a map/ folder, in the dtype it is stored in; None where there is none."""
-    path = one_file(folder, "*_ground_height_surface*.npy")
+    path = one_file(folder, GROUND_FILE)
     if path is None:
         return None
     placed = one_file(folder, "*___img_Sim2_city.json")

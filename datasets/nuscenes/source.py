@@ -28,6 +28,7 @@ from perceptum.inputs.once import once
 
 from ..files import read_bytes
 from ..point_file import read_points
+from ..unread import Unread
 from .index import Index
 from .labels import Annotations, Details, annotations_of
 from .radar import RadarFilter, read_radar_columns
@@ -159,12 +160,20 @@ class NuScenes:
         return self.scene.sample_tokens[self._sample_of[time_ns]]
 
     def read_map(self) -> HDMap | None:
-        """The map expansion of the scene's place; None where that is not unpacked."""
+        """The map expansion of the scene's place, also where versions before 1.3 lay; None where it is not unpacked."""
         from .map import read_map
 
-        place = self.scene.location
-        path = self.root / "maps" / "expansion" / f"{place}.json"
-        return read_map(path) if re.fullmatch(r"[\w-]+", place) and os.path.lexists(path) else None
+        place, maps = self.scene.location, self.root / "maps"
+        files = (maps / "expansion" / f"{place}.json", maps / f"{place}.json")
+        found = [path for path in files if re.fullmatch(r"[\w-]+", place) and os.path.lexists(path)]
+        if found:
+            return read_map(found[0])
+        unread = Unread(maps)
+        unread.add(
+            f"masks of the drivable area; the map of {place} is the map expansion's", len(list(maps.glob("*.png")))
+        )
+        unread.warn()
+        return None
 
 
 _ROW_OF_RING = np.arange(_RINGS - 1, -1, -1, dtype=np.int32)

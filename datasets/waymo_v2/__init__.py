@@ -32,6 +32,7 @@ from perceptum.inputs import (
 from perceptum.inputs.once import once
 
 from ..pose_matrices import poses_of
+from ..unread import Unread
 from .calibration import CAMERAS, LIDARS, Camera, Lidar, read_cameras, read_lidars
 from .labels import BoxTable, read_boxes
 from .parquet import Rows, read_table
@@ -226,6 +227,11 @@ class WaymoV2:
         raise MissingRecord(f"{self.location}: no sensor '{sensor}'; Waymo has no radar")
 
     def read_map(self) -> HDMap | None:
+        """None: the published components have no map. One that looks like a map is named in a warning."""
+        unread = Unread(self.folder)
+        for component in sorted(self.folder.glob("*map*")):
+            unread.add(f"component {component.name[:40]}")
+        unread.warn()
         return None
 
 

@@ -105,6 +105,7 @@ def _map(log: Log, unreadable: list[str]) -> dict[str, Any] | None:
         "layers": {name: {"kind": shapes.kind, "shapes": len(shapes)} for name, shapes in hdmap.layers.items()},
         "lanes": 0 if hdmap.lanes is None else len(hdmap.lanes),
         "ground": None if ground is None else [int(side) for side in ground.height.shape],
+        "unread": list(hdmap.unread),
     }
 
 

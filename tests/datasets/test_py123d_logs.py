@@ -371,3 +371,9 @@ def test_a_log_converted_by_the_library_is_the_original(real_argoverse2, tmp_pat
     assert {(one.ids[a], one.ids[b]) for a, b in one.successors} == {
         (other.ids[a], other.ids[b]) for a, b in other.successors
     }
+
+
+def test_a_layer_of_the_map_that_is_not_read_is_said(library, folder, monkeypatch):
+    monkeypatch.setattr(MapAPI, "available_map_layers", (*MapAPI.available_map_layers, space(name="SPEED_BUMP")))
+    with pytest.warns(UserWarning, match="^the map of py123d: not read: layer SPEED_BUMP"):
+        assert open_log(folder).map.unread == ("layer SPEED_BUMP (1)",)
