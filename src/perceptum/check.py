@@ -41,8 +41,9 @@ def check_log(log: str, track: Track = lambda items, _, __: items) -> list[Probl
         warnings.simplefilter("always")
         problems = _problems(log, track)
     # what a reader leaves out is a warning, since it stops nothing
-    left_out = dict.fromkeys(str(warning.message) for warning in found if warning.category is UserWarning)
-    return problems + [Problem("left out", line) for line in left_out]
+    lines = dict.fromkeys(str(warning.message) for warning in found if warning.category is UserWarning)
+    left_out = [line for line in lines if not any(problem.what in line for problem in problems)]
+    return problems + [Problem("left out", line.removeprefix("left out: ")) for line in left_out]
 
 
 def _problems(log: str, track: Track) -> list[Problem]:
