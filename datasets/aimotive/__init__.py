@@ -27,7 +27,7 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.once import once
 
-from ..files import read_bytes, read_each, subfolders
+from ..reading.files import read_bytes, read_each, subfolders
 from .laz import read_laz
 from .times import FrameTimes, listed
 

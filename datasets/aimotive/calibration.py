@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, MissingRecord
 
-from ..files import read_bytes
+from ..reading.files import read_bytes
 
 __all__ = ["Calibration", "Lens", "read_calibration"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError
 
-from ..files import read_bytes
+from ..reading.files import read_bytes
 
 __all__ = ["LazPoints", "read_laz"]
 

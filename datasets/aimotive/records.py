@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, Labels, RadarSweep
 from perceptum.inputs.poses import rotation_from_quaternion, yaw_from_rotation
 
-from ..typed_json import read_json
+from ..reading.typed_json import read_json
 
 __all__ = ["read_boxes", "read_stamp", "read_targets"]
 

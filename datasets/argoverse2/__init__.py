@@ -28,9 +28,9 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.once import once
 
-from ..feather import Kind, read_columns
-from ..files import Numbered, numbered, read_bytes, subfolders
-from ..rotations import check_finite, poses_of_columns, transforms
+from ..reading.feather import Kind, read_columns
+from ..reading.files import Numbered, numbered, read_bytes, subfolders
+from ..reading.rotations import check_finite, poses_of_columns, transforms
 from .beams import row_of_ring
 from .labels import LabelTable, read_label_table
 

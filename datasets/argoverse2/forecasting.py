@@ -26,7 +26,7 @@ from perceptum.inputs import (
 from perceptum.inputs.once import once
 from perceptum.inputs.poses import quaternion_from_yaw
 
-from ..files import one_file
+from ..reading.files import one_file
 from .forecasting_tracks import AV, STEP_NS, Tracks, read_tracks
 
 __all__ = ["LOOKS_LIKE", "NOMINAL_SIZES", "Argoverse2Forecasting", "open_source", "recognises"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 from perceptum.inputs.once import once
 
-from ..files import read_bytes
+from ..reading.files import read_bytes
 
 __all__ = ["AV", "STEP_NS", "Tracks", "read_tracks"]
 

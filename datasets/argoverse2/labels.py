@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, Labels, Poses, PoseUnknown
 from perceptum.inputs.poses import yaw_from_rotation
 
-from ..feather import Kind, read_columns
-from ..rotations import check_finite, rotations
-from ..widened import widened
+from ..reading.feather import Kind, read_columns
+from ..reading.rotations import check_finite, rotations
+from ..reading.widened import widened
 
 __all__ = ["LabelTable", "read_label_table"]
 

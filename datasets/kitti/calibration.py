@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, MissingRecord
 from perceptum.inputs.poses import rigid
 
-from ..files import floats, read_text
+from ..reading.files import floats, read_text
 
 __all__ = ["calibration_lines", "camera_of", "matrix_of", "read_calibration", "rectified_from_velodyne", "rotation_of"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, Labels
 
-from ..files import floats, read_text
+from ..reading.files import floats, read_text
 
 __all__ = ["read_labels"]
 

@@ -26,7 +26,7 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.once import once
 
-from ..files import Numbered, has_numbered, numbered, read_bytes
+from ..reading.files import Numbered, has_numbered, numbered, read_bytes
 from .calibration import camera_of, read_calibration, rectified_from_velodyne
 from .labels import read_labels
 from .points import velodyne_sweep

@@ -29,8 +29,8 @@ from perceptum.inputs import (
 from perceptum.inputs.once import once
 from perceptum.inputs.poses import rigid
 
-from ..files import Numbered, floats, has_numbered, numbered, read_bytes, read_each, read_text
-from ..pose_matrices import poses_of, rows_or_nan
+from ..reading.files import Numbered, floats, has_numbered, numbered, read_bytes, read_each, read_text
+from ..reading.pose_matrices import poses_of, rows_or_nan
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
 from .points import velodyne_sweep
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from perceptum.inputs import LidarSweep
 
-from ..point_file import read_points
+from ..reading.point_file import read_points
 
 __all__ = ["velodyne_sweep"]
 

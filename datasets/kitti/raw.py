@@ -29,8 +29,8 @@ from perceptum.inputs import (
 from perceptum.inputs.once import once
 from perceptum.inputs.poses import rigid
 
-from ..files import has_numbered, numbered, read_bytes, read_each
-from ..pose_matrices import poses_of
+from ..reading.files import has_numbered, numbered, read_bytes, read_each
+from ..reading.pose_matrices import poses_of
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
 from .points import velodyne_sweep
 from .raw_oxts import carry_to, read_stamps, read_stamps_or_gaps, world_from_imus

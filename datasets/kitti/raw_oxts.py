@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, LogError, Poses, PoseUnknown
 from perceptum.inputs.poses import quaternion_from_rotation, rigid
 
-from ..files import Numbered, floats, read_each, read_text
-from ..pose_matrices import rows_or_nan
+from ..reading.files import Numbered, floats, read_each, read_text
+from ..reading.pose_matrices import rows_or_nan
 
 __all__ = ["carry_to", "read_stamps", "read_stamps_or_gaps", "world_from_imus"]
 

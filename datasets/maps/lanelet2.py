@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, HDMap, LogError, Shapes
 
-from ..unread import Unread
+from ..reading.unread import Unread
 from .lanelet2_lanes import Heights, lane_graph, points_of
 from .lanelet2_unread import count_relations, count_unread
 from .safe_xml import read_xml

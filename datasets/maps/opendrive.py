@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, LogError, Shapes
 
-from ..unread import Unread
+from ..reading.unread import Unread
 from .opendrive_links import Connections, LaneKey, connections_of, following
 from .opendrive_objects import crosswalks
 from .opendrive_roads import Lane, Road, Section, road_of

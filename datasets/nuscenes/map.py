@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, Shapes
 
-from ..typed_json import read_json, read_table_sizes
-from ..unread import Unread
+from ..reading.typed_json import read_json, read_table_sizes
+from ..reading.unread import Unread
 from .lanes import ArcPath, Connection, Lane, lane_graph
 
 __all__ = ["read_map"]

@@ -26,9 +26,9 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.once import once
 
-from ..files import read_bytes
-from ..point_file import read_points
-from ..unread import Unread
+from ..reading.files import read_bytes
+from ..reading.point_file import read_points
+from ..reading.unread import Unread
 from .index import Index
 from .labels import Annotations, Details, annotations_of
 from .radar import RadarFilter, read_radar_columns

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, CameraImage, HDMap, Labels, LidarSweep, LogError, Poses, RadarSweep, Source
 from perceptum.inputs.once import once
 
-from ..raw_image import RawImage, colours, png_bytes
+from ..reading.raw_image import RawImage, colours, png_bytes
 from .library import Py123dFolder
 from .records import label_boxes, lens_of, lidar_columns, radar_columns
 

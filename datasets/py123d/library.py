@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError
 
-from ..files import check_file
+from ..reading.files import check_file
 
 __all__ = ["Py123dFolder"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import HDMap, LaneGraph, Shapes
 
-from ..unread import Unread
+from ..reading.unread import Unread
 
 __all__ = ["map_of"]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, CameraImage, HDMap, Labels, LidarSweep, LogError, Poses, RadarSweep
 from perceptum.inputs.once import get_or_make, once
 
-from ..raw_image import RawImage, png_bytes
+from ..reading.raw_image import RawImage, png_bytes
 from .cloud import lidar_columns, radar_columns
 from .image import Lens, Pixels, compressed_bytes, lens_of, pixels_of
 from .index import NeverStamped, streams_of

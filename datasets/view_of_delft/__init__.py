@@ -28,12 +28,12 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.once import once
 
-from ..files import Numbered, has_numbered, numbered, read_bytes, read_each
 from ..kitti.calibration import camera_of, read_calibration, rectified_from_velodyne
 from ..kitti.labels import read_labels
 from ..kitti.points import velodyne_sweep
-from ..point_file import read_points
-from ..pose_matrices import poses_of, rows_or_nan
+from ..reading.files import Numbered, has_numbered, numbered, read_bytes, read_each
+from ..reading.point_file import read_points
+from ..reading.pose_matrices import poses_of, rows_or_nan
 
 __all__ = ["FRAME_NS", "LOOKS_LIKE", "ViewOfDelft", "open_source", "recognises"]
 

@@ -31,8 +31,8 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.once import once
 
-from ..pose_matrices import poses_of
-from ..unread import Unread
+from ..reading.pose_matrices import poses_of
+from ..reading.unread import Unread
 from .calibration import CAMERAS, LIDARS, Camera, Lidar, read_cameras, read_lidars
 from .labels import BoxTable, read_boxes
 from .parquet import Rows, read_table

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord
 from perceptum.inputs.poses import rigid
 
-from ..widened import widened
+from ..reading.widened import widened
 from .parquet import read_table
 
 __all__ = ["CAMERAS", "LIDARS", "Camera", "Lidar", "read_cameras", "read_lidars"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, Labels
 
-from ..widened import widened
+from ..reading.widened import widened
 from .parquet import read_table
 
 __all__ = ["BoxTable", "read_boxes"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord
 
-from ..widened import widened
+from ..reading.widened import widened
 from .parquet import Table, read_table
 
 __all__ = ["FRAME", "Stream", "frame_times", "read_streams"]
