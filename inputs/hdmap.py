@@ -9,13 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import Matrix
 from .errors import BrokenRecord
 from .once import once
 from .shape_index import BoundsIndex
 
 __all__ = ["GroundGrid", "HDMap", "LaneGraph", "Shapes"]
-
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from .arrays import Times
 from .hdmap import HDMap
 from .longest_rise import kept_of
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
-from .source import Source, Times, ids_of, unreadable_of
+from .source import Source, ids_of, unreadable_of
 
 __all__ = ["Increasing"]
 

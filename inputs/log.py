@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Times
 from .cache import Cache
 from .errors import BrokenRecord, LogError, MissingRecord, PoseUnknown
 from .frame import Frame
@@ -19,7 +20,7 @@ from .increasing import Increasing
 from .once import Guard, once
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep, read_only
-from .source import Source, Times, ids_of, unreadable_of
+from .source import Source, ids_of, unreadable_of
 
 __all__ = ["Log"]
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import Matrix
 from .errors import BrokenRecord, LogError, PoseUnknown
 from .longest_rise import kept_of
 from .once import once
@@ -25,7 +26,6 @@ __all__ = [
     "yaw_from_rotation",
 ]
 
-Matrix = NDArray[np.float64]
 
 # nlerp is exact to rounding below this angle between neighbours, where slerp divides by nearly zero
 _SMALL_ANGLE_DOT = 1.0 - 1e-12

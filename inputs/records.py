@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Matrix
 from .codecs import decode_image
 from .errors import BrokenRecord, LogError
 from .once import once
@@ -21,7 +22,6 @@ from .poses import inverse, moved_boxes
 __all__ = ["CameraImage", "Labels", "LidarSweep", "RadarSweep", "read_only"]
 
 Column = NDArray[Any]
-Matrix = NDArray[np.float64]
 
 
 Record = TypeVar("Record", "LidarSweep", "RadarSweep", "CameraImage", "Labels")

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from .arrays import Times
 from .errors import LogError
 from .hdmap import HDMap
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
 
-__all__ = ["Source", "Times", "ids_of", "unreadable_of"]
-
-Times = NDArray[np.int64]
+__all__ = ["Source", "ids_of", "unreadable_of"]
 
 
 class Source(Protocol):

@@ -22,6 +22,7 @@ from perceptum.inputs import (
     LidarSweep,
     Poses,
     RadarSweep,
+    Times,
 )
 from perceptum.inputs.once import once
 
@@ -33,7 +34,6 @@ from .times import FrameTimes, listed
 
 __all__ = ["AiMotive"]
 
-Times = NDArray[np.int64]
 
 _LIDAR = "lidar"
 _LIDAR_IN_CALIBRATION = "M_LIDAR_M"

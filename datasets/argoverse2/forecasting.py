@@ -18,10 +18,12 @@ from perceptum.inputs import (
     HDMap,
     Labels,
     LidarSweep,
+    Matrix,
     MissingRecord,
     Poses,
     RadarSweep,
     Source,
+    Times,
 )
 from perceptum.inputs.once import once
 from perceptum.inputs.poses import quaternion_from_yaw
@@ -31,8 +33,6 @@ from .forecasting_tracks import AV, STEP_NS, Tracks, read_tracks
 
 __all__ = ["LOOKS_LIKE", "NOMINAL_SIZES", "Argoverse2Forecasting", "open_source", "recognises"]
 
-Times = NDArray[np.int64]
-Matrix = NDArray[np.float64]
 
 LOOKS_LIKE = "one scenario with scenario_ID.parquet and log_map_archive_ID.json"
 

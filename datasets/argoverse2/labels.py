@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, Labels, Poses, PoseUnknown
+from perceptum.inputs import BrokenRecord, Labels, Matrix, Poses, PoseUnknown
 from perceptum.inputs.poses import yaw_from_rotation
 
 from ..reading.feather import Kind, read_columns
@@ -18,7 +18,6 @@ from ..reading.widened import widened
 
 __all__ = ["LabelTable", "read_label_table"]
 
-Matrix = NDArray[np.float64]
 
 _COLUMNS: dict[str, Kind] = {
     "timestamp_ns": "int",

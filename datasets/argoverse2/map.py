@@ -7,9 +7,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, Shapes
+from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, Matrix, Shapes
 
 from ..reading.files import one_file
 from ..reading.typed_json import read_json, read_table_sizes
@@ -18,7 +17,6 @@ from .ground import GROUND_FILE, read_ground
 
 __all__ = ["midline", "read_map", "read_vector_map"]
 
-Matrix = NDArray[np.float64]
 
 MIDLINE_POINTS = 10
 _FARTHEST_M = 1e9

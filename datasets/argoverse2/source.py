@@ -21,9 +21,11 @@ from perceptum.inputs import (
     HDMap,
     Labels,
     LidarSweep,
+    Matrix,
     MissingRecord,
     Poses,
     RadarSweep,
+    Times,
 )
 from perceptum.inputs.once import once
 
@@ -35,8 +37,6 @@ from .labels import LabelTable, read_label_table
 
 __all__ = ["Argoverse2"]
 
-Times = NDArray[np.int64]
-Matrix = NDArray[np.float64]
 
 _LIDAR = "lidar"
 _POSE_COLUMNS: dict[str, Kind] = dict.fromkeys(("qw", "qx", "qy", "qz", "tx_m", "ty_m", "tz_m"), "float")

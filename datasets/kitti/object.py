@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perceptum.inputs import (
     CameraImage,
@@ -23,6 +22,7 @@ from perceptum.inputs import (
     Poses,
     RadarSweep,
     Source,
+    Times,
 )
 from perceptum.inputs.once import once
 
@@ -33,7 +33,6 @@ from .points import velodyne_sweep
 
 __all__ = ["FRAME_NS", "LOOKS_LIKE", "KittiObject", "open_source", "recognises"]
 
-Times = NDArray[np.int64]
 
 LOOKS_LIKE = "training/ or testing/ with velodyne/NNNNNN.bin, calib/ and image_2/"
 FRAME_NS = 100_000_000

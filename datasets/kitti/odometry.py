@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perceptum.inputs import (
     BrokenRecord,
@@ -20,11 +19,13 @@ from perceptum.inputs import (
     HDMap,
     Labels,
     LidarSweep,
+    Matrix,
     MissingRecord,
     Poses,
     PoseUnknown,
     RadarSweep,
     Source,
+    Times,
 )
 from perceptum.inputs.once import once
 from perceptum.inputs.poses import rigid
@@ -36,8 +37,6 @@ from .points import velodyne_sweep
 
 __all__ = ["LOOKS_LIKE", "KittiOdometry", "open_source", "recognises"]
 
-Times = NDArray[np.int64]
-Matrix = NDArray[np.float64]
 
 LOOKS_LIKE = "one sequences/NN with times.txt, calib.txt and velodyne/NNNNNN.bin"
 

@@ -12,19 +12,20 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perceptum.inputs import (
     CameraImage,
     HDMap,
     Labels,
     LidarSweep,
+    Matrix,
     MissingRecord,
     NotALog,
     Poses,
     PoseUnknown,
     RadarSweep,
     Source,
+    Times,
 )
 from perceptum.inputs.once import once
 from perceptum.inputs.poses import rigid
@@ -37,8 +38,6 @@ from .raw_oxts import carry_to, read_stamps, read_stamps_or_gaps, world_from_imu
 
 __all__ = ["LOOKS_LIKE", "KittiRaw", "open_source", "recognises"]
 
-Times = NDArray[np.int64]
-Matrix = NDArray[np.float64]
 
 LOOKS_LIKE = "one DATE_drive_NNNN_sync with velodyne_points/data/NNNNNNNNNN.bin, the calib_*.txt one folder up"
 

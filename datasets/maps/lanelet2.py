@@ -13,7 +13,6 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, HDMap, LogError, Shapes
 
@@ -24,7 +23,6 @@ from .safe_xml import read_xml
 
 __all__ = ["read_lanelet2"]
 
-Matrix = NDArray[np.float64]
 
 _WALKED = ("walkway", "shared_walkway", "stairs")
 _NO_LANES = ("crosswalk", *_WALKED)

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, Labels
+from perceptum.inputs import BrokenRecord, Labels, Matrix
 from perceptum.inputs.poses import inverse, rotation_from_quaternion, yaw_from_rotation
 
 from .index import Index
 
 __all__ = ["Annotations", "Details", "annotations_of"]
 
-Matrix = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 _FARTHEST_M = 1e9

@@ -23,6 +23,7 @@ from perceptum.inputs import (
     MissingRecord,
     Poses,
     RadarSweep,
+    Times,
 )
 from perceptum.inputs.once import once
 
@@ -36,7 +37,6 @@ from .scene import Stream, scene_of, stays_inside
 
 __all__ = ["NuScenes"]
 
-Times = NDArray[np.int64]
 
 _PRIMARY = "LIDAR_TOP"
 _POINT_COLUMNS = ("x", "y", "z", "intensity", "ring")

@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, CameraImage, HDMap, Labels, LidarSweep, LogError, Poses, RadarSweep
+from perceptum.inputs import (
+    BrokenRecord,
+    CameraImage,
+    HDMap,
+    Labels,
+    LidarSweep,
+    LogError,
+    Poses,
+    RadarSweep,
+    Times,
+)
 from perceptum.inputs.once import once
 
 from ..reading.raw_image import RawImage, colours, png_bytes
@@ -23,8 +33,6 @@ from .records import label_boxes, lens_of, lidar_columns, radar_columns
 
 __all__ = ["Py123dLog"]
 
-Times = NDArray[np.int64]
-Matrix = NDArray[np.float64]
 
 _EGO, _BOXES = "ego_state_se3", "box_detections_se3"
 

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, LogError, Poses
+from perceptum.inputs import BrokenRecord, LogError, Matrix, Poses
 from perceptum.inputs.poses import rigid, rotation_from_quaternion
 
 from .widened import widened
 
 __all__ = ["check_finite", "poses_of_columns", "quaternions", "rotations", "transforms", "translations"]
 
-Matrix = NDArray[np.float64]
 Columns = Mapping[str, NDArray[Any]]
 
 _FARTHEST_M = 1e9

@@ -10,10 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from perceptum.inputs import BrokenRecord, CameraImage, HDMap, Labels, LidarSweep, LogError, Poses, RadarSweep
+from perceptum.inputs import BrokenRecord, CameraImage, HDMap, Labels, LidarSweep, LogError, Poses, RadarSweep, Times
 from perceptum.inputs.once import get_or_make, once
 
 from ..reading.raw_image import RawImage, png_bytes
@@ -28,8 +25,6 @@ from .sensors import sensors_of
 from .types import COMPRESSED, RADAR_SCAN, RADAR_TRACKS, decode
 
 __all__ = ["RecordedLog"]
-
-Times = NDArray[np.int64]
 
 
 class RecordedLog:

@@ -13,16 +13,17 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perceptum.inputs import (
     CameraImage,
     HDMap,
     Labels,
     LidarSweep,
+    Matrix,
     Poses,
     PoseUnknown,
     RadarSweep,
+    Times,
 )
 from perceptum.inputs.once import once
 
@@ -36,8 +37,6 @@ from .poses import read_world_from_camera
 
 __all__ = ["ViewOfDelft"]
 
-Times = NDArray[np.int64]
-Matrix = NDArray[np.float64]
 
 _FRAME_NS = 100_000_000
 """The nominal time from one frame number to the next."""

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, Labels
+from perceptum.inputs import BrokenRecord, Labels, Matrix
 
 from ..reading.widened import widened
 from .parquet import read_table
 
 __all__ = ["BoxTable", "read_boxes"]
 
-Matrix = NDArray[np.float64]
 
 _BOX = "[LiDARBoxComponent]"
 _TYPES = np.array(["UNKNOWN", "VEHICLE", "PEDESTRIAN", "SIGN", "CYCLIST"])

@@ -24,6 +24,7 @@ from perceptum.inputs import (
     MissingRecord,
     Poses,
     RadarSweep,
+    Times,
 )
 from perceptum.inputs.once import once
 
@@ -37,8 +38,6 @@ from .sweep import IMAGE, POSES, image_columns, range_image, sweep_of
 
 __all__ = ["WaymoV2"]
 
-Times = NDArray[np.int64]
-Matrix = NDArray[np.float64]
 
 _TOP = "TOP"
 _POSE = "[VehiclePoseComponent].world_from_vehicle.transform"

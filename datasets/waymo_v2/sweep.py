@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord
+from perceptum.inputs import BrokenRecord, Matrix
 
 from .calibration import Lidar
 
 __all__ = ["IMAGE", "POSES", "SweepColumns", "image_columns", "range_image", "sweep_of"]
 
-Matrix = NDArray[np.float64]
 Image = NDArray[np.float32]
 
 IMAGE = "[LiDARComponent].range_image_return"

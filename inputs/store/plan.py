@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Times
 from ..errors import LogError
 from ..source import Source, ids_of
 from .layout import UNFINISHED, VERSION, Kind
@@ -18,7 +18,6 @@ from .target import Target
 
 __all__ = ["PLAN", "begin", "plan_shards", "plan_text", "streams_of"]
 
-Times = NDArray[np.int64]
 
 PLAN = f"{UNFINISHED}/plan.json"
 

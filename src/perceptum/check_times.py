@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import LogError, Source
+from perceptum.inputs import LogError, Source, Times
 
 __all__ = ["Gaps", "gap_lines", "gaps_of", "pose_problems", "time_problems"]
 
-Times = NDArray[np.int64]
 
 _GAP = 1.75
 """Of the usual step: from here on a record is missing between two."""
