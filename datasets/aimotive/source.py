@@ -6,9 +6,6 @@ measured at its own time. No ego motion is read, so each frame stands alone.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +14,16 @@ from numpy.typing import NDArray
 from perceptum.inputs import (
     BrokenRecord,
     CameraImage,
-    HDMap,
     Labels,
     LidarSweep,
     Poses,
     RadarSweep,
-    Times,
 )
 from perceptum.inputs.once import once
 
-from ..reading.files import read_bytes, read_each, subfolders
+from ..reading.files import read_each, subfolders
+from ..reading.picture_file import picture_file
+from ..reading.reader import Reader, first_times
 from .calibration import Calibration, read_calibration
 from .laz import read_laz
 from .records import read_boxes, read_stamp, read_targets
@@ -41,16 +38,14 @@ _REVOLUTION_NS = 110_000_000
 """A revolution, generously: no point is further than this from its frame's stamp."""
 
 
-class AiMotive:
+class AiMotive(Reader):
     """One sequence, read in place; opening it lists its files and reads the stamps of its boxes."""
 
     dataset = "aimotive"
     sequential = False
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.name = os.path.basename(os.path.abspath(folder))
-        self.location = str(folder)
+        super().__init__(folder)
         self._boxes = listed(folder / "dynamic" / "box" / "3d_body", "frame", ".json")
         self._points = listed(folder / "dynamic" / "raw-revolutions", "frame", ".laz")
         self._targets = {
@@ -67,12 +62,11 @@ class AiMotive:
         stamps, left_out = read_each(self._boxes, lambda _, path: read_stamp(path))
         self.unreadable = list(left_out.values())
         times = FrameTimes(stamps)
-        self.lidars: Mapping[str, Times] = {_LIDAR: times.of(self._points)} if self._points else {}
-        self.radars: Mapping[str, Times] = {name: times.of(files) for name, files in self._targets.items()}
-        self.cameras: Mapping[str, Times] = {name: times.of(files) for name, files in self._pictures.items()}
+        self.lidars = {_LIDAR: times.of(self._points)} if self._points else {}
+        self.radars = {name: times.of(files) for name, files in self._targets.items()}
+        self.cameras = {name: times.of(files) for name, files in self._pictures.items()}
         # the frames are the sweeps; in a download without any, the first radar's or camera's records
-        streams = [*self.lidars.values(), *self.radars.values(), *self.cameras.values()]
-        self.times_ns: Times = next(iter(streams), np.zeros(0, np.int64))
+        self.times_ns = first_times(self.lidars, self.radars, self.cameras)
         self._box_at = dict(zip(times.of(self._boxes).tolist(), self._boxes.values(), strict=True))
 
     @once
@@ -115,24 +109,21 @@ class AiMotive:
 
     def read_camera(self, camera: str, index: int) -> CameraImage:
         path, lens = list(self._pictures[camera].values())[index], self.calibration.lens_of(camera)
-        return CameraImage(
-            camera=camera,
-            time_ns=int(self.cameras[camera][index]),
-            intrinsics=lens.intrinsics,
-            ego_from_camera=self.calibration.ego_from(camera),
-            read=partial(read_bytes, path, "the picture is missing"),
-            distortion=lens.distortion,
-            distortion_model=lens.distortion_model,
-            source=str(path),
+        return picture_file(
+            path,
+            camera,
+            int(self.cameras[camera][index]),
+            lens.intrinsics,
+            self.calibration.ego_from(camera),
+            "the picture is missing",
+            lens.distortion,
+            lens.distortion_model,
         )
 
     def read_labels(self, time_ns: int) -> Labels | None:
         """The boxes of the frame at `time_ns`; None where it has no file."""
         path = self._box_at.get(time_ns)
         return read_boxes(path, time_ns) if path is not None else None
-
-    def read_map(self) -> HDMap | None:
-        return None
 
 
 def _offsets(path: Path, time_ns: NDArray[np.float64], stamp_ns: int) -> NDArray[np.int32]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,17 @@ from perceptum.inputs import (
     Matrix,
     MissingRecord,
     Poses,
-    RadarSweep,
-    Times,
 )
 from perceptum.inputs.once import once
 
 from ..reading.feather import Kind, read_columns
-from ..reading.files import Numbered, numbered, read_bytes, subfolders
+from ..reading.files import Numbered, numbered, subfolders
+from ..reading.label_table import LabelTable
+from ..reading.picture_file import picture_file
+from ..reading.reader import Reader, first_times
 from ..reading.rotations import check_finite, poses_of_columns, transforms
 from .beams import row_of_ring
-from .labels import LabelTable, read_label_table
+from .labels import read_label_table
 
 __all__ = ["Argoverse2"]
 
@@ -47,23 +47,21 @@ _LIDAR_COLUMNS: dict[str, Kind] = {
 _INTRINSICS = ("fx_px", "fy_px", "cx_px", "cy_px")
 
 
-class Argoverse2:
+class Argoverse2(Reader):
     """One log, read in place; opening it lists its files."""
 
     dataset = "argoverse2"
     sequential = True
+    lacks = "Argoverse 2 has no radar"
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.name = os.path.basename(os.path.abspath(folder))
-        self.location = str(folder)
+        super().__init__(folder)
         self._sweeps = numbered(folder / "sensors" / "lidar", ".feather")
         self._pictures = _pictures(folder / "sensors" / "cameras")
-        self.lidars: Mapping[str, Times] = {_LIDAR: self._sweeps.numbers} if len(self._sweeps) else {}
-        self.radars: Mapping[str, Times] = {}
-        self.cameras: Mapping[str, Times] = {name: files.numbers for name, files in self._pictures.items()}
+        self.lidars = {_LIDAR: self._sweeps.numbers} if len(self._sweeps) else {}
+        self.cameras = {name: files.numbers for name, files in self._pictures.items()}
         # the frames are the sweeps; in a download without any, the pictures of the first camera
-        self.times_ns: Times = next(iter([*self.lidars.values(), *self.cameras.values()]), self._sweeps.numbers)
+        self.times_ns = first_times(self.lidars, self.cameras)
 
     @once
     def poses(self) -> Poses:
@@ -130,14 +128,10 @@ class Argoverse2:
     def read_camera(self, camera: str, index: int) -> CameraImage:
         """Published pictures are undistorted; k1 k2 k3 in the calibration are the lens's own and are not applied."""
         files = self._pictures[camera]
-        return CameraImage(
-            camera=camera,
-            time_ns=int(files.numbers[index]),
-            intrinsics=self._calibrated(self.intrinsics, camera, "intrinsics.feather"),
-            ego_from_camera=self._ego_from(camera),
-            read=partial(read_bytes, files.paths[index], "the picture is missing"),
-            source=str(files.paths[index]),
-        )
+        intrinsics = self._calibrated(self.intrinsics, camera, "intrinsics.feather")
+        ego_from_camera = self._ego_from(camera)
+        path, time_ns = files.paths[index], int(files.numbers[index])
+        return picture_file(path, camera, time_ns, intrinsics, ego_from_camera, "the picture is missing")
 
     @once
     def _labels(self) -> LabelTable | None:
@@ -146,10 +140,8 @@ class Argoverse2:
 
     def read_labels(self, time_ns: int) -> Labels | None:
         """The boxes at a sweep's stamp; None in a log without labels, and outside the labelled span."""
-        return self._labels.at(time_ns) if self._labels is not None else None
-
-    def read_radar(self, sensor: str, index: int) -> RadarSweep:
-        raise MissingRecord(f"{self.location}: no sensor '{sensor}'; Argoverse 2 has no radar")
+        labels = self._labels
+        return labels.at(time_ns) if labels is not None and labels.spans(time_ns) else None
 
     def read_map(self) -> HDMap | None:
         from .map import read_map

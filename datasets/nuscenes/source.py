@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.once import once
 
-from ..reading.files import read_bytes
+from ..reading.picture_file import picture_file
 from ..reading.point_file import read_points
 from ..reading.unread import Unread
 from .index import Index
@@ -132,14 +131,8 @@ class NuScenes:
         stream = self.scene.streams[camera]
         path, time_ns, ego_from_camera = self._record(stream, index)
         calibration = self.tables / "calibrated_sensor.json"
-        return CameraImage(
-            camera=camera,
-            time_ns=time_ns,
-            intrinsics=self.scene.intrinsics(calibration, int(stream.calibration[index])),
-            ego_from_camera=ego_from_camera,
-            read=partial(read_bytes, path, "the picture is missing"),
-            source=str(path),
-        )
+        intrinsics = self.scene.intrinsics(calibration, int(stream.calibration[index]))
+        return picture_file(path, camera, time_ns, intrinsics, ego_from_camera, "the picture is missing")
 
     def read_labels(self, time_ns: int) -> Labels | None:
         """The boxes of a keyframe; None between keyframes, and where the version has no annotations."""

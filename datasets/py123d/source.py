@@ -5,8 +5,6 @@ The ego frame is the library's IMU frame, the world its global frame. Points are
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from perceptum.inputs import (
 from perceptum.inputs.once import once
 
 from ..reading.raw_image import RawImage, colours, png_bytes
+from ..reading.reader import Reader, first_times
 from .library import Py123dFolder
 from .records import label_boxes, lens_of, lidar_columns, radar_columns
 
@@ -37,22 +36,21 @@ __all__ = ["Py123dLog"]
 _EGO, _BOXES = "ego_state_se3", "box_detections_se3"
 
 
-class Py123dLog:
+class Py123dLog(Reader):
     """One log, read in place; opening it reads the stamps of its sensors."""
 
     dataset = "py123d"
     sequential = True
 
     def __init__(self, folder: Path) -> None:
-        self.location, self.name = str(folder), os.path.basename(os.path.abspath(folder))
+        super().__init__(folder)
         self._folder = Py123dFolder(folder)
-        self.lidars: Mapping[str, Times] = self._streams("lidar.")
-        self.radars: Mapping[str, Times] = self._streams("radar.")
-        self.cameras: Mapping[str, Times] = self._streams("camera.")
-        streams = [*self.lidars.values(), *self.cameras.values(), *self.radars.values()]
-        if not streams:
+        self.lidars = self._streams("lidar.")
+        self.radars = self._streams("radar.")
+        self.cameras = self._streams("camera.")
+        if not (self.lidars or self.cameras or self.radars):
             raise LogError(f"{folder}: no lidar, camera or radar in this log; it has {', '.join(self._folder.keys)}")
-        self.times_ns: Times = streams[0]
+        self.times_ns = first_times(self.lidars, self.cameras, self.radars)
 
     def _streams(self, prefix: str) -> dict[str, Times]:
         """Sensor -> stamps; a sensor is named as the library names it, lidar_merged or pcam_f0."""

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord
+from perceptum.inputs import BrokenRecord, LidarSweep
 
 from .files import read_bytes
 
-__all__ = ["or_list", "read_points"]
+__all__ = ["or_list", "read_points", "velodyne_sweep"]
 
 _NUMBER_BYTES = 4
 _COUNTS = range(3, 11)
 """How many numbers a point has in the files that people publish: from x y z alone to radar points."""
+_VELODYNE_COLUMNS = ("x", "y", "z", "reflectance")
 
 
 def read_points(path: Path, columns: Sequence[str], what: str) -> NDArray[np.float32]:
@@ -37,6 +38,22 @@ def read_points(path: Path, columns: Sequence[str], what: str) -> NDArray[np.flo
             f"its points seem to have other columns, wanted {' '.join(columns)}"
         )
     return np.frombuffer(encoded, dtype="<f4").astype(np.float32, copy=False).reshape(-1, len(columns)).T
+
+
+def velodyne_sweep(path: Path, sensor: str, time_ns: int, compensated: bool = True) -> LidarSweep:
+    """Returns a velodyne's file as a sweep; its frame is the ego frame, and no point has a time of its own."""
+    x, y, z, reflectance = read_points(path, _VELODYNE_COLUMNS, "the frame has no points")
+    return LidarSweep(
+        sensor=sensor,
+        time_ns=time_ns,
+        ego_from_sensor=np.eye(4),
+        x=x,
+        y=y,
+        z=z,
+        intensity=reflectance,
+        compensated_to_ns=time_ns if compensated else None,
+        source=str(path),
+    )
 
 
 def or_list(numbers: Iterable[int]) -> str:

@@ -8,7 +8,6 @@ are unrelated moments unless the caller names a range that is one drive.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,23 +15,22 @@ import numpy as np
 
 from perceptum.inputs import (
     CameraImage,
-    HDMap,
     Labels,
     LidarSweep,
     Matrix,
     Poses,
     PoseUnknown,
     RadarSweep,
-    Times,
 )
 from perceptum.inputs.once import once
 
 from ..kitti.calibration import camera_of, read_calibration, rectified_from_velodyne
 from ..kitti.labels import read_labels
-from ..kitti.points import velodyne_sweep
-from ..reading.files import Numbered, numbered, read_bytes, read_each
-from ..reading.point_file import read_points
+from ..reading.files import Numbered, numbered, read_each
+from ..reading.picture_file import picture_file
+from ..reading.point_file import read_points, velodyne_sweep
 from ..reading.pose_matrices import poses_of, rows_or_nan
+from ..reading.reader import Reader
 from .poses import read_world_from_camera
 
 __all__ = ["ViewOfDelft"]
@@ -47,27 +45,25 @@ _CAMERA = "image_2"
 _RADAR_COLUMNS = ("x", "y", "z", "rcs", "v_r", "v_r_compensated", "time")
 
 
-class ViewOfDelft:
+class ViewOfDelft(Reader):
     """The dataset, read in place."""
 
     dataset = "view_of_delft"
 
     def __init__(self, folder: Path, radar: str, first: int | None, last: int | None, pose_key: str) -> None:
-        self.folder = folder
-        self.name = os.path.basename(os.path.abspath(folder))
-        self.location = str(folder)
+        super().__init__(folder)
         self.sequential = first is not None or last is not None
         self._pose_key = pose_key
         listed = partial(_within, first=first, last=last)
         self._points = listed(_training(folder, "lidar") / "velodyne", (".bin",))
         self._detections = listed(_training(folder, radar) / "velodyne", (".bin",))
         self._pictures = listed(_training(folder, "lidar") / "image_2", (".jpg", ".png"))
-        self.lidars: Mapping[str, Times] = {_LIDAR: self._points.numbers} if len(self._points) else {}
-        self.radars: Mapping[str, Times] = {_RADAR: self._detections.numbers} if len(self._detections) else {}
-        self.cameras: Mapping[str, Times] = {_CAMERA: self._pictures.numbers} if len(self._pictures) else {}
+        self.lidars = {_LIDAR: self._points.numbers} if len(self._points) else {}
+        self.radars = {_RADAR: self._detections.numbers} if len(self._detections) else {}
+        self.cameras = {_CAMERA: self._pictures.numbers} if len(self._pictures) else {}
         # the frames are the sweeps; in a download without lidar, the radar's
         self._frames = self._points if len(self._points) else self._detections
-        self.times_ns: Times = self._frames.numbers
+        self.times_ns = self._frames.numbers
 
     @once
     def ids(self) -> list[str]:
@@ -124,23 +120,14 @@ class ViewOfDelft:
     def read_camera(self, camera: str, index: int) -> CameraImage:
         path = self._pictures.paths[index]
         intrinsics, ego_from_camera = camera_of(*self._calibration("lidar", path.stem), "P2")
-        return CameraImage(
-            camera=camera,
-            time_ns=int(self._pictures.numbers[index]),
-            intrinsics=intrinsics,
-            ego_from_camera=ego_from_camera,
-            read=partial(read_bytes, path, "the frame has no such picture"),
-            source=str(path),
-        )
+        time_ns = int(self._pictures.numbers[index])
+        return picture_file(path, camera, time_ns, intrinsics, ego_from_camera, "the frame has no such picture")
 
     def read_labels(self, time_ns: int) -> Labels | None:
         """The boxes of the frame at `time_ns`; None where it has no file, as in the test split."""
         stem = self._frames.paths[int(np.searchsorted(self._frames.numbers, time_ns))].stem
         path = _training(self.folder, "lidar") / "label_2" / f"{stem}.txt"
         return read_labels(path, time_ns, self._camera_from("lidar", stem)) if os.path.lexists(path) else None
-
-    def read_map(self) -> HDMap | None:
-        return None
 
 
 def _training(path: Path, sensor: str) -> Path:

@@ -23,15 +23,16 @@ from perceptum.inputs import (
     LidarSweep,
     MissingRecord,
     Poses,
-    RadarSweep,
     Times,
 )
 from perceptum.inputs.once import once
 
+from ..reading.label_table import LabelTable
 from ..reading.pose_matrices import poses_of
+from ..reading.reader import Reader, first_times
 from ..reading.unread import Unread
 from .calibration import CAMERAS, LIDARS, Camera, Lidar, read_cameras, read_lidars
-from .labels import BoxTable, read_boxes
+from .labels import read_boxes
 from .parquet import Rows, read_table
 from .streams import FRAME, frame_times, read_streams
 from .sweep import IMAGE, POSES, image_columns, range_image, sweep_of
@@ -48,16 +49,15 @@ _NO_PIXEL_POSES = "TOP's points need each pixel's pose; without, open with compe
 Calibrated = TypeVar("Calibrated", Lidar, Camera)
 
 
-class WaymoV2:
+class WaymoV2(Reader):
     """One segment, read in place; opening it reads the rows' keys."""
 
     dataset = "waymo_v2"
     sequential = True
+    lacks = "Waymo has no radar"
 
     def __init__(self, folder: Path, segment: str, returns: int, drop_no_label_zones: bool, compensate: bool) -> None:
-        self.folder = folder
-        self.name = segment
-        self.location = str(folder)
+        super().__init__(folder, name=segment)
         self._drop_zones = drop_no_label_zones
         self._compensate = compensate
         self._returns = [f"{IMAGE}{i + 1}" for i in range(returns)]
@@ -67,11 +67,10 @@ class WaymoV2:
         self._jpegs = Rows(self._file("camera_image"), (_JPEG,), "the segment has no pictures")
         self._sweeps = read_streams(self._file("lidar"), "key.laser_name", LIDARS)
         self._pictures = read_streams(self._file("camera_image"), "key.camera_name", CAMERAS, _POSE_TIME)
-        self.lidars: Mapping[str, Times] = {name: stream.times_ns for name, stream in self._sweeps.items()}
-        self.radars: Mapping[str, Times] = {}
-        self.cameras: Mapping[str, Times] = {name: stream.times_ns for name, stream in self._pictures.items()}
+        self.lidars = {name: stream.times_ns for name, stream in self._sweeps.items()}
+        self.cameras = {name: stream.times_ns for name, stream in self._pictures.items()}
         # the frames are TOP's sweeps; in a download without lidar, those that have a pose
-        self.times_ns: Times = next(iter(self.lidars.values())) if self.lidars else np.sort(self._pose_times())
+        self.times_ns = first_times(self.lidars) if self.lidars else np.sort(self._pose_times())
 
     def _file(self, component: str) -> Path:
         return self.folder / component / f"{self.name}.parquet"
@@ -164,16 +163,13 @@ class WaymoV2:
         )
 
     @once
-    def _boxes(self) -> BoxTable | None:
+    def _boxes(self) -> LabelTable | None:
         path = self._file("lidar_box")
         return read_boxes(path) if os.path.lexists(path) else None
 
     def read_labels(self, time_ns: int) -> Labels | None:
         """The boxes of the frame at `time_ns`; None in a segment without boxes."""
         return self._boxes.at(time_ns, self.poses.at(time_ns)) if self._boxes is not None else None
-
-    def read_radar(self, sensor: str, index: int) -> RadarSweep:
-        raise MissingRecord(f"{self.location}: no sensor '{sensor}'; Waymo has no radar")
 
     def read_map(self) -> HDMap | None:
         """None: the published components have no map. One that looks like a map is named in a warning."""
