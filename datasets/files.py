@@ -8,12 +8,13 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
+from perceptum.inputs.recycled import Recycled
 
 __all__ = [
     "Numbered",
@@ -22,6 +23,7 @@ __all__ = [
     "has_numbered",
     "numbered",
     "one_file",
+    "read_array",
     "read_bytes",
     "read_each",
     "read_text",
@@ -33,6 +35,8 @@ Place = TypeVar("Place")
 Value = TypeVar("Value")
 
 _INT64_MAX = 2**63 - 1
+
+_recycled = Recycled(keep_bytes=2**26)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +146,7 @@ def one_file(folder: Path, pattern: str) -> Path | None:
     return found[0] if found else None
 
 
-def check_file(path: Path, what: str) -> int:
+def check_file(path: Path | str, what: str) -> int:
     """Returns the file's size in bytes; raises MissingRecord, where `what` says what is then missing, or BrokenRecord.
 
     A pipe or a device is refused before it is opened: reading one may never end.
@@ -166,6 +170,28 @@ def read_bytes(path: Path, what: str) -> bytes:
             return file.read()
     except OSError as error:
         raise BrokenRecord(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def read_array(path: Path | str, what: str) -> NDArray[np.uint8]:
+    """Returns the whole file as read-only bytes in memory that is used again; raises as `check_file` does.
+
+    For large files that are read again and again: those of points.
+    """
+    array = _recycled.take(check_file(path, what))
+    memory, done = memoryview(cast(Any, array)), 0
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            # a file that was cut short meanwhile is as long as it is now
+            while done < len(array) and (read := os.readv(file, [memory[done:]])):
+                done += read
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise BrokenRecord(f"{path}: cannot be read ({error.strerror})") from error
+    array = array[:done]
+    array.flags.writeable = False
+    return array
 
 
 def read_text(path: Path, what: str) -> str:

@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LidarSweep
 
-from ..files import read_bytes
+from ..files import read_array
 
 __all__ = ["read_points", "velodyne_sweep"]
 
 
 def read_points(path: Path, columns: int = 4) -> NDArray[np.float32]:
     """Returns (columns, N) float32, views of the file's bytes; of a velodyne x y z reflectance. Empty is no points."""
-    encoded = read_bytes(path, "the frame has no points")
+    encoded = read_array(path, "the frame has no points")
     point_bytes = 4 * columns
     if len(encoded) % point_bytes:
         raise BrokenRecord(
             f"{path}: {len(encoded)} bytes is not a multiple of {point_bytes} ({columns} float32 per point); "
             "the file is cut short"
         )
-    return np.frombuffer(encoded, dtype="<f4").astype(np.float32, copy=False).reshape(-1, columns).T
+    return encoded.view("<f4").astype(np.float32, copy=False).reshape(-1, columns).T
 
 
 def velodyne_sweep(path: Path, sensor: str, time_ns: int, compensated: bool = True) -> LidarSweep:
