@@ -53,7 +53,7 @@ class RangeImage(Filler):
         """Of how many points `_finite` says how many finite ones are before them: 0 where all are."""
         self._empty = params.fill if params.norm is None else 0.0
         self._lying = np.zeros((4, 2), np.int64)
-        """Where x, y, z and intensity lie: address and stride in bytes, float32, in our block or as they were recorded."""
+        """Where x, y, z and intensity lie, float32: address and stride in bytes, in our block or the record."""
         self._left: weakref.ref[LidarSweep] | None = None
         """The record in which they lie; weak, as in `Columns`."""
         self._full_scale = 1.0
