@@ -208,7 +208,7 @@ def test_every_field_of_a_record_is_a_column_or_accounted_for():
     """A field that is added to a record and forgotten here would be lost in a conversion."""
     assert {f.name for f in fields(LidarSweep)} == {*LIDAR_COLUMNS, *LIDAR_OWN}
     assert {f.name for f in fields(RadarSweep)} == {*RADAR_COLUMNS, *RADAR_OWN}
-    assert {f.name for f in fields(Labels)} == {*LABEL_COLUMNS, "time_ns"}
+    assert {f.name for f in fields(Labels)} == {*LABEL_COLUMNS, *LABEL_OWN}
     assert [f.name for f in fields(LidarSweep) if "Column" not in str(f.type)] == list(LIDAR_OWN_IN_ORDER)
 
 
