@@ -16,7 +16,21 @@ from perceptum.inputs.kernel import inner, kernel
 from .cells import block_ids
 from .record import ABSENT, BLOCK, read
 
-__all__ = ["EACH", "MOVE", "RAW", "SHIFT", "STAY", "TANH", "UNIT", "load", "place", "scale_intensity", "span", "take"]
+__all__ = [
+    "EACH",
+    "FAR",
+    "MOVE",
+    "RAW",
+    "SHIFT",
+    "STAY",
+    "TANH",
+    "UNIT",
+    "load",
+    "place",
+    "scale_intensity",
+    "span",
+    "take",
+]
 
 X, Y, Z, INTENSITY, RING, OFFSET = range(6)
 """The columns of a record, in the order in which `load` is given them."""
@@ -27,7 +41,7 @@ RAW, UNIT, TANH = range(3)
 STAY, SHIFT, MOVE, EACH = range(4)
 """Where points go: nowhere, not touched by any arithmetic; by a vector; by one transform; each by its own time's."""
 
-_FAR = 2.0**100
+FAR = 2.0**100
 """Metres; a number beyond is as good as infinite, and a rotation could make it so."""
 
 
@@ -60,10 +74,10 @@ def take(
         read(columns[RING], start, n, halves, ring)
     if has_times:
         read(columns[OFFSET], start, n, halves, times)
-    far = xyz.dtype.type(_FAR)
+    far = xyz.dtype.type(FAR)
     # float32, as the coordinates in most files are
     near = xyz.dtype.type(np.float32(close))
-    most = np.float32(_FAR)
+    most = np.float32(FAR)
     by_intensity = drop_intensity and has_intensity
     worst = np.int32(0)
     for i in range(n):
