@@ -15,6 +15,7 @@ from perceptum.features import Grid
 from perceptum.features.lidar import PointColumn
 from perceptum.inputs import LidarSweep
 
+from .kernels import cells
 from .kernels import load as kernels
 from .kernels.record import ABSENT, BLOCK, FLOAT32, KINDS
 from .scratch import Scratch
@@ -259,11 +260,34 @@ class Columns:
             flags[0], stays = False, 4
             # what is not finite becomes 0, and cannot stay
             rules = replace(rules, drop_intensity=True)
-        self._load(sweeps, rules, flags)
+        if flags.any() or not self._look(recorded, rules):
+            self._load(sweeps, rules, flags)
         if self.n != len(recorded.sweep):
             return False
         self._lying[:stays] = recorded.places[:stays, :2]
         self._left, self._stays = weakref.ref(recorded.sweep), stays
+        return True
+
+    def _look(self, recorded: Recorded, rules: Rules) -> bool:
+        """Only looks at a record whose points all stay where they lie; returns whether it is of that kind."""
+        looked_at = 4 if rules.drop_intensity and recorded.sweep.intensity is not None else 3
+        side_by_side = (recorded.places[:looked_at, 1:] == (4, FLOAT32)).all()
+        if rules.close_m > 0 or not side_by_side:
+            return False
+        n, with_intensity = len(recorded.sweep), looked_at == 4
+        self._block.reserve(n)
+        ids, parts = self._ids.reserve(n), split(n, self._stages.threads)
+        stays = [False] * len(parts)
+
+        def look(part: int) -> None:
+            own = parts[part]
+            where = (recorded.places, own.start, own.stop - own.start, with_intensity, kernels.FAR)
+            stays[part] = cells.look(*where, *self._grid_arrays, ids)
+
+        self._stages.each(look, range(len(parts)))
+        if not all(stays):
+            return False
+        self.n, self.nonfinite, self._first, self._left = n, 0, 0, None
         return True
 
     def _load(self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules, flags: NDArray[np.bool_]) -> None:

@@ -19,7 +19,7 @@ from pyarrow import fs
 from perceptum.inputs import BrokenRecord, Labels, LidarSweep, Log, LogError, MissingRecord, NotALog, RadarSweep
 from perceptum.inputs.store import INDEX, Index, LocalFiles, RemoteFiles, StoreSource
 from perceptum.inputs.store.arrays import arrays_of
-from perceptum.inputs.store.records import LABEL_COLUMNS, LIDAR_COLUMNS, LIDAR_OWN, RADAR_COLUMNS, RADAR_OWN
+from perceptum.inputs.store.records import LABEL_COLUMNS, LABEL_OWN, LIDAR_COLUMNS, LIDAR_OWN, RADAR_COLUMNS, RADAR_OWN
 
 VERSION_1 = Path(__file__).parent / "fixtures" / "store_v1"
 """Made by `perceptum convert --compression zstd` from two frames of a synthetic drive, seed 4. Never made anew."""
