@@ -21,21 +21,25 @@ FILE_NAME = "perceptum.json"
 
 @dataclass(frozen=True)
 class Metadata:
-    """The schema that a model was trained under, and its rows' own parameters."""
+    """The schema that a model was trained under, its rows' own parameters, and how it is run."""
 
     schema: Mapping[str, Any] | None = None
     """The record that `Schema.record` made at packing: name, version, fingerprint, what each feature means."""
     input_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     output_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    gradients: bool | None = None
+    """Whether torch differentiates while the model runs; None where the packer did not say."""
 
     @classmethod
-    def of(cls, config: Config, schema: Schema | None) -> Metadata | None:
-        """Returns what to store: None where no row has params or names a feature, and no schema is given."""
+    def of(cls, config: Config, schema: Schema | None, gradients: bool | None = None) -> Metadata | None:
+        """Returns what to store: None where no row has params or names a feature, and neither a schema nor gradients
+        are given."""
         inputs, outputs = _params(config.inputs), _params(config.outputs)
         features = any(row.name.partition("__")[0] in canonical() for row in config.inputs)
         if schema is None and not features and not inputs and not outputs:
-            return None
-        return cls((schema or canonical()).record([row.to_dict() for row in config.inputs]), inputs, outputs)
+            return None if gradients is None else cls(gradients=gradients)
+        record = (schema or canonical()).record([row.to_dict() for row in config.inputs])
+        return cls(record, inputs, outputs, gradients)
 
     def check(self, schema: Schema | None = None) -> None:
         """Raises NeuropodError where a feature no longer means what it meant when the package was made."""
@@ -60,6 +64,7 @@ class Metadata:
             "schema": self.schema,
             "input_params": self.input_params,
             "output_params": self.output_params,
+            **({} if self.gradients is None else {"gradients": self.gradients}),
         }
         try:
             return json.dumps(plain, indent=4, sort_keys=True)
@@ -76,7 +81,10 @@ class Metadata:
             for name, params in rows.items():
                 _object(f"the params of '{name}'", params)
         _object("the schema's features", schema.get("features") or None)
-        return cls(schema or None, inputs, outputs)
+        gradients = plain.get("gradients")
+        if gradients is not None and not isinstance(gradients, bool):
+            raise NeuropodError(f"gradients must be true or false, got {str(gradients)[:40]}")
+        return cls(schema or None, inputs, outputs, gradients)
 
 
 def _object(what: str, value: object) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .errors import UsageError
-from .output_file import whole_file
+from .output_file import check_ending, whole_file
 
 __all__ = ["ResultsWriter", "read_results"]
 
@@ -30,6 +30,7 @@ class ResultsWriter:
     """
 
     def __init__(self, path: Path, outputs: Sequence[Mapping[str, Any]], about: About) -> None:
+        check_ending(path, (".arrow", ".feather", ".ipc"), "results are an Arrow file, which pyarrow.feather reads")
         self._path = path
         self._kinds = {row["name"]: _struct(_type(row["dtype"])) for row in outputs}
         for name in _OWN:
