@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from typing import TypeVar
 
+from .cpus import cpu, leave
+
 __all__ = ["Crew"]
 
 Item = TypeVar("Item")
@@ -93,6 +95,8 @@ class _Helped:
         self._helpers: set[object] = set()
         self._news: SimpleQueue[None] = SimpleQueue()
         """Something changed: look again."""
+        self._cpu = cpu()
+        """The caller's."""
 
     def _next(self) -> Work | None:
         """Returns something to do; None where there is nothing at the moment. Called with the lock."""
@@ -103,6 +107,7 @@ class _Helped:
         me = object()
         self._helpers.add(me)
         try:
+            leave(self._cpu)
             while True:
                 with self._lock:
                     work = self._next() if self._open else None

@@ -207,8 +207,14 @@ def _recognised(folder: Path, names: list[str]) -> list[str]:
     return [name for name in names if _module(name).recognises(folder)]
 
 
+def _loosely(folder: Path) -> list[str]:
+    """Returns the dataset that can read a folder that none recognises: recordings without their metadata."""
+    module = importlib.import_module(DATASETS["rosbag"])
+    return ["rosbag"] if module.recognises_loosely(folder) else []
+
+
 def _detected(folder: Path) -> str:
-    found = _recognised(folder, _ON_DISK) or _recognised(folder, _usable_others())
+    found = _recognised(folder, _ON_DISK) or _recognised(folder, _usable_others()) or _loosely(folder)
     if len(found) > 1:
         raise NotALog(f"{folder}: looks like {' and like '.join(found)}; say which with format='{found[0]}'")
     if not found:
@@ -243,7 +249,7 @@ def _logs_below(folder: Path) -> Iterator[tuple[str, Path]]:
             if place in seen:
                 continue
             seen.add(place)
-            found = _recognised(path, _ON_DISK)
+            found = _recognised(path, _ON_DISK) or _loosely(path)
             if found:
                 yield found[0], path
             else:

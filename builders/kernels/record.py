@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from perceptum.inputs.kernel import inner, kernel
 
-__all__ = ["ABSENT", "BLOCK", "FLOAT16", "FLOAT32", "KINDS", "fetch", "floats", "read", "value"]
+__all__ = ["ABSENT", "BLOCK", "FLOAT16", "FLOAT32", "KINDS", "bits", "fetch", "floats", "read", "value"]
 
 BLOCK = 512
 """Points that are worked on together: seven columns of them stay in the first-level cache."""
@@ -59,7 +59,17 @@ def _to_cache(_: Any, address: Any) -> Any:
     return numba.types.void(numba.types.int64), generate
 
 
+def _set_bits(_: Any, word: Any) -> Any:
+    """How many bits of a word are set."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return numba.types.int64(numba.types.uint64), generate
+
+
 _pointer: Any = intrinsic(_to_memory)
+bits: Any = intrinsic(_set_bits)
 fetch: Any = intrinsic(_to_cache)
 _array: Any = numba.carray  # type: ignore[attr-defined]
 

@@ -25,7 +25,9 @@ LIDAR_OWN = (
 RADAR_OWN = ("sensor", "time_ns", "ego_from_sensor", "source")
 LIDAR_COLUMNS = tuple(f.name for f in fields(LidarSweep) if f.name not in LIDAR_OWN)
 RADAR_COLUMNS = tuple(f.name for f in fields(RadarSweep) if f.name not in RADAR_OWN)
-LABEL_COLUMNS = tuple(f.name for f in fields(Labels) if f.name != "time_ns")
+LABEL_OWN = ("time_ns", "frame", "ego_from_lidar")
+"""What readers give is in the ego frame; where the lidar is, its own records say."""
+LABEL_COLUMNS = tuple(f.name for f in fields(Labels) if f.name not in LABEL_OWN)
 PICTURE = "encoded"
 
 _FLOAT16_MOST = 65504.0

@@ -215,7 +215,7 @@ def test_a_spec_that_is_not_rows_is_refused(spec, side):
             "tensor 'y'",
         ),
         (row(params=5), "'y': params must be a dict or a preset's name, got 5"),
-        ({"name": "y"}, "spec row 'y' lacks 'dtype'; a row holds name, dtype, shape, params"),
+        ({"name": "y"}, "spec row 'y' lacks 'dtype'; a row holds name, dtype, shape, params, frame"),
     ],
 )
 def test_ubers_words_are_put_on_at_the_door_behind_the_place_of_the_row(said, message):

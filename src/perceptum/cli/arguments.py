@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote
 
 import msgspec
 import typer
@@ -22,6 +23,7 @@ __all__ = [
     "OnError",
     "Threads",
     "check_some",
+    "file_name",
     "frame_indices",
     "one_frame",
     "open_named",
@@ -59,6 +61,11 @@ def open_named(log: str, on_error: Literal["raise", "skip"] = "raise") -> Log:
         if log.startswith("synthetic:"):
             raise UsageError(str(error)) from error
         raise
+
+
+def file_name(frame: Frame, suffix: str) -> str:
+    """Returns the name of a file for a frame: its id, escaped, for an id may hold anything, a slash too."""
+    return f"{quote(frame.id, safe='')}{suffix}"
 
 
 def one_frame(log: Log, index: int) -> Frame:
