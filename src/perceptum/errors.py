@@ -9,22 +9,28 @@ ValueError
     SpecError              a spec: what cannot be met                 (perceptum.features)
         UnknownFeature     no such name
         SchemaMismatch     the package's features mean something else today
+    BuildError             a stage failed: ours, or a plug-in's       (perceptum.builders)
     NeuropodError          a package or a model; also a RuntimeError  (perceptum.neuropod)
+        NotTrusted         the package is code, and may not run here
     UsageError             a command or call was given nonsense
 """
 
 from __future__ import annotations
 
+from perceptum.features.errors import BuildError
 from perceptum.features import SchemaMismatch, SpecError, UnknownFeature
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
 from perceptum.neuropod import NeuropodError
+from perceptum.neuropod.errors import NotTrusted
 
 __all__ = [
     "BrokenRecord",
+    "BuildError",
     "LogError",
     "MissingRecord",
     "NeuropodError",
     "NotALog",
+    "NotTrusted",
     "PoseUnknown",
     "SchemaMismatch",
     "SpecError",
