@@ -96,7 +96,8 @@ def _files_under(root: Path, home: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(root):
         for path in (Path(folder, name) for name in (*folders, *files)):
             shown = path.relative_to(root)
-            if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(home)):
+            # not Path.resolve, to which a link to itself is an error
+            if path.is_symlink() and (path.is_dir() or not Path(os.path.realpath(path)).is_relative_to(home)):
                 raise NeuropodError(f"'{shown}' is a link to another place; copy what it stands for into the package")
             if path.is_file():
                 yield path

@@ -94,8 +94,12 @@ class Model:
         try:
             convert = None if outputs == "numpy" else converter(outputs, self._backend.FRAMEWORK)
             requested = self._requested(requested_outputs)
-            arrays = {name: self._array(name, value) for name, value in inputs.items()}
-            self._check_inputs(arrays)
+            arrays = {name: _array(name, value) for name, value in inputs.items()}
+            self._check_inputs(arrays)  # before anything is copied: a wrong size may be a huge one
+            for name, array in arrays.items():
+                flags = array.flags
+                if not (flags.c_contiguous and flags.aligned):
+                    arrays[name] = self._contiguous(name, array)
             found = self._runner.run(arrays, requested or self._outputs)
             if requested:
                 found = {name: found[name] for name in requested if name in found}
@@ -133,23 +137,15 @@ class Model:
                 )
         return names
 
-    def _array(self, name: str, value: Any) -> NDArray[Any]:
-        """Returns an input as a plain array in C order."""
-        array = value if type(value) is np.ndarray else as_numpy(name, value)
-        dtype = array.dtype
-        if dtype.char not in _CHARS or not dtype.isnative:
-            raise NeuropodError(
-                f"Unsupported array type in python bindings: {dtype.kind} (input '{name}' is {dtype.str}; "
-                "nothing is cast, give it the spec's dtype)"
-            )
-        flags = array.flags
-        return array if flags.c_contiguous and flags.aligned else self._contiguous(name, array)
-
     def _contiguous(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         if name not in self._warned:
             self._warned.add(name)
             _log.warning("model '%s': input '%s' is not contiguous and is copied in each call", self.name, name)
-        return private_copy(array) if array.dtype.kind in "iuf" else np.array(array, order="C")
+        try:
+            return private_copy(array) if array.dtype.kind in "iuf" else np.array(array, order="C")
+        except (MemoryError, ValueError) as error:
+            shape = f"{array.dtype} {array.shape}"
+            raise NeuropodError(f"input '{name}' is not contiguous, and cannot be copied: {shape}") from error
 
     def close(self) -> None:
         """Gives back the model's memory and files; a second call does nothing."""
@@ -169,6 +165,18 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<Model '{self.name}' ({self.platform}) from {self._path}>"
+
+
+def _array(name: str, value: Any) -> NDArray[Any]:
+    """Returns an input as a plain array of a type that a spec can hold."""
+    array = value if type(value) is np.ndarray else as_numpy(name, value)
+    dtype = array.dtype
+    if dtype.char not in _CHARS or not dtype.isnative:
+        raise NeuropodError(
+            f"Unsupported array type in python bindings: {dtype.kind} (input '{name}' is {dtype.str}; "
+            "nothing is cast, give it the spec's dtype)"
+        )
+    return array
 
 
 def _require_mapping(model: str, inputs: object) -> None:
