@@ -94,16 +94,20 @@ class _Callable:
         self._feeds = tuple(feeds)
         self._fetches = tuple(fetches)
         self._run = _prepare(session, list(feeds.values()), list(fetches.values()))
-        self._sizes = [_own_sizes(session.graph.get_tensor_by_name(node)) for node in feeds.values()]
+        sizes = {name: _own_sizes(session.graph.get_tensor_by_name(node)) for name, node in feeds.items()}
+        self._sizes = [(name, *own) for name, own in sizes.items() if own is not None]
         kept = kept_outputs(session.graph, feeds.values(), fetches.values())
         self._kept = tuple(node in kept for node in fetches.values())
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        fed = [inputs[name] for name in self._feeds]
-        for name, array, sizes in zip(self._feeds, fed, self._sizes, strict=True):
-            if sizes is not None:
-                _check_sizes(name, array, *sizes)
-        values = self._run(*map(_feed, fed))
+        for name, rank, fixed in self._sizes:
+            shape = inputs[name].shape
+            if len(shape) != rank:
+                raise NeuropodError(f"the graph takes '{name}' with {rank} axes, got {len(shape)}")
+            for axis, size in fixed:
+                if shape[axis] != size:
+                    raise _wrong_size(name, axis, size, shape[axis])
+        values = self._run(*[_feed(inputs[name]) for name in self._feeds])
         return {
             name: _fetched(name, value, kept)
             for name, value, kept in zip(self._fetches, values, self._kept, strict=True)
@@ -118,17 +122,12 @@ def _own_sizes(tensor: Any) -> tuple[int, list[tuple[int, int]]] | None:
     return (tensor.shape.rank, fixed) if fixed else None
 
 
-def _check_sizes(name: str, array: NDArray[Any], rank: int, fixed: list[tuple[int, int]]) -> None:
-    """Raises NeuropodError where an array is not of the sizes that the graph was made for: a prepared call takes it,
+def _wrong_size(name: str, axis: int, size: int, found: int) -> NeuropodError:
+    """Returns the error for an array that is not of the sizes that the graph was made for: a prepared call takes it,
     and computes what nobody meant. Old packages may leave open in the spec what is fixed in the graph."""
-    if array.ndim != rank:
-        raise NeuropodError(f"the graph takes '{name}' with {rank} axes, got {array.ndim}")
-    for axis, size in fixed:
-        if array.shape[axis] != size:
-            raise NeuropodError(
-                f"the graph takes '{name}' only with the size {size} on axis {axis}, got {array.shape[axis]}; "
-                "its spec should say so"
-            )
+    return NeuropodError(
+        f"the graph takes '{name}' only with the size {size} on axis {axis}, got {found}; its spec should say so"
+    )
 
 
 def _feed(array: NDArray[Any]) -> NDArray[Any]:

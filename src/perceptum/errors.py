@@ -17,8 +17,8 @@ ValueError
 
 from __future__ import annotations
 
-from perceptum.features.errors import BuildError
 from perceptum.features import SchemaMismatch, SpecError, UnknownFeature
+from perceptum.features.errors import BuildError
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
 from perceptum.neuropod import NeuropodError
 from perceptum.neuropod.errors import NotTrusted

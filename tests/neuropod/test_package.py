@@ -349,3 +349,11 @@ def test_an_old_package_without_the_later_keys_gets_their_defaults(pack):
     assert opened.config.platform_version_semver == "*"
     with load_neuropod(path, trust=True) as model:
         assert model.infer({"x": np.ones(1, np.float32), "y": np.ones(1, np.float32)})["out"].tolist() == [2]
+
+
+@pytest.mark.parametrize("backend", ["python", "tensorflow_frozen"])
+def test_json_that_is_none_is_named_with_its_file(packed, package_folder, backend):
+    folder = package_folder(packed(backend, "addition"))
+    (folder / "0" / "config.json").write_text("{")
+    with pytest.raises(NeuropodError, match=rf"^{folder}: 0/config.json: not JSON: "):
+        load_neuropod(folder, trust=True)
