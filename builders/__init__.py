@@ -4,6 +4,7 @@ if __name__ != "perceptum.builders":
     raise ImportError("import this folder as perceptum.builders, not by its bare name")
 
 from .builder import InputBuilder, Model
+from .errors import BuildError
 from .explain import Explanation
 from .memory import Lease, Memory
 from .plan import Options, Plan
@@ -14,6 +15,7 @@ from .tensors import Tensors
 from .written import Written
 
 __all__ = [
+    "BuildError",
     "Draw",
     "Explanation",
     "Filler",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import OURS, stage_failed
 from .lane import Lane, Wanted
 from .pages import allocate_pages
 from .plan import Plan
@@ -108,7 +109,7 @@ def explain(plan: Plan, lane: Lane, models: Mapping[str, Any], lanes: int, times
         StageLine(
             labels[stage],
             tuple(wanted.label for wanted in lane.serves(stage)),
-            stage.nbytes,
+            _scratch_bytes(stage),
             {reason: count for reason, count in stage.dropped.items() if count},
             _ms(times_s.get(labels[stage])),
         )
@@ -132,6 +133,15 @@ def explain(plan: Plan, lane: Lane, models: Mapping[str, Any], lanes: int, times
         plan.parts,
         blocks,
     )
+
+
+def _scratch_bytes(stage: Stage) -> int:
+    try:
+        return stage.nbytes
+    except OURS:
+        raise
+    except BaseException as error:
+        raise stage_failed(stage, "nbytes", error) from error
 
 
 def _copies(model: object | None, tensors: list[Wanted]) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, Literal, Self
 
-__all__ = ["RowError", "RowFault", "SchemaMismatch", "SpecError", "UnknownFeature"]
+__all__ = ["BuildError", "RowError", "RowFault", "SchemaMismatch", "SpecError", "UnknownFeature"]
 
 
 class SpecError(ValueError):
@@ -42,6 +42,11 @@ class UnknownFeature(SpecError):
         near = difflib.get_close_matches(str(name), names, 1)
         hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(names)}"
         return cls(f"no {what} '{name}'; {hint}")
+
+
+class BuildError(ValueError):
+    """A stage of a builder failed, ours or a plug-in's; the message names it and its group, the cause is what it
+    raised."""
 
 
 class SchemaMismatch(SpecError):

@@ -92,6 +92,10 @@ class Log:
         return len(self.source.times_ns)
 
     def __getitem__(self, index: int) -> Frame:
+        given: object = index
+        if isinstance(given, slice):
+            words = ", ".join(str(word) for word in (given.start, given.stop, given.step))
+            raise TypeError(f"a log gives one frame by its number; several are log.frames({words}), or list(...) of it")
         if not -len(self) <= operator.index(index) < len(self):
             raise IndexError(f"{self.source.location}: no frame {index}, the log has {len(self)}")
         return Frame(self, index % len(self))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from perceptum.features.foreign import foreign
+
 from . import manifest
 from .backends import find_backend
 from .errors import NeuropodError
@@ -57,7 +59,8 @@ def _described(package: Package) -> dict[str, Any]:
 def _version(platform: str) -> str | None:
     """Returns the framework's version here, or None where there is none."""
     try:
-        return find_backend(platform).version()
+        with foreign("the backend cannot say its version", NeuropodError):
+            return find_backend(platform).version()
     except NeuropodError:
         return None
 

@@ -414,3 +414,19 @@ def test_genuine_packages_are_inspected_and_verified(real_data: Path, command, n
     done = command("verify", path, "--json")
     assert done.status == 0
     assert steps(done)["manifest"]["found"].startswith("no manifest.json")
+
+
+@pytest.mark.slow
+def test_packing_again_replaces_a_package_where_that_is_asked_for(command, models, torchscript):
+    words = ("--spec", models / "spec.json", "--json")
+    assert command("pack", torchscript, "twice", *words).status == 0
+    done = command("pack", torchscript, "twice", *words)
+    assert done.status == 1
+    assert "already exists! Aborting... overwrite=True (--overwrite) replaces it" in done.err
+    assert command("pack", torchscript, "twice", *words, "--overwrite").json == {"package": "twice"}
+
+
+def test_building_into_what_looks_like_a_file_is_refused(refusal):
+    status, told = refusal("build", "synthetic:frames=1", "time_ns", "--out", "x.npz")
+    assert status == 2
+    assert told == "--out x.npz: is a folder, in which each frame gets an .npz file; name one without an ending"

@@ -32,7 +32,9 @@ def add_to(app: typer.Typer) -> None:
 
 def pack(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="What a framework saved: a file, or a SavedModel.")],
-    out: Annotated[Path, typer.Argument(metavar="PKG", help="Where the package goes; nothing may be there.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="PKG", help="Where the package goes; nothing may be there, but with --overwrite.")
+    ],
     spec: Annotated[
         Path | None, typer.Option(metavar="JSON", help='{"input_spec": [rows], "output_spec": [rows]}.')
     ] = None,
@@ -48,6 +50,9 @@ def pack(
     ] = None,
     versions: Annotated[str, typer.Option(metavar="RANGE", help="The framework's versions, as npm writes them.")] = "*",
     folder: Annotated[bool, typer.Option("--folder", help="Make a folder, not a zip file.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the package that is there, once the new one is whole.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Pack a model that a framework saved, and run it once in a fresh process: on the test data, or on zeros."""
@@ -66,6 +71,7 @@ def pack(
             model_name=name or model.stem,
             platform_version_semver=versions,
             package_as_zip=not folder,
+            overwrite=overwrite,
             **source,
             **own,
         )

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perceptum.errors import UsageError
+from perceptum.output_file import FORMATS
+
 from .arguments import (
     Frames,
     LogPath,
@@ -129,6 +132,8 @@ def build(
     from perceptum.builders import InputBuilder
     from perceptum.tensors import write_tensors
 
+    if out.suffix.lower() in FORMATS:
+        raise UsageError(f"--out {out}: is a folder, in which each frame gets an .npz file; name one without an ending")
     builder = InputBuilder(open_rows(spec), threads=threads)
     opened = open_named(log, on_error.value)
     picked = frame_indices(opened, frames)
