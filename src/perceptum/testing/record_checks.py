@@ -16,7 +16,7 @@ Times = NDArray[np.int64]
 _RIGID = 1e-5
 """Datasets publish rotations of 7 digits."""
 _FURTHEST_NS = 10**10
-_KINDS = {"x": "f", "y": "f", "z": "f", "ring": "iu", "offset_ns": "i", "return_index": "iu"}
+_KINDS = {"x": "f", "y": "f", "z": "f", "offset_ns": "i", "return_index": "iu"}
 """Column -> the kinds of dtype that it may have; others are numbers of any kind."""
 
 
