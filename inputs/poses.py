@@ -137,6 +137,10 @@ class Poses:
         times = np.asarray(times_ns, dtype=np.int64)
         return cls(times, np.tile([1.0, 0, 0, 0], (len(times), 1)), np.zeros((len(times), 3)))
 
+    def __repr__(self) -> str:
+        first, last = self.span_ns
+        return f"<Poses: {len(self.times_ns)} from {first} to {last} ns>"
+
     @property
     def span_ns(self) -> tuple[int, int]:
         return int(self.times_ns[0]), int(self.times_ns[-1])

@@ -6,7 +6,8 @@ sensor does not give is None. Nothing here holds a Python object per point or pe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -21,6 +22,9 @@ __all__ = ["CameraImage", "Labels", "LidarSweep", "RadarSweep", "read_only"]
 
 Column = NDArray[Any]
 Matrix = NDArray[np.float64]
+
+_MOST_SHOWN = 5
+"""Categories in a line that stands for labels."""
 
 
 Record = TypeVar("Record", "LidarSweep", "RadarSweep", "CameraImage", "Labels")
@@ -53,6 +57,10 @@ def _check_columns(where: str, first: Column, columns: Mapping[str, Column | Non
             raise BrokenRecord(f"{where}: column {name} has shape {column.shape}, x has {first.shape}")
         if column is not None and (column.dtype.kind not in "fiub" or isinstance(column, np.ma.MaskedArray)):
             raise BrokenRecord(f"{where}: column {name} is a {type(column).__name__} of {column.dtype}, wanted numbers")
+
+
+def _columns_of(record: LidarSweep | RadarSweep, apart: Collection[str]) -> str:
+    return " ".join(name for name, v in vars(record).items() if isinstance(v, np.ndarray) and name not in apart)
 
 
 def _check_shape(name: str, column: Column | None, shape: tuple[int, ...]) -> None:
@@ -99,6 +107,10 @@ class LidarSweep:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __repr__(self) -> str:
+        columns = _columns_of(self, ("ego_from_sensor", "row_of_ring", "origin"))
+        return f"<LidarSweep {self.sensor} at {self.time_ns} ns: {len(self)} points of {columns}>"
+
 
 @dataclass(frozen=True, eq=False)
 class RadarSweep:
@@ -140,6 +152,10 @@ class RadarSweep:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __repr__(self) -> str:
+        columns = _columns_of(self, ("ego_from_sensor",))
+        return f"<RadarSweep {self.sensor} at {self.time_ns} ns: {len(self)} detections of {columns}>"
+
 
 @dataclass(frozen=True, eq=False)
 class CameraImage:
@@ -157,6 +173,10 @@ class CameraImage:
     distortion_model: str = "none"
     """none, brown (k1 k2 p1 p2 [k3 [k4 k5 k6]]), fisheye (k1 k2 k3 k4) or mei (xi k1 k2 p1 p2)."""
     source: str = ""
+
+    def __repr__(self) -> str:
+        lens = "undistorted" if self.distortion is None else f"{self.distortion_model} distortion"
+        return f"<CameraImage {self.camera} at {self.time_ns} ns: {lens}>"
 
     @once
     def encoded(self) -> bytes:
@@ -194,3 +214,8 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def __repr__(self) -> str:
+        counts = Counter(map(str, self.category)).most_common()
+        shown = [f"{count} {name}" for name, count in counts[:_MOST_SHOWN]] + ["..."] * (len(counts) > _MOST_SHOWN)
+        return f"<Labels at {self.time_ns} ns: {len(self)} boxes{': ' if shown else ''}{', '.join(shown)}>"
