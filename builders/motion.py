@@ -28,6 +28,10 @@ def ref_from_sensor(
 
     ego_from_sensor: (4, 4), the mount. ref_from_ego: (4, 4), at `ref_ns`. Raises PoseUnknown.
     """
+    if poses.broken:
+        # the kernel knows nothing of broken poses; this raises next to one
+        poses.at(ref_ns)
+        poses.at_many(times_ns, EXTRAPOLATE_NS)
     out, work = np.empty((len(times_ns), 3, 4)), np.empty((3, 3, 4))
     recorded = _around(poses, min(int(times_ns.min()), ref_ns), max(int(times_ns.max()), ref_ns))
     given: list[Any] = [*recorded, poses.max_gap_ns, EXTRAPOLATE_NS, ref_ns, times_ns]

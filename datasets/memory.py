@@ -49,7 +49,9 @@ class MemorySource:
         self._lidar = _by_sensor(sweeps, [s.sensor for s in sweeps])
         self._radar = _by_sensor(radars, [r.sensor for r in radars])
         self._camera = _by_sensor(cameras, [c.camera for c in cameras])
-        self._labels = {label.time_ns: label for label in _in_order("labels", labels)}
+        self._labels = {
+            label.time_ns: label for label in _in_order("labels", [label.in_frame("ego") for label in labels])
+        }
         self._map = hdmap
         self.lidars: Mapping[str, Times] = _times(self._lidar)
         self.radars: Mapping[str, Times] = _times(self._radar)

@@ -14,11 +14,12 @@ from .feature import Feature, fingerprint
 from .grid import Grid
 from .group import Group
 from .layout import Layout, Place
+from .output_frame import output_frame
 from .params import Params
 from .resolve import Resolved
 from .schema import Schema
 from .spec import Dim, Row, Spec
-from .vocabulary import COLUMN_UNITS, DTYPES, FRAMES, UNITS, FrameOfReference, Unit
+from .vocabulary import COLUMN_UNITS, DTYPES, FRAMES, UNITS, FrameOfReference, ReferenceFrame, Unit
 
 __all__ = [
     "COLUMN_UNITS",
@@ -35,6 +36,7 @@ __all__ = [
     "Layout",
     "Params",
     "Place",
+    "ReferenceFrame",
     "Resolved",
     "Row",
     "RowError",
@@ -47,6 +49,7 @@ __all__ = [
     "UnknownFeature",
     "canonical",
     "fingerprint",
+    "output_frame",
 ]
 
 

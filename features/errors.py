@@ -13,7 +13,7 @@ class SpecError(ValueError):
     """A spec asks for something that cannot be met; the message names the row and what is offered."""
 
 
-RowFault = Literal["not a row", "missing key", "unknown key", "name", "dtype", "shape", "dim", "params"]
+RowFault = Literal["not a row", "missing key", "unknown key", "name", "dtype", "shape", "dim", "params", "frame"]
 
 
 class RowError(SpecError):

@@ -73,6 +73,11 @@ def resolve_row(schema: Lookup, row: Row) -> Resolved:
     """Returns the row's feature and parameters; the shape is not looked at."""
     base = row.name.partition("__")[0]
     feature = schema[base]
+    if row.frame is not None:
+        raise SpecError(
+            f"input '{row.name}' has a frame of its own, which is for outputs; say it in its params: "
+            f'{{"frame": "{row.frame}"}}'
+        )
     if row.dtype not in feature.dtypes:
         raise SpecError(f"input '{row.name}' can be {' or '.join(feature.dtypes)}, the spec wants {row.dtype}")
     params = params_of(schema, row.name, row.params)

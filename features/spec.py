@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import msgspec
 import numpy as np
 
 from .errors import RowError, SpecError
-from .vocabulary import DTYPES
+from .vocabulary import DTYPES, ReferenceFrame
 
 __all__ = ["Dim", "Row", "Spec", "as_params"]
 
@@ -34,6 +34,8 @@ class Row(msgspec.Struct, frozen=True):
     shape: tuple[Dim, ...]
     params: dict[str, Any] | None = None
     """The feature's parameters that differ from the schema's; {"preset": NAME} takes a preset first."""
+    frame: ReferenceFrame | None = None
+    """Of an output: the axes in which its places and directions are given. None: those that the inputs agree on."""
 
     def __post_init__(self) -> None:
         name = self.name
@@ -54,13 +56,16 @@ class Row(msgspec.Struct, frozen=True):
                     name,
                     dim,
                 )
-        kept = (str(name), dtype, tuple(map(_plain_dim, self.shape)), as_params(name, self.params))
+        if self.frame not in (*get_args(ReferenceFrame), None):
+            words = " or ".join(map(repr, get_args(ReferenceFrame)))
+            raise RowError(f"'{name}': frame must be {words}, got {self.frame!r}", "frame", name, self.frame)
+        kept = (str(name), dtype, tuple(map(_plain_dim, self.shape)), as_params(name, self.params), self.frame)
         for field, value in zip(self.__struct_fields__, kept, strict=True):
             msgspec.structs.force_setattr(self, field, value)
 
     @classmethod
     def of(cls, row: Row | Mapping[str, Any]) -> Row:
-        """Checks one row in Neuropod's form, with "params" a dict or a preset's name; raises RowError."""
+        """Checks one row in Neuropod's form, with "params" a dict or a preset's name, and "frame"; raises RowError."""
         if isinstance(row, Row):
             return row
         if not isinstance(row, Mapping):
@@ -70,14 +75,16 @@ class Row(msgspec.Struct, frozen=True):
         if missing or unknown:
             what = f"lacks {', '.join(missing)}" if missing else f"has the unknown key {unknown[0]!r}"
             name = row.get("name", dict(row))
-            message = f"spec row {name!r} {what}; it holds name, dtype, shape and params"
+            message = f"spec row {name!r} {what}; it holds name, dtype, shape, params and frame"
             raise RowError(message, "missing key" if missing else "unknown key", name, (missing or unknown)[0])
-        return cls(row["name"], row["dtype"], row["shape"], row.get("params"))
+        return cls(row["name"], row["dtype"], row["shape"], row.get("params"), row.get("frame"))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the row in Neuropod's form."""
         row: dict[str, Any] = {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
-        return row if self.params is None else {**row, "params": dict(self.params)}
+        if self.params is not None:
+            row["params"] = dict(self.params)
+        return row if self.frame is None else {**row, "frame": self.frame}
 
 
 class Spec(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["COLUMN_UNITS", "DTYPES", "FRAMES", "UNITS", "Cut", "FrameOfReference", "Unit"]
+__all__ = ["COLUMN_UNITS", "DTYPES", "FRAMES", "UNITS", "Cut", "FrameOfReference", "ReferenceFrame", "Unit"]
 
 DTYPES = (
     "float32",
@@ -48,6 +48,9 @@ UNITS: Mapping[Unit, str] = MappingProxyType(
 """Unit -> what it means."""
 
 FrameOfReference = Literal["ego", "lidar", "world", "sensor", "image", "reference", "none"]
+
+ReferenceFrame = Literal["ego", "lidar"]
+"""What the param `frame` may be, and the frame of reference of a model's output."""
 
 FRAMES: Mapping[FrameOfReference, str] = MappingProxyType(
     {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol, TypeVar, cast
 
@@ -35,6 +35,8 @@ class Records(Protocol):
 
     @property
     def ids(self) -> Sequence[str]: ...
+    @property
+    def poses(self) -> Poses: ...
     @property
     def map(self) -> HDMap | None: ...
     def world_from_ego(self, time_ns: int) -> NDArray[np.float64]: ...
@@ -91,7 +93,7 @@ class Frame:
     @property
     def poses(self) -> Poses:
         """Poses of the whole log: world_from_ego at any recorded time."""
-        return self.log.source.poses
+        return self.log.poses
 
     @once
     def world_from_ego(self) -> NDArray[np.float64]:
@@ -186,10 +188,21 @@ class Frame:
     def _pick(self, kind: str, times: NDArray[np.int64]) -> int | None:
         return self._nearest(times) if kind == "cameras" else next(iter(self._last(times, 1)), None)
 
+    @property
+    def ego_from_lidar(self) -> NDArray[np.float64]:
+        """(4, 4) float64: where the primary lidar is mounted, by this frame's record; raises MissingRecord."""
+        lidar = self.lidar
+        if lidar is None:
+            raise MissingRecord(
+                f"{self.log.source.location}: {self} has no sweep of the primary lidar, so that its axes are not known"
+            )
+        return lidar.ego_from_sensor
+
     @once
     def labels(self) -> Labels | None:
-        """The boxes labelled at `time_ns`; None where the log has no labels for it."""
-        return self.log.labels(self.time_ns)
+        """The boxes labelled at `time_ns`, ego frame; None where the log has no labels for it."""
+        found = self.log.labels(self.time_ns)
+        return None if found is None else replace(found, ego_from_lidar=partial(_ego_from_lidar, self.log, self.index))
 
     @property
     def map(self) -> HDMap | None:
@@ -202,6 +215,11 @@ class Frame:
         found = [(abs(int(times[i]) - self.time_ns), i) for i in near if 0 <= i < len(times)]
         away, best = min(found, default=(self.log.camera_tolerance_ns + 1, -1))
         return best if away <= self.log.camera_tolerance_ns else None
+
+
+def _ego_from_lidar(log: Records, index: int) -> NDArray[np.float64]:
+    """For labels, which outlive their frame, and must not keep what it has read."""
+    return Frame(log, index).ego_from_lidar
 
 
 class _Lazy(Mapping[str, Record]):

@@ -152,11 +152,14 @@ class HDMap:
     """drivable_area, crossing, lane, ... by name."""
     lanes: LaneGraph | None = None
     ground: GroundGrid | None = None
+    unread: tuple[str, ...] = ()
+    """What the map's file holds and this does not, a line for each kind: `signals/signal (19)`."""
 
     def __repr__(self) -> str:
         layers = ", ".join(f"{len(shapes)} {name}" for name, shapes in self.layers.items()) or "no layers"
         lanes = "no lane graph" if self.lanes is None else f"{len(self.lanes)} lanes"
-        return f"<HDMap: {layers}; {lanes}; {'no ' if self.ground is None else ''}ground height>"
+        unread = f"; not read: {', '.join(self.unread)}" if self.unread else ""
+        return f"<HDMap: {layers}; {lanes}; {'no ' if self.ground is None else ''}ground height{unread}>"
 
     def ground_height(self, xy: ArrayLike) -> Matrix:
         """Returns the ground height (...) under world points (..., 2); NaN where the map does not know it."""

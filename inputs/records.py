@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .codecs import decode_image
-from .errors import BrokenRecord
+from .errors import BrokenRecord, LogError
 from .once import once
+from .poses import inverse, moved_boxes
 
 __all__ = ["CameraImage", "Labels", "LidarSweep", "RadarSweep", "read_only"]
 
@@ -190,7 +191,7 @@ class CameraImage:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """The labelled boxes of one moment, ego frame at `time_ns`."""
+    """The labelled boxes of one moment, ego frame at `time_ns`; `in_frame("lidar")` gives them in the lidar's axes."""
 
     time_ns: int
     boxes: Matrix
@@ -200,9 +201,13 @@ class Labels:
     track_id: Column
     """(N,) str; the same object has the same id through the log."""
     velocity: Matrix | None = None
-    """(N, 2) float64 m/s in the ego frame's axes, over ground; NaN where unknown; None: not labelled."""
+    """(N, 2) float64 m/s in the axes of `frame`, over ground; NaN where unknown; None: not labelled."""
     num_points: NDArray[np.int64] | None = None
     """(N,) lidar points inside, where the dataset records them."""
+    frame: Literal["ego", "lidar"] = "ego"
+    """The frame of reference of boxes and velocity; lidar: the primary lidar's own axes. Readers give ego."""
+    ego_from_lidar: Callable[[], Matrix] | None = field(default=None, repr=False, compare=False)
+    """Gives (4, 4) float64, where the lidar is mounted; the frame that hands labels out sets it."""
 
     def __post_init__(self) -> None:
         n = len(self.boxes)
@@ -211,6 +216,26 @@ class Labels:
         _check_shape("track_id", self.track_id, (n,))
         _check_shape("velocity", self.velocity, (n, 2))
         _check_shape("num_points", self.num_points, (n,))
+
+    def in_frame(self, frame: Literal["ego", "lidar"]) -> Labels:
+        """Returns the labels in the ego frame, or in the primary lidar's own axes, both at `time_ns`.
+
+        Raises MissingRecord where the frame has no sweep of that lidar, LogError where the labels are of no frame.
+        """
+        if frame not in ("ego", "lidar"):
+            raise LogError(f"labels: no frame of reference {frame!r}, wanted 'ego' or 'lidar'")
+        if frame == self.frame:
+            return self
+        ego_from_lidar = self.lidar_mounting()
+        target_from_source = ego_from_lidar if frame == "ego" else inverse(ego_from_lidar)
+        velocity = None if self.velocity is None else self.velocity @ target_from_source[:2, :2].T
+        return replace(self, frame=frame, boxes=moved_boxes(self.boxes, target_from_source), velocity=velocity)
+
+    def lidar_mounting(self) -> Matrix:
+        """Returns ego_from_lidar of the primary lidar, (4, 4) float64; raises as `in_frame` does."""
+        if self.ego_from_lidar is None:
+            raise LogError("labels: it is not known where the lidar is mounted; take the labels of a log's frame")
+        return self.ego_from_lidar()
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import structs
 
-from perceptum.features import Row, Schema, canonical
+from perceptum.features import ReferenceFrame, Row, Schema, canonical
 
 from .config import Config, parse_object
 from .errors import NeuropodError
@@ -27,15 +27,27 @@ class Metadata:
     """The record that `Schema.record` made at packing: name, version, fingerprint, what each feature means."""
     input_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     output_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    output_frames: Mapping[str, ReferenceFrame] = field(default_factory=dict)
+    """Output -> the frame of reference that its row says."""
 
     @classmethod
     def of(cls, config: Config, schema: Schema | None) -> Metadata | None:
-        """Returns what to store: None where no row has params or names a feature, and no schema is given."""
+        """Returns what to store: None where no row has params or a frame or names a feature, and no schema is given.
+
+        Raises NeuropodError for an input with a frame, which only outputs have; SpecError for what a builder refuses.
+        """
         inputs, outputs = _params(config.inputs), _params(config.outputs)
+        frames = {row.name: row.frame for row in config.outputs if row.frame is not None}
+        framed = next((row for row in config.inputs if row.frame is not None), None)
+        if framed is not None:
+            raise NeuropodError(
+                f"input '{framed.name}' has a frame of its own, which is for outputs; say it in its params: "
+                f'{{"frame": "{framed.frame}"}}'
+            )
         features = any(row.name.partition("__")[0] in canonical() for row in config.inputs)
-        if schema is None and not features and not inputs and not outputs:
+        if schema is None and not features and not inputs and not outputs and not frames:
             return None
-        return cls((schema or canonical()).record([row.to_dict() for row in config.inputs]), inputs, outputs)
+        return cls((schema or canonical()).record([row.to_dict() for row in config.inputs]), inputs, outputs, frames)
 
     def check(self, schema: Schema | None = None) -> None:
         """Raises NeuropodError where a feature no longer means what it meant when the package was made."""
@@ -47,11 +59,14 @@ class Metadata:
             raise NeuropodError(str(error)) from error
 
     def apply(self, config: Config) -> Config:
-        """Returns the config whose rows carry their params."""
+        """Returns the config whose rows carry their params, and outputs their frames."""
         return replace(
             config,
             inputs=_with_params(config.inputs, self.input_params),
-            outputs=_with_params(config.outputs, self.output_params),
+            outputs=tuple(
+                structs.replace(row, frame=self.output_frames.get(row.name))
+                for row in _with_params(config.outputs, self.output_params)
+            ),
         )
 
     def to_json(self) -> str:
@@ -60,6 +75,7 @@ class Metadata:
             "schema": self.schema,
             "input_params": self.input_params,
             "output_params": self.output_params,
+            **({"output_frames": self.output_frames} if self.output_frames else {}),
         }
         try:
             return json.dumps(plain, indent=4, sort_keys=True)
@@ -76,7 +92,11 @@ class Metadata:
             for name, params in rows.items():
                 _object(f"the params of '{name}'", params)
         _object("the schema's features", schema.get("features") or None)
-        return cls(schema or None, inputs, outputs)
+        frames = _object("output_frames", plain.get("output_frames"))
+        for name, frame in frames.items():
+            if frame not in get_args(ReferenceFrame):
+                raise NeuropodError(f"the frame of '{name}' must be 'ego' or 'lidar', got {str(frame)[:40]!r}")
+        return cls(schema or None, inputs, outputs, frames)
 
 
 def _object(what: str, value: object) -> dict[str, Any]:

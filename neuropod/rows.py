@@ -45,5 +45,5 @@ def _in_ubers_words(error: RowError) -> str:
                 "All items in 'shape' must either be None, a string, or a positive integer! "
                 f"Got {got if isinstance(got, int) else repr(got)} in tensor '{name}'"
             )
-        case "not a row" | "params":
+        case "not a row" | "params" | "frame":
             return str(error)

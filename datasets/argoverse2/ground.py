@@ -14,7 +14,9 @@ from perceptum.inputs import BrokenRecord, GroundGrid, MissingRecord
 from ..files import one_file, read_bytes
 from ..typed_json import read_json
 
-__all__ = ["read_ground"]
+__all__ = ["GROUND_FILE", "read_ground"]
+
+GROUND_FILE = "*_ground_height_surface*.npy"
 
 
 class Sim2(msgspec.Struct):
@@ -27,7 +29,7 @@ class Sim2(msgspec.Struct):
 
 def read_ground(folder: Path) -> GroundGrid | None:
     """Returns the ground height raster of a map/ folder, in the dtype it is stored in; None where there is none."""
-    path = one_file(folder, "*_ground_height_surface*.npy")
+    path = one_file(folder, GROUND_FILE)
     if path is None:
         return None
     placed = one_file(folder, "*___img_Sim2_city.json")
@@ -55,6 +57,14 @@ def _raster(path: Path) -> NDArray[np.floating]:
     wanted = shape[0] * shape[1] * dtype.itemsize
     found = len(encoded) - stream.tell()
     if found != wanted:
-        raise BrokenRecord(f"{path}: {found} bytes of data, wanted {wanted} for {dtype} {shape}; the file is cut short")
+        cells = shape[0] * shape[1]
+        seems = (
+            f"its numbers seem to have {found // cells} bytes each"
+            if cells and found and found % cells == 0
+            else "the file is cut short"
+            if found < wanted
+            else "its shape is not the header's"
+        )
+        raise BrokenRecord(f"{path}: {found} bytes of data, wanted {wanted} for {dtype} {shape}; {seems}")
     flat = np.frombuffer(encoded, dtype=dtype, offset=stream.tell())
     return flat.reshape(shape, order="F" if fortran else "C")

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, Shapes
 
 from ..files import one_file
-from ..typed_json import read_json
-from .ground import read_ground
+from ..typed_json import read_json, read_table_sizes
+from ..unread import Unread
+from .ground import GROUND_FILE, read_ground
 
 __all__ = ["midline", "read_map", "read_vector_map"]
 
@@ -61,13 +62,28 @@ class VectorMap(msgspec.Struct):
     pedestrian_crossings: dict[str, Crossing]
 
 
+_OURS = ("log_map_archive_*.json", "*___img_Sim2_city.json")
+_OTHERS = ("*map*.json", "*map*.xml", "*.npy", "*.png")
+
+
 def read_map(folder: Path) -> HDMap | None:
-    """Returns the map in a log's map/ folder; None where there is no vector map. Raises LogErrors."""
-    path = one_file(folder, "log_map_archive_*.json")
+    """Returns the map in a log's map/ folder; None where there is neither a vector map nor a ground. Raises LogErrors.
+
+    Files of other maps in the folder, and tables of the vector map that are not read, are named in a warning.
+    """
+    unread = Unread(folder)
+    path, ground = one_file(folder, _OURS[0]), read_ground(folder)
+    for file in sorted({file for pattern in _OTHERS for file in folder.glob(pattern)}):
+        if not any(file.match(pattern) for pattern in (*_OURS, GROUND_FILE)):
+            unread.add(f"file {file.name}")
     if path is None:
-        return None
+        told = unread.warn()
+        return None if ground is None else HDMap(ground=ground, unread=told)
     layers, lanes = read_vector_map(path)
-    return HDMap(layers=layers, lanes=lanes, ground=read_ground(folder))
+    for table, count in read_table_sizes(path).items():
+        if table not in VectorMap.__struct_fields__:
+            unread.add(f"table '{table[:40]}'", count)
+    return HDMap(layers=layers, lanes=lanes, ground=ground, unread=unread.warn())
 
 
 def read_vector_map(path: Path) -> tuple[dict[str, Shapes], LaneGraph]:

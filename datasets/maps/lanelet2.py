@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, HDMap, LogError, Shapes
 
+from ..unread import Unread
 from .lanelet2_lanes import Heights, lane_graph, points_of
+from .lanelet2_unread import count_relations, count_unread
 from .safe_xml import read_xml
 
 __all__ = ["read_lanelet2"]
@@ -38,11 +40,14 @@ def read_lanelet2(path: str | os.PathLike[str], origin: tuple[float, float] | No
 
     `origin`: latitude and longitude in degrees of the world's zero, for UTM; None: the nodes' own local_x and
     local_y tags, which Autoware writes. z is NaN where a node has no elevation.
-    Layers: lane, crossing, walkway, area (polygons), lane_divider, road_boundary, stop_line (lines). Raises LogErrors.
+    Layers: lane, crossing, walkway, area, area_holes where areas have some (polygons), lane_divider, road_boundary,
+    stop_line (lines). What is not read is in the map's `unread`, and a warning. Raises LogErrors.
     """
     file = Path(path)
     root = read_xml(file, "osm", "the map is missing")
     heights = frozenset(_nodes_with_height(root))
+    unread = Unread(file)
+    count_relations(root, unread)
     del root
     loaded = _load(file, origin)
     if origin is None:
@@ -63,7 +68,11 @@ def read_lanelet2(path: str | os.PathLike[str], origin: tuple[float, float] | No
         "road_boundary": _lines((line for line in lines if _type(line) in _BORDERS), heights),
         "stop_line": _lines((line for line in lines if _type(line) == "stop_line"), heights),
     }
-    return HDMap(layers=layers, lanes=lane_graph(lanes, heights))
+    if holes := {f"{area.id}/{i}": hole for area in areas for i, hole in enumerate(area.innerBoundPolygons())}:
+        layers["area_holes"] = Shapes.of("polygon", {id: points_of(hole, heights) for id, hole in holes.items()})
+    in_layers = {int(id) for name in ("lane_divider", "road_boundary", "stop_line") for id in layers[name].ids}
+    count_unread(loaded, lanes, in_layers, unread)
+    return HDMap(layers=layers, lanes=lane_graph(lanes, heights), unread=unread.warn())
 
 
 def _library() -> Any:

@@ -1,7 +1,8 @@
 """OpenDRIVE maps (.xodr): lanes with boundaries, centrelines and successors, sidewalks, crosswalks, lane markings.
 
 The world frame is the file's own inertial frame, metres. What is read: planView (line, arc, spiral, poly3,
-paramPoly3), elevation, superelevation, laneOffset, laneSection, lane widths, links, junctions, crosswalk objects.
+paramPoly3), elevation, superelevation, laneOffset, laneSection, lane widths and borders, links, junctions, crosswalk
+objects. Everything else is counted, and named in a warning.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, LogError, Shapes
 
+from ..unread import Unread
 from .opendrive_links import Connections, LaneKey, connections_of, following
 from .opendrive_objects import crosswalks
-from .opendrive_roads import Road, Section, road_of
+from .opendrive_roads import Lane, Road, Section, road_of
+from .opendrive_unread import count_unread
 from .safe_xml import read_xml
 
 __all__ = ["read_opendrive"]
@@ -50,8 +53,8 @@ class _Side:
 def read_opendrive(path: str | os.PathLike[str], step_m: float = 1.0) -> HDMap:
     """Returns the map, its lines sampled at equal steps of at most `step_m` along the reference line.
 
-    Layers: lane, walkway, crossing (polygons), lane_divider (lines). A lane's id is road/section/lane.
-    Raises LogErrors.
+    Layers: lane, walkway, crossing (polygons), lane_divider (lines). A lane's id is road/section/lane, a divider's
+    that of the lane inside of it. What is not read is in the map's `unread`, and a warning. Raises LogErrors.
     """
     if not step_m > 0:
         raise LogError(f"step_m is {step_m!r}, wanted a length above 0 m")
@@ -78,7 +81,10 @@ def read_opendrive(path: str | os.PathLike[str], step_m: float = 1.0) -> HDMap:
         "crossing": Shapes.of("polygon", dict(c for road in roads.values() for c in crosswalks(file, road))),
         "lane_divider": Shapes.of("line", dict(d for road in roads.values() for d in _dividers(road, step_m))),
     }
-    return HDMap(layers=layers, lanes=_graph(roads, connections_of(file, root), driven))
+    graph = _graph(roads, connections_of(file, root), driven)
+    unread = Unread(file)
+    count_unread(file, root, roads, (*_DRIVEN, *_WALKED), unread)
+    return HDMap(layers=layers, lanes=graph, unread=unread.warn())
 
 
 def _roads(file: Path, root: Element) -> dict[str, Road]:
@@ -95,9 +101,9 @@ def _name(key: LaneKey) -> str:
     return "/".join(map(str, key))
 
 
-def _steps(section: Section, step_m: float) -> Floats:
-    pieces = max(int(np.ceil((section.end_s - section.s) / step_m - 1e-9)), 1)
-    return np.linspace(section.s, section.end_s, pieces + 1)
+def _steps(start_s: float, end_s: float, step_m: float) -> Floats:
+    pieces = max(int(np.ceil((end_s - start_s) / step_m - 1e-9)), 1)
+    return np.linspace(start_s, end_s, pieces + 1)
 
 
 def _borders(road: Road, section: Section, s: Floats) -> dict[int, Floats]:
@@ -105,24 +111,29 @@ def _borders(road: Road, section: Section, s: Floats) -> dict[int, Floats]:
     borders = {0: road.lane_offset.at(s)}
     for sign in (1, -1):
         for id in sorted((id for id in section.lanes if id * sign > 0), key=abs):
-            width = np.maximum(section.lanes[id].width.at(s - section.s), 0.0)
-            borders[id] = borders[id - sign] + sign * width
+            lane = section.lanes[id]
+            if len(lane.border.starts):
+                # some files write the border of a right lane as a t, which is negative, and some as a distance
+                borders[id] = sign * np.abs(lane.border.at(s - section.s))
+            else:
+                borders[id] = borders[id - sign] + sign * np.maximum(lane.width.at(s - section.s), 0.0)
     return borders
 
 
 def _sides(road: Road, section: Section, step_m: float) -> Iterator[tuple[int, _Side]]:
-    s = _steps(section, step_m)
+    s = _steps(section.s, section.end_s, step_m)
     borders = _borders(road, section, s)
     for id in borders:
         if id == 0:
             continue
+        lane = section.lanes[id]
         inner, outer = borders[id - (1 if id > 0 else -1)], borders[id]
         right, left = (inner, outer) if id > 0 else (outer, inner)
         lines = [road.place(s, t) for t in (left, right, (left + right) / 2)]
-        if not road.forward(id):
+        if not road.forward(lane):
             lines = [lines[1][::-1], lines[0][::-1], lines[2][::-1]]
         is_wide = bool(np.max(left - right) > _FLAT_M)
-        yield id, _Side(lines[0], lines[1], lines[2], section.lanes[id].type, is_wide)
+        yield id, _Side(lines[0], lines[1], lines[2], lane.type, is_wide)
 
 
 def _ring(side: _Side) -> Matrix:
@@ -130,18 +141,36 @@ def _ring(side: _Side) -> Matrix:
 
 
 def _dividers(road: Road, step_m: float) -> Iterator[tuple[str, Matrix]]:
-    """The painted lines, each the outer border of the lane it is named after, along s."""
+    """The painted lines, each the outer border of the lane it is named after, along s.
+
+    Where a border is painted in several stretches, those after the first have their number behind the lane's name.
+    """
     for index, section in enumerate(road.sections):
-        s = _steps(section, step_m)
-        for id, t in _borders(road, section, s).items():
-            if id in section.lanes and section.lanes[id].marked:
-                yield f"{road.id}/{index}/{id}", road.place(s, t)
+        for id, lane in section.lanes.items():
+            for number, (start_s, end_s) in enumerate(_painted(section, lane)):
+                s = _steps(start_s, end_s, step_m)
+                name = f"{road.id}/{index}/{id}"
+                yield f"{name}/{number}" if number else name, road.place(s, _borders(road, section, s)[id])
+
+
+def _painted(section: Section, lane: Lane) -> Iterator[tuple[float, float]]:
+    """From where to where along s the lane's outer border is painted; stretches that touch are one."""
+    begin_s: float | None = None
+    for offset_m, is_painted in lane.marks:
+        s = min(section.s + offset_m, section.end_s)
+        if is_painted and begin_s is None:
+            begin_s = s
+        elif not is_painted and begin_s is not None:
+            yield begin_s, s
+            begin_s = None
+    if begin_s is not None and (begin_s < section.end_s or section.s == section.end_s):
+        yield begin_s, section.end_s
 
 
 def _graph(roads: Mapping[str, Road], connections: Connections, driven: Mapping[LaneKey, _Side]) -> LaneGraph:
     row = {key: i for i, key in enumerate(driven)}
     after = [(row[key], row[to]) for key in driven for to in following(roads, connections, key) if to in row]
-    beside = [[row.get(other, -1) for other in _beside(roads, key)] for key in driven]
+    beside = [[row.get(other, -1) if other else -1 for other in _beside(roads, key)] for key in driven]
     return LaneGraph(
         centerlines=Shapes.of("line", {_name(key): side.centre for key, side in driven.items()}),
         left_boundaries=Shapes.of("line", {_name(key): side.left for key, side in driven.items()}),
@@ -153,9 +182,14 @@ def _graph(roads: Mapping[str, Road], connections: Connections, driven: Mapping[
     )
 
 
-def _beside(roads: Mapping[str, Road], key: LaneKey) -> tuple[LaneKey, LaneKey]:
-    """The lanes to the left and right that go the same way; lane 0 is no lane, so that none lies across it."""
+def _beside(roads: Mapping[str, Road], key: LaneKey) -> tuple[LaneKey | None, LaneKey | None]:
+    """The lanes to the left and right that go the same way; None lies across the reference line."""
     road, section, id = key
-    left = id + 1 if roads[road].forward(id) else id - 1
-    right = id - 1 if roads[road].forward(id) else id + 1
-    return (road, section, left), (road, section, right)
+    lanes = roads[road].sections[section].lanes
+    forward = roads[road].forward(lanes[id])
+
+    def along(other: int) -> LaneKey | None:
+        same = other * id > 0 and other in lanes and roads[road].forward(lanes[other]) == forward
+        return (road, section, other) if same else None
+
+    return along(id + 1 if forward else id - 1), along(id - 1 if forward else id + 1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord
 
-from .safe_xml import number
+from .safe_xml import number, word
 
 __all__ = ["Cubics", "Geometry", "geometry_of", "reference_line"]
 
@@ -40,7 +40,7 @@ class Geometry:
     numbers: tuple[float, ...] = ()
     """arc: curvature; spiral: curvature at both ends; poly3: a b c d; paramPoly3: aU bU cU dU aV bV cV dV."""
     normalized: bool = False
-    """paramPoly3: the parameter goes from 0 to 1, not to the length."""
+    """paramPoly3: the parameter goes from 0 to 1, not to the length; files that do not say mean this."""
 
     def at(self, along: Floats) -> tuple[Floats, Floats, Floats]:
         """Returns x, y and heading at the lengths `along` (k,) from its start."""
@@ -104,7 +104,7 @@ def _turning(along: Floats, curvature: float, change: float) -> tuple[Floats, Fl
 
 
 def geometry_of(path: Path, element: Element) -> Geometry:
-    """Returns the piece that a <geometry> tells of; raises BrokenRecord."""
+    """Returns the piece that a <geometry> describes; raises BrokenRecord."""
     shape = next(iter(element), None)
     kinds = {
         "line": (),
@@ -123,7 +123,9 @@ def geometry_of(path: Path, element: Element) -> Geometry:
         raise BrokenRecord(
             f"{path}: a <{shape.tag}> of {length_m} m turns by {turned} rad, wanted >= 0 m and at most {_MOST_RAD} rad"
         )
-    return Geometry(shape.tag, s, x, y, heading_rad, length_m, numbers, shape.get("pRange") == "normalized")
+    # version 1.4: without pRange the parameter is normalized; esmini and libOpenDRIVE read it so, too
+    normalized = word(path, shape, "pRange", ("normalized", "arcLength")) != "arcLength"
+    return Geometry(shape.tag, s, x, y, heading_rad, length_m, numbers, normalized)
 
 
 def reference_line(pieces: Sequence[Geometry], s: Floats) -> tuple[Floats, Floats, Floats]:
@@ -147,7 +149,9 @@ class Cubics:
 
     @classmethod
     def of(cls, path: Path, elements: Sequence[Element], start: str = "s") -> Cubics:
-        rows = sorted(tuple(number(path, e, name, 0.0) for name in (start, "a", "b", "c", "d")) for e in elements)
+        rows = [tuple(number(path, e, name, 0.0) for name in (start, "a", "b", "c", "d")) for e in elements]
+        # by the start alone: of two with one start the later in the file holds
+        rows.sort(key=lambda row: row[0])
         table = np.array(rows, dtype=np.float64).reshape(-1, 5)
         return cls(table[:, 0], table[:, 1:])
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord
 
 from .opendrive_roads import Road
-from .safe_xml import number
+from .safe_xml import number, yes
 
-__all__ = ["crosswalks"]
+__all__ = ["crosswalks", "outline_of"]
 
 Matrix = NDArray[np.float64]
 
@@ -30,15 +30,21 @@ def crosswalks(file: Path, road: Road) -> Iterator[tuple[str, Matrix]]:
         yield f"{road.id}/{element.get('id', index)}", corners
 
 
+def outline_of(file: Path, element: Element) -> Element:
+    """Returns the first outer outline of an object; the object itself, which has no corners, where there is none."""
+    return next((outline for outline in element.iter("outline") if yes(file, outline, "outer", True)), element)
+
+
 def _corners(file: Path, road: Road, element: Element) -> Matrix:
     """(k, 3): given along the road, or in the crosswalk's own axes, or as length and width about its middle."""
-    along_road = [[number(file, c, n, 0.0) for n in ("s", "t", "dz")] for c in element.iter("cornerRoad")]
+    outline = outline_of(file, element)
+    along_road = [[number(file, c, n, 0.0) for n in ("s", "t", "dz")] for c in outline.iterfind("cornerRoad")]
     if along_road:
         s, t, up = np.array(along_road).T
         corners: Matrix = road.place(s, t)
         corners[:, 2] += up
         return corners
-    own = np.array([[number(file, c, n, 0.0) for n in ("u", "v", "z")] for c in element.iter("cornerLocal")])
+    own = np.array([[number(file, c, n, 0.0) for n in ("u", "v", "z")] for c in outline.iterfind("cornerLocal")])
     if not len(own):
         length, width = (number(file, element, name, 0.0) / 2 for name in ("length", "width"))
         own = np.array([[length, width, 0], [-length, width, 0], [-length, -width, 0], [length, -width, 0]])

@@ -1,4 +1,4 @@
-"""OpenDRIVE's roads, lane sections and lanes as checked objects; what is not needed for lanes is not read."""
+"""OpenDRIVE's roads, lane sections and lanes as checked objects; where a file says nothing, the standard's defaults."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord
 
 from .opendrive_curves import Cubics, Geometry, geometry_of, reference_line
-from .safe_xml import number, whole
+from .safe_xml import number, whole, word, yes
 
-__all__ = ["Lane", "Link", "Road", "Section", "road_of"]
+__all__ = ["Lane", "Link", "Road", "Section", "contact_of", "road_of"]
 
 Floats = NDArray[np.float64]
 End = Literal["start", "end"]
@@ -30,7 +30,8 @@ class Link:
 
     kind: Literal["road", "junction"]
     id: str
-    contact: End
+    contact: End | None
+    """None: the file does not say; the end that lies nearer is meant."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,14 @@ class Lane:
     type: str
     width: Cubics
     """Over the distance from the section's start."""
-    marked: bool
-    """Whether its outer border is painted."""
+    border: Cubics
+    """Where the lane has no widths: how far its outer border is from the reference line, over the same distance."""
+    marks: tuple[tuple[float, bool], ...]
+    """Distances from the section's start, increasing: from there on its outer border is painted, or is not."""
+    is_level: bool
+    """Whether it stays level where the road is banked."""
+    direction: str
+    """standard, reversed or both."""
     predecessors: tuple[int, ...]
     successors: tuple[int, ...]
 
@@ -74,9 +81,15 @@ class Road:
     successor: Link | None
     crosswalks: tuple[Element, ...]
 
-    def forward(self, lane: int) -> bool:
+    def forward(self, lane: Lane) -> bool:
         """Whether one drives along s on this lane."""
-        return (lane < 0) != self.left_hand
+        return ((lane.id < 0) != self.left_hand) != (lane.direction == "reversed")
+
+    def nearer_end(self, x: float, y: float) -> End:
+        """Returns the end of the reference line that is nearer to a place."""
+        ends = self.place(np.array([0.0, self.length_m]), np.zeros(2))
+        start_m, end_m = np.hypot(ends[:, 0] - x, ends[:, 1] - y)
+        return "end" if end_m < start_m else "start"
 
     def place(self, s: Floats, t: Floats) -> Floats:
         """Returns (k, 3) points at s along the reference line and t to its left, superelevation taken in."""
@@ -100,25 +113,30 @@ def road_of(path: Path, element: Element) -> Road:
     return Road(
         id=id,
         junction="" if junction == "-1" else junction,
-        left_hand=element.get("rule") == "LHT",
+        left_hand=word(path, element, "rule", ("RHT", "LHT")) == "LHT",
         length_m=length_m,
         pieces=tuple(pieces),
         elevation=Cubics.of(path, element.findall("elevationProfile/elevation")),
         superelevation=Cubics.of(path, element.findall("lateralProfile/superelevation")),
         lane_offset=Cubics.of(path, element.findall("lanes/laneOffset")),
         sections=_sections(path, id, length_m, element.findall("lanes/laneSection")),
-        predecessor=_link(element.find("link/predecessor")),
-        successor=_link(element.find("link/successor")),
+        predecessor=_link(path, element.find("link/predecessor")),
+        successor=_link(path, element.find("link/successor")),
         crosswalks=tuple(o for o in element.iterfind("objects/object") if o.get("type") == "crosswalk"),
     )
 
 
-def _link(element: Element | None) -> Link | None:
+def _link(path: Path, element: Element | None) -> Link | None:
     if element is None:
         return None
-    contact: End = "end" if element.get("contactPoint") == "end" else "start"
-    kind: Literal["road", "junction"] = "junction" if element.get("elementType") == "junction" else "road"
-    return Link(kind, element.get("elementId", ""), contact)
+    is_junction = word(path, element, "elementType", ("road", "junction")) == "junction"
+    return Link("junction" if is_junction else "road", element.get("elementId", ""), contact_of(path, element))
+
+
+def contact_of(path: Path, element: Element) -> End | None:
+    """Returns the end of the other road at which a link arrives; None where it does not say. Raises BrokenRecord."""
+    text = word(path, element, "contactPoint", ("start", "end"))
+    return None if text is None else "end" if text == "end" else "start"
 
 
 def _sections(path: Path, road: str, length_m: float, elements: Sequence[Element]) -> tuple[Section, ...]:
@@ -148,12 +166,25 @@ def _lanes(path: Path, section: Element) -> dict[int, Lane]:
 
 
 def _lane(path: Path, element: Element) -> Lane:
-    marks = [mark.get("type", "none") for mark in element.iterfind("roadMark")]
+    widths = element.findall("width")
     return Lane(
         id=whole(path, element, "id"),
-        type=element.get("type", "none"),
-        width=Cubics.of(path, element.findall("width"), "sOffset"),
-        marked=any(mark != "none" for mark in marks),
+        type=element.get("type") or "none",
+        width=Cubics.of(path, widths, "sOffset"),
+        # where a file has both, the standard wants the widths
+        border=Cubics.of(path, [] if widths else element.findall("border"), "sOffset"),
+        marks=_marks(path, element),
+        is_level=yes(path, element, "level", False),
+        direction=word(path, element, "direction", ("standard", "reversed", "both")) or "standard",
         predecessors=tuple(whole(path, e, "id") for e in element.iterfind("link/predecessor")),
         successors=tuple(whole(path, e, "id") for e in element.iterfind("link/successor")),
     )
+
+
+def _marks(path: Path, lane: Element) -> tuple[tuple[float, bool], ...]:
+    """Each road mark holds until the next one begins; two at one place are one line beside the other."""
+    painted: dict[float, bool] = {}
+    for mark in lane.iterfind("roadMark"):
+        start = number(path, mark, "sOffset", 0.0)
+        painted[start] = painted.get(start, False) or mark.get("type", "none") != "none"
+    return tuple(sorted(painted.items()))

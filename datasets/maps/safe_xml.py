@@ -12,7 +12,7 @@ from perceptum.inputs import BrokenRecord
 
 from ..files import read_bytes
 
-__all__ = ["number", "read_xml", "whole"]
+__all__ = ["number", "read_xml", "whole", "word", "yes"]
 
 _DEEPEST = 64
 
@@ -74,3 +74,17 @@ def whole(path: Path, element: Element, name: str) -> int:
     if not text.removeprefix("-").removeprefix("+").isdecimal() or len(text) > 12:
         raise BrokenRecord(f"{path}: <{element.tag}> has {name}={text[:40]!r}, wanted a whole number")
     return int(text)
+
+
+def word(path: Path, element: Element, name: str, words: tuple[str, ...]) -> str | None:
+    """Returns an attribute that has one of these values; None where it is missing or empty. Raises BrokenRecord."""
+    text = element.get(name, "")
+    if text and text not in words:
+        raise BrokenRecord(f"{path}: <{element.tag}> has {name}={text[:40]!r}, wanted {' or '.join(words)}")
+    return text or None
+
+
+def yes(path: Path, element: Element, name: str, default: bool) -> bool:
+    """Returns an attribute that is true, false, 1 or 0; `default` where it is missing. Raises BrokenRecord."""
+    text = word(path, element, name, ("true", "false", "1", "0"))
+    return default if text is None else text in ("true", "1")

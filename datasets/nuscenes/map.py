@@ -1,4 +1,7 @@
-"""nuScenes' map expansion (version 1.3): areas, lines, and the lane graph. Map frame, metres, no heights."""
+"""nuScenes' map expansion: areas, lines, and from version 1.3 the lane graph. Map frame, metres, no heights.
+
+What the file holds and is not read, an older version's lanes without paths among it, is named in a warning.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, HDMap, Shapes
+from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, Shapes
 
-from ..typed_json import read_json
+from ..typed_json import read_json, read_table_sizes
+from ..unread import Unread
 from .lanes import ArcPath, Connection, Lane, lane_graph
 
 __all__ = ["read_map"]
@@ -19,6 +23,7 @@ __all__ = ["read_map"]
 Matrix = NDArray[np.float64]
 
 _FARTHEST_M = 1e9
+_NOT_TABLES = ("version", "canvas_edge")
 
 
 class Node(msgspec.Struct, gc=False):
@@ -81,24 +86,43 @@ class Expansion(msgspec.Struct):
     traffic_light: list[LineRecord] = []
     arcline_path_3: dict[str, list[ArcPath]] = {}
     connectivity: dict[str, Connection] = {}
+    version: str | float | None = None
 
 
 def read_map(path: Path) -> HDMap:
     """Returns the layers and the lane graph of one place; raises BrokenRecord.
 
-    Layers of areas with holes have a second layer, `NAME_holes`: what lies in a hole is not part of the area.
+    Layers of areas with holes have a second layer, `NAME_holes`: what lies in a hole is not part of the area. There is
+    no lane graph where the map has lanes and not a single path along one, as before version 1.3.
     """
     expansion = read_json(path, Expansion, "the map is missing")
-    geometry = _Geometry(path, expansion)
+    unread = Unread(path)
+    for table, count in read_table_sizes(path).items():
+        if table not in (*Expansion.__struct_fields__, *_NOT_TABLES):
+            unread.add(f"table '{table[:40]}'", count)
+    geometry = _Geometry(path, expansion, unread)
     layers = {name: geometry.lines(records) for name, records in _lines(expansion).items()}
     for name, areas in _areas(expansion).items():
         layers[name], holes = geometry.areas(areas)
         if len(holes):
             layers[f"{name}_holes"] = holes
+    graph = _graph(path, expansion, geometry, unread)
+    return HDMap(layers=layers, lanes=graph, unread=unread.warn())
+
+
+def _graph(path: Path, expansion: Expansion, geometry: _Geometry, unread: Unread) -> LaneGraph | None:
     lanes = [*expansion.lane, *expansion.lane_connector]
     connectors = {lane.token for lane in expansion.lane_connector}
-    graph = lane_graph(path, lanes, connectors, expansion.arcline_path_3, expansion.connectivity, geometry.points)
-    return HDMap(layers=layers, lanes=graph)
+    arcs, connectivity = expansion.arcline_path_3, expansion.connectivity
+    pathless = sum(not arcs.get(lane.token) for lane in lanes)
+    if lanes and pathless == len(lanes):
+        which = f"version {expansion.version}" if expansion.version else "no version"
+        unread.add(f"lanes as a graph, for they have no arcline_path_3: the map has {which}, wanted 1.3", len(lanes))
+        return None
+    unread.add("lanes without a path in arcline_path_3, left out of the lane graph", pathless)
+    if lanes and not connectivity:
+        unread.add("successors of lanes, for the map has no connectivity", len(lanes))
+    return lane_graph(path, lanes, connectors, arcs, connectivity, geometry.points)
 
 
 def _areas(expansion: Expansion) -> dict[str, list[tuple[str, str]]]:
@@ -116,8 +140,7 @@ def _areas(expansion: Expansion) -> dict[str, list[tuple[str, str]]]:
     }
     drivable = [token for area in expansion.drivable_area for token in area.polygon_tokens]
     return {"drivable_area": [(token, token) for token in dict.fromkeys(drivable)]} | {
-        name: [(record.token, record.polygon_token) for record in records if record.polygon_token]
-        for name, records in alike.items()
+        name: [(record.token, record.polygon_token or "") for record in records] for name, records in alike.items()
     }
 
 
@@ -132,8 +155,9 @@ def _lines(expansion: Expansion) -> dict[str, list[LineRecord]]:
 class _Geometry:
     """Tokens to points."""
 
-    def __init__(self, path: Path, expansion: Expansion) -> None:
+    def __init__(self, path: Path, expansion: Expansion, unread: Unread) -> None:
         self._path = path
+        self._unread = unread
         self._row_of_node = {node.token: row for row, node in enumerate(expansion.node)}
         self._nodes = np.array([(node.x, node.y) for node in expansion.node], dtype=np.float64).reshape(-1, 2)
         self._polygons = {polygon.token: polygon for polygon in expansion.polygon}
@@ -158,12 +182,20 @@ class _Geometry:
         outlines: dict[str, Matrix] = {}
         holes: dict[str, Matrix] = {}
         for id, token in records:
+            if not token:
+                self._unread.add("areas without a polygon")
+                continue
             polygon = self._polygons.get(token)
             if polygon is None:
                 raise BrokenRecord(f"{self._path}: {id} names polygon {token[:80]!r}, which the map does not have")
             outlines[id] = _open(self.points(polygon.exterior_node_tokens))
             holes |= {f"{id}/{i}": _open(self.points(hole.node_tokens)) for i, hole in enumerate(polygon.holes)}
-        return _shapes(outlines), _shapes(holes)
+        return self._shapes(outlines), self._shapes(holes)
+
+    def _shapes(self, rings: Mapping[str, Matrix]) -> Shapes:
+        # the published maps have areas and lines without a single node, which say nothing
+        self._unread.add("areas of 1 or 2 corners", sum(0 < len(ring) < 3 for ring in rings.values()))
+        return Shapes.of("polygon", {id: ring for id, ring in rings.items() if len(ring) >= 3})
 
     def lines(self, records: Sequence[LineRecord]) -> Shapes:
         """Returns the lines; those without nodes, which the published maps have, are left out."""
@@ -177,12 +209,9 @@ class _Geometry:
             points = self.points(line.node_tokens)
             if len(points) >= 2:
                 found[record.token] = points
+            self._unread.add("lines of 1 point", int(len(points) == 1))
         return Shapes.of("line", found)
 
 
 def _open(ring: Matrix) -> Matrix:
     return ring[:-1] if len(ring) > 1 and np.array_equal(ring[0], ring[-1]) else ring
-
-
-def _shapes(rings: Mapping[str, Matrix]) -> Shapes:
-    return Shapes.of("polygon", {id: ring for id, ring in rings.items() if len(ring) >= 3})

@@ -27,6 +27,8 @@ from perceptum.inputs import (
 from perceptum.inputs.once import once
 
 from ..files import read_bytes
+from ..point_file import read_points
+from ..unread import Unread
 from .index import Index
 from .labels import Annotations, Details, annotations_of
 from .radar import RadarFilter, read_radar_columns
@@ -37,7 +39,7 @@ __all__ = ["NuScenes"]
 Times = NDArray[np.int64]
 
 _PRIMARY = "LIDAR_TOP"
-_POINT_BYTES = 20
+_POINT_COLUMNS = ("x", "y", "z", "intensity", "ring")
 _RINGS = 32
 
 
@@ -104,7 +106,7 @@ class NuScenes:
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
         """Points as recorded: not motion-compensated within the sweep, and without times of their own."""
         path, time_ns, ego_from_sensor = self._record(self.scene.streams[sensor], index)
-        x, y, z, intensity, ring = _points(path)
+        x, y, z, intensity, ring = read_points(path, _POINT_COLUMNS, "the sweep is missing")
         return LidarSweep(
             sensor=sensor,
             time_ns=time_ns,
@@ -158,23 +160,21 @@ class NuScenes:
         return self.scene.sample_tokens[self._sample_of[time_ns]]
 
     def read_map(self) -> HDMap | None:
-        """The map expansion of the scene's place; None where that is not unpacked."""
+        """The map expansion of the scene's place, also where versions before 1.3 lay; None where it is not unpacked."""
         from .map import read_map
 
-        place = self.scene.location
-        path = self.root / "maps" / "expansion" / f"{place}.json"
-        return read_map(path) if re.fullmatch(r"[\w-]+", place) and os.path.lexists(path) else None
+        place, maps = self.scene.location, self.root / "maps"
+        files = (maps / "expansion" / f"{place}.json", maps / f"{place}.json")
+        found = [path for path in files if re.fullmatch(r"[\w-]+", place) and os.path.lexists(path)]
+        if found:
+            return read_map(found[0])
+        unread = Unread(maps)
+        unread.add(
+            f"masks of the drivable area; the map of {place} is the map expansion's", len(list(maps.glob("*.png")))
+        )
+        unread.warn()
+        return None
 
 
 _ROW_OF_RING = np.arange(_RINGS - 1, -1, -1, dtype=np.int32)
 """An HDL-32E's rings count from the lowest beam up."""
-
-
-def _points(path: Path) -> NDArray[np.float32]:
-    """Returns (5, N) x y z intensity ring, as they lie in the file: views, 20 bytes from point to point."""
-    encoded = read_bytes(path, "the sweep is missing")
-    if len(encoded) % _POINT_BYTES:
-        raise BrokenRecord(
-            f"{path}: {len(encoded)} bytes is not a multiple of 20 (5 float32 per point); the file is cut short"
-        )
-    return np.frombuffer(encoded, dtype="<f4").astype(np.float32, copy=False).reshape(-1, 5).T

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import HDMap, LaneGraph, Shapes
 
+from ..unread import Unread
+
 __all__ = ["map_of"]
 
 Matrix = NDArray[np.float64]
@@ -22,6 +24,8 @@ _POLYGONS = {
     "INTERSECTION": "intersection",
     "STOP_ZONE": "stop_zone",
 }
+_LANES = ("LANE", "LANE_GROUP")
+"""A group only says which of its lanes cross an intersection."""
 _LINES = {"ROAD_LINE": "lane_divider", "ROAD_EDGE": "road_boundary"}
 
 
@@ -39,15 +43,19 @@ def map_of(api: Any) -> HDMap:
 
 def _map_of(api: Any) -> HDMap:
     there = {layer.name: layer for layer in api.available_map_layers}
+    unread = Unread("the map of py123d")
+    for name in there:
+        if name not in (*_POLYGONS, *_LINES, *_LANES):
+            unread.add(f"layer {name[:40]}")
     layers = {
         **{ours: _shapes("polygon", api, there[theirs]) for theirs, ours in _POLYGONS.items() if theirs in there},
         **{ours: _shapes("line", api, there[theirs]) for theirs, ours in _LINES.items() if theirs in there},
     }
     if "LANE" not in there:
-        return HDMap(layers=layers)
+        return HDMap(layers=layers, unread=unread.warn())
     lanes = list(api.get_all_map_objects_in_layer(there["LANE"]))
     layers["lane"] = Shapes.of("polygon", {str(lane.object_id): _ring(lane) for lane in lanes})
-    return HDMap(layers=layers, lanes=_graph(lanes))
+    return HDMap(layers=layers, lanes=_graph(lanes), unread=unread.warn())
 
 
 def _shapes(kind: Literal["polygon", "line"], api: Any, layer: Any) -> Shapes:

@@ -9,6 +9,7 @@ import msgspec
 from ..checks import at_least, distinct, finite
 from ..grid import Grid
 from ..params import Params
+from ..vocabulary import ReferenceFrame
 
 __all__ = ["SURROUND", "CloudParams", "PointColumn"]
 
@@ -24,7 +25,7 @@ class CloudParams(Params, frozen=True, kw_only=True):
     """The lidars to take; null: all that the log has."""
     num_sweeps: int = 1
     """Sweeps of each lidar, newest first."""
-    frame: Literal["ego", "lidar"] = "ego"
+    frame: ReferenceFrame = "ego"
     """ego: the vehicle at the reference time; lidar: the primary lidar's own axes at that time."""
     intensity_mode: Literal["unit", "raw", "tanh"] = "unit"
     """unit: divided by the sensor's full scale, so in [0, 1]; raw: as recorded; tanh: tanh of the raw."""

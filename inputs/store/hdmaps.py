@@ -33,6 +33,8 @@ def arrays_of_map(hdmap: HDMap) -> dict[str, NDArray[Any]]:
         ground = hdmap.ground
         found |= {"ground/height": ground.height, "ground/rotation": ground.rotation}
         found |= {"ground/translation": ground.translation, "ground/scale": np.float64(ground.scale).reshape(1)}
+    if hdmap.unread:
+        found["unread"] = np.array(hdmap.unread)
     return found
 
 
@@ -53,6 +55,7 @@ def map_of_arrays(where: str, arrays: Arrays) -> HDMap:
             layers={name: _shapes(arrays, f"layers/{name}") for name in layers},
             lanes=_lanes(arrays) if "lanes/successors" in arrays else None,
             ground=_ground(arrays) if "ground/height" in arrays else None,
+            unread=tuple(map(str, _of(arrays, "unread", "U", 1))) if "unread" in arrays else (),
         )
     except KeyError as error:
         raise BrokenRecord(f"{where}: no array {error}; convert again") from None

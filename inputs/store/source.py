@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import BrokenRecord, MissingRecord
 from ..hdmap import HDMap
 from ..once import once
-from ..poses import Poses
+from ..poses import BrokenPose, Poses
 from ..records import CameraImage, Labels, LidarSweep, RadarSweep
 from .arrays import arrays_of
 from .calibration import CalibrationTable
@@ -58,9 +59,11 @@ class StoreSource:
         where, batch = self._table(POSES)
         columns = columns_of(where, batch, ("time_ns", "quaternion", "translation"))
         try:
-            gap = int((batch.schema.metadata or {})[b"max_gap_ns"])
-            return Poses(columns["time_ns"], columns["quaternion"], columns["translation"], gap)
-        except (KeyError, ValueError) as error:
+            told = batch.schema.metadata or {}
+            broken = tuple(BrokenPose(int(time_ns), str(why)) for time_ns, why in json.loads(told.get(b"broken", "[]")))
+            gap = int(told[b"max_gap_ns"])
+            return Poses(columns["time_ns"], columns["quaternion"], columns["translation"], gap, broken)
+        except (KeyError, ValueError, TypeError) as error:
             raise BrokenRecord(f"{where}: {error}; convert again") from error
 
     @once

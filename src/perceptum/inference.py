@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
@@ -12,10 +13,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from perceptum.builders import InputBuilder
+from perceptum.features import ReferenceFrame, SpecError, canonical, output_frame
 from perceptum.inputs import Frame
 from perceptum.neuropod import Model
 
-__all__ = ["Answer", "Times", "run_model"]
+__all__ = ["Answer", "Times", "output_frames", "run_model"]
 
 
 @dataclass
@@ -46,6 +48,15 @@ class Answer:
 
     frame: Frame
     outputs: Mapping[str, NDArray[Any]]
+
+
+def output_frames(model: Model) -> dict[str, ReferenceFrame]:
+    """Returns the frame of reference of each output, without those of which it is not known."""
+    found: dict[str, ReferenceFrame] = {}
+    for row in model.outputs:
+        with suppress(SpecError):
+            found[row["name"]] = output_frame(canonical(), model.inputs, row)
+    return found
 
 
 def run_model(

@@ -68,10 +68,10 @@ class Picture:
 
     def labels(self, labels: Labels) -> None:
         """Draws the true boxes."""
-        self._draw(labels.boxes, _LABEL_COLOR, "labels", 2.4, "-")
+        self._draw(labels.in_frame("ego").boxes, _LABEL_COLOR, "labels", 2.4, "-")
 
     def boxes(self, boxes: NDArray[Any], name: str) -> None:
-        """Draws a model's boxes (N, 7)."""
+        """Draws a model's boxes (N, 7), ego frame."""
         self._draw(boxes, _COLORS[self._models % len(_COLORS)], name, 1.3, "--")
         self._models += 1
 

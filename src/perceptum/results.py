@@ -1,4 +1,8 @@
-"""Outputs of a model over a log, as one Arrow file: a row per frame."""
+"""Outputs of a model over a log, as one Arrow file: a row per frame.
+
+Outputs are kept as the model gave them. The frame of reference of each is kept beside its column, and where that is the
+lidar's, each row has the way to the ego frame.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from perceptum.features import ReferenceFrame
+from perceptum.inputs.poses import moved_boxes
+
 from .errors import UsageError
 from .output_file import whole_file
 
@@ -20,23 +27,34 @@ __all__ = ["ResultsWriter", "read_results"]
 About = Mapping[bytes | str, bytes | str]
 
 _OWN = {"frame": pa.int64(), "frame_id": pa.string(), "time_ns": pa.int64()}
+_MOUNTING = "ego_from_lidar"
 
 
 class ResultsWriter:
     """Writes frames as they come; the file appears under its name when it is whole, and not otherwise.
 
     Columns: frame int64, frame_id string, time_ns int64, and per output a struct {shape: list<int64>, values:
-    list<dtype>} in row-major order. The Arrow schema's metadata tells the log and the model.
+    list<dtype>} in row-major order. The Arrow schema's metadata names the log and the model, an output's field the
+    frame of reference that `frames` gives. Where one is in the lidar's axes, a column ego_from_lidar has 16 float64.
     """
 
-    def __init__(self, path: Path, outputs: Sequence[Mapping[str, Any]], about: About) -> None:
+    def __init__(
+        self,
+        path: Path,
+        outputs: Sequence[Mapping[str, Any]],
+        about: About,
+        frames: Mapping[str, ReferenceFrame] | None = None,
+    ) -> None:
         self._path = path
         self._kinds = {row["name"]: _struct(_type(row["dtype"])) for row in outputs}
-        for name in _OWN:
+        frames = frames or {}
+        self._own = _OWN | ({_MOUNTING: pa.list_(pa.float64(), 16)} if "lidar" in frames.values() else {})
+        for name in self._own:
             if name in self._kinds:
                 raise UsageError(f"cannot write {path}: the model's output '{name}' has the name of a column of ours")
-        fields = [pa.field(name, kind) for name, kind in _OWN.items()]
-        fields += [pa.field(name, kind) for name, kind in self._kinds.items()]
+        notes = {name: {"frame": frames[name]} if name in frames else None for name in self._kinds}
+        fields = [pa.field(name, kind) for name, kind in self._own.items()]
+        fields += [pa.field(name, kind, metadata=notes[name]) for name, kind in self._kinds.items()]
         self._schema = pa.schema(fields, metadata=dict(about))
         self._open = ExitStack()
         self._writer: Any = None
@@ -48,10 +66,26 @@ class ResultsWriter:
             self._open = opening.pop_all()
         return self
 
-    def write(self, frame: int, time_ns: int, outputs: Mapping[str, NDArray[Any]], frame_id: str | None = None) -> None:
-        """Adds one frame, called by its time where no id is given; outputs that a model left out are null."""
-        own = (frame, str(time_ns) if frame_id is None else frame_id, time_ns)
-        columns: list[Any] = [pa.array([value], kind) for value, kind in zip(own, _OWN.values(), strict=True)]
+    @property
+    def wants_mounting(self) -> bool:
+        """Whether an output is in the lidar's axes, so that a frame comes with ego_from_lidar."""
+        return _MOUNTING in self._own
+
+    def write(
+        self,
+        frame: int,
+        time_ns: int,
+        outputs: Mapping[str, NDArray[Any]],
+        frame_id: str | None = None,
+        ego_from_lidar: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Adds one frame, called by its time where no id is given; outputs that a model left out are null.
+
+        ego_from_lidar: (4, 4), where the primary lidar is mounted, if `wants_mounting`; null where it is not known.
+        """
+        mounting = None if ego_from_lidar is None else np.asarray(ego_from_lidar, np.float64).ravel()
+        own = (frame, str(time_ns) if frame_id is None else frame_id, time_ns, mounting)
+        columns: list[Any] = [pa.array([value], kind) for value, kind in zip(own, self._own.values(), strict=False)]
         columns += [_column(outputs.get(name), kind) for name, kind in self._kinds.items()]
         self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
 
@@ -77,22 +111,45 @@ def _column(array: NDArray[Any] | None, kind: Any) -> Any:
     return pa.StructArray.from_arrays([shape, values], fields=[kind.field("shape"), kind.field("values")])
 
 
-def read_results(path: str | Path) -> Iterator[dict[str, Any]]:
+def read_results(path: str | Path, boxes: str | None = None) -> Iterator[dict[str, Any]]:
     """Yields per frame {"frame": int, "frame_id": str, "time_ns": int, output: array, ...} of a file of `infer`.
 
+    boxes: the name of an output of (n, 7) boxes, which are turned into the ego frame if they are in the lidar's
+        axes. Raises UsageError where it is not there, or the file does not say in which axes it is.
+
     A file of an older Perceptum has no frame_id. The arrays are the caller's own; strings are unicode arrays, and an
-    output that the model left out is None.
+    output that the model left out is None. Where an output is in the lidar's axes, ego_from_lidar is (4, 4) float64,
+    None where that was not known.
     """
     with pa.memory_map(str(path)) as source:
         reader = pa.ipc.open_file(source)
+        turned = boxes if boxes is not None and _frame_of(path, reader.schema, boxes) == "lidar" else None
         for index in range(reader.num_record_batches):
             batch = reader.get_batch(index)
             there = [name for name in _OWN if name in batch.schema.names]
             row: dict[str, Any] = {name: batch.column(name)[0].as_py() for name in there}
+            if _MOUNTING in batch.schema.names and pa.types.is_fixed_size_list(batch.schema.field(_MOUNTING).type):
+                mounting = batch.column(_MOUNTING)[0].as_py()
+                row[_MOUNTING] = None if mounting is None else np.array(mounting).reshape(4, 4)
             for field in batch.schema:
                 if field.name not in row:
                     row[field.name] = _array(batch.column(field.name)[0])
+            if turned is not None and row[turned] is not None:
+                if row[_MOUNTING] is None:
+                    raise UsageError(f"{path}: frame {row['frame']} does not say where the lidar is mounted")
+                row[turned] = moved_boxes(row[turned], row[_MOUNTING])
             yield row
+
+
+def _frame_of(path: str | Path, schema: Any, output: str) -> str:
+    """Returns the frame of reference of an output; raises UsageError where the file does not say it."""
+    if output not in schema.names or output in (*_OWN, _MOUNTING):
+        known = ", ".join(name for name in schema.names if name not in (*_OWN, _MOUNTING)) or "none"
+        raise UsageError(f"{path}: no output '{output}'; there are {known}")
+    frame = (schema.field(output).metadata or {}).get(b"frame")
+    if frame is None:
+        raise UsageError(f"{path}: the frame of reference of the output '{output}' is not known; run infer again")
+    return str(frame.decode())
 
 
 def _array(cell: Any) -> NDArray[Any] | None:

@@ -35,7 +35,7 @@ class Scene:
     points: NDArray[np.float32]
     """(N, 3) ego frame."""
     boxes: dict[str, NDArray[Any]]
-    """Model -> (n, 7) boxes."""
+    """Model -> (n, 7) boxes, ego frame."""
 
     @classmethod
     def of(cls, frame: Frame, packages: Iterable[Path] = (), trust: bool = False) -> Scene:
@@ -90,14 +90,17 @@ class Scene:
 
 
 def predicted_boxes(model: Model, frame: Frame) -> NDArray[Any]:
-    """Returns the (n, 7) boxes of which a detector is sure enough; raises UsageError for other models."""
+    """Returns the (n, 7) boxes of which a detector is sure enough, ego frame, whatever axes the model answers in.
+
+    Raises UsageError for other models, and for one of which it is not known in which axes its boxes are.
+    """
     problem = Detection()
     missing = {row["name"] for row in problem.outputs} - {row["name"] for row in model.outputs}
     if missing:
         gives = ", ".join(row["name"] for row in model.outputs)
         raise UsageError(f"model '{model.name}' is no detector: it gives {gives}, not {', '.join(sorted(missing))}")
-    boxes, scores = problem.answer(model.infer(InputBuilder(model).build(frame)))
-    return boxes[scores >= problem.min_score]
+    problem.boxes_frame(model)  # refused before anything is built
+    return problem.sure_boxes(model, model.infer(InputBuilder(model).build(frame)), frame)
 
 
 def box_corners(boxes: NDArray[Any]) -> NDArray[np.float64]:

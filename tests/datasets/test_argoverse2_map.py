@@ -55,6 +55,33 @@ def test_the_middle_of_uneven_and_degenerate_lines_is_finite():
     np.testing.assert_allclose(middle[:, 1], 0)
 
 
+def test_a_ground_without_a_vector_map_is_read(argoverse2):
+    next((argoverse2 / "map").glob("log_map_archive_*.json")).unlink()
+    hd_map = open_log(argoverse2).map
+    assert hd_map.ground_height([[5007.9, 2000]]).tolist() == [3]
+    assert (hd_map.layers, hd_map.lanes, hd_map.unread) == ({}, None, ())
+
+
+def test_what_is_there_and_not_read_is_said(argoverse2):
+    folder = argoverse2 / "map"
+    path = next(folder.glob("log_map_archive_*.json"))
+    plain = json.loads(path.read_text()) | {"traffic_lights": {"1": {}, "2": {}}}
+    path.write_text(json.dumps(plain))
+    (folder / "driveable_area.npy").write_bytes(b"")
+    with pytest.warns(UserWarning, match="not read: ") as caught:
+        hd_map = open_log(argoverse2).map
+    assert hd_map.unread == ("file driveable_area.npy (1)", "table 'traffic_lights' (2)")
+    assert [str(w.message) for w in caught] == [f"{folder}: not read: {', '.join(hd_map.unread)}"]
+    path.rename(folder / "a_map.xml")
+    with pytest.warns(UserWarning, match="not read: file a_map.xml"):
+        assert open_log(argoverse2).map.lanes is None
+
+
+def test_a_map_that_is_read_whole_says_nothing(argoverse2, recwarn):
+    assert open_log(argoverse2).map.unread == ()
+    assert not [w for w in recwarn if "not read" in str(w.message)]
+
+
 def test_a_log_without_a_map_has_none(argoverse2):
     (argoverse2 / "map").rename(argoverse2 / "unused")
     assert open_log(argoverse2).map is None

@@ -106,6 +106,43 @@ def test_layers_are_by_kind(read):
     assert hd_map.layers["crossing"][0][:, :2].tolist() == [[0, 9], [10, 9], [10, 4], [0, 4]]
 
 
+def test_what_is_there_and_not_read_is_counted_and_said_once(read, tmp_path):
+    rule = '<relation id="77"><tag k="type" v="regulatory_element"/><tag k="subtype" v="{}"/></relation>'
+    route = '<relation id="78"><tag k="type" v="route"/></relation>'
+    light = way(51, (900, 901), type="traffic_light")
+    two_way = lanelet(6, 12, 22, one_way="no")
+    polygon = way(52, (900, 901, 100), type="parking_lot", area="yes")
+    text = small(extra=f"{light}{polygon}{two_way}{route}{rule.format('detection_area')}")
+    with pytest.warns(UserWarning, match="not read: ") as caught:
+        hd_map = read(text)
+    assert sorted(hd_map.unread) == [
+        "lines of type 'traffic_light' (1)",
+        "one_way 'no' of a lane, read as one-way (1)",
+        "polygons of type 'parking_lot' (1)",
+        "regulatory elements of subtype 'detection_area' (1)",
+        "relations of type 'route' (1)",
+    ]
+    assert [str(w.message) for w in caught] == [f"{tmp_path}/a.osm: not read: {', '.join(hd_map.unread)}"]
+
+
+def test_a_map_that_is_read_whole_says_nothing(read, recwarn):
+    assert read(small()).unread == ()
+    assert len(recwarn) == 0
+
+
+def test_holes_of_areas_are_a_layer_of_their_own(read):
+    nodes = "".join(
+        node(950 + i, x, y) for i, (x, y) in enumerate([(0, 20), (9, 20), (9, 29), (3, 23), (6, 23), (6, 26)])
+    )
+    ways = way(61, (950, 951, 952, 950), type="curbstone") + way(62, (953, 954, 955, 953), type="curbstone")
+    members = '<member type="way" ref="61" role="outer"/><member type="way" ref="62" role="inner"/>'
+    tags = '<tag k="type" v="multipolygon"/><tag k="subtype" v="parking"/>'
+    hd_map = read(small(extra=f'{nodes}{ways}<relation id="70">{members}{tags}</relation>'))
+    assert hd_map.layers["area"].ids.tolist() == ["70"]
+    assert hd_map.layers["area_holes"].ids.tolist() == ["70/0"]
+    assert sorted(map(tuple, hd_map.layers["area_holes"][0][:, :2].tolist()))[0] == (3, 23)
+
+
 def test_heights_that_no_node_tells_are_nan(read):
     hd_map = read(small())
     assert np.isnan(hd_map.layers["lane"].points[:, 2]).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -249,3 +251,38 @@ def test_tensors_are_built_from_it():
 def test_an_empty_sweep_gives_no_points():
     built = InputBuilder(["lidar_points"]).build(memory_log([sweep(0, points=0)])[0])
     assert built["lidar_points"].shape == (0, 5)
+
+
+def test_labels_know_where_the_lidar_is_and_outlive_their_frame(tmp_path):
+    turn = np.array([[0.0, 1, 0, 0.9], [-1, 0, 0, 0], [0, 0, 1, 1.8], [0, 0, 0, 1]])
+    top = LidarSweep("TOP", 0, turn, *[np.zeros(1)] * 3)
+    boxes = np.array([[20.0, 10, 1, 4, 2, 1.5, 0.5]])
+    own = Labels(0, boxes, np.array(["car"]), np.array(["a"]), velocity=np.array([[1.0, np.nan]]))
+    labels = pickle.loads(pickle.dumps(memory_log([top], labels=[own])[0].labels))
+    turned = labels.in_frame("lidar")
+    np.testing.assert_allclose(turned.boxes, [[-10, 19.1, -0.8, 4, 2, 1.5, 0.5 + np.pi / 2]])
+    # given to another log they are what they were
+    again = memory_log([top], labels=[turned])[0].labels
+    np.testing.assert_allclose(again.boxes, boxes)
+    assert again.frame == "ego"
+    with pytest.raises(LogError, match=r"^labels: no frame of reference 'world', wanted 'ego' or 'lidar'$"):
+        labels.in_frame("world")
+    with pytest.raises(
+        LogError, match=r"^labels: it is not known where the lidar is mounted; take the labels of a log"
+    ):
+        own.in_frame("lidar")
+    without = memory_log(labels=[own], times_ns=[0])[0].labels
+    with pytest.raises(
+        MissingRecord, match=r"^memory: frame 0 \(0\) has no sweep of the primary lidar, so that its axes"
+    ):
+        without.in_frame("lidar")
+
+
+def test_a_box_stays_upright_in_the_axes_of_a_lidar_that_is_tilted():
+    from perceptum.inputs.poses import moved_boxes, rigid, rotation_from_quaternion
+
+    nose_down = rigid(rotation_from_quaternion([np.cos(0.05), 0, np.sin(0.05), 0]), [1.0, 0, 2])
+    (ahead,) = moved_boxes([[10.0, 0, 1, 4, 2, 1.5, 0.0]], np.linalg.inv(nose_down))
+    np.testing.assert_allclose(ahead[:3], np.linalg.inv(nose_down)[:3] @ [10, 0, 1, 1])
+    assert ahead[6] == 0
+    assert moved_boxes(np.zeros((0, 7)), nose_down).shape == (0, 7)

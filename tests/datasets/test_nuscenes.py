@@ -278,13 +278,11 @@ def test_a_file_name_never_leaves_the_logs_folder(nuscenes, name):
         ("sample_annotation", "instance_token", None, "not the rows we want (Expected `str`, got `null`"),
         ("sample_data", "timestamp", 2**63, "not the rows we want (Expected `int` <= 9000000000000000"),
         ("sample_data", "timestamp", -1, "not the rows we want (Expected `int` >= 0"),
-        ("sample_data", "ego_pose_token", "f" * 32, f"a row names '{'f' * 32}', which ego_pose.json does not have"),
         ("sample_data", "calibrated_sensor_token", "x", "a row names 'x', which calibrated_sensor.json does not have"),
         ("sample", "scene_token", "x", "a row names 'x', which scene.json does not have"),
         ("scene", "log_token", "x", "a row names 'x', which log.json does not have"),
         ("instance", "category_token", "x", "a row names 'x', which category.json does not have"),
         ("calibrated_sensor", "camera_intrinsic", [[1, 0, 0]], "has intrinsics of 1 rows, wanted 3 or none"),
-        ("ego_pose", "rotation", [0, 0, 0, 0], "scene scene-0001: the pose at "),
     ],
 )
 def test_a_broken_row_is_named(nuscenes, table, field, value, wanted):
@@ -366,3 +364,24 @@ def test_poses_of_one_time_are_one_and_the_lidars_wins(nuscenes):
     log = open_log(nuscenes)
     stamp_us = rows[0]["timestamp"]
     np.testing.assert_allclose(log.world_from_ego(stamp_us * 1000), world_from_ego(stamp_us), atol=1e-12)
+
+
+def test_labels_are_told_in_the_axes_of_a_lidar_that_looks_to_the_right(nuscenes):
+    frame = open_log(nuscenes)[1]
+    labels = frame.labels
+    turned = labels.in_frame("lidar")
+    assert (labels.frame, turned.frame) == ("ego", "lidar")
+    ego_from_lidar = frame.ego_from_lidar
+    np.testing.assert_array_equal(ego_from_lidar, frame.lidar.ego_from_sensor)
+    # nuScenes' lidar has its x to the right of the car and its y ahead
+    place = np.stack([-labels.boxes[:, 1], labels.boxes[:, 0] - 0.9, labels.boxes[:, 2] - 1.8], axis=1)
+    np.testing.assert_allclose(turned.boxes[:, :3], place, atol=1e-9)
+    np.testing.assert_array_equal(turned.boxes[:, 3:6], labels.boxes[:, 3:6])
+    quarter = np.exp(1j * turned.boxes[:, 6]) / np.exp(1j * labels.boxes[:, 6])
+    np.testing.assert_allclose(quarter, 1j, atol=1e-9)
+    np.testing.assert_allclose(turned.velocity, labels.velocity[:, ::-1] * [-1, 1], atol=1e-9)
+    assert np.isnan(turned.velocity).any() == np.isnan(labels.velocity).any()
+    back = turned.in_frame("ego")
+    np.testing.assert_allclose(back.boxes[:, :6], labels.boxes[:, :6], atol=1e-9)
+    assert turned.in_frame("lidar") is turned
+    assert (turned.category is labels.category, turned.track_id is labels.track_id) == (True, True)

@@ -99,6 +99,66 @@ def test_a_place_without_an_expansion_has_no_map(nuscenes):
     assert open_log(nuscenes).map is None
 
 
+def changed(nuscenes, alter, at=MAP):
+    expansion = map_expansion()
+    alter(expansion)
+    (nuscenes / MAP).unlink(missing_ok=True)
+    (nuscenes / at).write_text(json.dumps(expansion))
+
+
+def first_node(expansion):
+    return [expansion["node"][0]["token"]]
+
+
+def test_a_map_without_paths_has_no_lane_graph_and_says_which_version_has_one(nuscenes):
+    def older(expansion):
+        for table in ("arcline_path_3", "connectivity", "lane_connector"):
+            del expansion[table]
+        expansion["version"] = "1.1"
+
+    # where versions before 1.3 were unpacked
+    changed(nuscenes, older, "maps/singapore-onenorth.json")
+    with pytest.warns(UserWarning, match="not read: ") as caught:
+        hd_map = open_log(nuscenes).map
+    wanted = "lanes as a graph, for they have no arcline_path_3: the map has version 1.1, wanted 1.3 (3)"
+    assert hd_map.unread == ("table 'unused' (2)", wanted)
+    assert [str(w.message) for w in caught] == [
+        f"{nuscenes}/maps/singapore-onenorth.json: not read: table 'unused' (2), {wanted}"
+    ]
+    assert hd_map.lanes is None
+    assert len(hd_map.layers["lane"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("alter", "wanted"),
+    [
+        (lambda m: None, []),
+        (lambda m: m.pop("connectivity"), ["successors of lanes, for the map has no connectivity (4)"]),
+        (lambda m: m.pop("version"), []),
+        (lambda m: m.update(version=1.3), []),
+        (lambda m: m.update(speed_bump=[{}, {}], region="asia"), ["table 'speed_bump' (2)", "table 'region' (1)"]),
+        (lambda m: m["walkway"][0].update(polygon_token=None), ["areas without a polygon (1)"]),
+        (lambda m: m["polygon"][0].update(exterior_node_tokens=first_node(m)), ["areas of 1 or 2 corners (1)"]),
+        (lambda m: m["line"][0].update(node_tokens=first_node(m)), ["lines of 1 point (1)"]),
+    ],
+)  # fmt: skip
+def test_what_is_there_and_not_read_is_said(nuscenes, alter, wanted):
+    changed(nuscenes, alter)
+    with pytest.warns(UserWarning, match="not read: "):
+        hd_map = open_log(nuscenes).map
+    always = ["table 'unused' (2)", "lanes without a path in arcline_path_3, left out of the lane graph (1)"]
+    assert sorted(hd_map.unread) == sorted([*always, *wanted])
+
+
+def test_masks_instead_of_an_expansion_are_said(nuscenes):
+    (nuscenes / MAP).unlink()
+    (nuscenes / "maps" / "a.png").write_bytes(b"")
+    with pytest.warns(UserWarning, match="not read: ") as caught:
+        assert open_log(nuscenes).map is None
+    masks = "masks of the drivable area; the map of singapore-onenorth is the map expansion's (1)"
+    assert [str(w.message) for w in caught] == [f"{nuscenes}/maps: not read: {masks}"]
+
+
 def test_a_place_never_names_a_file_elsewhere(nuscenes):
     (nuscenes / "outside.json").write_text("{}")
     change(nuscenes, "log", lambda rows: rows[0].update(location="../../outside"))

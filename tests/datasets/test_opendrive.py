@@ -252,6 +252,209 @@ def test_crosswalks_are_polygons_in_place(read, outline, wanted):
     assert (crossing[0][:, 0].min(), crossing[0][:, 0].max()) == pytest.approx((4, 6))
 
 
+def unread(hd_map):
+    return dict(line.rsplit(" (", 1) for line in hd_map.unread)
+
+
+def flat(lane, section='<laneSection s="0">', **more):
+    """A road whose right side is `lane`."""
+    return road(lanes=f"<lanes>{section}<right>{lane}</right></laneSection></lanes>", **more)
+
+
+WIDE = '<width sOffset="0" a="3" b="0" c="0" d="0"/>'
+
+
+@pytest.mark.parametrize("attribute", ["", 'pRange=""', 'pRange="normalized"'])
+def test_a_cubic_that_does_not_say_its_range_is_normalized(read, attribute):
+    cubic = f'<paramPoly3 aU="0" bU="20" cU="0" dU="0" aV="0" bV="0" cV="4" dV="0" {attribute}/>'
+    line = read(road(geometry=cubic)).lanes.left_boundaries[1]
+    np.testing.assert_allclose(line[[0, 10, -1], :2], [[0, 0], [10, 1], [20, 4]])
+
+
+def test_a_cubic_over_arc_length_says_so(read):
+    cubic = '<paramPoly3 aU="0" bU="1" cU="0" dU="0" aV="0" bV="0" cV="0" dV="0" pRange="arcLength"/>'
+    assert read(road(geometry=cubic)).lanes.left_boundaries[1][-1, 0] == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (road(rule='rule="left"'), "<road> has rule='left', wanted RHT or LHT"),
+        (road(geometry='<paramPoly3 aU="0" bU="1" cU="0" dU="0" aV="0" bV="0" cV="0" dV="0" pRange="p"/>'),
+         "<paramPoly3> has pRange='p', wanted normalized or arcLength"),
+        (road(link='<successor elementType="street" elementId="2"/>'),
+         "<successor> has elementType='street', wanted road or junction"),
+        (road(link='<successor elementType="road" elementId="2" contactPoint="middle"/>'),
+         "<successor> has contactPoint='middle', wanted start or end"),
+        (flat(f'<lane id="-1" type="driving" level="up">{WIDE}</lane>'),
+         "<lane> has level='up', wanted true or false or 1 or 0"),
+        (flat(f'<lane id="-1" type="driving" direction="back">{WIDE}</lane>'),
+         "<lane> has direction='back', wanted standard or reversed or both"),
+    ],
+)  # fmt: skip
+def test_a_word_that_the_standard_does_not_know_is_refused(read, tmp_path, text, wanted):
+    assert said(lambda: read(text)) == f"{tmp_path}/a.xodr: {wanted}"
+
+
+@pytest.mark.parametrize("attribute", ["", 'rule=""', 'rule="RHT"'])
+def test_one_drives_on_the_right_unless_the_road_says_otherwise(read, attribute):
+    assert read(road(rule=attribute)).lanes.centerlines[1][0, 0] == 0
+
+
+@pytest.mark.parametrize("attribute", ["", 'junction=""', 'junction="-1"'])
+def test_a_road_is_in_no_junction_unless_it_says_which(read, attribute):
+    lanes = read(road().replace('junction="-1"', attribute)).lanes
+    assert not lanes.is_intersection.any()
+
+
+def test_polynomials_have_0_for_what_is_not_written(read):
+    extra = '<elevationProfile><elevation a="5"/></elevationProfile><lateralProfile><superelevation/></lateralProfile>'
+    lane = '<lane id="-1" type="driving"><width a="3"/></lane>'
+    line = read(flat(lane, extra=extra)).lanes.right_boundaries[0]
+    assert line[[0, -1]].tolist() == [[0, -3, 5], [20, -3, 5]]
+
+
+def test_of_two_polynomials_at_one_place_the_later_in_the_file_holds(read):
+    lane = '<lane id="-1" type="driving"><width sOffset="0" a="9"/><width sOffset="0" a="3"/></lane>'
+    assert read(flat(lane)).lanes.right_boundaries[0][0, 1] == -3
+
+
+@pytest.mark.parametrize("a", ["-3", "3"])
+def test_borders_say_where_a_lane_ends_where_it_has_no_widths(read, a):
+    lanes = f"""<lane id="-1" type="driving"><border sOffset="0" a="{a}"/><border sOffset="10" a="{a}" b="0.1"/></lane>
+    <lane id="-2" type="driving"><border a="7"/></lane>"""
+    found = read(flat(lanes), step_m=10).lanes
+    assert found.ids.tolist() == ["1/0/-1", "1/0/-2"]
+    slope = 1 if a == "3" else -1
+    assert found.right_boundaries[0][:, 1].tolist() == [-3, -3, -(3 + slope)]
+    # independent of the lanes inside
+    assert found.right_boundaries[1][:, 1].tolist() == [-7, -7, -7]
+    assert found.left_boundaries[1][:, 1].tolist() == [-3, -3, -(3 + slope)]
+
+
+def test_widths_count_where_a_lane_has_borders_too(read):
+    lane = f'<lane id="-1" type="driving">{WIDE}<border sOffset="0" a="-9"/></lane>'
+    assert read(flat(lane)).lanes.right_boundaries[0][0, 1] == -3
+
+
+def test_a_lane_without_width_and_border_is_said(read):
+    hd_map = read(flat('<lane id="-1" type="driving"/>'))
+    assert len(hd_map.lanes) == 0
+    assert hd_map.unread == ("lanes without width and border (1)",)
+
+
+def test_a_reversed_lane_is_driven_against_its_side(read):
+    lanes = f'<lane id="-1" type="driving">{WIDE}</lane><lane id="-2" type="driving" direction="reversed">{WIDE}</lane>'
+    found = read(flat(lanes)).lanes
+    assert found.centerlines[0][[0, -1], 0].tolist() == [0, 20]
+    assert found.centerlines[1][[0, -1], 0].tolist() == [20, 0]
+    # they come towards each other
+    assert found.neighbors.tolist() == [[-1, -1], [-1, -1]]
+
+
+def test_a_border_is_painted_from_where_a_mark_begins_to_where_the_next_does(read):
+    marks = """<roadMark sOffset="4" type="solid"/><roadMark sOffset="8" type="broken"/><roadMark sOffset="12"/>
+    <roadMark sOffset="15" type="solid"/>"""
+    layer = read(flat(f'<lane id="-1" type="driving">{WIDE}{marks}</lane>')).layers["lane_divider"]
+    assert layer.ids.tolist() == ["1/0/-1", "1/0/-1/1"]
+    assert [layer[i][[0, -1], 0].tolist() for i in range(2)] == [[4, 12], [15, 20]]
+
+
+@pytest.mark.parametrize(("marks", "painted"), [("", 0), ("<roadMark/>", 0), ('<roadMark type="none"/>', 0),
+                                                ('<roadMark type="solid"/>', 1)])  # fmt: skip
+def test_a_mark_begins_with_its_section_and_is_none_unless_it_says(read, marks, painted):
+    layer = read(flat(f'<lane id="-1" type="driving">{WIDE}{marks}</lane>')).layers["lane_divider"]
+    assert [layer[i][[0, -1], 0].tolist() for i in range(len(layer))] == [[0, 20]] * painted
+
+
+@pytest.mark.parametrize("attribute", ["", 'type=""', 'type="none"'])
+def test_a_lane_is_none_unless_it_says_what(read, attribute):
+    hd_map = read(flat(f'<lane id="-1" {attribute}>{WIDE}</lane>'))
+    assert len(hd_map.lanes) == 0
+    assert hd_map.unread == ("lanes of type 'none' (1)",)
+
+
+@pytest.mark.parametrize("end", ["start", "end"])
+def test_a_link_that_names_no_end_means_the_nearer_one(read, end):
+    first = road("1", link='<successor elementId="2"/>', right='<successor id="-1"/>' if end == "start" else
+                 '<successor id="1"/>')  # fmt: skip
+    second = road("2", x=20) if end == "start" else road("2", x=40, hdg=np.pi)
+    assert pairs(read(first, second).lanes) == {("1/0/-1", "2/0/-1" if end == "start" else "2/0/1")}
+
+
+@pytest.mark.parametrize(("kind", "names"), [("", "connectingRoad"), ('type="default"', "connectingRoad"),
+                                             ('type="direct"', "linkedRoad")])  # fmt: skip
+def test_lanes_of_a_connection_without_links_go_on_to_those_of_their_number(read, kind, names):
+    arriving = road("1", link='<successor elementType="junction" elementId="9"/>')
+    junction = f'<junction id="9" {kind}><connection id="0" incomingRoad="1" {names}="5"/></junction>'
+    hd_map = read(arriving, road("5", x=20, junction="9"), junction)
+    assert pairs(hd_map.lanes) == {("1/0/-1", "5/0/-1")}
+    assert hd_map.unread == ()
+
+
+@pytest.mark.parametrize("attributes", ["", 'hdg="0" zOffset="0"'])
+def test_a_crosswalk_lies_along_the_road_unless_it_is_turned(read, attributes):
+    extra = f'<objects><object type="crosswalk" s="5" t="0" length="2" width="4" {attributes}/></objects>'
+    crossing = read(road(extra=extra)).layers["crossing"]
+    assert crossing.ids.tolist() == ["1/0"]
+    np.testing.assert_allclose(np.ptp(crossing[0], axis=0), [2, 4, 0], atol=1e-9)
+
+
+def test_a_crosswalk_has_its_first_outer_outline(read):
+    def outline(size, attribute):
+        corners = "".join(f'<cornerLocal u="{u}" v="{v}"/>' for u, v in ((0, 0), (size, 0), (size, size)))
+        return f"<outline {attribute}>{corners}</outline>"
+
+    outlines = outline(1, 'outer="false"') + outline(2, "") + outline(3, 'outer="true"')
+    extra = f'<objects><object type="crosswalk" s="5"><outlines>{outlines}</outlines></object></objects>'
+    hd_map = read(road(extra=extra))
+    np.testing.assert_allclose(np.ptp(hd_map.layers["crossing"][0], axis=0), [2, 2, 0], atol=1e-9)
+    assert unread(hd_map) == {"further outlines of a crosswalk": "2)"}
+
+
+def test_what_is_there_and_not_read_is_counted_and_said_once(read, tmp_path):
+    extra = """<type s="0" type="town"/><objects><object type="pole"/><object type="pole"/><object/>
+    <object type="crosswalk" s="5" length="2" width="2"><repeat s="1"/></object><bridge/></objects>
+    <signals><signal/></signals><surface><CRG/></surface><userData/>
+    <lateralProfile><superelevation a="0.1"/><shape/><crossfall/></lateralProfile>"""
+    lanes = f"""<lane id="-1" type="driving" level="true" direction="both">{WIDE}<height/><userData/></lane>
+    <lane id="-2" type="shoulder">{WIDE}</lane><lane id="-3" type="shoulder">{WIDE}</lane>"""
+    junctions = '<junction id="1" type="virtual"><controller/></junction><junction id="2"/><include file="more.xml"/>'
+    header = '<header><geoReference/><offset x="1"/></header>'
+    with pytest.warns(UserWarning, match="not read: ") as caught:
+        hd_map = read(header, flat(lanes, '<laneSection s="0" singleSide="true">', extra=extra), junctions)
+    assert {name: int(count[:-1]) for name, count in unread(hd_map).items()} == {
+        "OpenDRIVE/include": 1,
+        "header/geoReference": 1,
+        "header/offset": 1,
+        "road/type": 1,
+        "road/userData": 1,
+        "objects of type 'pole'": 2,
+        "objects of type ''": 1,
+        "objects/bridge": 1,
+        "object/repeat": 1,
+        "signals/signal": 1,
+        "surface/CRG": 1,
+        "lateralProfile/shape": 1,
+        "lateralProfile/crossfall": 1,
+        "junctions of type 'virtual'": 1,
+        "junction/controller": 1,
+        "lane/height": 1,
+        "lane/userData": 1,
+        "singleSide of a lane section, read as for both sides": 1,
+        "lanes of type 'shoulder'": 2,
+        "level of a lane on a banked road, read as banked": 1,
+        "direction 'both' of a lane, read as standard": 1,
+    }
+    assert [str(w.message) for w in caught] == [f"{tmp_path}/a.xodr: not read: {', '.join(hd_map.unread)}"]
+    assert hd_map.unread[0] in repr(hd_map)
+
+
+def test_a_map_that_is_read_whole_says_nothing(read, recwarn):
+    assert read(road()).unread == ()
+    assert len(recwarn) == 0
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [

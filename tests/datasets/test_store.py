@@ -30,7 +30,7 @@ SMALL = "synthetic:frames=4,seed=2,beams=8,azimuth_steps=64,image_size=32x24"
 LOGS = ["synthetic", "kitti", "argoverse2", "real_kitti", "real_argoverse2", "scenario"]
 REAL = {name: pytest.mark.data for name in LOGS if name.startswith("real_") or name == "scenario"}
 # where a record lies is another place; how a picture is read, another way
-OTHER = ("source", "read")
+OTHER = ("source", "read", "ego_from_lidar")
 
 
 def assert_same(a, b, where=""):
@@ -176,9 +176,8 @@ def full_log():
         lane_type=np.array(["VEHICLE", "BIKE"]),
     )
     ground = GroundGrid(rng.normal(size=(3, 4)).astype(np.float16), np.eye(2), np.array([1.0, 2.0]), 0.3)
-    hdmap = HDMap(
-        {"area": Shapes.of("polygon", {"x": [(0, 0), (1, 0), (1, 1)]}), "none": Shapes.of("line", {})}, lanes, ground
-    )
+    layers = {"area": Shapes.of("polygon", {"x": [(0, 0), (1, 0), (1, 1)]}), "none": Shapes.of("line", {})}
+    hdmap = HDMap(layers, lanes, ground, unread=("signals/signal (2)",))
     poses = Poses(np.array([0, 9]), rng.normal(size=(2, 4)), rng.normal(size=(2, 3)), max_gap_ns=17)
     return memory_log(radars=[radar], cameras=[camera], labels=[labels], hdmap=hdmap, poses=poses, times_ns=[3, 9])
 

@@ -377,3 +377,9 @@ def test_the_real_poses_are_one_drive_at_15_km(real_data):
     steps_m = np.linalg.norm(np.diff([frame.world_from_ego[:3, 3] for frame in log], axis=0), axis=1)
     # 1 mm steps of float32, and no jump
     assert steps_m.max() < 3
+
+
+def test_a_component_that_looks_like_a_map_is_said(waymo_v2):
+    (waymo_v2 / "map_features").mkdir()
+    with pytest.warns(UserWarning, match="not read: component map_features"):
+        assert open_log(waymo_v2).map is None

@@ -161,7 +161,7 @@ def test_a_wrong_dtype(refusal):
         ("[]", "the spec has no rows: there is nothing to build"),
         (
             '[{"name": "ego_pose"}]',
-            "spec.json: spec row 'ego_pose' lacks dtype, shape; it holds name, dtype, shape and params",
+            "spec.json: spec row 'ego_pose' lacks dtype, shape; it holds name, dtype, shape, params and frame",
         ),
     ],
 )

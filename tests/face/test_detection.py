@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perceptum.datasets import memory_log
 from perceptum.errors import UsageError
-from perceptum.inputs import Labels
+from perceptum.inputs import Labels, LidarSweep, LogError
 from perceptum.problems import Detection, Score
 
 
@@ -198,3 +199,21 @@ def test_scores_add_up(parts):
 def test_precision_and_recall_are_shares():
     score = Score(found=3, detections=4, objects=12)
     assert (score.precision, score.recall) == (0.75, 0.25)
+
+
+def test_boxes_in_the_lidars_axes_are_judged_where_they_are():
+    ego_from_lidar = np.array([[0.0, 1, 0, 0.9], [-1, 0, 0, 0], [0, 0, 1, 1.8], [0, 0, 0, 1]])
+    sweep = LidarSweep("TOP", 0, ego_from_lidar, *[np.zeros(1, np.float32)] * 3)
+    labels = memory_log([sweep], labels=[labels_at((20, 10))])[0].labels
+    outputs = outputs_at((-10, 19.1))
+    assert Detection().judge(outputs, labels) == Score(0, 1, 1)
+    assert Detection().judge(outputs, labels, "lidar") == Score(1, 1, 1)
+    assert Detection().judge(outputs, labels.in_frame("lidar"), "lidar") == Score(1, 1, 1)
+    assert Detection().judge(outputs_at((20, 10)), labels.in_frame("lidar")) == Score(1, 1, 1)
+
+
+def test_labels_that_do_not_know_the_lidar_judge_no_boxes_in_its_axes():
+    with pytest.raises(
+        LogError, match=r"^labels: it is not known where the lidar is mounted; take the labels of a log"
+    ):
+        Detection().judge(outputs_at((5, 0)), labels_at((5, 0)), "lidar")

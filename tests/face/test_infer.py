@@ -177,3 +177,15 @@ def test_the_first_two_frames_count_only_where_there_are_no_others(build_ms, med
 
 def test_no_frames_have_no_times():
     assert Times().summary() == {"frames": 0}
+
+
+def test_the_axes_of_outputs_are_written_beside_them(command, code_package):
+    params = {"columns": ["x", "y", "z"], "frame": "lidar"}
+    inputs = [{"name": "lidar_points", "dtype": "float32", "shape": ["n", 3], "params": params}]
+    source = "def model(lidar_points): return {'boxes': np.ones((1, 7), np.float32), 'scores': np.ones(1, np.float32)}"
+    package = code_package(source, OUTPUTS[:2], inputs=inputs)
+    assert command("infer", SMALL, package, "--trust", "--out", "r.arrow").status == 0
+    frame = pc.open_log(SMALL)[0]
+    row = next(iter(read_results("r.arrow", boxes="boxes")))
+    np.testing.assert_array_equal(row["ego_from_lidar"], frame.lidar.ego_from_sensor)
+    np.testing.assert_allclose(row["boxes"][0, :3], (frame.lidar.ego_from_sensor @ [1, 1, 1, 1])[:3])

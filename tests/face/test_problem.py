@@ -181,3 +181,25 @@ def test_detection_is_a_problem_whose_models_choose_their_inputs(tmp_path, code)
             input_spec=["ego_pose"],
             **code("lambda ego_pose: {'boxes': np.zeros((0, 7), 'f4')}"),
         )
+
+
+def test_the_axes_of_an_output_are_part_of_a_problem():
+    class Model:
+        name = "m"
+        inputs = ({"name": "lidar_points", "dtype": "float32", "shape": ["n", 5], "params": {"frame": "lidar"}},)
+        outputs = (row("boxes", "float32", "n", 7),)
+
+    for frame in ("ego", "lidar"):
+        Problem((), [row("boxes", "float32", "n", 7)]).check(Model())
+        problem = Problem((), [{**row("boxes", "float32", "n", 7), "frame": frame}])
+        assert Problem.from_json(problem.to_json()).outputs == problem.outputs
+        if frame == "lidar":
+            problem.check(Model())
+        else:
+            with pytest.raises(UsageError) as refused:
+                problem.check(Model())
+            wanted = "output 'boxes' is in the lidar frame of reference, the problem says ego"
+            assert str(refused.value) == f"model 'm': {wanted}"
+    assert problem.frame_of(Model(), "boxes") == "lidar"
+    with pytest.raises(UsageError, match=r"^model 'm' lacks the output 'scores'$"):
+        problem.frame_of(Model(), "scores")

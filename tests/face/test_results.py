@@ -140,3 +140,45 @@ def test_an_output_with_the_name_of_a_column_is_refused(tmp_path, name):
     assert str(refused.value) == (
         f"cannot write {tmp_path / 'r.arrow'}: the model's output '{name}' has the name of a column of ours"
     )
+
+
+EGO_FROM_LIDAR = np.array([[0.0, 1, 0, 0.9], [-1, 0, 0, 0], [0, 0, 1, 1.8], [0, 0, 0, 1]])
+
+
+def boxes_file(path, frames, mounting=EGO_FROM_LIDAR):
+    rows = [{"name": "boxes", "dtype": "float32", "shape": ["n", 7]}]
+    with ResultsWriter(path, rows, {}, frames) as writer:
+        assert writer.wants_mounting == ("lidar" in frames.values())
+        writer.write(0, 5, {"boxes": np.array([[-10, 19.1, -0.8, 4, 2, 1, np.pi / 2]], np.float32)}, None, mounting)
+        writer.write(1, 6, {}, None, mounting)
+    return path
+
+
+def test_boxes_in_the_lidars_axes_are_kept_as_they_are_and_turned_on_demand(tmp_path):
+    path = boxes_file(tmp_path / "r.arrow", {"boxes": "lidar"})
+    kept, without = read_results(path)
+    assert kept["boxes"][0, :2].tolist() == [-10, np.float32(19.1)]
+    assert kept["ego_from_lidar"].tolist() == EGO_FROM_LIDAR.tolist()
+    assert without["boxes"] is None
+    turned, without = read_results(path, boxes="boxes")
+    np.testing.assert_allclose(turned["boxes"], [[20, 10, 1, 4, 2, 1, 0]], atol=1e-6)
+    assert without["boxes"] is None
+
+
+def test_boxes_in_the_ego_frame_are_not_turned(tmp_path):
+    path = boxes_file(tmp_path / "r.arrow", {"boxes": "ego"})
+    kept, _ = read_results(path, boxes="boxes")
+    assert kept["boxes"][0, :2].tolist() == [-10, np.float32(19.1)]
+    assert "ego_from_lidar" not in kept
+
+
+def test_boxes_of_unknown_axes_are_not_turned(tmp_path):
+    path = tmp_path / "r.arrow"
+    for frames, name, mounting, wanted in (
+        ({}, "boxes", None, "the frame of reference of the output 'boxes' is not known; run infer again"),
+        ({"boxes": "lidar"}, "box", None, "no output 'box'; there are boxes"),
+        ({"boxes": "lidar"}, "boxes", None, "frame 0 does not say where the lidar is mounted"),
+    ):
+        with pytest.raises(UsageError) as refused:
+            list(read_results(boxes_file(path, frames, mounting), boxes=name))
+        assert str(refused.value) == f"{path}: {wanted}"

@@ -146,6 +146,15 @@ def test_a_range_of_a_window_is_refused(refusal):
     assert refusal("view", SMALL, "--range", 0, 0, 1, 1, "--viewer", "open3d") == (2, said)
 
 
+def test_a_picture_is_named_after_its_frame_whatever_that_is_called(command, monkeypatch):
+    from perceptum.datasets.synthetic import SyntheticSource
+
+    monkeypatch.setattr(SyntheticSource, "ids", ["a/b", "000134"])
+    assert command("view", SMALL).out == "picture: a%2Fb.png\n"
+    assert command("view", SMALL, "--frame", -1).out == "picture: 000134.png\n"
+    assert sorted(p.name for p in Path().iterdir()) == ["000134.png", "a%2Fb.png"]
+
+
 def test_a_model_is_drawn_as_far_as_it_is_sure(command, code_package):
     package = code_package(SOURCE, OUTPUTS)
     done = command("view", SMALL, "--frame", 1, "--model", package, "--trust", "--out", "p.png")
@@ -173,6 +182,76 @@ def test_a_frame_without_lidar_is_a_picture_without_points(tmp_path):
     assert scene.points.shape == (0, 3)
     scene.draw(tmp_path / "p.png")
     assert len(marked(pixels(tmp_path / "p.png"), LABEL_RGB)) > 50
+
+
+def turned_log():
+    """One sweep of a lidar that is mounted as nuScenes' is: its x to the right of the car, its y ahead."""
+    ego_from_lidar = np.array([[0.0, 1, 0, 0.9], [-1, 0, 0, 0], [0, 0, 1, 1.8], [0, 0, 0, 1]])
+    # 20 m ahead and 10 m to the left
+    sweep = LidarSweep("TOP", 0, ego_from_lidar, *(np.array([v], np.float32) for v in (-10, 19.1, -0.8)))
+    return memory_log([sweep], labels=[labels_of([20, 10, 1, 4, 2, 1.5, 0.5])])
+
+
+# a box at the point, whatever axes it is told in, turned as the label is when those are the lidar's
+AT_THE_POINT = """
+def model(**inputs):
+    (points,) = inputs.values()
+    box = np.array([[*points[0, :3], 4, 2, 1.5, 0.5 + np.pi / 2]], np.float32)
+    return {"boxes": box, "scores": np.array([0.9], np.float32)}
+"""
+
+
+def points_row(frame, name="lidar_points"):
+    params = {"columns": ["x", "y", "z"], "frame": frame}
+    return {"name": name, "dtype": "float32", "shape": [name, 3], "params": params}
+
+
+def framed(word):
+    return [{**OUTPUTS[0], "frame": word}, OUTPUTS[1]]
+
+
+@pytest.mark.parametrize("outputs", [OUTPUTS, framed("lidar")], ids=["as the inputs", "as it says"])
+def test_boxes_in_the_lidars_axes_are_drawn_where_they_are(code_package, outputs, tmp_path):
+    package = code_package(AT_THE_POINT, outputs, inputs=[points_row("lidar")])
+    scene = Scene.of(turned_log()[0], [package], trust=True)
+    np.testing.assert_allclose(scene.boxes["made of code"], [[20, 10, 1, 4, 2, 1.5, 0.5]], atol=1e-6)
+    scene.draw(tmp_path / "p.png")
+    np.testing.assert_allclose(marked(pixels(tmp_path / "p.png"), FIRST_RGB).mean(axis=0), [20, 10], atol=1)
+
+
+def test_boxes_in_the_ego_frame_stay_where_they_are(code_package):
+    frame = turned_log()[0]
+    for inputs, outputs in (([points_row("ego")], OUTPUTS), ([points_row("ego")], framed("ego"))):
+        package = code_package(AT_THE_POINT, outputs, inputs=inputs)
+        np.testing.assert_allclose(Scene.of(frame, [package], trust=True).boxes["made of code"][0, :3], [20, 10, 1])
+
+
+def test_a_model_may_answer_in_other_axes_than_it_is_asked_in(code_package):
+    # it takes the ego frame's numbers for the lidar's
+    package = code_package(AT_THE_POINT, framed("lidar"), inputs=[points_row("ego")])
+    np.testing.assert_allclose(
+        Scene.of(turned_log()[0], [package], trust=True).boxes["made of code"][0, :3], [10.9, -20, 2.8], atol=1e-6
+    )
+
+
+def test_boxes_of_unknown_axes_are_not_drawn(code_package):
+    inputs = [points_row("lidar"), points_row("ego", "lidar_points__b")]
+    package = code_package("def model(**inputs): raise AssertionError", OUTPUTS, inputs=inputs)
+    with pytest.raises(UsageError) as refused:
+        Scene.of(turned_log()[0], [package], trust=True)
+    assert str(refused.value) == (
+        "model 'made of code': the frame of reference of the output 'boxes' is not known, for its inputs do not say it: "
+        "'lidar_points' is in the primary lidar's axes at the reference time, 'lidar_points__b' is in the vehicle's axes "
+        'at the reference time; write "frame": "ego" or "lidar" into its row'
+    )
+
+
+def test_labels_in_the_lidars_axes_are_drawn_where_they_are(tmp_path):
+    log = turned_log()
+    turned = memory_log([log[0].lidar], labels=[log[0].labels.in_frame("lidar")])
+    for name, frame in (("a.png", log[0]), ("b.png", turned[0])):
+        Scene.of(frame).draw(tmp_path / name)
+        np.testing.assert_allclose(marked(pixels(tmp_path / name), LABEL_RGB).mean(axis=0), [20, 10], atol=1)
 
 
 class Counter:

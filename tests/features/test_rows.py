@@ -100,11 +100,11 @@ def test_params_may_be_the_name_of_a_preset():
     [
         (5, "a spec row must be a dict with name, dtype and shape, got 5"),
         ("lidar", "a spec row must be a dict with name, dtype and shape, got 'lidar'"),
-        ({"name": "a"}, "spec row 'a' lacks dtype, shape; it holds name, dtype, shape and params"),
-        ({}, "spec row {} lacks name, dtype, shape; it holds name, dtype, shape and params"),
+        ({"name": "a"}, "spec row 'a' lacks dtype, shape; it holds name, dtype, shape, params and frame"),
+        ({}, "spec row {} lacks name, dtype, shape; it holds name, dtype, shape, params and frame"),
         (
             {**ROW, "parms": {}},
-            "spec row 'lidar_points' has the unknown key 'parms'; it holds name, dtype, shape and params",
+            "spec row 'lidar_points' has the unknown key 'parms'; it holds name, dtype, shape, params and frame",
         ),
         ({**ROW, "name": ""}, "a spec row's name must be a string that is not empty, got ''"),
         ({**ROW, "name": 3}, "a spec row's name must be a string that is not empty, got 3"),

@@ -23,7 +23,7 @@ from perceptum.inputs import (
     RadarSweep,
     encode_jpeg,
 )
-from perceptum.inputs.increasing import kept_of
+from perceptum.inputs.longest_rise import kept_of
 
 MS = 1_000_000
 

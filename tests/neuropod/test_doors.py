@@ -195,6 +195,22 @@ def test_a_rows_params_come_back_and_stay_out_of_ubers_files(feature_package):
     assert "perceptum.json" in json.loads((path / "manifest.json").read_text())["files"]
 
 
+def test_an_outputs_frame_comes_back_and_stays_out_of_ubers_files(feature_package):
+    outputs = [{"name": "boxes", "dtype": "float32", "shape": (None, 7), "frame": "lidar"}]
+    outputs += [{"name": "scores", "dtype": "float32", "shape": (None,)}]
+    plain = [{"name": "x", "dtype": "float32", "shape": ()}]
+    for name, rows in (("a", plain), ("b", [{**plain[0], "name": "reference_stamp", "dtype": "int64", "shape": (1,)}])):
+        path = feature_package(name, input_spec=rows, output_spec=outputs)
+        with load_neuropod(path, trust=True) as model:
+            assert [row.get("frame") for row in model.outputs] == ["lidar", None]
+        assert "frame" not in json.loads((path / "config.json").read_text())["output_spec"][0]
+        assert json.loads((path / "perceptum.json").read_text())["output_frames"] == {"boxes": "lidar"}
+    with pytest.raises(NeuropodError) as refused:
+        feature_package("c", input_spec=[{**plain[0], "frame": "lidar"}])
+    wanted = 'input \'x\' has a frame of its own, which is for outputs; say it in its params: {"frame": "lidar"}'
+    assert wanted in str(refused.value)
+
+
 def test_a_given_schema_is_recorded_without_params(feature_package):
     rows = [{"name": "lidar_bev_occupancy", "dtype": "float32", "shape": (None, None, None)}]
     path = feature_package(input_spec=rows, schema=canonical())

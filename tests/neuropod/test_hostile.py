@@ -134,6 +134,8 @@ def test_json_without_end_is_not_even_read(folder, name):
     ("text", "wanted"),
     [
         ('{"format": 1, "input_params": {"x": 5}}', "the params of 'x' must be an object, got 5"),
+        ('{"format": 1, "output_frames": 5}', "output_frames must be an object, got 5"),
+        ('{"format": 1, "output_frames": {"y": "up"}}', "the frame of 'y' must be 'ego' or 'lidar', got 'up'"),
         ('{"format": 1, "schema": {"features": [1, "a"]}}', "the schema's features must be an object, got [1, 'a']"),
     ],
 )

@@ -85,12 +85,12 @@ def _run(log: Any, picked: range, model: Any, times: Any, out: Path | None, thre
     """Runs the model, writes the results where asked for, and returns a line per frame."""
     from contextlib import nullcontext
 
-    from perceptum.inference import run_model
+    from perceptum.inference import output_frames, run_model
     from perceptum.results import ResultsWriter
 
     about: dict[bytes | str, bytes | str] = {"model": model.name, "log": log.source.location}
     rows = []
-    writer = nullcontext() if out is None else ResultsWriter(out, model.outputs, about)
+    writer = nullcontext() if out is None else ResultsWriter(out, model.outputs, about, output_frames(model))
     with writer as sink:
         chosen = track((log[i] for i in picked), model.name, len(picked))
         for answer in run_model(chosen, model, times, threads=threads):
@@ -98,7 +98,8 @@ def _run(log: Any, picked: range, model: Any, times: Any, out: Path | None, thre
             frame = answer.frame
             rows.append({"frame": frame.index, "frame_id": frame.id, "time_ns": frame.time_ns, **shapes})
             if sink is not None:
-                sink.write(frame.index, frame.time_ns, answer.outputs, frame.id)
+                mounting = frame.ego_from_lidar if sink.wants_mounting and frame.lidar is not None else None
+                sink.write(frame.index, frame.time_ns, answer.outputs, frame.id, mounting)
         tell_skipped(log.skipped)
         check_some(rows, log, len(picked))  # before a file without a row gets its name
     return rows

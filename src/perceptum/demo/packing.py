@@ -56,7 +56,8 @@ def _replace(
             neuropod_path=str(beside),
             model_name=name,
             input_spec=inputs,
-            output_spec=list(Detection().outputs),
+            # a range image has a sensor's axes, so that those of the boxes must be said
+            output_spec=[row | ({"frame": "ego"} if row["name"] == "boxes" else {}) for row in Detection().outputs],
             schema=canonical(),
             test_input_data=InputBuilder(inputs).build(frame),
             persist_test_data=False,

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from perceptum.builders import InputBuilder
 from perceptum.datasets import open_log
 from perceptum.features import canonical
-from perceptum.inference import Answer, Times, run_model
+from perceptum.inference import Times, run_model
 from perceptum.inputs import Frame
 from perceptum.neuropod import Model, load_neuropod
 from perceptum.picture import Picture
@@ -72,15 +74,15 @@ def run_demo(
     shown = drive[len(drive) // 2]
     say("packing two detectors, each tested in a fresh process")
     packages = _pack(out, shown)
-    problem, results, answers = Detection(), [], []
+    problem, results, found = Detection(), [], []
     for path in packages:
         with load_neuropod(path) as model:
             say(f"running '{model.name}' ({model.platform}) on {len(log)} frames of the synthetic drive")
-            result, answer = _run(model, track(drive, model.name, len(drive)), problem, shown.index)
+            result, boxes = _run(model, track(drive, model.name, len(drive)), problem, shown.index)
         results.append(result)
-        answers.append((result, answer))
+        found.append((result, boxes))
     picture = out / "frame.png"
-    _draw(shown, answers, problem, picture)
+    _draw(shown, found, picture)
     return DemoResult(log.info(), tuple(results), packages, picture)
 
 
@@ -94,13 +96,13 @@ def _pack(out: Path, frame: Frame) -> tuple[Path, ...]:
     return paths
 
 
-def _run(model: Model, frames: Iterable[Frame], problem: Detection, keep: int) -> tuple[ModelResult, Answer]:
+def _run(model: Model, frames: Iterable[Frame], problem: Detection, keep: int) -> tuple[ModelResult, NDArray[Any]]:
     times, score, kept = Times(), Score(), None
     for answer in run_model(frames, model, times, touch=lambda frame: frame.sweeps()):
         if answer.frame.labels is not None:
-            score += problem.judge(answer.outputs, answer.frame.labels)
+            score += problem.judge(answer.outputs, answer.frame.labels, problem.boxes_frame(model))
         if answer.frame.index == keep:
-            kept = answer
+            kept = problem.sure_boxes(model, answer.outputs, answer.frame)
     assert kept is not None
     names = tuple(row["name"] for row in model.inputs)
     return ModelResult(model.name, _framework(model), names, times, score), kept
@@ -110,7 +112,7 @@ def _framework(model: Model) -> str:
     return {"torchscript": "TorchScript", "tensorflow": "TensorFlow"}.get(model.platform, model.platform)
 
 
-def _draw(frame: Frame, answers: list[tuple[ModelResult, Answer]], problem: Detection, path: Path) -> None:
+def _draw(frame: Frame, found: list[tuple[ModelResult, NDArray[Any]]], path: Path) -> None:
     log = frame.log
     picture = Picture(title=f"{log.source.dataset} drive, {frame}: one schema, two models, two frameworks")
     picture.points(InputBuilder(["lidar_points"], schema=canonical()).build(frame)["lidar_points"])
@@ -118,7 +120,6 @@ def _draw(frame: Frame, answers: list[tuple[ModelResult, Answer]], problem: Dete
         picture.map(frame.map, frame.world_from_ego)
     if frame.labels is not None:
         picture.labels(frame.labels)
-    for result, answer in answers:
-        boxes, scores = problem.answer(answer.outputs)
-        picture.boxes(boxes[scores >= problem.min_score], f"{result.model}, {result.framework}")
+    for result, boxes in found:
+        picture.boxes(boxes, f"{result.model}, {result.framework}")
     picture.save(path)

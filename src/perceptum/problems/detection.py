@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.errors import UsageError
-from perceptum.features import Row
-from perceptum.inputs import Labels
+from perceptum.features import ReferenceFrame, Row
+from perceptum.inputs import Frame, Labels
+from perceptum.inputs.poses import moved_boxes
 
-from .problem import Problem
+from .problem import HasSpec, Problem
 
 __all__ = ["Detection", "Score"]
 
@@ -53,7 +54,9 @@ class Detection(Problem):
             {"name": "scores", "dtype": "float32", "shape": ["num_boxes"]},
         )
     )
-    """boxes: x y z (centre) length width height (m) yaw (rad), ego frame at the reference time. scores: in [0, 1]."""
+    """boxes: x y z (centre) length width height (m) yaw (rad), at the reference time. scores: in [0, 1].
+
+    A detector may give its boxes in the ego frame or in the primary lidar's axes: `boxes_frame(model)` says which."""
     match_m: float = 2.0
     """A detection may be so far from its object, between centres seen from above."""
     range_m: float = 40.0
@@ -62,13 +65,32 @@ class Detection(Problem):
     """Objects with fewer lidar points need not be found, and finding them is no mistake."""
     min_score: float = 0.3
 
-    def judge(self, outputs: Mapping[str, NDArray[Any]], labels: Labels) -> Score:
-        """Returns what a frame's outputs got right: in falling score, each detection takes the nearest free object.
+    def boxes_frame(self, model: HasSpec) -> ReferenceFrame:
+        """Returns the axes in which a detector gives its boxes; raises UsageError where that is not known."""
+        return self.frame_of(model, "boxes")
 
-        A detection whose centre is no number is wrong; one whose score is none is no detection. Raises UsageError
-        where boxes and scores are not there or do not have their shapes.
+    def sure_boxes(self, model: HasSpec, outputs: Mapping[str, NDArray[Any]], frame: Frame) -> Boxes:
+        """Returns the (n, 7) boxes of which a detector is sure enough, ego frame, whatever axes it answers in.
+
+        outputs: what `model` answered to `frame`. Raises UsageError as `boxes_frame` and `answer` do, MissingRecord
+            where boxes are in the axes of a lidar of which the frame has no sweep.
         """
         boxes, scores = self.answer(outputs)
+        boxes = boxes[scores >= self.min_score]
+        return boxes if self.boxes_frame(model) == "ego" else moved_boxes(boxes, frame.ego_from_lidar)
+
+    def judge(self, outputs: Mapping[str, NDArray[Any]], labels: Labels, frame: ReferenceFrame = "ego") -> Score:
+        """Returns what a frame's outputs got right: in falling score, each detection takes the nearest free object.
+
+        frame: the axes of the boxes, as `boxes_frame(model)` says; they are turned into the ego frame, as the labels
+            are. A detection whose centre is no number is wrong; one whose score is none is no detection. Raises
+            UsageError where boxes and scores are not there or do not have their shapes, LogError where the frame of
+            the labels has no lidar to turn by.
+        """
+        boxes, scores = self.answer(outputs)
+        labels = labels.in_frame("ego")
+        if frame != "ego":
+            boxes = moved_boxes(boxes, labels.lidar_mounting())
         keep = (scores >= self.min_score) & (self._near(boxes) | ~np.isfinite(boxes[:, :2]).all(axis=1))
         boxes = boxes[keep][np.argsort(-scores[keep], kind="stable")]
         objects = labels.boxes[self._near(labels.boxes)]

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.errors import SpecError, UsageError
-from perceptum.features import Catalogue, Row, Spec, canonical
+from perceptum.features import Catalogue, ReferenceFrame, Row, Spec, canonical, output_frame
 
-__all__ = ["Problem"]
+__all__ = ["HasSpec", "Problem"]
 
 
-class _HasSpec(Protocol):
+class HasSpec(Protocol):
+    """What a problem asks of a model."""
+
     @property
     def name(self) -> str: ...
     @property
@@ -82,8 +84,21 @@ class Problem:
         specs = {"input_spec": [r.to_dict() for r in rows[0]], "output_spec": [r.to_dict() for r in rows[1]]}
         create(**{**specs, **given, "all_outputs": True, **options})
 
-    def check(self, model: _HasSpec) -> None:
-        """Raises UsageError unless the model wants no other inputs, and gives every output, in type and shape."""
+    def frame_of(self, model: HasSpec, output: str) -> ReferenceFrame:
+        """Returns the axes in which the model gives one of its outputs; raises UsageError where that is not known."""
+        for row in model.outputs:
+            if row["name"] == output:
+                try:
+                    return output_frame(canonical(), model.inputs, row)
+                except SpecError as error:
+                    raise UsageError(f"model '{model.name}': {error}") from None
+        raise UsageError(f"model '{model.name}' lacks the output '{output}'")
+
+    def check(self, model: HasSpec) -> None:
+        """Raises UsageError unless the model wants no other inputs, and gives every output, in type and shape.
+
+        An output whose frame of reference the problem says must be in that one.
+        """
         self._check(f"model '{model.name}'", _rows(model.inputs), _rows(model.outputs))
 
     def to_json(self) -> str:
@@ -115,6 +130,7 @@ class Problem:
             if row.name not in given:
                 raise UsageError(f"{whose} lacks the output '{row.name}'; it gives {', '.join(given) or 'none'}")
             _check_row(f"{whose}: output", given[row.name], row)
+            _check_frame(whose, inputs, given[row.name], row)
 
     def _split(self, data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Returns the inputs and the outputs of test data; raises UsageError for a name that is neither, or both."""
@@ -153,6 +169,19 @@ def _check_row(where: str, found: Row, wanted: Row) -> None:
         raise UsageError(
             f"{where} '{found.name}' is {found.dtype} {list(found.shape)}, "
             f"the problem says {wanted.dtype} {list(wanted.shape)}"
+        )
+
+
+def _check_frame(whose: str, inputs: Spec, found: Row, wanted: Row) -> None:
+    if wanted.frame is None:
+        return
+    try:
+        frame = output_frame(canonical(), inputs, found)
+    except SpecError as error:
+        raise UsageError(f"{whose}: {error}") from None
+    if frame != wanted.frame:
+        raise UsageError(
+            f"{whose}: output '{found.name}' is in the {frame} frame of reference, the problem says {wanted.frame}"
         )
 
 
