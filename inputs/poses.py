@@ -208,7 +208,8 @@ class Poses:
 
     def __repr__(self) -> str:
         first, last = self.span_ns
-        return f"<Poses: {len(self.times_ns)} from {first} to {last} ns{f', {len(self.broken)} broken' if self.broken else ''}>"
+        broken = f", {len(self.broken)} broken" if self.broken else ""
+        return f"<Poses: {len(self.times_ns)} from {first} to {last} ns{broken}>"
 
     @property
     def span_ns(self) -> tuple[int, int]:

@@ -243,4 +243,6 @@ class Labels:
     def __repr__(self) -> str:
         counts = Counter(map(str, self.category)).most_common()
         shown = [f"{count} {name}" for name, count in counts[:_MOST_SHOWN]] + ["..."] * (len(counts) > _MOST_SHOWN)
-        return f"<Labels at {self.time_ns} ns: {len(self)} boxes{': ' if shown else ''}{', '.join(shown)}>"
+        axes = "" if self.frame == "ego" else f" in the {self.frame} frame"
+        boxes = f"{len(self)} boxes{axes}{': ' if shown else ''}{', '.join(shown)}"
+        return f"<Labels at {self.time_ns} ns: {boxes}>"

@@ -119,7 +119,7 @@ SAID = {
     "params": r"PointsParams\(.*\)",
     "feature": r"<Feature lidar_points: float32 \(num_points, C\), mixed, frame reference, fill 0>",
     "spec": r"<Spec: lidar_points float32 \(num_points, 5\), lidar_num_points int32 \(1\), ego_pose float64 \(4, 4\)>",
-    "row": r"Row\(name='lidar_points', dtype='float32', shape=\('num_points', 5\), params=None\)",
+    "row": r"Row\(name='lidar_points', dtype='float32', shape=\('num_points', 5\), params=None, .*\)",
     "grid": r"Grid\(range=\(.*\), voxel=\(.*\)\)",
     "preset": r"{.*}",
     "catalogue": r"schema canonical .*\nlidar_points(.*\n)*.*",
@@ -174,6 +174,10 @@ def test_a_picture_is_printed_without_its_bytes():
         "front", 5, np.eye(3), np.eye(4), read=stub, distortion=np.zeros(4), distortion_model="fisheye"
     )
     assert repr(picture) == "<CameraImage front at 5 ns: fisheye distortion>"
+
+
+def test_labels_in_the_lidars_axes_say_so():
+    assert " boxes in the lidar frame: " in repr(frame().labels.in_frame("lidar"))
 
 
 def test_what_holds_nothing_is_printed_too():
