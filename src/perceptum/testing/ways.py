@@ -139,8 +139,8 @@ def several_lanes(subject: Subject) -> None:
             return subject.attempt(lambda: builder.build(case.frame, draw=case.draw), f"{subject.of(case)}, {how}")
         except AssertionError as error:
             barrier.abort()
-            # the other one is to blame, and says so
-            if isinstance(error.__cause__, BrokenBarrierError):
+            if _waited_in_vain(error):
+                # the other one is to blame, and says so
                 return LogError()
             raise
 
@@ -148,6 +148,10 @@ def several_lanes(subject: Subject) -> None:
         for pair in pairwise(subject.works()):
             for case, found in zip(pair, list(pool.map(build, pair)), strict=True):
                 subject.expect(case, found, how, _LANES)
+
+
+def _waited_in_vain(error: BaseException | None) -> bool:
+    return error is not None and (isinstance(error, BrokenBarrierError) or _waited_in_vain(error.__cause__))
 
 
 def handed_over(subject: Subject) -> None:
