@@ -230,8 +230,8 @@ MISTAKES = {
     SameTracks: rf"{FRAME}: its labels: track_id 'a' is listed twice",
     TracksOfNumbers: rf"{FRAME}: its labels: track_id must be texts \(numpy's str_\), got int64",
     LabelsOfAnother: rf"{FRAME}: its labels are of 1000000005 ns, the frame is of 1000000000",
-    Exits: rf"{FRAME}: reading its labels raised SystemExit: no licence",
-    Wrongly: rf"{FRAME}: the sweep of top: reading it raised KeyError: 'nothing'",
+    Exits: rf"{FRAME}: reading its labels raised .*SystemExit: no licence",
+    Wrongly: rf"{FRAME}: the sweep of top: reading it raised .*KeyError: 'nothing'",
     ByAnotherName: r"drive: the source's dataset must be a text that is not empty, got ''",
 }
 
@@ -250,7 +250,7 @@ def test_a_readers_mistake_is_said_in_words(acme, source):
         (lambda path: True, r"acme_drive: recognises\(\) says True to empty, which is not a log"),
         (
             lambda path: bool(next(iter(path.iterdir())).name),
-            r"acme_drive: opening empty, which is not a log, raised StopIteration: ; recognises\(\) must say False",
+            r"acme_drive: recognises\(\) raised StopIteration: , asked for empty; it must say False to what is not",
         ),
         (lambda path: False, r"drive: opening it raised NotALog: .*no log of a format we know"),
     ],
@@ -291,7 +291,7 @@ class Raw(Drive):
             r"^1.bin cut to 639 of 640 bytes: was read as if it were whole, wanted perceptum.inputs.BrokenRecord$",
         ),
         (Unnamed, r"^1.bin cut to 639 of 640 bytes: the error does not name the file: a sweep is cut short$"),
-        (Raw, r"^1.bin cut to 639 of 640 bytes: raised ValueError: .*, wanted a LogError$"),
+        (Raw, r"^1.bin cut to 639 of 640 bytes: .* ValueError: "),
     ],
 )
 def test_a_file_that_is_cut_short_must_be_an_error_that_names_it(acme, source, said):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from perceptum.builders import Cells, Cloud, Filler, split
+from perceptum.datasets import memory_log
 from perceptum.features import Concat, Feature, Grid, Group, Schema, SpecError, canonical
 from perceptum.features.lidar import CloudParams
 from perceptum.inputs import MissingRecord
@@ -376,11 +377,26 @@ def test_frames_of_ones_own_are_checked_too():
             super().run(sample)
             assert sample.frame.log.source.name != "mine", "not mine"
 
-    from perceptum.datasets import memory_log
-
     frame = memory_log(times_ns=[5], name="mine")[0]
     with pytest.raises(AssertionError, match="not mine"):
         check_feature(group(Picky), frames=[frame])
+
+
+class NeedsASonar(Gaps):
+    def run(self, sample):
+        super().run(sample)
+        if sample.frame.log.source.name != "with a sonar":
+            raise MissingRecord("no sonar")
+
+
+def test_a_feature_that_no_frame_suits_is_not_passed_unchecked():
+    with pytest.raises(AssertionError) as caught:
+        check_feature(group(NeedsASonar))
+    assert str(caught.value) == (
+        "acme_gaps: not one of 25 frames could be built, so that nothing is checked; give `frames` that have what it "
+        "needs (raised MissingRecord: no sonar)"
+    )
+    check_feature(group(NeedsASonar), frames=[memory_log(times_ns=[5], name="with a sonar")[0]])
 
 
 def test_a_schema_of_ones_own_and_unknown_names():

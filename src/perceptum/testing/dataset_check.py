@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.datasets import open_log
+from perceptum.datasets.detect import ENTRY_POINTS
 from perceptum.inputs import Frame, Log, LogError, NotALog
 
 from .differences import difference
@@ -176,17 +178,27 @@ def _check_strangers(path: str | os.PathLike[str], dataset: str) -> None:
         (Path(folder) / "notes.txt").write_text("nothing to see")
         (Path(folder) / "empty").mkdir()
         for stranger in (Path(folder) / "empty", Path(folder), Path(folder) / "notes.txt", Path(folder) / "missing"):
+            what = "a folder with a text file" if stranger == Path(folder) else stranger.name
             try:
-                log = open_log(stranger)
-            except NotALog:
-                continue
-            # recognises() is the code of others
-            except Exception as error:
+                recognised = _recognised(dataset, stranger)
+            # whatever the code of others raises
+            except (Exception, SystemExit) as error:
                 raise AssertionError(
-                    f"{dataset}: opening {stranger.name}, which is not a log, raised {type(error).__name__}: {error}; "
-                    "recognises() must say False, and look at names of files only"
+                    f"{dataset}: recognises() raised {type(error).__name__}: {error}, asked for {what}; it must say "
+                    "False to what is not a log, and look at names of files only"
                 ) from error
-            raise AssertionError(f"{log.source.dataset}: recognises() says True to {stranger.name}, which is not a log")
+            if recognised:
+                raise AssertionError(f"{dataset}: recognises() says True to {what}, which is not a log")
+
+
+def _recognised(dataset: str, path: Path) -> bool:
+    for entry in metadata.entry_points(group=ENTRY_POINTS, name=dataset):
+        return bool(entry.load().recognises(path))
+    try:
+        open_log(path)
+    except NotALog:
+        return False
+    return True
 
 
 def _check_cut(path: Path, name: Path, open_again: Callable[[Path], Log]) -> None:

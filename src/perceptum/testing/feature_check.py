@@ -53,6 +53,7 @@ def check_feature(
     with _quiet():
         for rows in _by_dtype(group, schema, params):
             subject = Subject(group, schema, schema.spec(rows), cases)
+            subject.require_works()
             for check in _CHECKS:
                 check(subject)
 

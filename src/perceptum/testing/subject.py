@@ -96,6 +96,15 @@ class Subject:
             said = said or "is not the same every time that a fresh builder makes it"
             raise AssertionError(f"{self.of(case)}, {how}: '{wrong[0]}' {said}; {hint}")
 
+    def require_works(self) -> None:
+        """Fails where no case gives tensors: there would be nothing to compare."""
+        if not self.works():
+            first = next((made for made in self._made.values() if isinstance(made, LogError)), None)
+            raise AssertionError(
+                f"{self.group.name}: not one of {len(self.cases)} frames could be built, so that nothing is checked; "
+                f"give `frames` that have what it needs ({_outcome(first) if first else 'there are none'})"
+            )
+
     def works(self) -> list[Case]:
         """Returns the cases that give tensors, and no error of the log."""
         return [case for case in self.cases if not isinstance(self._made[case], LogError)]
