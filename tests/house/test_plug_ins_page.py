@@ -77,6 +77,7 @@ import acme_perception.feature
 assert str(acme_perception.feature.__file__).startswith({where!r})
 assert "acme_free_range" in pc.features()
 assert "acme_drive" in _formats()
+assert "free range" in repr(pc.InputBuilder(["acme_free_range"]).explain())
 """
 
 
