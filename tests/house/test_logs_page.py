@@ -43,7 +43,7 @@ SECTION = {
     GroundGrid: "The map",
 }
 INSIDE = {
-    Log: {"camera", "labels", "lidar", "radar", "or_skip", "sensor_times"},
+    Log: {"at_hand", "camera", "labels", "lidar", "radar", "or_skip", "sensor_times"},
     Source: {"poses", "read_camera", "read_labels", "read_lidar", "read_map", "read_radar"},
     Poses: {"fixed", "leaving_gaps"},
     Shapes: {"of"},
