@@ -130,7 +130,10 @@ class InputBuilder(Generic[Built]):
         self._start({}, {})
 
     def __repr__(self) -> str:
-        parts = [f"{model + ': ' if model else ''}{len(spec)} tensors" for model, spec in self.specs.items()]
+        parts = [
+            f"{model + ': ' if model else ''}{len(spec)} tensor{'' if len(spec) == 1 else 's'}"
+            for model, spec in self.specs.items()
+        ]
         return f"<InputBuilder {', '.join(parts)}, schema {self.schema.name} {self.schema.version}>"
 
     @property

@@ -192,6 +192,9 @@ class Columns:
         self.nonfinite = 0
         """Points that were dropped because they were not finite."""
 
+    def __repr__(self) -> str:
+        return f"<Columns: {self.n} points of {' '.join(column.name.lower() for column in sorted(self.wanted))}>"
+
     @property
     def lying(self) -> NDArray[np.int64]:
         """(6, 2) int64: address and stride in bytes of each column, float32: in our block, or where it was recorded."""

@@ -101,6 +101,9 @@ class Explanation:
         lines.append(f"tensors are {'writable' if self.writable else 'read-only'}, 64-byte aligned")
         return "\n".join(lines)
 
+    # a notebook shows it without print
+    __repr__ = __str__
+
 
 def explain(plan: Plan, lane: Lane, models: Mapping[str, Any], lanes: int, times_s: Mapping[str, float]) -> Explanation:
     """times_s: of the lane's last frame, by label, as Tensors has them; empty before the first."""

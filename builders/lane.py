@@ -102,6 +102,9 @@ class Lane:
         self._steps, self._needs, self._then = self._graph()
         self.step_labels = [s.label if isinstance(s, Wanted) else self.labels[s] for s in self._steps]
 
+    def __repr__(self) -> str:
+        return f"<Lane: {len(self.stages)} stages for {len(self.wanted)} tensors>"
+
     def serves(self, stage: Stage) -> list[Wanted]:
         """Returns the tensors that need a stage."""
         return self._needed_by[stage]

@@ -56,6 +56,11 @@ class Plan:
         object.__setattr__(self, "rows", MappingProxyType(rows))
         object.__setattr__(self, "layouts", MappingProxyType({m: Layout.of(s) for m, s in self.specs.items()}))
 
+    def __repr__(self) -> str:
+        specs = [f"{m + ': ' if m else ''}{', '.join(row.name for row in spec)}" for m, spec in self.specs.items()]
+        threads = f"{self.options.threads} thread{'s' if self.options.threads > 1 else ''}"
+        return f"<Plan {'; '.join(specs)}; schema {self.schema.name} {self.schema.version}, {threads}>"
+
     def __reduce__(self) -> tuple[Any, ...]:
         # the rest follows from these, and the built-in schema is there on the other side too
         schema = None if self.schema is canonical() else self.schema

@@ -35,6 +35,9 @@ class Stage:
         self.dropped: dict[str, int] = {}
         """What this stage left out of the last frame, by reason."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.title}>"
+
     def run(self, sample: Sample) -> None:
         """Computes this stage for a sample; the stages it needs have run."""
 
@@ -84,6 +87,9 @@ class Stages:
         self._crew = crew
         self._said = said
         self._stages: dict[Hashable, Stage] = {}
+
+    def __repr__(self) -> str:
+        return f"<Stages: {len(self._stages)} so far, {self.threads} thread{'s' if self.threads > 1 else ''}>"
 
     @property
     def threads(self) -> int:

@@ -37,6 +37,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         self._check_parts()
         self._check_presets()
 
+    def __repr__(self) -> str:
+        return f"<Group {self.name}: {', '.join(feature.name for feature in self.features)}>"
+
     def __iter__(self) -> Iterator[Feature]:
         return iter(self.features)
 

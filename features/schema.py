@@ -40,6 +40,9 @@ class Schema(msgspec.Struct, frozen=True):
         if twice:
             raise SpecError(f"schema '{self.name}': the {what} '{twice[0]}' is listed twice")
 
+    def __repr__(self) -> str:
+        return f"<Schema {self.name} {self.version}: {len(self)} features in {len(self.groups)} groups>"
+
     @property
     def features(self) -> tuple[Feature, ...]:
         return tuple(feature for group in self.groups for feature in group.features)

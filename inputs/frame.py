@@ -59,6 +59,11 @@ class Sync:
     dt_ns: NDArray[np.int64]
     """(K,) the record's stamp less the frame's; 0 where there is none."""
 
+    def __repr__(self) -> str:
+        each = zip(self.sensors, self.valid, self.dt_ns, strict=True)
+        apart = [f"{name} {f'{dt_ns * 1e-6:+.1f} ms' if there else 'none'}" for name, there, dt_ns in each]
+        return f"<Sync: {', '.join(apart) or 'no sensors'}>"
+
 
 class Frame:
     """The records around one reference time, the newest lidar stamp; the ego frame is that of `time_ns`."""
@@ -228,6 +233,9 @@ class _Lazy(Mapping[str, Record]):
         self._kind = kind
         self._indices = {name: index for name, index in indices.items() if index is not None}
         self._read: Callable[[str, int], Record | None] = read
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} {self._kind}{'' if len(self) == 1 else 's'}: {', '.join(self) or 'none at this frame'}>"
 
     def __getitem__(self, name: str) -> Record:
         if name not in self._indices:

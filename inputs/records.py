@@ -6,7 +6,8 @@ sensor does not give is None. Nothing here holds a Python object per point or pe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
@@ -22,6 +23,9 @@ __all__ = ["CameraImage", "Labels", "LidarSweep", "RadarSweep", "read_only"]
 
 Column = NDArray[Any]
 Matrix = NDArray[np.float64]
+
+_MOST_SHOWN = 5
+"""Categories in a line that stands for labels."""
 
 
 Record = TypeVar("Record", "LidarSweep", "RadarSweep", "CameraImage", "Labels")
@@ -57,6 +61,10 @@ def _check_columns(where: str, first: Column, columns: Mapping[str, Column | Non
         masked = type(column) is not np.ndarray and isinstance(column, np.ma.MaskedArray)
         if masked or column.dtype.kind not in "fiub":
             raise BrokenRecord(f"{where}: column {name} is a {type(column).__name__} of {column.dtype}, wanted numbers")
+
+
+def _columns_of(record: LidarSweep | RadarSweep, apart: Collection[str]) -> str:
+    return " ".join(name for name, v in vars(record).items() if isinstance(v, np.ndarray) and name not in apart)
 
 
 def _check_shape(name: str, column: Column | None, shape: tuple[int, ...]) -> None:
@@ -108,6 +116,10 @@ class LidarSweep:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __repr__(self) -> str:
+        columns = _columns_of(self, ("ego_from_sensor", "row_of_ring", "origin"))
+        return f"<LidarSweep {self.sensor} at {self.time_ns} ns: {len(self)} points of {columns}>"
+
 
 @dataclass(frozen=True, eq=False)
 class RadarSweep:
@@ -149,6 +161,10 @@ class RadarSweep:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __repr__(self) -> str:
+        columns = _columns_of(self, ("ego_from_sensor",))
+        return f"<RadarSweep {self.sensor} at {self.time_ns} ns: {len(self)} detections of {columns}>"
+
 
 @dataclass(frozen=True, eq=False)
 class CameraImage:
@@ -166,6 +182,10 @@ class CameraImage:
     distortion_model: str = "none"
     """none, brown (k1 k2 p1 p2 [k3 [k4 k5 k6]]), fisheye (k1 k2 k3 k4) or mei (xi k1 k2 p1 p2)."""
     source: str = ""
+
+    def __repr__(self) -> str:
+        lens = "undistorted" if self.distortion is None else f"{self.distortion_model} distortion"
+        return f"<CameraImage {self.camera} at {self.time_ns} ns: {lens}>"
 
     @once
     def encoded(self) -> bytes:
@@ -227,3 +247,10 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def __repr__(self) -> str:
+        counts = Counter(map(str, self.category)).most_common()
+        shown = [f"{count} {name}" for name, count in counts[:_MOST_SHOWN]] + ["..."] * (len(counts) > _MOST_SHOWN)
+        axes = "" if self.frame == "ego" else f" in the {self.frame} frame"
+        boxes = f"{len(self)} boxes{axes}{': ' if shown else ''}{', '.join(shown)}"
+        return f"<Labels at {self.time_ns} ns: {boxes}>"

@@ -54,6 +54,9 @@ class Package:
     why_code: list[str] = field(default_factory=list)
     """What makes the package code, as far as it has been looked at: all, once it is loaded."""
 
+    def __repr__(self) -> str:
+        return f"<Package '{self.config.name}' ({self.config.platform}) at {self.path}>"
+
     def require_trust(self, why: str) -> None:
         """Notes what makes the package code; raises NotTrusted unless it may run here."""
         self.why_code.append(why)
