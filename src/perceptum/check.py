@@ -15,10 +15,10 @@ from perceptum.inputs.source import unreadable_of
 from perceptum.inputs.store import StoreSource, broken_files, broken_index, broken_records, stray_files
 
 from .check_map import map_problems
-from .check_records import RecordKey, record_keys, record_problems
+from .check_records import NOT_CHECKED, RecordKey, record_keys, record_problems, wants_a_library
 from .check_times import gap_lines, pose_problems, time_problems
 
-__all__ = ["Problem", "check_log", "gap_lines"]
+__all__ = ["NOT_CHECKED", "Problem", "check_log", "gap_lines"]
 
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 
@@ -29,19 +29,22 @@ class Problem(NamedTuple):
     """One thing that is wrong."""
 
     kind: str
-    """open, index, file, path, times, sensors, poses, record, points, labels or map."""
+    """open, index, file, path, times, sensors, poses, record, points, labels or map; or NOT_CHECKED."""
     what: str
     """The file or record, what was found, and what was wanted."""
 
 
 def check_log(log: str, track: Track = lambda items, _, __: items) -> list[Problem]:
-    """Reads the whole log; raises NotALog where there is none, and nothing else."""
+    """Reads the whole log; raises NotALog where there is none, and nothing else.
+
+    What could not be looked at, since a library for it is not installed, is of the kind NOT_CHECKED.
+    """
     try:
         source = open_source(log)
     except NotALog:
         raise
     except LogError as error:
-        return [Problem("open", str(error))]
+        return [Problem(NOT_CHECKED if wants_a_library(error) else "open", str(error))]
     broken: set[RecordKey] = set()
     problems = [Problem("open", str(error)) for error in unreadable_of(source)]
     problems += [Problem("path", line) for line in _lost_links(source)]
@@ -50,7 +53,7 @@ def check_log(log: str, track: Track = lambda items, _, __: items) -> list[Probl
     problems += [Problem("poses", what) for what in pose_problems(source)]
     keys = [key for key in record_keys(source) if key not in broken]
     problems += [Problem(*found) for found in record_problems(source, track(keys, "reading", len(keys)))]
-    problems += [Problem("map", what) for what in map_problems(source)]
+    problems += [Problem(*found) for found in map_problems(source)]
     return problems
 
 

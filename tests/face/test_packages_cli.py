@@ -414,3 +414,20 @@ def test_genuine_packages_are_inspected_and_verified(real_data: Path, command, n
     done = command("verify", path, "--json")
     assert done.status == 0
     assert steps(done)["manifest"]["found"].startswith("no manifest.json")
+
+
+def test_inspect_shows_what_a_preset_meant_and_the_axes_of_outputs(code_package, command):
+    row = {"name": "lidar_voxels", "dtype": "float32", "shape": ["n", 32, 4], "params": "pointpillars_kitti"}
+    boxes = {"name": "boxes", "dtype": "float32", "shape": ["k", 7], "frame": "lidar"}
+    package = code_package("def model(lidar_voxels): return {}", [boxes], inputs=[row])
+    done = command("inspect", package)
+    shown = " ".join(done.out.split())
+    assert "preset: pointpillars_kitti" in shown
+    assert "max_voxels: 40000" in shown
+    assert "frame: lidar" in shown
+    # what is the schema's own is left out
+    assert "num_sweeps" not in shown
+    found = command("inspect", package, "--json").json
+    assert found["outputs"][0]["frame"] == "lidar"
+    assert found["meanings"]["lidar_voxels"]["params"]["max_voxels"] == 40_000
+    assert found["meanings"]["lidar_voxels"]["params"]["num_sweeps"] == 1

@@ -112,15 +112,20 @@ def convert(
 
 
 def check(log: LogPath, json: Json = False) -> None:
-    """List everything that is wrong with a log, all at once; exit status 1 where anything is."""
-    from perceptum.check import check_log
+    """List everything that is wrong with a log, all at once.
 
-    problems = check_log(log, track)
+    Exit status 1 where anything is wrong, 3 where nothing is but something could not be checked.
+    """
+    from perceptum.check import NOT_CHECKED, check_log
+
+    found = check_log(log, track)
+    wrong = [problem for problem in found if problem.kind != NOT_CHECKED]
+    unchecked = [problem.what for problem in found if problem.kind == NOT_CHECKED]
     if json:
-        print_json({"log": log, "problems": [problem._asdict() for problem in problems]})
+        print_json({"log": log, "problems": [problem._asdict() for problem in wrong], "not_checked": unchecked})
     else:
-        for problem in problems:
+        for problem in found:
             typer.echo(f"{problem.kind}: {problem.what}")
-        typer.echo(f"{log}: {len(problems) or 'nothing'} wrong")
-    if problems:
-        raise typer.Exit(1)
+        typer.echo(f"{log}: {len(wrong) or 'nothing'} wrong" + f", {len(unchecked)} not checked" * bool(unchecked))
+    if wrong or unchecked:
+        raise typer.Exit(1 if wrong else 3)
