@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from typing import TypeVar
 
+from .cpus import cpu, leave
+
 __all__ = ["Crew"]
 
 Item = TypeVar("Item")
@@ -48,8 +50,8 @@ class Crew:
 
         needs: how many steps each step waits for. then: which steps each step is awaited by.
         """
-        if self.threads == 1:
-            # the numbering is an order in which they can run
+        if self.threads == 1 or all(k + 1 in after for k, after in enumerate(then[:-1])):
+            # the numbering is an order in which they can run, and in a chain the only one
             for k in range(len(needs)):
                 work(k)
             return
@@ -93,6 +95,8 @@ class _Helped:
         self._helpers: set[object] = set()
         self._news: SimpleQueue[None] = SimpleQueue()
         """Something changed: look again."""
+        self._cpu = cpu()
+        """The caller's."""
 
     def _next(self) -> Work | None:
         """Returns something to do; None where there is nothing at the moment. Called with the lock."""
@@ -103,6 +107,7 @@ class _Helped:
         me = object()
         self._helpers.add(me)
         try:
+            leave(self._cpu)
             while True:
                 with self._lock:
                     work = self._next() if self._open else None

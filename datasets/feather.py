@@ -22,12 +22,12 @@ _LONGEST_TEXT = 256
 
 
 def read_columns(
-    path: Path, kinds: Mapping[str, Kind], what: str, optional: Collection[str] = ()
+    path: Path, kinds: Mapping[str, Kind], what: str, optional: Collection[str] = (), nulls: bool = False
 ) -> dict[str, NDArray[Any]]:
     """Returns the named columns, each 1-D, contiguous and ours, in the dtype they are stored in (text as str).
 
-    `what` says what is lost where the file is missing; an `optional` column that is not there is left out.
-    Raises MissingRecord or BrokenRecord.
+    `what` says what is lost where the file is missing; an `optional` column that is not there is left out. A null is
+    an error; with `nulls`, in a column of floats, it is NaN. Raises MissingRecord or BrokenRecord.
     """
     import pyarrow as pa
 
@@ -35,7 +35,7 @@ def read_columns(
     encoded = read_bytes(path, what)
     _check_magic(path, encoded)
     try:
-        return _columns(path, pa.py_buffer(encoded), kinds, optional)
+        return _columns(path, pa.py_buffer(encoded), kinds, optional, nulls)
     except LogError:
         raise
     # ArrowInvalid is a ValueError, ArrowIOError an OSError; a broken length shows as a MemoryError
@@ -51,7 +51,9 @@ def _check_magic(path: Path, encoded: bytes) -> None:
         raise BrokenRecord(f"{path}: {len(encoded)} bytes do not end with {_MAGIC!r}; the file is cut short")
 
 
-def _columns(path: Path, buffer: Any, kinds: Mapping[str, Kind], optional: Collection[str]) -> dict[str, NDArray[Any]]:
+def _columns(
+    path: Path, buffer: Any, kinds: Mapping[str, Kind], optional: Collection[str], nulls: bool
+) -> dict[str, NDArray[Any]]:
     import pyarrow as pa
 
     table = pa.ipc.open_file(buffer).read_all()
@@ -59,17 +61,17 @@ def _columns(path: Path, buffer: Any, kinds: Mapping[str, Kind], optional: Colle
     found = {}
     for name, kind in kinds.items():
         if table.column_names.count(name) == 1:
-            found[name] = _column(path, name, table.column(name), kind)
+            found[name] = _column(path, name, table.column(name), kind, nulls and kind == "float")
         elif name not in optional:
             there = ", ".join(table.column_names[:12]) or "none"
             raise MissingRecord(f"{path}: {table.column_names.count(name)} columns {name}, wanted 1; it has {there}")
     return found
 
 
-def _column(path: Path, name: str, column: Any, kind: Kind) -> NDArray[Any]:
+def _column(path: Path, name: str, column: Any, kind: Kind, nulls: bool) -> NDArray[Any]:
     if not _is(column.type, kind):
         raise BrokenRecord(f"{path}: column {name} is {column.type}, wanted {kind}")
-    if column.null_count:
+    if column.null_count and not nulls:
         raise BrokenRecord(f"{path}: column {name} has {column.null_count} nulls, wanted a value in each row")
     if kind == "text":
         return _text(path, name, column.to_pylist())

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
+from perceptum.inputs.recycled import Recycled
+from perceptum.inputs.regular_file import IrregularFile, open_regular, regular_status
 
 __all__ = [
     "Numbered",
@@ -22,6 +24,8 @@ __all__ = [
     "has_numbered",
     "numbered",
     "one_file",
+    "open_file",
+    "read_array",
     "read_bytes",
     "read_each",
     "read_text",
@@ -33,6 +37,8 @@ Place = TypeVar("Place")
 Value = TypeVar("Value")
 
 _INT64_MAX = 2**63 - 1
+
+_recycled = Recycled(keep_bytes=2**26)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +60,15 @@ class Numbered:
 
 def read_each(
     places: Mapping[Key, Place], read: Callable[[Key, Place], Value]
-) -> tuple[dict[Key, Value], list[LogError]]:
-    """Returns what is read from each place, and an error for each that is left out since it cannot be read."""
+) -> tuple[dict[Key, Value], dict[Key, LogError]]:
+    """Returns what is read from each place, and the error of each that is left out since it cannot be read."""
     values: dict[Key, Value] = {}
-    unreadable: list[LogError] = []
+    unreadable: dict[Key, LogError] = {}
     for key, place in places.items():
         try:
             values[key] = read(key, place)
         except (BrokenRecord, MissingRecord) as error:
-            unreadable.append(error)
+            unreadable[key] = error
     return values, unreadable
 
 
@@ -142,30 +148,56 @@ def one_file(folder: Path, pattern: str) -> Path | None:
     return found[0] if found else None
 
 
-def check_file(path: Path, what: str) -> int:
+def check_file(path: Path | str, what: str) -> int:
     """Returns the file's size in bytes; raises MissingRecord, where `what` says what is then missing, or BrokenRecord.
 
     A pipe or a device is refused before it is opened: reading one may never end.
     """
-    try:
-        status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise MissingRecord(f"{path}: no such file; {what}") from None
-    except OSError as error:
-        raise BrokenRecord(f"{path}: cannot be read ({error.strerror})") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise BrokenRecord(f"{path}: is no regular file; {what}")
-    return status.st_size
+    with _named(path, what):
+        return regular_status(path).st_size
+
+
+def open_file(path: Path | str, what: str) -> BinaryIO:
+    """Opens a file to read its bytes; raises as `check_file` does. Every reader opens files through here."""
+    with _named(path, what):
+        return open_regular(path)
 
 
 def read_bytes(path: Path, what: str) -> bytes:
     """Returns the whole file; raises as `check_file` does."""
-    check_file(path, what)
+    with open_file(path, what) as file, _named(path, what):
+        return file.read()
+
+
+@contextmanager
+def _named(path: Path | str, what: str) -> Iterator[None]:
+    """Turns what the system says of a file into an error in its name."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingRecord(f"{path}: no such file; {what}") from None
+    except IrregularFile as error:
+        raise BrokenRecord(f"{path}: {error.strerror}; {what}") from error
     except OSError as error:
         raise BrokenRecord(f"{path}: cannot be read ({error.strerror})") from error
+    except MemoryError as error:
+        raise BrokenRecord(f"{path}: is larger than the memory there is") from error
+
+
+def read_array(path: Path | str, what: str) -> NDArray[np.uint8]:
+    """Returns the whole file as read-only bytes in memory that is used again; raises as `check_file` does.
+
+    For large files that are read again and again: those of points.
+    """
+    with open_file(path, what) as file, _named(path, what):
+        array = _recycled.take(os.fstat(file.fileno()).st_size)
+        memory, done = memoryview(cast(Any, array)), 0
+        # a file that was cut short meanwhile is as long as it is now
+        while done < len(array) and (read := os.readv(file.fileno(), [memory[done:]])):
+            done += read
+    array = array[:done]
+    array.flags.writeable = False
+    return array
 
 
 def read_text(path: Path, what: str) -> str:

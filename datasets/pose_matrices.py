@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from perceptum.inputs import BrokenRecord, LogError, Poses
 from perceptum.inputs.poses import quaternion_from_rotation
 
-__all__ = ["poses_of"]
+__all__ = ["poses_of", "rows_or_nan"]
 
 _ORTHONORMAL_WITHIN = 1e-3
 _FARTHEST_M = 1e9
 
 
-def poses_of(path: Path, times_ns: NDArray[np.int64], world_from_ego: NDArray[np.float64]) -> Poses:
+def poses_of(
+    path: Path,
+    times_ns: NDArray[np.int64],
+    world_from_ego: NDArray[np.float64],
+    broken: Mapping[int, LogError | str] | None = None,
+    files: Sequence[Path] | None = None,
+) -> Poses:
     """Returns the poses of (n, 4, 4) matrices, each by the rotation nearest to what is stored in its few digits.
 
-    Raises BrokenRecord, in the name of `path`, for a matrix that is no pose and for times that do not increase.
+    A matrix that is no pose, a time out of order, and each row of `broken` leave a gap, in the name of `path`, or of
+    the row's own file where there are `files`. Raises BrokenRecord where not one can be used.
     """
-    bad = ~_are_rigid(world_from_ego)
-    if bad.any():
-        at = int(np.argmax(bad))
-        raise BrokenRecord(
-            f"{path}: pose {at} is no pose; wanted a rotation (orthonormal, right-handed) and a place within 1e9 m"
-        )
-    rotations = np.array([quaternion_from_rotation(pose[:3, :3]) for pose in world_from_ego]).reshape(-1, 4)
+    why = {row: str(error) for row, error in (broken or {}).items()}
+    for row in np.flatnonzero(~_are_rigid(world_from_ego)).tolist():
+        entry = f"{path}: pose {row}" if files is None else f"{files[row]}"
+        why.setdefault(row, f"{entry} is no pose; wanted a rotation (orthonormal, right-handed) within 1e9 m")
+    rotations = np.tile([1.0, 0.0, 0.0, 0.0], (len(times_ns), 1))
+    for row in range(len(times_ns)):
+        if row not in why:
+            rotations[row] = quaternion_from_rotation(world_from_ego[row, :3, :3])
+    translations = np.ascontiguousarray(world_from_ego[:, :3, 3])
     try:
-        return Poses(times_ns, rotations, np.ascontiguousarray(world_from_ego[:, :3, 3]))
+        return Poses.leaving_gaps(str(path), times_ns, rotations, translations, why)
+    except BrokenRecord:
+        raise
     except LogError as error:
         raise BrokenRecord(f"{path}: {error}") from error
+
+
+def rows_or_nan(count: int, found: Mapping[int, ArrayLike], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Returns (count, *shape): what was found of each row, NaN in the others."""
+    rows = np.full((count, *shape), np.nan)
+    for row, values in found.items():
+        rows[row] = values
+    return rows
 
 
 def _are_rigid(transforms: NDArray[np.float64]) -> NDArray[np.bool_]:

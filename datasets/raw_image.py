@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, CameraImage, LogError
 
-__all__ = ["RawImage", "png_bytes"]
+__all__ = ["RawImage", "colours", "png_bytes"]
 
 Pixels = NDArray[np.uint8]
 
@@ -28,13 +29,23 @@ class RawImage(CameraImage):
     """Returns (H, W, 3) uint8 RGB."""
 
     def decode(self, out: Pixels | None = None) -> Pixels:
-        image = self.read_pixels()
+        image = colours(self.read_pixels(), self.source)
         if out is None:
             return image
         if out.shape != image.shape:
             raise BrokenRecord(f"{self.source}: the picture is {image.shape}, the buffer for it is {out.shape}")
         out[...] = image
         return out
+
+
+def colours(image: NDArray[Any], source: str) -> Pixels:
+    """Returns the pixels as they are; raises BrokenRecord for other than (H, W, 3) uint8, such as depth."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise BrokenRecord(
+            f"{source}: holds {image.dtype} {image.shape}, wanted a picture (height, width, 3) of uint8; depth and "
+            "other measures are not pictures"
+        )
+    return image
 
 
 def png_bytes(image: Pixels) -> bytes:

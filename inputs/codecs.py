@@ -8,18 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BrokenRecord, LogError
+from .jpeg import JPEG, decode_past_warnings, orientation_of
 
 __all__ = ["decode_image", "encode_jpeg"]
 
-_JPEG = b"\xff\xd8\xff"
 _MOST_PIXELS = 178_956_970
 """As Pillow's own bound."""
+_ORIENTATION = 0x0112
+_UPRIGHT = (0, 1)
+"""EXIF knows 1 to 8; 0 is written by those who do not know."""
 _INSTALL = "reading pictures needs simplejpeg or Pillow: pip install 'perceptum[camera]'"
 
 
 def decode_image(encoded: bytes, out: NDArray[np.uint8] | None = None, source: str = "picture") -> NDArray[np.uint8]:
-    """Returns (H, W, 3) uint8 RGB of JPEG or PNG bytes, written into `out` where given; raises BrokenRecord."""
-    image = _decode_jpeg(encoded, source) if encoded.startswith(_JPEG) else None
+    """Returns (H, W, 3) uint8 RGB of JPEG or PNG bytes, written into `out` where given; raises BrokenRecord.
+
+    Grey, palettes, CMYK and alpha become RGB; of 16 bits of a colour the upper 8 are taken. Refused is what is not a
+    picture of colours, such as depth in 16-bit grey or in floats, and a picture that EXIF says to turn: the camera's
+    intrinsics hold for one way of the two, and which is not known. A JPEG that warns is taken if it is whole.
+    """
+    image = None
+    if encoded.startswith(JPEG):
+        _check_upright(orientation_of(encoded), source)
+        image = _decode_jpeg(encoded, source)
     if image is None:
         image = _decode_with_pillow(encoded, source)
     if out is None:
@@ -35,15 +46,25 @@ def _decode_jpeg(encoded: bytes, source: str) -> NDArray[np.uint8] | None:
         import simplejpeg
     except ImportError:
         return None
-    try:
-        height, width = simplejpeg.decode_jpeg_header(encoded)[:2]
+
+    def decode(picture: bytes, strict: bool) -> NDArray[np.uint8]:
+        height, width = simplejpeg.decode_jpeg_header(picture)[:2]
         # the decoder makes room for whatever a header says
         if height * width > _MOST_PIXELS:
             raise ValueError(f"{width} x {height}, wanted at most {_MOST_PIXELS} pixels")
-        image: NDArray[np.uint8] = simplejpeg.decode_jpeg(encoded, colorspace="RGB")
+        image: NDArray[np.uint8] = simplejpeg.decode_jpeg(picture, colorspace="RGB", strict=strict)
+        return image
+
+    try:
+        return decode(encoded, True)
+    except ValueError as error:
+        warning = error
+    except MemoryError as error:
+        raise BrokenRecord(f"{source}: not a whole JPEG picture ({error})") from error
+    try:
+        return decode_past_warnings(encoded, str(warning), decode)
     except (ValueError, MemoryError) as error:
         raise BrokenRecord(f"{source}: not a whole JPEG picture ({error})") from error
-    return image
 
 
 def _decode_with_pillow(encoded: bytes, source: str) -> NDArray[np.uint8]:
@@ -53,7 +74,13 @@ def _decode_with_pillow(encoded: bytes, source: str) -> NDArray[np.uint8]:
         raise LogError(_INSTALL) from error
     try:
         with Image.open(io.BytesIO(encoded)) as image:
-            return np.array(image.convert("RGB"))
+            _check_colours(image.mode, source)
+            pixels = np.array(image.convert("RGB"))
+            # a PNG may say it behind the pixels
+            _check_upright(image.getexif().get(_ORIENTATION, 1), source)
+            return pixels
+    except BrokenRecord:
+        raise
     # a broken chunk shows as any of these; a bomb is a header that promises hundreds of megapixels
     except (
         UnidentifiedImageError,
@@ -64,6 +91,23 @@ def _decode_with_pillow(encoded: bytes, source: str) -> NDArray[np.uint8]:
         Image.DecompressionBombError,
     ) as error:
         raise BrokenRecord(f"{source}: not a whole picture ({error})") from error
+
+
+def _check_colours(mode: str, source: str) -> None:
+    """Raises BrokenRecord for what Pillow would clip to 8 bits: 16-bit grey, integers and floats."""
+    holds = "32-bit floats" if mode == "F" else "32-bit integers" if mode == "I" else "16-bit grey"
+    if mode in ("F", "I") or mode.startswith("I;"):
+        raise BrokenRecord(
+            f"{source}: holds {holds}, wanted a picture of 8 bits a channel; depth and other measures are not pictures"
+        )
+
+
+def _check_upright(orientation: int, source: str) -> None:
+    if orientation not in _UPRIGHT:
+        raise BrokenRecord(
+            f"{source}: EXIF says to turn the picture (orientation {orientation}), and the camera's intrinsics hold "
+            "for one way of the two; store it upright, or without that tag"
+        )
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:

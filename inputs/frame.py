@@ -36,9 +36,12 @@ class Records(Protocol):
     @property
     def ids(self) -> Sequence[str]: ...
     @property
+    def poses(self) -> Poses: ...
+    @property
     def map(self) -> HDMap | None: ...
     def world_from_ego(self, time_ns: int) -> NDArray[np.float64]: ...
     def lidar(self, sensor: str, index: int) -> LidarSweep | None: ...
+    def at_hand(self, sensor: str, index: int) -> bool: ...
     def radar(self, sensor: str, index: int) -> RadarSweep | None: ...
     def camera(self, camera: str, index: int) -> CameraImage | None: ...
     def labels(self, time_ns: int) -> Labels | None: ...
@@ -86,7 +89,7 @@ class Frame:
     @property
     def poses(self) -> Poses:
         """Poses of the whole log: world_from_ego at any recorded time."""
-        return self.log.source.poses
+        return self.log.poses
 
     @once
     def world_from_ego(self) -> NDArray[np.float64]:
@@ -110,7 +113,10 @@ class Frame:
         picked = [(name, i) for name in names for i in self._past(name, n)]
         picked.sort(key=lambda at: -int(self.log.source.lidars[at[0]][at[1]]))
         if each is not None:
-            each(lambda at: self._sweep(*at), picked)
+            # what is there already is had sooner than another thread has begun
+            waits = [at for at in picked if ("lidar", *at) not in self._read and not self.log.at_hand(*at)]
+            if len(waits) > 1:
+                each(lambda at: self._sweep(*at), waits)
         return [sweep for name, i in picked if (sweep := self._sweep(name, i)) is not None]
 
     def _past(self, sensor: str, n: int) -> range:

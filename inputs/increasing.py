@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .hdmap import HDMap
+from .longest_rise import kept_of
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
-from .source import Source, Times, ids_of, unreadable_of
+from .source import Source, Times, ids_of, in_memory, unreadable_of
 
-__all__ = ["Increasing", "kept_of"]
+__all__ = ["Increasing"]
 
 
 class Increasing:
@@ -24,6 +23,7 @@ class Increasing:
         self.dataset, self.name, self.location = source.dataset, source.name, source.location
         self.sequential = source.sequential
         self.unreadable = unreadable_of(source)
+        self.in_memory = in_memory(source)
         self._kept = {key: kept_of(times) for key, times in _streams(source)}
         ids = ids_of(source)
         self.ids = None if ids is None else [ids[i] for i in self._kept["frames", ""].tolist()]
@@ -68,29 +68,3 @@ def _streams(source: Source) -> Iterator[tuple[tuple[str, str], Times]]:
     yield ("frames", ""), source.times_ns
     kinds = {"lidar": source.lidars, "radar": source.radars, "camera": source.cameras}
     yield from (((kind, name), times) for kind, streams in kinds.items() for name, times in streams.items())
-
-
-def kept_of(times_ns: Times) -> NDArray[np.intp]:
-    """Returns the indices of as many times as can be kept so that they increase; of equal times the first.
-
-    The longest increasing subsequence: one stamp of the far future takes no others with it.
-    """
-    if (times_ns[1:] > times_ns[:-1]).all():
-        return np.arange(len(times_ns))
-    # ends[k] is the least last time of k + 1 increasing ones, at[k] where it stands
-    ends: list[int] = []
-    at: list[int] = []
-    before: list[int] = []
-    for i, time_ns in enumerate(times_ns.tolist()):
-        k = bisect_left(ends, time_ns)
-        before.append(at[k - 1] if k else -1)
-        if k == len(ends):
-            ends.append(time_ns)
-            at.append(i)
-        elif time_ns < ends[k]:
-            ends[k], at[k] = time_ns, i
-    kept, i = [], at[-1]
-    while i >= 0:
-        kept.append(i)
-        i = before[i]
-    return np.array(kept[::-1], dtype=np.intp)

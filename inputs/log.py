@@ -17,8 +17,9 @@ from .frame import Frame
 from .hdmap import HDMap
 from .increasing import Increasing
 from .once import Guard, once
+from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep, read_only
-from .source import Source, Times, ids_of, unreadable_of
+from .source import Source, Times, ids_of, in_memory, unreadable_of
 
 __all__ = ["Log"]
 
@@ -70,7 +71,9 @@ class Log:
         self.on_error = on_error
         """raise: a broken record is an error; skip: it is left out, and told in `skipped`."""
         self.skipped: list[str] = left_out
-        """What was left out so far, a line for each record, however often it was asked for."""
+        """What was left out so far, a line for each record, however often it was asked for.
+
+        Broken poses too, also where `on_error` is raise: a frame that needs one raises PoseUnknown."""
         self._told = set(left_out)
         self.reads: Counter[str] = Counter()
         """How many records were read so far, by kind and sensor: `lidar/LIDAR_TOP`; not what the cache still had."""
@@ -80,7 +83,7 @@ class Log:
 
     def __getstate__(self) -> dict[str, Any]:
         # another process reads for itself: these may be large
-        return {name: value for name, value in vars(self).items() if name not in ("map", "ids")}
+        return {name: value for name, value in vars(self).items() if name not in ("map", "ids", "poses")}
 
     def __repr__(self) -> str:
         return f"<Log {self.source.dataset} {self.source.name}: {len(self)} frames>"
@@ -103,7 +106,15 @@ class Log:
 
     def world_from_ego(self, time_ns: int) -> NDArray[np.float64]:
         """Returns (4, 4) float64 at any time within the log; raises PoseUnknown elsewhere."""
-        return self.source.poses.at(time_ns)
+        return self.poses.at(time_ns)
+
+    @once
+    def poses(self) -> Poses:
+        """world_from_ego over the log. Poses that are broken leave gaps, which `skipped` lists from here on."""
+        poses = self.source.poses
+        for broken in poses.broken:
+            self._leave_out(f"poses: {broken.why}")
+        return poses
 
     @once
     def ids(self) -> Sequence[str]:
@@ -130,6 +141,10 @@ class Log:
         read = partial(self.source.read_lidar, sensor, index)
         return self.cache.get(("lidar", sensor, index), lambda: self._record(f"lidar/{sensor}", index, read))
 
+    def at_hand(self, sensor: str, index: int) -> bool:
+        """Whether a record of a lidar can be had without waiting for a file."""
+        return in_memory(self.source) or ("lidar", sensor, index) in self.cache
+
     def radar(self, sensor: str, index: int) -> RadarSweep | None:
         read = partial(self.source.read_radar, sensor, index)
         return self.cache.get(("radar", sensor, index), lambda: self._record(f"radar/{sensor}", index, read))
@@ -152,7 +167,7 @@ class Log:
         return None if record is None else read_only(record)
 
     def _read(self, what: str, which: str, read: Callable[[], Record]) -> Record | None:
-        with self._counting:
+        with self._counting.lock:
             self.reads[what] += 1
         return self.or_skip(which, read)
 
@@ -166,12 +181,14 @@ class Log:
         except _SKIPPED as error:
             if self.on_error == "raise":
                 raise
-            line = f"{what}: {error}"
-            with self._counting:
-                if line not in self._told:
-                    self._told.add(line)
-                    self.skipped.append(line)
+            self._leave_out(f"{what}: {error}")
             return None
+
+    def _leave_out(self, line: str) -> None:
+        with self._counting:
+            if line not in self._told:
+                self._told.add(line)
+                self.skipped.append(line)
 
     def sensor_times(self, streams: Mapping[str, Times], sensor: str) -> Times:
         """Returns the stamps of one sensor; raises MissingRecord that names those there are."""

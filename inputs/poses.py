@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import LogError, PoseUnknown
+from .errors import BrokenRecord, LogError, PoseUnknown
+from .longest_rise import kept_of
 from .once import once
 
 __all__ = [
+    "BrokenPose",
     "Poses",
     "inverse",
     "moved_boxes",
@@ -101,12 +105,23 @@ def inverse(transform: ArrayLike) -> Matrix:
     return rigid(back, -np.einsum("...ij,...j->...i", back, t[..., :3, 3]))
 
 
+_FARTHEST_M = 1e9
+
+
+class BrokenPose(NamedTuple):
+    """A pose that a log has and that cannot be used."""
+
+    time_ns: int
+    why: str
+    """The file and the entry, what it holds, and what was wanted."""
+
+
 @dataclass(frozen=True)
 class Poses:
     """world_from_ego over time.
 
-    Between stamps translation is linear and rotation is slerp; outside the recorded span,
-    and inside gaps longer than `max_gap_ns`, asking is an error: nothing is extrapolated in silence.
+    Between stamps translation is linear and rotation is slerp; outside the recorded span, inside gaps longer than
+    `max_gap_ns`, and next to a broken pose, asking is an error: nothing is guessed in silence.
     """
 
     times_ns: NDArray[np.int64]
@@ -116,6 +131,8 @@ class Poses:
     translations: NDArray[np.float64]
     """(n, 3) metres, world frame."""
     max_gap_ns: int = 500_000_000
+    broken: tuple[BrokenPose, ...] = ()
+    """By time. Between the recorded poses around one of these no pose is known."""
 
     def __post_init__(self) -> None:
         n = len(self.times_ns)
@@ -151,6 +168,44 @@ class Poses:
         times = np.asarray(times_ns, dtype=np.int64)
         return cls(times, np.tile([1.0, 0, 0, 0], (len(times), 1)), np.zeros((len(times), 3)))
 
+    @classmethod
+    def leaving_gaps(
+        cls,
+        source: str,
+        times_ns: NDArray[np.int64],
+        quaternions: NDArray[np.float64],
+        translations: NDArray[np.float64],
+        broken: Mapping[int, str] | None = None,
+        max_gap_ns: int = 500_000_000,
+    ) -> Poses:
+        """Returns the poses of those rows that can be used; each of the others leaves a gap, and is in `broken`.
+
+        source: the file, for messages. broken: row -> why it is known to be broken, with the file in it; such a row
+        may hold anything. Broken is also a row that is no rigid pose within 1e9 m, or whose time is repeated or out
+        of order; of equal times the first is kept. Raises LogError for no rows, BrokenRecord where none can be used.
+        """
+        why = dict(broken or {})
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.linalg.norm(quaternions, axis=1)
+            rigid_here = np.isfinite(lengths) & (lengths > 0) & (np.abs(translations) <= _FARTHEST_M).all(axis=1)
+        rigid_here[list(why)] = False
+        for row in np.flatnonzero(~rigid_here).tolist():
+            why.setdefault(
+                row,
+                f"{source}: pose {row} has the quaternion {quaternions[row].tolist()} and translation "
+                f"{translations[row].tolist()}, wanted finite numbers, a rotation and metres within 1e9",
+            )
+        good = np.flatnonzero(rigid_here)
+        kept = good[kept_of(times_ns[good])] if len(good) else good
+        if len(kept) == len(times_ns):
+            return cls(times_ns, quaternions, translations, max_gap_ns)
+        for row in np.setdiff1d(good, kept).tolist():
+            why[row] = f"{source}: the time of pose {row}, {times_ns[row]} ns, is repeated or out of order"
+        if not len(kept):
+            raise BrokenRecord(f"{why[min(why)]}; not one of {len(times_ns)} poses can be used")
+        found = sorted(BrokenPose(_within(times_ns, kept, row), text) for row, text in why.items())
+        return cls(times_ns[kept], quaternions[kept], translations[kept], max_gap_ns, tuple(found))
+
     @property
     def span_ns(self) -> tuple[int, int]:
         return int(self.times_ns[0]), int(self.times_ns[-1])
@@ -181,10 +236,34 @@ class Poses:
         # weights, not a + (b - a) * fraction: a recorded pose comes back to the last bit at both ends
         return rigid(rotation_from_quaternion(quaternions), (1 - fraction)[:, None] * a + fraction[:, None] * b)
 
+    @once
+    def _broken_ns(self) -> NDArray[np.int64]:
+        return np.array([pose.time_ns for pose in self.broken], dtype=np.int64)
+
+    def next_to_broken(self, times_ns: ArrayLike) -> NDArray[np.int64]:
+        """Returns (k,) the number in `broken` of one that lies between the same recorded poses as each time, or -1.
+
+        A time of a recorded pose has none. Beyond an end only those beyond it count.
+        """
+        times = np.asarray(times_ns, dtype=np.int64)
+        if not self.broken:
+            return np.full(times.shape, -1)
+        recorded, gaps = self.times_ns, self._broken_ns
+        at = np.searchsorted(recorded, times, side="left")
+        low = np.where(at > 0, np.searchsorted(gaps, recorded[np.maximum(at - 1, 0)], side="right"), 0)
+        end = len(recorded) - 1
+        high = np.where(at <= end, np.searchsorted(gaps, recorded[np.minimum(at, end)], side="left"), len(gaps))
+        known = recorded[np.minimum(at, end)] == times
+        return np.where(~known & (low < high), low, -1)
+
     def _check(
         self, times: NDArray[np.int64], before: NDArray[np.intp], after: NDArray[np.intp], extrapolate_ns: int
     ) -> None:
         first, last = self.span_ns
+        lost = self.next_to_broken(times)
+        if (lost >= 0).any():
+            at = int(np.argmax(lost >= 0))
+            raise PoseUnknown(f"no pose at {int(times[at])} ns: {self.broken[int(lost[at])].why}")
         outside = (times < first - extrapolate_ns) | (times > last + extrapolate_ns)
         if outside.any():
             t = int(times[np.argmax(outside)])
@@ -198,6 +277,19 @@ class Poses:
                 f"no pose at {int(times[at])} ns: between {a} and {b} ns none is recorded for {(b - a) * 1e-9:.3f} s, "
                 f"more than the {self.max_gap_ns * 1e-9:.3f} s that are interpolated"
             )
+
+
+def _within(times_ns: NDArray[np.int64], kept: NDArray[np.intp], row: int) -> int:
+    """Returns the time of a broken row, or one between its kept neighbours where its own is not."""
+    at = int(np.searchsorted(kept, row))
+    low = int(times_ns[kept[at - 1]]) if at > 0 else None
+    high = int(times_ns[kept[at]]) if at < len(kept) else None
+    time_ns = int(times_ns[row])
+    if (low is None or low <= time_ns) and (high is None or time_ns <= high):
+        return time_ns
+    if low is None or high is None:
+        return low + 1 if low is not None else (high or 0) - 1
+    return (low + high) // 2
 
 
 def _slerp(a: Matrix, b: Matrix, fraction: Matrix) -> Matrix:

@@ -8,19 +8,22 @@ import numpy as np
 
 from perceptum.inputs.kernel import inner, kernel
 
-from .record import value
+from .record import BLOCK, fetch, value
+from .tally import MAX_Z, NBYTES, PLANE, SIDE, copy, empty, planes, tally
 
-__all__ = ["accumulate", "clear", "clear_columns", "forget", "occupy", "overflow_ids", "write_columns"]
+__all__ = ["accumulate", "clear", "clear_columns", "forget", "occupy", "overflow_ids", "put_in_order", "write_columns"]
 
-ROW = 5
-"""Numbers of 8 bytes that a column of cells takes."""
-COUNT, SUM_Z, SUM_I, HIGHEST = range(4)
-MIN_Z, MAX_I = 2 * HIGHEST + 2, 2 * HIGHEST + 3
-_LAST = 2**31 - 1
-_MOST = np.int32(_LAST)
+STRIP = SIDE
+"""Columns of cells that are kept together, side by side in x."""
+_SHIFT = STRIP.bit_length() - 1
+_AHEAD = 16
+"""Strips between the one that is written and the one whose lines are asked for."""
 
 STATISTICS = 8
 OF_COUNT, OF_DENSITY, OF_MAX_Z, OF_MIN_Z, OF_MEAN_Z, OF_MAX_I, OF_MEAN_I, OF_TOP_I = range(STATISTICS)
+
+WORK = 4 * PLANE + STATISTICS * PLANE // 2
+"""Numbers of 8 bytes that `write_columns` works with."""
 
 
 @kernel
@@ -73,12 +76,6 @@ def occupy(ids: Any, size: Any, base: int, strides: Any, binary: bool, most: flo
     return touched
 
 
-@inner
-def _turned(bits: Any) -> Any:
-    """Turns a float32's bits into an int32 that is the greater the greater the number is, and back."""
-    return np.int32(bits ^ ((bits >> np.int32(31)) & _MOST))
-
-
 @kernel
 def accumulate(
     ids: Any,
@@ -88,123 +85,184 @@ def accumulate(
     z: Any,
     intensity: Any,
     table: Any,
-    keys: Any,
-    sums: Any,
-    extremes: Any,
-    highest: Any,
+    tallies: Any,
+    with_top: bool,
+    tops: Any,
 ) -> int:
-    """Sums up the points of each column of cells in [begin, end), in the points' order; returns how many columns.
+    """Sums up the points of each column of cells in [begin, end), in the points' order; returns how many strips.
 
     Columns, not points, are what threads share: a sum of float64 depends on its order, and no byte on the threads.
 
-    ids: (N,) cell ids. columns: X * Y. z, intensity: (2,) int64, where they lie. table: (X * Y,) int32 of -1: what it
-    holds of [begin, end) is the row of each column; `forget` makes it so again. keys: int32, or int64, the columns'
-    ids.
-    sums: (rows, ROW) float64: COUNT, SUM_Z and SUM_I, in float64, so that float32 does not drift; casts come last.
-    extremes, highest: the same memory as float32, for MIN_Z and MAX_I, and as int64, for HIGHEST.
+    ids: (N,) cell ids. columns: X * Y. begin: a multiple of STRIP. z, intensity: (2,) int64, where they lie.
+    table: int32 of -1 per strip: what it holds of [begin, end) is where its tallies lie; `forget` makes it so again.
+    tallies: float64, memory for STRIP of each strip that has points; see `tally`.
+    tops: (strips * STRIP,) int32, the number of the highest point of each column, the first of equals, if `with_top`.
 
-    Every point updates all without a branch: of two points in a row four of ten lie in one column, which no processor
-    can guess. The highest point, the first of equals, is one whole number: its height's bits in an order that integers
-    have too, above its number, counted down. 1.4 ms for 300 000 points, against 1.8 with a branch for each.
+    Columns are kept in strips, since points that follow each other lie side by side: the table is small, and what
+    changes lies close together. 1.05 ms for 323 000 points, against 1.7 with a table of all columns; 0.85 with two wide
+    instructions for a point instead of seven narrow ones. What is left is waiting: of two points in a row four of ten
+    lie in one column.
     """
     z_at, z_step, intensity_at, intensity_step = z[0], z[1], intensity[0], intensity[1]
-    rows = 0
-    for i in range(len(ids)):
-        cell = ids[i]
-        # most grids have one cell a column, and dividing takes as long as the rest
-        column = cell if cell < columns else cell % columns
-        if column < begin or column >= end:
-            continue
-        height, strength = value(z_at, z_step, i), value(intensity_at, intensity_step, i)
-        # -0 is as high as 0
-        bits = np.float32(height + np.float32(0)).view(np.int32)
-        key = np.int64(_turned(bits)) << 32 | np.int64(_LAST - i)
-        found: Any = table[column]
-        row = np.uint64(found)
-        if found < 0:
-            row = np.uint64(rows)
-            table[column] = rows
-            keys[row] = column
-            rows += 1
-            # -0: what is added to it comes back to the last bit
-            sums[row, COUNT] = 0.0
-            sums[row, SUM_Z] = -0.0
-            sums[row, SUM_I] = -0.0
-            highest[row, HIGHEST] = key
-            extremes[row, MIN_Z] = height
-            extremes[row, MAX_I] = strength
-        sums[row, COUNT] += 1.0
-        sums[row, SUM_Z] += np.float64(height)
-        sums[row, SUM_I] += np.float64(strength)
-        before = highest[row, HIGHEST]
-        highest[row, HIGHEST] = key if key > before else before
-        least = extremes[row, MIN_Z]
-        extremes[row, MIN_Z] = height if height < least else least
-        most = extremes[row, MAX_I]
-        extremes[row, MAX_I] = strength if strength > most else most
-    return rows
+    n, low, high, all_columns = len(ids), np.int64(begin), np.int64(end), np.int64(columns)
+    address: Any = np.int64(tallies.ctypes.data)
+    used: Any = np.int64(0)
+    for first in range(0, n, BLOCK):
+        # slices: the compiler sees that no index is negative
+        own = ids[first : min(first + BLOCK, n)]
+        if low > 0 or high < all_columns:
+            # most blocks lie in one part of the grid: a spinning lidar looks one way at a time
+            near = 0
+            for i in range(len(own)):
+                near += (own[i] >= low) & (own[i] < high) | (own[i] >= all_columns)
+            if near == 0:
+                continue
+        for i in range(len(own)):
+            column = np.int64(own[i])
+            # most grids have one cell a column, and dividing takes as long as the rest
+            if column >= all_columns:
+                column %= all_columns
+            if column < low or column >= high:
+                continue
+            strip = np.uint64(column) >> np.uint64(_SHIFT)
+            slot: Any = np.int64(table[strip])
+            if slot < 0:
+                slot = used
+                table[strip] = used
+                used += 1
+                for k in range(STRIP):
+                    empty(address + (slot * STRIP + k) * NBYTES)
+            row = slot * STRIP + (column & (STRIP - 1))
+            at = address + row * NBYTES
+            height = value(z_at, z_step, first + i)
+            if with_top and height > value(at + MAX_Z, 0, 0):
+                tops[np.uint64(row)] = first + i
+            tally(at, height, value(intensity_at, intensity_step, first + i))
+    return int(used)
 
 
 @kernel
-def forget(keys: Any, table: Any) -> None:
-    """Makes -1 of the table again, which has rows of the columns `keys`."""
-    for row in range(len(keys)):
-        table[keys[row]] = -1
+def forget(strips: Any, table: Any) -> None:
+    """Makes -1 of the table again, which has places of the tallies of `strips`."""
+    for k in range(len(strips)):
+        table[strips[k]] = -1
 
 
 @kernel
-def clear_columns(keys: Any, table: Any, size_x: int, place: Any, channels: int, out: Any) -> None:
-    """Zeroes the columns `keys` of a flat `out`, save for those that the table has: they are written anyway.
+def put_in_order(table: Any, begin: int, end: int, strips: Any, slots: Any) -> None:
+    """Lists the strips of [begin, end) that the table has, and their places, as they lie in the grid."""
+    used = 0
+    for strip in range(begin, end):
+        if table[strip] >= 0:
+            strips[used] = strip
+            slots[used] = table[strip]
+            used += 1
 
-    place: (4,) base, stride of x, of y and of channels.
+
+@kernel
+def clear_columns(strips: Any, table: Any, size_xy: Any, place: Any, channels: int, out: Any) -> None:
+    """Zeroes the columns of `strips` in a flat `out`, save for strips that the table has: they are written anyway.
+
+    size_xy: (2,) X, Y. place: (4,) base, stride of x, of y and of channels.
     """
-    for row in range(len(keys)):
-        if table[keys[row]] < 0:
-            y = keys[row] // size_x
-            at = place[0] + (keys[row] - y * size_x) * place[1] + y * place[2]
-            for channel in range(channels):
-                out[at + channel * place[3]] = 0
+    for k in range(len(strips)):
+        if table[strips[k]] < 0:
+            for column in range(strips[k] * STRIP, min(strips[k] * STRIP + STRIP, size_xy[0] * size_xy[1])):
+                y = column // size_xy[0]
+                at = place[0] + (column - y * size_xy[0]) * place[1] + y * place[2]
+                for channel in range(channels):
+                    out[at + channel * place[3]] = 0
+
+
+@inner
+def _show(statistic: int, n: int, counts: Any, sums: Any, extremes: Any, density: Any, out: Any) -> None:
+    """Writes one statistic of n columns, 0 where there is no point. Its arguments are planes, as `planes` has them."""
+    zero, most = np.float32(0), np.int32(len(density) - 1)
+    if statistic == OF_COUNT:
+        for k in range(n):
+            out[k] = counts[k]
+    elif statistic == OF_DENSITY:
+        for k in range(n):
+            out[k] = density[np.uint32(min(counts[k], most))]
+    elif statistic in (OF_MEAN_Z, OF_MEAN_I):
+        own = sums[0 if statistic == OF_MEAN_Z else 1]
+        for k in range(n):
+            mean = np.float32(own[k] / np.float64(max(counts[k], np.int32(1))))
+            out[k] = mean if counts[k] > 0 else zero
+    elif statistic == OF_MIN_Z:
+        own = extremes[1]
+        for k in range(n):
+            out[k] = -own[k] if counts[k] > 0 else zero
+    elif statistic != OF_TOP_I:
+        own = extremes[0 if statistic == OF_MAX_Z else 2]
+        for k in range(n):
+            out[k] = own[k] if counts[k] > 0 else zero
 
 
 @kernel
 def write_columns(
-    sums: Any,
-    extremes: Any,
-    highest: Any,
-    z: Any,
+    tallies: Any,
+    tops: Any,
     intensity: Any,
-    keys: Any,
-    size_x: int,
+    strips: Any,
+    slots: Any,
+    size_xy: Any,
     place: Any,
     statistics: Any,
     density: Any,
     work: Any,
     out: Any,
 ) -> None:
-    """Writes the statistics of every column to a flat `out`.
+    """Writes the statistics of every column of `strips` to a flat `out`, 0 where it has no point.
 
-    sums, extremes, highest, z, intensity: as `accumulate` had them. place: (4,) base, strides of x, y and channels.
-    statistics: (C,) which of them each channel shows. density: by the count. work: (STATISTICS,) float64.
+    tallies, tops, intensity: as `accumulate` had them. strips, slots: as `put_in_order` lists them. size_xy: (2,) X, Y.
+    place: (4,) base, strides of x, y and channels. statistics: (C,) which of them each channel shows. density: float32,
+    by the count. work: (WORK,) float64.
+
+    A line of each channel is asked for before it is written: seven of them lie megabytes apart, and seldom in a cache.
+    0.7 ms for 4300 strips of 7 channels that nobody touched for 20 ms, against 1.9; 0.35 against 0.6 at once again.
     """
-    most = len(density) - 1
-    with_top = False
-    for channel in range(len(statistics)):
-        with_top |= statistics[channel] == OF_TOP_I
-    for row in range(len(keys)):
-        y = keys[row] // size_x
-        at = place[0] + (keys[row] - y * size_x) * place[1] + y * place[2]
-        count = sums[row, COUNT]
-        key = highest[row, HIGHEST]
-        order, top = np.int32(key >> 32), _LAST - (key & _LAST)
-        work[OF_COUNT] = count
-        work[OF_DENSITY] = density[min(np.int64(count), most)]
-        # looked up only where the order does not say it: a point anywhere in memory takes as long as all the rest
-        work[OF_MAX_Z] = value(z[0], z[1], top) if order == 0 else np.int32(_turned(order)).view(np.float32)
-        work[OF_MIN_Z] = extremes[row, MIN_Z]
-        work[OF_MEAN_Z] = sums[row, SUM_Z] / count
-        work[OF_MAX_I] = extremes[row, MAX_I]
-        work[OF_MEAN_I] = sums[row, SUM_I] / count
-        if with_top:
-            work[OF_TOP_I] = value(intensity[0], intensity[1], top)
-        for channel in range(len(statistics)):
-            out[at + channel * place[3]] = work[statistics[channel]]
+    sums = work[: 2 * PLANE].reshape(2, PLANE)
+    rest = work[2 * PLANE : 4 * PLANE].view(np.float32).reshape(4, PLANE)
+    counts = rest[3].view(np.int32)
+    shown = work[4 * PLANE :].view(np.float32).reshape(STATISTICS, PLANE)
+    sums_at, rest_at, shown_at = sums.ctypes.data, rest.ctypes.data, shown.ctypes.data
+    address, out_address = np.int64(tallies.ctypes.data), np.int64(out.ctypes.data)
+    used, channels = len(strips), len(statistics)
+    size_x, columns = np.int64(size_xy[0]), np.int64(size_xy[0] * size_xy[1])
+    in_line = place[1] == 1 and place[2] == size_x
+    for first in range(0, used, PLANE // STRIP):
+        own = min(PLANE // STRIP, used - first)
+        for s in range(own):
+            k = s * STRIP
+            planes(address + np.int64(slots[first + s]) * STRIP * NBYTES, sums_at + 8 * k, rest_at + 4 * k)
+        for channel in range(channels):
+            if statistics[channel] == OF_TOP_I:
+                for k in range(own * STRIP):
+                    shown[channel, k] = 0
+                    if counts[k] > 0:
+                        top = tops[np.int64(slots[first + k // STRIP]) * STRIP + k % STRIP]
+                        shown[channel, k] = value(intensity[0], intensity[1], top)
+            else:
+                _show(statistics[channel], own * STRIP, counts, sums, rest, density, shown[channel])
+        for s in range(own):
+            if first + s + _AHEAD < used and in_line:
+                later = place[0] + np.int64(strips[first + s + _AHEAD]) * STRIP
+                for channel in range(channels):
+                    fetch(out_address + 4 * (later + channel * place[3]))
+            column = np.int64(strips[first + s]) * STRIP
+            if in_line and column + STRIP <= columns:
+                for channel in range(channels):
+                    at = place[0] + column + channel * place[3]
+                    copy(shown_at + 4 * (channel * PLANE + s * STRIP), out_address + 4 * at)
+                continue
+            y = column // size_x
+            x = column - y * size_x
+            last: Any = min(STRIP, columns - column)
+            for k in range(s * STRIP, s * STRIP + last):
+                at = place[0] + x * place[1] + y * place[2]
+                for channel in range(channels):
+                    out[at + channel * place[3]] = shown[channel, k]
+                x += 1
+                if x == size_x:
+                    x, y = np.int64(0), y + 1

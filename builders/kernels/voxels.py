@@ -12,16 +12,30 @@ import numpy as np
 
 from perceptum.inputs.kernel import inner, kernel
 
-from .record import fetch, value
+from .record import bits, fetch, value
+from .turns import take_turn, wait_for
 
-__all__ = ["assign", "clear_slots", "forget", "gather", "gather_any", "merge", "write_coords", "write_counts"]
+__all__ = [
+    "assign",
+    "assign_shared",
+    "clear_slots",
+    "forget",
+    "gather",
+    "gather_any",
+    "write_coords",
+    "write_counts",
+]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 """2**64 over the golden ratio: Knuth's multiplicative hash (TAOCP 3, 6.4)."""
 _PLACE_BITS = 32
 _PLACE = 2**_PLACE_BITS - 1
 _AHEAD = 64
-"""Points whose places in the table are fetched together."""
+"""Points whose places in the table are fetched together: those of one word of `firsts`."""
+_WORD_BITS, _IN_WORD = 6, 63
+_LINE_BITS = 4
+"""A cache line has 16 places of a table."""
+_GOLDEN_32, _HALF = np.uint32(0x9E3779B1), np.uint32(16)
 
 
 @inner
@@ -36,9 +50,28 @@ def _home(cell: Any, shift: Any) -> Any:
     return np.int64((np.uint64(cell) * _GOLDEN) >> shift)
 
 
+@inner
+def _find_own(ids: Any, owner: Any, owners: Any, flags: Any, out: Any) -> Any:
+    """Writes the numbers of the cells that are an owner's to `out`; returns how many.
+
+    Cells of one cache line of the dense table have one owner, which is anyone: Knuth's hash again, in 32 bits.
+    """
+    for k in range(len(ids)):
+        place = np.uint32(np.uint32(ids[k] >> _LINE_BITS) * _GOLDEN_32) >> _HALF
+        flags[k] = (np.uint32(place * np.uint32(owners)) >> _HALF == np.uint32(owner)) & (ids[k] >= 0)
+    n: Any = 0
+    for k in range(len(ids)):
+        # without a branch, which would be guessed wrong
+        out[n] = k
+        n += np.int64(flags[k])
+    return n
+
+
 @kernel
 def assign(
     ids: Any,
+    owner: Any,
+    owners: int,
     points_per_voxel: int,
     max_voxels: int,
     stop: bool,
@@ -48,6 +81,7 @@ def assign(
     places: Any,
     keys: Any,
     counts: Any,
+    firsts: Any,
     chosen: Any,
     slots: Any,
 ) -> tuple[int, int, int]:
@@ -55,92 +89,160 @@ def assign(
 
     Returns how many rows there are, how many points have a place, and how many points are left out since their cells
     are beyond `max_voxels`; with `stop` those are all from the first such point on.
-    ids: (N,) cell ids, -1 outside. shift: see _home. table: int32 of -1, at the address `table_at`; `forget` makes it
-    so again. keys: (max_voxels,) the rows' ids; places: int32, where the table keeps each; counts: int32, points seen
-    per row, also beyond `points_per_voxel`. chosen: (N,) int32, the points that have a place; slots: (N,) int64,
+    ids: (N,) cell ids, -1 outside. owner: None for all cells, or the number of one of `owners`, who share them: see
+    _owner. shift: see _home. table: int32 of -1, at the address `table_at`; `forget` makes it so again.
+    keys: (max_voxels,) the rows' ids; places: int32, where the table keeps each; counts: int32, points seen per row,
+    also beyond `points_per_voxel`. firsts: (N // 64 + 1,) uint64, for an owner: the bits of the points that are the
+    first of a row are set, all others are cleared. chosen: (N,) int32, the points that have a place; slots: (N,) int64,
     row << 32 | place.
     """
     rows = kept = lost = 0
     mask = len(table) - 1
-    for i in range(len(ids)):
-        if shift is not None and i % _AHEAD == 0:
-            # asked for before they are needed: a tenth less time, for hashing puts neighbours anywhere
-            for j in range(i, min(i + _AHEAD, len(ids))):
-                fetch(table_at + 4 * _home(max(ids[j], 0), shift))
-        cell = ids[i]
-        if cell < 0:
-            continue
-        at = _home(cell, shift)
-        row = table[at]
+    flags, own = np.empty(_AHEAD, np.uint32), np.empty(_AHEAD, np.int32)
+    for begin in range(0, len(ids), _AHEAD):
+        end = min(begin + _AHEAD, len(ids))
+        n = end - begin
+        if owner is not None:
+            n = _find_own(ids[begin:end], owner, owners, flags, own)
+            firsts[begin >> _WORD_BITS] = 0
         if shift is not None:
-            while row >= 0 and keys[row] != cell:
-                at = (at + 1) & mask
-                row = table[at]
-        if row < 0:
-            if rows == max_voxels:
-                if stop:
-                    for j in range(i, len(ids)):
-                        lost += ids[j] >= 0
-                    break
-                lost += 1
+            # asked for before they are needed: a tenth less time, for hashing puts neighbours anywhere
+            for k in range(n):
+                fetch(table_at + 4 * _home(max(ids[begin + (own[k] if owner is not None else k)], 0), shift))
+        for k in range(n):
+            i = begin + (np.int64(own[k]) if owner is not None else k)
+            cell = ids[i]
+            if cell < 0:
                 continue
-            row = np.int32(rows)
-            table[at] = row
-            places[row] = at
-            keys[row] = cell
-            counts[row] = 0
-            rows += 1
-        place = counts[row]
-        counts[row] = place + 1
-        # without a branch, which would be guessed wrong: what has no place is written over by the next
-        chosen[kept] = i
-        slots[kept] = np.int64(row) << _PLACE_BITS | place
-        kept += place < points_per_voxel
+            at = _home(cell, shift)
+            row = table[at]
+            if shift is not None:
+                while row >= 0 and keys[row] != cell:
+                    at = (at + 1) & mask
+                    row = table[at]
+            if row < 0:
+                if rows == max_voxels:
+                    if stop:
+                        for j in range(i, len(ids)):
+                            lost += ids[j] >= 0
+                        return rows, kept, lost
+                    lost += 1
+                    continue
+                row = np.int32(rows)
+                table[at] = row
+                places[row] = at
+                keys[row] = cell
+                counts[row] = 0
+                rows += 1
+                if owner is not None:
+                    firsts[i >> _WORD_BITS] |= np.uint64(1) << np.uint64(i & _IN_WORD)
+            place = counts[row]
+            counts[row] = place + 1
+            # without a branch, too: what has no place is written over by the next
+            chosen[kept] = i
+            slots[kept] = np.int64(row) << _PLACE_BITS | place
+            kept += place < points_per_voxel
     return rows, kept, lost
 
 
 @kernel
-def merge(
-    theirs: Any,
-    their_counts: Any,
+def assign_shared(
+    ids: Any,
+    owners: int,
+    points_per_voxel: int,
+    max_rows: int,
     max_voxels: int,
-    rows: int,
     shift: Any,
-    table: Any,
+    tables: Any,
+    tables_at: int,
+    size: int,
     places: Any,
     keys: Any,
     counts: Any,
+    firsts: Any,
+    chosen: Any,
+    slots: Any,
+    found: Any,
+    together: Any,
+    ranks: Any,
     rows_of: Any,
-    before: Any,
-) -> tuple[int, bool]:
-    """Adds the rows of later points, which were assigned by themselves.
+    all_keys: Any,
+    all_counts: Any,
+    turns_at: int,
+) -> None:
+    """As `assign` and `forget`, by all threads that call it at the same time, to the same rows.
 
-    Returns how many rows there are then, and whether that is all: not where those are more than `max_voxels`.
-    theirs: the ids of the later points' rows. rows_of, before: int32, for each of them its row here, and how many
-    points were in that before. The rest is as `assign` left it for the earlier points.
+    Each owner's voxels get rows of their own; then `rows_of` says which those are among the rows of all. found:
+    (owners, 3) int64, the numbers that `assign` returns. Where an owner has more than `max_rows`, or all together more
+    than `max_voxels`, there is no `rows_of`, and it is to be done by `assign`.
+    tables, places, keys, counts, firsts, chosen, slots: of each owner, as for `assign`, or longer; size: of a table;
+    rows_of: (owners, max_rows)
+    int32. together, ranks: (N // 64 + 1,) uint64 and int32. all_keys, all_counts: (max_voxels,). turns_at: the address
+    of 6 int64 zeros: see take_turn.
     """
-    mask = len(table) - 1
-    for their in range(len(theirs)):
-        cell = theirs[their]
-        at = _home(cell, shift)
-        row = table[at]
-        if shift is not None:
-            while row >= 0 and keys[row] != cell:
-                at = (at + 1) & mask
-                row = table[at]
-        if row < 0:
-            if rows == max_voxels:
-                return rows, False
-            row = np.int32(rows)
-            table[at] = row
-            places[row] = at
-            keys[row] = cell
-            counts[row] = 0
-            rows += 1
-        rows_of[their] = row
-        before[their] = counts[row]
-        counts[row] += their_counts[their]
-    return rows, True
+    owner = take_turn(turns_at)
+    while owner < owners:
+        memory = (places[owner], keys[owner], counts[owner], firsts[owner], chosen[owner], slots[owner])
+        table_at = tables_at + owner * tables.strides[0]
+        limits = (points_per_voxel, max_rows, False)
+        rows, kept, lost = assign(ids, owner, owners, *limits, shift, tables[owner, :size], table_at, *memory)
+        found[owner, 0], found[owner, 1], found[owner, 2] = rows, kept, lost
+        take_turn(turns_at + 8)
+        owner = take_turn(turns_at)
+    wait_for(turns_at + 8, owners)
+
+    rows = lost = 0
+    for each in range(owners):
+        rows += found[each, 0]
+        lost += found[each, 2]
+    fits = lost == 0 and rows <= max_voxels
+    if fits:
+        if take_turn(turns_at + 16) == 0:
+            _rank(firsts[:owners], together, ranks)
+            take_turn(turns_at + 24)
+        wait_for(turns_at + 24, 1)
+
+    owner = take_turn(turns_at + 32)
+    while owner < owners:
+        n = found[owner, 0]
+        if fits:
+            own = (firsts[owner], keys[owner], counts[owner], rows_of[owner])
+            _number(*own, together, ranks, all_keys, all_counts)
+        forget(places[owner, :n], tables[owner])
+        take_turn(turns_at + 40)
+        owner = take_turn(turns_at + 32)
+    wait_for(turns_at + 40, owners)
+
+
+@inner
+def _rank(firsts: Any, together: Any, ranks: Any) -> None:
+    """Counts the first points of all owners' rows, in the order of the points: how many come before each word."""
+    before = 0
+    for word in range(len(ranks)):
+        either = firsts[0, word]
+        for owner in range(1, len(firsts)):
+            either |= firsts[owner, word]
+        together[word] = either
+        ranks[word] = before
+        before += bits(either)
+
+
+@inner
+def _number(
+    firsts: Any, keys: Any, counts: Any, rows_of: Any, together: Any, ranks: Any, all_keys: Any, all_counts: Any
+) -> None:
+    """Gives an owner's rows their numbers among the rows of all: a row's own is that of its first point among those."""
+    own = 0
+    for word in range(len(ranks)):
+        left = firsts[word]
+        while left != 0:
+            below = (left - np.uint64(1)) & ~left
+            row = ranks[word] + bits(together[word] & below)
+            rows_of[own] = row
+            all_keys[row] = keys[own]
+            all_counts[row] = counts[own]
+            own += 1
+            left &= left - np.uint64(1)
 
 
 @kernel
@@ -152,62 +254,60 @@ def forget(places: Any, table: Any) -> None:
 
 @kernel
 def gather_any(
-    columns: Any,
-    start: int,
-    chosen: Any,
-    slots: Any,
-    rows_of: Any,
-    before: Any,
-    points_per_voxel: int,
-    rows: int,
-    out: Any,
+    columns: Any, chosen: Any, slots: Any, rows_of: Any, points_per_voxel: int, rows: int, out: Any, out_at: int
 ) -> None:
-    """Writes the columns of the points `start` + chosen to their slots, as far as there are `rows`.
+    """Writes the columns of the chosen points to their slots, as far as there are `rows`.
 
-    columns: (C, 2) int64, where they lie. chosen, slots: of `assign`. rows_of, before: of `merge`; empty where the
-    points' own rows are final. out: (slots, C) float32.
+    columns: (C, 2) int64, where they lie. chosen, slots: of `assign`. rows_of: (n,) int32, the final numbers of the
+    slots' rows; empty where they are final. out: (slots, C) float32, at the address `out_at`.
     """
-    renumbered = len(rows_of) > 0
-    for k in range(len(slots)):
-        row, place, i = slots[k] >> _PLACE_BITS, slots[k] & _PLACE, start + chosen[k]
-        if renumbered:
-            place += np.int64(before[row])
-            row = np.int64(rows_of[row])
-        if row < rows and place < points_per_voxel:
-            for column in range(len(columns)):
-                out[row * points_per_voxel + place, column] = value(columns[column, 0], columns[column, 1], i)
+    final = np.empty(_AHEAD, np.int64)
+    for begin in range(0, len(slots), _AHEAD):
+        n = _find_slots(slots[begin : begin + _AHEAD], rows_of, points_per_voxel, out_at, 4 * len(columns), final)
+        for k in range(n):
+            if final[k] < rows * points_per_voxel:
+                i: Any = np.int64(chosen[begin + k])
+                for column in range(len(columns)):
+                    out[final[k], column] = value(columns[column, 0], columns[column, 1], i)
 
 
 @kernel
 def gather(
-    columns: Any,
-    start: int,
-    chosen: Any,
-    slots: Any,
-    rows_of: Any,
-    before: Any,
-    points_per_voxel: int,
-    rows: int,
-    out: Any,
+    columns: Any, chosen: Any, slots: Any, rows_of: Any, points_per_voxel: int, rows: int, out: Any, out_at: int
 ) -> None:
     """As gather_any, for four columns or five, taken apart: 0.6 ms for 170 000 points, against 0.8."""
-    renumbered, last = len(rows_of) > 0, len(columns) - 1
+    last = len(columns) - 1
     a_at, a_step, b_at, b_step = columns[0, 0], columns[0, 1], columns[1, 0], columns[1, 1]
     c_at, c_step, d_at, d_step = columns[2, 0], columns[2, 1], columns[3, 0], columns[3, 1]
     e_at, e_step, five = columns[last, 0], columns[last, 1], last == 4
+    final = np.empty(_AHEAD, np.int64)
+    for begin in range(0, len(slots), _AHEAD):
+        n = _find_slots(slots[begin : begin + _AHEAD], rows_of, points_per_voxel, out_at, 4 * len(columns), final)
+        for k in range(n):
+            if final[k] < rows * points_per_voxel:
+                i: Any = np.int64(chosen[begin + k])
+                slot = np.uint64(final[k])
+                out[slot, 0] = value(a_at, a_step, i)
+                out[slot, 1] = value(b_at, b_step, i)
+                out[slot, 2] = value(c_at, c_step, i)
+                out[slot, 3] = value(d_at, d_step, i)
+                if five:
+                    out[slot, 4] = value(e_at, e_step, i)
+
+
+@inner
+def _find_slots(slots: Any, rows_of: Any, points_per_voxel: Any, out_at: Any, nbytes: Any, out: Any) -> Any:
+    """Writes where in the tensor some points go to `out`, and asks for that memory; returns how many they are.
+
+    Asked for before it is written, a frame that finds its memory far away takes a seventh less time to gather.
+    """
     for k in range(len(slots)):
-        row, place, i = slots[k] >> _PLACE_BITS, slots[k] & _PLACE, start + chosen[k]
-        if renumbered:
-            place += np.int64(before[row])
+        row = slots[k] >> _PLACE_BITS
+        if len(rows_of) > 0:
             row = np.int64(rows_of[row])
-        if row < rows and place < points_per_voxel:
-            slot = np.uint64(row * points_per_voxel + place)
-            out[slot, 0] = value(a_at, a_step, i)
-            out[slot, 1] = value(b_at, b_step, i)
-            out[slot, 2] = value(c_at, c_step, i)
-            out[slot, 3] = value(d_at, d_step, i)
-            if five:
-                out[slot, 4] = value(e_at, e_step, i)
+        out[k] = row * points_per_voxel + (slots[k] & _PLACE)
+        fetch(out_at + nbytes * out[k])
+    return len(slots)
 
 
 @kernel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from perceptum.features.lidar import BevStatsParams
 
 from ..columns import Column
 from ..kernels import bev as kernels
+from ..kernels.tally import NBYTES
 from ..sample import Sample
 from ..scratch import Scratch
 from ..split import is_much, shares
@@ -37,32 +39,40 @@ _STATISTICS = {
 class _Part:
     """The columns of cells [begin, end): what one thread sums up."""
 
-    def __init__(self, begin: int, end: int, ids: np.dtype[Any]) -> None:
+    def __init__(self, begin: int, end: int) -> None:
         self.begin, self.end = begin, end
-        self._keys = Scratch(ids)
-        self._sums = Scratch(np.float64)
-        self.rows = 0
+        self._strips, self._slots, self._tops = (Scratch(np.int32) for _ in range(3))
+        self._tallies = Scratch(np.float64)
+        self.used = 0
 
     @property
     def nbytes(self) -> int:
-        return self._keys.array.nbytes + self._sums.array.nbytes
+        return sum(own.array.nbytes for own in (self._strips, self._slots, self._tops, self._tallies))
 
     @property
-    def keys(self) -> NDArray[np.integer]:
-        return self._keys.array[: self.rows]
+    def strips(self) -> NDArray[np.int32]:
+        return self._strips.array
 
     @property
-    def sums(self) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.int64]]:
-        """One memory, as the kernels see it: (rows, ROW) of 8 bytes."""
-        whole = len(self._sums.array) // kernels.ROW * kernels.ROW
-        rows = self._sums.array[:whole].reshape(-1, kernels.ROW)
-        return rows, rows.view(np.float32), rows.view(np.int64)
+    def slots(self) -> NDArray[np.int32]:
+        """Which place each strip has among the tallies."""
+        return self._slots.array
 
-    def reserve(self, rows: int) -> NDArray[np.integer]:
-        """Makes room for that many columns; returns where their ids go."""
-        rows = min(rows, self.end - self.begin)
-        self._sums.reserve(rows * kernels.ROW)
-        return self._keys.reserve(rows)
+    @property
+    def tallies(self) -> NDArray[np.float64]:
+        return self._tallies.array
+
+    @property
+    def tops(self) -> NDArray[np.int32]:
+        return self._tops.array
+
+    def reserve(self, points: int, with_top: bool) -> None:
+        """Makes room for the strips that so many points can lie in."""
+        strips = min(points, -(-(self.end - self.begin) // kernels.STRIP))
+        self._tallies.reserve(strips * kernels.STRIP * NBYTES // 8)
+        self._tops.reserve(strips * kernels.STRIP if with_top else 0)
+        self._strips.reserve(strips)
+        self._slots.reserve(strips)
 
 
 class BevStats(Filler):
@@ -80,12 +90,15 @@ class BevStats(Filler):
         self._place = np.array([placement.base, *placement.strides])
         self._statistics = np.array([_STATISTICS[name] for name in params.channels])
         counts = np.arange(params.density_cap + 1)
-        self._density = np.minimum(1.0, np.log(counts + 1) / np.log(params.density_cap + 1))
-        x, y, _ = params.grid.size
-        self._size_x = x
-        self._table = np.full(x * y, -1, np.int32)
+        density = np.minimum(1.0, np.log(counts + 1) / np.log(params.density_cap + 1))
+        self._density = density.astype(np.float32)
+        self._with_top = "top_i" in params.channels
+        self._size_xy = placement.size_xy
+        self._columns = int(self._size_xy.prod())
+        self._table = np.full(-(-self._columns // kernels.STRIP), -1, np.int32)
         self._is_clean = True
-        self._parts = [_Part(own.start, own.stop, self.cells.dtype) for own in shares(x * y, stages.threads)]
+        edges = [own.start * kernels.STRIP for own in shares(len(self._table), stages.threads)] + [self._columns]
+        self._parts = [_Part(begin, end) for begin, end in pairwise(edges)]
 
     @property
     def nbytes(self) -> int:
@@ -102,8 +115,9 @@ class BevStats(Filler):
         if not self._is_clean:
             self._table.fill(-1)
         for part in self._parts:
-            kernels.forget(part.keys, self._table)
-            part.rows = 0
+            if self._is_clean:
+                kernels.forget(part.strips[: part.used], self._table)
+            part.used = 0
 
     def _each_part(self, work: Callable[[_Part], None]) -> None:
         if is_much(len(self.cells.ids), self._stages.threads):
@@ -114,26 +128,30 @@ class BevStats(Filler):
 
     def _accumulate(self, part: _Part) -> None:
         ids, lying = self.cells.ids, self.cells.cloud.points.lying
-        keys = part.reserve(len(ids))
-        cells = (ids, len(self._table), part.begin, part.end, lying[Column.Z], lying[Column.INTENSITY])
-        part.rows = kernels.accumulate(*cells, self._table, keys, *part.sums)
+        part.reserve(len(ids), self._with_top)
+        points = (ids, self._columns, part.begin, part.end, lying[Column.Z], lying[Column.INTENSITY])
+        used = kernels.accumulate(*points, self._table, part.tallies, self._with_top, part.tops)
+        begin, end = part.begin // kernels.STRIP, -(-part.end // kernels.STRIP)
+        kernels.put_in_order(self._table, begin, end, part.strips, part.slots)
+        part.used = used
 
     def clearing(self, feature: str) -> Clearing:
         return "own"
 
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
-        """`written` lists the columns of the grid, each of which has an element in every channel."""
-        flat, x, lying = out.reshape(-1), self._size_x, self.cells.cloud.points.lying
-        rows = sum(part.rows for part in self._parts)
-        listed = written.elements(rows)
-        kernels.clear_columns(listed[: written.count], self._table, x, self._place, len(self._statistics), flat)
+        """`written` lists the strips of the grid, whose columns have an element in every channel."""
+        flat, intensity = out.reshape(-1), self.cells.cloud.points.lying[Column.INTENSITY]
+        used, grid = sum(part.used for part in self._parts), (self._size_xy, self._place)
+        listed = written.elements(used)
+        kernels.clear_columns(listed[: written.count], self._table, *grid, len(self._statistics), flat)
 
         def write(part: _Part) -> None:
             # made anew: tensors of two models are filled side by side
-            work = np.empty(kernels.STATISTICS)
-            how = (part.keys, x, self._place, self._statistics, self._density, work)
-            kernels.write_columns(*part.sums, lying[Column.Z], lying[Column.INTENSITY], *how, flat)
+            work = np.empty(kernels.WORK)
+            points = (part.tallies, part.tops, intensity, part.strips[: part.used], part.slots)
+            how = (*grid, self._statistics, self._density, work, flat)
+            kernels.write_columns(*points, *how)
 
         self._each_part(write)
-        np.concatenate([part.keys for part in self._parts], out=listed[:rows])
-        written.count = rows
+        np.concatenate([part.strips[: part.used] for part in self._parts], out=listed[:used])
+        written.count = used

@@ -1,7 +1,8 @@
-"""Which voxels there are, and which point goes where: one after the other, or in parts side by side."""
+"""Which voxels there are, and which point goes where: found by one thread, or by several who share the voxels."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,94 +13,121 @@ from perceptum.features.lidar import VoxelsParams
 
 from ..kernels import voxels as kernels
 from ..scratch import Scratch
+from ..split import shares
 
 __all__ = ["VoxelRows"]
 
 _DENSE_CELLS = 2**21
 """Up to here a table of all cells is quicker than hashing: 8 MB, of which a frame touches a small part."""
+_WORD = 64
+_TURNS = 6
+_FINAL = np.empty(0, np.int32)
+_NO_FIRSTS = np.empty(0, np.uint64)
+
+Each = Callable[[Callable[[int], object], Sequence[int]], None]
 
 
 class VoxelRows:
-    """The rows of the voxels among some points, in the order in which they are first seen."""
+    """The rows of the voxels among some points, in the order in which they are first seen.
 
-    def __init__(self, grid: Grid, ids: np.dtype[Any]) -> None:
+    owners: how many threads may share the voxels, each with memory of its own. A dense table is not shared: it stays
+    in the cache, and one thread is as quick as several who must look at all points each.
+    """
+
+    def __init__(self, grid: Grid, ids: np.dtype[Any], owners: int) -> None:
         self._cells = grid.cells
         self.is_dense = grid.cells <= _DENSE_CELLS
-        self._table = Scratch(np.int32, fill=-1)
-        self._used: NDArray[np.int32] = self._table.array
+        owners = 1 if self.is_dense else owners
+        self._table = Scratch(np.int32, rows=owners, fill=-1)
         self._is_clean = True
-        self._places = Scratch(np.int32)
-        self._keys = Scratch(ids)
-        self._counts = Scratch(np.int32)
-        self._rows_here = Scratch(np.int32)
-        self._before = Scratch(np.int32)
-        self._chosen = Scratch(np.int32)
-        self._slots = Scratch(np.int64)
-        self._kept = 0
+        self._places = Scratch(np.int32, rows=owners)
+        self._own_keys = Scratch(ids, rows=owners)
+        self._own_counts = Scratch(np.int32, rows=owners)
+        self._firsts = Scratch(np.uint64, rows=owners)
+        self._chosen = Scratch(np.int32, rows=owners)
+        self._slots = Scratch(np.int64, rows=owners)
+        self._rows_of = Scratch(np.int32, rows=owners)
+        self._together = Scratch(np.uint64)
+        self._ranks = Scratch(np.int32)
+        self._all_keys = Scratch(ids)
+        self._all_counts = Scratch(np.int32)
+        self._found = np.zeros((owners, 3), np.int64)
+        self._turns = np.zeros(_TURNS, np.int64)
         self.n = 0
         self.lost = 0
         """Points left out, since their voxels got no row."""
-        self.is_renumbered = False
+        self.keys: NDArray[np.integer] = self._all_keys.array
+        """(n,) the cell of each row."""
+        self.counts: NDArray[np.int32] = self._all_counts.array
+        """(n,) points seen per row, also beyond those that a voxel holds."""
+        self.placed: list[tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]] = []
+        """In parts, for threads: points that have a place; their slots, in an owner's rows or in all; and the numbers
+        of the owner's rows among all, empty where the slots are in all."""
 
     @property
     def nbytes(self) -> int:
-        parts = (self._table, self._places, self._keys, self._counts, self._rows_here, self._before)
-        return sum(part.array.nbytes for part in (*parts, self._chosen, self._slots))
+        return sum(part.array.nbytes for part in vars(self).values() if isinstance(part, Scratch))
 
-    @property
-    def keys(self) -> NDArray[np.integer]:
-        """(n,) the cell of each row."""
-        return self._keys.array[: self.n]
-
-    @property
-    def counts(self) -> NDArray[np.int32]:
-        """(n,) points seen per row, also beyond those that a voxel holds."""
-        return self._counts.array[: self.n]
-
-    @property
-    def renumbered(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Where `add` put each row, and how many points were there before; empty if it was not asked to."""
-        n = self.n if self.is_renumbered else 0
-        return self._rows_here.array[:n], self._before.array[:n]
-
-    @property
-    def placed(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The points that have a place, counted from the first of those that were given, and their slots."""
-        return self._chosen.array[: self._kept], self._slots.array[: self._kept]
-
-    def assign(self, params: VoxelsParams, most: int, ids: NDArray[np.integer]) -> None:
-        """Gives the points' voxels rows, at most `most`, and the points places in them."""
-        self._prepare(most)
-        points = (self._chosen.reserve(len(ids)), self._slots.reserve(len(ids)))
+    def assign(self, params: VoxelsParams, most: int, ids: NDArray[np.integer], parts: int = 1) -> None:
+        """Gives the points' voxels rows, at most `most`, and the points places in them; `placed` has so many parts."""
+        size = self._prepare(most)
+        table = self._table.array[0, :size]
+        own = (self._places, self._own_keys, self._own_counts)
+        places, keys, counts = (scratch.reserve(most)[0] for scratch in own)
+        points = [scratch.reserve(len(ids))[0] for scratch in (self._chosen, self._slots)]
         limits = (params.max_points_per_voxel, most, params.overflow == "break")
-        own = (self._places.reserve(most), self._keys.reserve(most), self._counts.reserve(most))
-        self.is_renumbered = False
-        address: int = self._used.__array_interface__["data"][0]
-        found = kernels.assign(ids, *limits, self._shift, self._used, address, *own, *points)
-        self.n, self._kept, self.lost = found
-
-    def add(self, later: VoxelRows, most: int) -> bool:
-        """Takes in the rows of later points; returns False where that makes more than `most`."""
-        own = (self._used, self._places.array, self._keys.array, self._counts.array)
-        here = (later._rows_here.reserve(later.n), later._before.reserve(later.n))
-        self.n, fits = kernels.merge(later.keys, later.counts, most, self.n, self._shift, *own, *here)
-        later.is_renumbered = True
-        return fits
-
-    def forget(self) -> None:
-        """Makes the table ready for other points; without, that takes longer when they come."""
-        kernels.forget(self._places.array[: self.n], self._used)
+        where = (self._shift(size), table, _address(table))
+        found = kernels.assign(ids, None, 1, *limits, *where, places, keys, counts, _NO_FIRSTS, *points)
+        self.n, kept, self.lost = found
+        kernels.forget(places[: self.n], table)
         self._is_clean = True
+        self.keys, self.counts = keys[: self.n], counts[: self.n]
+        self.placed = [(points[0][own], points[1][own], _FINAL) for own in shares(kept, parts)]
 
-    def _prepare(self, most: int) -> None:
+    def assign_shared(self, params: VoxelsParams, most: int, ids: NDArray[np.integer], owners: int, each: Each) -> bool:
+        """As assign, by so many threads; returns False where there are more voxels than `most`: that has an order."""
+        # a quarter more than a fair share
+        own_most = min(most, most * 5 // (4 * owners) + _WORD)
+        size, words = self._prepare(own_most), -(-len(ids) // _WORD)
+        by_row = (self._places, self._own_keys, self._own_counts)
+        places, keys, counts = (scratch.reserve(own_most) for scratch in by_row)
+        firsts, rows_of = self._firsts.reserve(words), self._rows_of.reserve(own_most)
+        chosen, slots = self._chosen.reserve(len(ids)), self._slots.reserve(len(ids))
+        together, ranks = self._together.reserve(words)[:words], self._ranks.reserve(words)[:words]
+        all_keys, all_counts = self._all_keys.reserve(most), self._all_counts.reserve(most)
+        self._turns[:] = 0
+        table = self._table.array
+        work: list[Any] = [ids, owners, params.max_points_per_voxel, own_most, most, self._shift(size)]
+        work += [table, _address(table), size, places, keys, counts, firsts, chosen, slots, self._found]
+        work += [together, ranks, rows_of, all_keys, all_counts, _address(self._turns)]
+        each(lambda _: kernels.assign_shared(*work), range(owners))
+        self._is_clean = True
+        found = self._found[:owners].tolist()
+        self.n, self.lost = sum(rows for rows, _, _ in found), 0
+        if self.n > most or any(lost for _, _, lost in found):
+            return False
+        self.keys, self.counts = all_keys[: self.n], all_counts[: self.n]
+        self.placed = [
+            (chosen[owner, :kept], slots[owner, :kept], rows_of[owner, :rows])
+            for owner, (rows, kept, _) in enumerate(found)
+        ]
+        return True
+
+    def _prepare(self, most: int) -> int:
+        """Makes the tables ready; returns how many places of each are used."""
         if not self._is_clean:
             self._table.array.fill(-1)
         # what is interrupted from here on leaves rows in the table
         self._is_clean = False
         # a hash table is of a power of two, and at most half full
         size = self._cells if self.is_dense else 1 << max(10, (2 * most - 1).bit_length())
-        self._used = self._table.reserve(size)[:size]
+        self._table.reserve(size)
+        return size
 
-    @property
-    def _shift(self) -> np.uint64 | None:
-        return None if self.is_dense else np.uint64(65 - len(self._used).bit_length())
+    def _shift(self, size: int) -> np.uint64 | None:
+        return None if self.is_dense else np.uint64(65 - size.bit_length())
+
+
+def _address(array: NDArray[Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address

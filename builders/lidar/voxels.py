@@ -39,45 +39,25 @@ class Voxels(Filler):
         # asked once: a grid works it out each time
         self._size = params.grid.size[:2]
         self.cells.cloud.want(params.columns)
-        self._parts = [VoxelRows(params.grid, self.cells.dtype)]
-        """The first has all rows after `run`; others belong to threads."""
-        self._split: list[slice] = []
+        self._rows = VoxelRows(params.grid, self.cells.dtype, stages.threads)
+        self._overflows = False
         by = "id table" if self._rows.is_dense else "hash"
         self.title = f"voxels ({by}, {params.max_points_per_voxel} per voxel)"
 
     @property
     def nbytes(self) -> int:
-        return sum(part.nbytes for part in self._parts)
-
-    @property
-    def _rows(self) -> VoxelRows:
-        return self._parts[0]
+        return self._rows.nbytes
 
     def run(self, sample: Sample) -> None:
         p, ids = self.params, self.cells.ids
         most = min(p.max_voxels, len(ids))
-        self._split = split(len(ids), self._stages.threads)
-        if len(self._split) == 1 or not self._assign_parts(most, ids):
-            self._split = [slice(0, len(ids))]
-            self._rows.assign(p, most, ids)
-        self._rows.forget()
+        owners = len(split(len(ids), self._stages.threads))
+        # where max_voxels cuts, the points' order counts; a frame like the last one is likely to be cut too
+        shared = owners > 1 and not self._rows.is_dense and not self._overflows
+        if not (shared and self._rows.assign_shared(p, most, ids, owners, self._stages.each)):
+            self._rows.assign(p, most, ids, owners)
+        self._overflows = self._rows.lost > 0
         self._report(self._rows.lost)
-
-    def _assign_parts(self, most: int, ids: NDArray[np.integer]) -> bool:
-        """Assigns parts of the points side by side; returns False where max_voxels cuts: that has an order."""
-        while len(self._parts) < len(self._split):
-            self._parts.append(VoxelRows(self.params.grid, self.cells.dtype))
-        parts = self._parts[: len(self._split)]
-
-        def assign(number: int) -> None:
-            parts[number].assign(self.params, most, ids[self._split[number]])
-
-        self._stages.each(assign, range(len(parts)))
-        first, *others = parts
-        fits = not any(part.lost for part in parts) and all(first.add(part, most) for part in others)
-        for part in others if fits else parts:
-            part.forget()
-        return fits
 
     def _report(self, lost: int) -> None:
         self.dropped = {"points over max_voxels": lost}
@@ -108,14 +88,15 @@ class Voxels(Filler):
 
     def _fill_voxels(self, rows: int, out: NDArray[np.float32], written: Written) -> None:
         columns, per_voxel = self.cells.cloud.points.lying[self._picks], self.params.max_points_per_voxel
-        flat = out.reshape(-1, out.shape[-1])
+        counts, flat = self._rows.counts[:rows], out.reshape(-1, out.shape[-1])
         before = written.per_row(len(out))
-        clearing = shares(len(out), len(self._split))
+        gather = kernels.gather if len(self._picks) in (4, 5) else kernels.gather_any
+        placed = self._rows.placed
+        clearing = shares(len(out), len(placed))
 
-        def write(number: int) -> None:
-            own, part, rest = self._split[number], self._parts[number], clearing[number]
-            gather = kernels.gather if len(self._picks) in (4, 5) else kernels.gather_any
-            gather(columns, own.start, *part.placed, *part.renumbered, per_voxel, rows, flat)
-            kernels.clear_slots(self._rows.counts[:rows], per_voxel, rest.start, rest.stop, before, flat)
+        def write(owner: int) -> None:
+            rest = clearing[owner]
+            gather(columns, *placed[owner], per_voxel, rows, flat, flat.__array_interface__["data"][0])
+            kernels.clear_slots(counts, per_voxel, rest.start, rest.stop, before, flat)
 
-        self._stages.each(write, range(len(self._split)))
+        self._stages.each(write, range(len(placed)))

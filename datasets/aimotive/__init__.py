@@ -82,7 +82,8 @@ class AiMotive:
         from .records import read_stamp
 
         # a frame whose boxes are broken is stamped as one without: between its neighbours
-        stamps, self.unreadable = read_each(self._boxes, lambda _, path: read_stamp(path))
+        stamps, left_out = read_each(self._boxes, lambda _, path: read_stamp(path))
+        self.unreadable = list(left_out.values())
         times = FrameTimes(stamps)
         self.lidars: Mapping[str, Times] = {_LIDAR: times.of(self._points)} if self._points else {}
         self.radars: Mapping[str, Times] = {name: times.of(files) for name, files in self._targets.items()}

@@ -32,9 +32,10 @@ _MOST_POINTS_PER_BYTE = 2
 class LazPoints:
     """Columns of one length."""
 
-    x: NDArray[np.float32]
-    y: NDArray[np.float32]
-    z: NDArray[np.float32]
+    x: NDArray[np.floating]
+    """float32 where that holds every step of the stored integers, as it does within 8 km for 1 mm; else float64."""
+    y: NDArray[np.floating]
+    z: NDArray[np.floating]
     intensity: NDArray[np.uint16]
     time_ns: NDArray[np.float64]
     """As recorded, on the clock of the boxes' stamps."""
@@ -47,10 +48,17 @@ def read_laz(path: Path) -> LazPoints:
     points = _decoded(path, encoded)
     if "gps_time" not in list(points.point_format.dimension_names):
         raise BrokenRecord(f"{path}: point format {points.point_format.id} has no gps_time, wanted one with (1, 3, 6)")
-    # stored as integers of 1 mm, which float32 holds within 16 km
-    x, y, z = (np.asarray(getattr(points, axis), dtype=np.float32) for axis in "xyz")
+    x, y, z = _coordinates(points)
     intensity = np.ascontiguousarray(points.intensity, dtype=np.uint16)
     return LazPoints(x, y, z, intensity, np.ascontiguousarray(points.gps_time, dtype=np.float64))
+
+
+def _coordinates(points: Any) -> tuple[NDArray[np.floating], ...]:
+    stored = [np.asarray(getattr(points, axis), dtype=np.float64) for axis in "xyz"]
+    # half a step of float32, 2**-24 of the number, is at most half a step of the integers
+    farthest_m = [scale * 2**23 for scale in points.header.scales]
+    near = all(np.abs(column).max(initial=0) <= most for column, most in zip(stored, farthest_m, strict=True))
+    return tuple(column.astype(np.float32) if near else column for column in stored)
 
 
 def _check_lengths(path: Path, encoded: bytes) -> None:
@@ -66,10 +74,20 @@ def _check_lengths(path: Path, encoded: bytes) -> None:
         raise BrokenRecord(f"{path}: the header is broken: points at byte {data_at}, {vlrs} records before them")
     if count > _MOST_POINTS_PER_BYTE * len(encoded):
         raise BrokenRecord(f"{path}: {count} points cannot be in {len(encoded)} bytes; the file is cut short")
+    if not encoded[104] & 0x80:
+        _check_uncompressed(path, len(encoded) - data_at, count, record_bytes)
     _check_scales(path, struct.unpack_from("<6d", encoded, 131))
     if encoded[104] & 0x80:
         _check_items(path, encoded, vlrs, record_bytes)
         _check_chunks(path, encoded, data_at)
+
+
+def _check_uncompressed(path: Path, have: int, count: int, record_bytes: int) -> None:
+    # LAS 1.4 may have records of other kinds behind its points
+    if have < count * record_bytes:
+        fits = count and have % count == 0 and have > 0
+        seems = f"its points seem to have {have // count} bytes each" if fits else "the file is cut short"
+        raise BrokenRecord(f"{path}: {have} bytes of points, wanted {count} of {record_bytes} bytes; {seems}")
 
 
 def _check_scales(path: Path, numbers: tuple[float, ...]) -> None:

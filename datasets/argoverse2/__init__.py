@@ -21,7 +21,6 @@ from perceptum.inputs import (
     HDMap,
     Labels,
     LidarSweep,
-    LogError,
     MissingRecord,
     Poses,
     RadarSweep,
@@ -31,7 +30,7 @@ from perceptum.inputs.once import once
 
 from ..feather import Kind, read_columns
 from ..files import Numbered, numbered, read_bytes, subfolders
-from ..rotations import check_finite, quaternions, transforms, translations
+from ..rotations import check_finite, poses_of_columns, transforms
 from .beams import row_of_ring
 from .labels import LabelTable, read_label_table
 
@@ -84,15 +83,9 @@ class Argoverse2:
     def poses(self) -> Poses:
         """City from ego; the stamps are irregular and hold each sensor's exactly."""
         path = self.folder / "city_SE3_egovehicle.feather"
-        columns = read_columns(path, {"timestamp_ns": "int", **_POSE_COLUMNS}, "the log has no poses")
-        check_finite(path, {name: columns[name] for name in _POSE_COLUMNS})
-        times = columns["timestamp_ns"].astype(np.int64)
-        try:
-            return Poses(times, quaternions(path, columns), translations(columns))
-        except BrokenRecord:
-            raise
-        except LogError as error:
-            raise BrokenRecord(f"{path}: {error}") from error
+        kinds: dict[str, Kind] = {"timestamp_ns": "int", **_POSE_COLUMNS}
+        columns = read_columns(path, kinds, "the log has no poses", nulls=True)
+        return poses_of_columns(path, columns["timestamp_ns"].astype(np.int64), columns)
 
     @once
     def ego_from_sensors(self) -> Mapping[str, Matrix]:

@@ -18,7 +18,6 @@ from perceptum.inputs import (
     HDMap,
     Labels,
     LidarSweep,
-    LogError,
     MissingRecord,
     Poses,
     RadarSweep,
@@ -96,12 +95,12 @@ class Argoverse2Forecasting:
         own = tracks.track_id == AV
         if not own.any():
             raise MissingRecord(f"{tracks.path}: no track {AV}, which is the ego; the log has no poses")
-        step = tracks.step[own]
-        translations = np.column_stack([tracks.position[own], np.zeros(len(step))])
-        try:
-            return Poses(self.times_ns[step], quaternion_from_yaw(tracks.heading[own]), translations)
-        except LogError as error:
-            raise BrokenRecord(f"{tracks.path}: track {AV}: {error}") from error
+        rows = np.flatnonzero(own)
+        step = tracks.step[rows]
+        broken = {at: tracks.why_broken(int(rows[at])) for at in np.flatnonzero(tracks.broken[rows]).tolist()}
+        translations = np.column_stack([tracks.position[rows], np.zeros(len(step))])
+        quaternions = quaternion_from_yaw(np.where(tracks.broken[rows], 0, tracks.heading[rows]))
+        return Poses.leaving_gaps(str(tracks.path), self.times_ns[step], quaternions, translations, broken)
 
     def read_labels(self, time_ns: int) -> Labels | None:
         """The agents seen at one of the steps, the AV apart; None at other times."""
@@ -111,6 +110,8 @@ class Argoverse2Forecasting:
         tracks = self.tracks
         rows = tracks.at(step)
         rows = rows[tracks.track_id[rows] != AV]
+        if tracks.broken[rows].any():
+            raise BrokenRecord(tracks.why_broken(int(rows[np.argmax(tracks.broken[rows])])))
         world_from_ego = self.poses.at(time_ns)
         rotation, origin = world_from_ego[:2, :2], world_from_ego[:2, 3]
         ego_yaw = np.arctan2(rotation[1, 0], rotation[0, 0])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
+from perceptum.inputs.once import once
 
 from ..files import read_bytes
 
@@ -23,7 +24,8 @@ STEP_NS = 100_000_000
 """From one timestep to the next: 10 Hz."""
 
 _TEXT = ("track_id", "object_type", "scenario_id", "focal_track_id")
-_FLOATS = ("position_x", "position_y", "heading", "velocity_x", "velocity_y", "start_timestamp")
+_MOTION = ("position_x", "position_y", "heading", "velocity_x", "velocity_y")
+_FLOATS = (*_MOTION, "start_timestamp")
 _INTS = ("timestep", "num_timestamps", "object_category")
 _COLUMNS = (*_TEXT, *_FLOATS, *_INTS, "observed")
 
@@ -53,10 +55,24 @@ class Tracks:
     observed: NDArray[np.bool_]
     """(N,) True in the past that a model may see."""
     position: Matrix
-    """(N, 2)"""
+    """(N, 2) as stored: `broken` says where that is not finite."""
     heading: Matrix
     velocity: Matrix
     """(N, 2)"""
+    rows: NDArray[np.intp]
+    """(N,) where each stands in the file, for messages."""
+
+    @once
+    def broken(self) -> NDArray[np.bool_]:
+        """(N,) whether a number of the row is not finite or beyond 1e9."""
+        numbers = np.column_stack([self.position, self.heading, self.velocity])
+        return np.asarray(~(np.abs(numbers) <= _FARTHEST).all(axis=1))
+
+    def why_broken(self, row: int) -> str:
+        """Returns what is wrong with a row of `broken`, with the file's name."""
+        found = dict(zip(_MOTION, (*self.position[row], self.heading[row], *self.velocity[row]), strict=True))
+        name, value = next((name, value) for name, value in found.items() if not abs(value) <= _FARTHEST)
+        return f"{self.path}: {name} in row {self.rows[row]} is {value}, wanted a finite number"
 
     def at(self, step: int) -> NDArray[np.intp]:
         """Returns the rows of one timestep."""
@@ -70,11 +86,10 @@ def read_tracks(path: Path) -> Tracks:
     n = len(columns["timestep"])
     if n == 0:
         raise BrokenRecord(f"{path}: not a single row, wanted one per agent and timestep")
-    for name in _FLOATS:
-        bad = ~(np.abs(columns[name]) <= (_LATEST_NS if name == "start_timestamp" else _FARTHEST))
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise BrokenRecord(f"{path}: {name} in row {row} is {columns[name][row]}, wanted a finite number")
+    start_ns = columns["start_timestamp"]
+    if not (np.abs(start_ns) <= _LATEST_NS).all():
+        row = int(np.argmax(~(np.abs(start_ns) <= _LATEST_NS)))
+        raise BrokenRecord(f"{path}: start_timestamp in row {row} is {start_ns[row]}, wanted a finite number")
     steps = int(_one(path, columns, "num_timestamps"))
     step = columns["timestep"].astype(np.int64)
     if not 0 < steps <= _MOST_STEPS or step.min() < 0 or step.max() >= steps:
@@ -95,6 +110,7 @@ def read_tracks(path: Path) -> Tracks:
         position=np.column_stack([columns["position_x"], columns["position_y"]])[order],
         heading=columns["heading"][order],
         velocity=np.column_stack([columns["velocity_x"], columns["velocity_y"]])[order],
+        rows=order,
     )
 
 
@@ -137,7 +153,8 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _column(path: Path, name: str, column: Any) -> NDArray[Any]:
-    if column.null_count:
+    # a null among the numbers of the motion is NaN
+    if column.null_count and name not in _MOTION:
         raise BrokenRecord(f"{path}: column {name} has {column.null_count} nulls, wanted a value in each row")
     if name in _TEXT:
         texts = [str(text) for text in column.to_pylist()]

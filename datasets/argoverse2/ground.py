@@ -57,6 +57,14 @@ def _raster(path: Path) -> NDArray[np.floating]:
     wanted = shape[0] * shape[1] * dtype.itemsize
     found = len(encoded) - stream.tell()
     if found != wanted:
-        raise BrokenRecord(f"{path}: {found} bytes of data, wanted {wanted} for {dtype} {shape}; the file is cut short")
+        cells = shape[0] * shape[1]
+        seems = (
+            f"its numbers seem to have {found // cells} bytes each"
+            if cells and found and found % cells == 0
+            else "the file is cut short"
+            if found < wanted
+            else "its shape is not the header's"
+        )
+        raise BrokenRecord(f"{path}: {found} bytes of data, wanted {wanted} for {dtype} {shape}; {seems}")
     flat = np.frombuffer(encoded, dtype=dtype, offset=stream.tell())
     return flat.reshape(shape, order="F" if fortran else "C")

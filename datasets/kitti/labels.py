@@ -41,7 +41,8 @@ def read_labels(path: Path, time_ns: int, rectified_from_velodyne: Matrix) -> La
 def _numbers(path: Path, number: int, words: list[str]) -> list[float]:
     """Returns h w l x y z ry."""
     if len(words) not in (_COLUMNS, _COLUMNS + 1):
-        raise BrokenRecord(f"{path}: line {number} has {len(words)} columns, wanted 15 (16 with a score)")
+        theirs = "; 17 and 18 are KITTI tracking's, which begin with frame and track" if len(words) in (17, 18) else ""
+        raise BrokenRecord(f"{path}: line {number} has {len(words)} columns, wanted 15 (16 with a score){theirs}")
     try:
         values = floats(words[8:_COLUMNS])
     except ValueError as error:

@@ -30,7 +30,7 @@ from perceptum.inputs.once import once
 from perceptum.inputs.poses import rigid
 
 from ..files import Numbered, floats, has_numbered, numbered, read_bytes, read_each, read_text
-from ..pose_matrices import poses_of
+from ..pose_matrices import poses_of, rows_or_nan
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
 from .points import velodyne_sweep
 
@@ -75,7 +75,8 @@ class KittiOdometry:
         self.lidars: Mapping[str, Times] = {_LIDAR: self._times_of(self._points)} if len(self._points) else {}
         self.radars: Mapping[str, Times] = {}
         self.cameras: Mapping[str, Times]
-        self.cameras, self.unreadable = read_each(self._pictures, lambda _, files: self._times_of(files))
+        self.cameras, left_out = read_each(self._pictures, lambda _, files: self._times_of(files))
+        self.unreadable = list(left_out.values())
         # the frames are the sweeps; in a download without any, the pictures of the first camera
         self.times_ns: Times = next(iter([*self.lidars.values(), *self.cameras.values()]), np.zeros(0, np.int64))
 
@@ -99,15 +100,19 @@ class KittiOdometry:
         """The first frame's velodyne from each frame's; raises PoseUnknown for a sequence without."""
         path = self._pose_file()
         text = read_text(path, "the sequence has no poses")
-        lines = [line for line in text.splitlines() if line.strip()]
+        lines = _lines_of(text, len(self._all_times))
         if len(lines) != len(self._all_times):
             raise BrokenRecord(f"{path}: {len(lines)} poses, wanted {len(self._all_times)}, one per line of times.txt")
-        stored = np.array([matrix_of(path, f"line {i}", line, (3, 4)) for i, line in enumerate(lines, 1)])
+        read, broken = read_each(
+            dict(enumerate(lines)), lambda row, line: matrix_of(path, f"line {row + 1}", line, (3, 4))
+        )
+        stored = rows_or_nan(len(lines), read, (3, 4))
         first_from_camera = rigid(stored[:, :, :3], stored[:, :, 3])
         camera_from_velodyne = self._camera_from_velodyne
         # a general inverse: the transpose would lose what the rounded rotation lacks, 9 um at 200 m
         velodyne_from_camera = np.linalg.inv(camera_from_velodyne)
-        return poses_of(path, self._all_times, velodyne_from_camera @ first_from_camera @ camera_from_velodyne)
+        world_from_ego = velodyne_from_camera @ first_from_camera @ camera_from_velodyne
+        return poses_of(path, self._all_times, world_from_ego, broken)
 
     def _pose_file(self) -> Path:
         """The published poses/NN.txt beside sequences/, else a poses.txt within the sequence, as SemanticKITTI has."""
@@ -163,6 +168,17 @@ class KittiOdometry:
 
     def read_map(self) -> HDMap | None:
         return None
+
+
+def _lines_of(text: str, wanted: int) -> list[str]:
+    """Returns the lines. One that is empty stands for a pose, unless there are as many as are wanted without it."""
+    lines = text.splitlines()
+    filled = [line for line in lines if line.strip()]
+    if len(filled) == wanted:
+        return filled
+    while len(lines) > wanted and not lines[-1].strip():
+        lines.pop()
+    return lines
 
 
 def _read_times(path: Path) -> Times:

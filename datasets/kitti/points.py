@@ -1,34 +1,23 @@
-"""Point files in KITTI's form: little-endian float32, so many per point, and nothing else."""
+"""A velodyne's point file as a sweep."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, LidarSweep
+from perceptum.inputs import LidarSweep
 
-from ..files import read_bytes
+from ..point_file import read_points
 
-__all__ = ["read_points", "velodyne_sweep"]
+__all__ = ["velodyne_sweep"]
 
-
-def read_points(path: Path, columns: int = 4) -> NDArray[np.float32]:
-    """Returns (columns, N) float32, views of the file's bytes; of a velodyne x y z reflectance. Empty is no points."""
-    encoded = read_bytes(path, "the frame has no points")
-    point_bytes = 4 * columns
-    if len(encoded) % point_bytes:
-        raise BrokenRecord(
-            f"{path}: {len(encoded)} bytes is not a multiple of {point_bytes} ({columns} float32 per point); "
-            "the file is cut short"
-        )
-    return np.frombuffer(encoded, dtype="<f4").astype(np.float32, copy=False).reshape(-1, columns).T
+_COLUMNS = ("x", "y", "z", "reflectance")
 
 
 def velodyne_sweep(path: Path, sensor: str, time_ns: int, compensated: bool = True) -> LidarSweep:
     """Returns a velodyne's file as a sweep; its frame is the ego frame, and no point has a time of its own."""
-    x, y, z, reflectance = read_points(path)
+    x, y, z, reflectance = read_points(path, _COLUMNS, "the frame has no points")
     return LidarSweep(
         sensor=sensor,
         time_ns=time_ns,

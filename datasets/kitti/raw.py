@@ -33,7 +33,7 @@ from ..files import has_numbered, numbered, read_bytes, read_each
 from ..pose_matrices import poses_of
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
 from .points import velodyne_sweep
-from .raw_oxts import carry_to, read_stamps, world_from_imus
+from .raw_oxts import carry_to, read_stamps, read_stamps_or_gaps, world_from_imus
 
 __all__ = ["LOOKS_LIKE", "KittiRaw", "open_source", "recognises"]
 
@@ -85,9 +85,10 @@ class KittiRaw:
         )
         self.radars: Mapping[str, Times] = {}
         self.cameras: Mapping[str, Times]
-        self.cameras, self.unreadable = read_each(
+        self.cameras, left_out = read_each(
             self._pictures, lambda name, files: read_stamps(folder / name / "timestamps.txt", files)
         )
+        self.unreadable = list(left_out.values())
         # the frames are the sweeps; in a download without any, the pictures of the first camera
         self.times_ns: Times = next(iter([*self.lidars.values(), *self.cameras.values()]), np.zeros(0, np.int64))
 
@@ -104,9 +105,10 @@ class KittiRaw:
         files = numbered(folder / "data", ".txt")
         if not len(files):
             raise PoseUnknown(f"{folder / 'data'}: no packets NNNNNNNNNN.txt, so the drive has no poses")
-        times_ns = read_stamps(folder / "timestamps.txt", files)
+        times_ns, broken = read_stamps_or_gaps(folder / "timestamps.txt", files)
+        world_from_imu, unreadable = world_from_imus(files)
         imu_from_velodyne = np.linalg.inv(self._rigid("calib_imu_to_velo.txt", "poses"))
-        poses = poses_of(folder / "timestamps.txt", times_ns, world_from_imus(files) @ imu_from_velodyne)
+        poses = poses_of(folder, times_ns, world_from_imu @ imu_from_velodyne, broken | unreadable, files.paths)
         return carry_to(poses, [int(self.times_ns[0]), int(self.times_ns[-1])], _CARRY_NS)
 
     def _calibration(self, file: str, needs: str) -> tuple[Path, dict[str, str]]:

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, Poses
+from perceptum.inputs import BrokenRecord, LogError, Poses, PoseUnknown
 from perceptum.inputs.poses import quaternion_from_rotation, rigid
 
-from ..files import Numbered, floats, read_text
+from ..files import Numbered, floats, read_each, read_text
+from ..pose_matrices import rows_or_nan
 
-__all__ = ["carry_to", "read_stamps", "world_from_imus"]
+__all__ = ["carry_to", "read_stamps", "read_stamps_or_gaps", "world_from_imus"]
 
 Times = NDArray[np.int64]
 Matrix = NDArray[np.float64]
@@ -29,11 +30,25 @@ def read_stamps(path: Path, files: Numbered) -> Times:
 
     The clock is the computer's, taken as UTC. Lines of files that are not there may be anything, also empty.
     """
+    times_ns, broken = read_stamps_or_gaps(path, files)
+    if broken:
+        raise next(iter(broken.values()))
+    return times_ns
+
+
+def read_stamps_or_gaps(path: Path, files: Numbered) -> tuple[Times, dict[int, LogError]]:
+    """Returns the same, 0 for a line that is no time, and the row of each such file with what is wrong."""
     lines = read_text(path, "the records have no times").splitlines()
     last = int(files.numbers[-1])
     if last >= len(lines):
         raise BrokenRecord(f"{path}: {len(lines)} lines, but {files.paths[-1].name} wants line {last + 1}")
-    return np.array([_stamp_ns(path, number, lines[number]) for number in files.numbers], dtype=np.int64)
+    found, broken = read_each(
+        dict(enumerate(files.numbers.tolist())), lambda _, number: _stamp_ns(path, number, lines[number])
+    )
+    times_ns = np.zeros(len(files), dtype=np.int64)
+    for row, time_ns in found.items():
+        times_ns[row] = time_ns
+    return times_ns, broken
 
 
 def _stamp_ns(path: Path, number: int, text: str) -> int:
@@ -48,18 +63,23 @@ def _stamp_ns(path: Path, number: int, text: str) -> int:
     )
 
 
-def world_from_imus(files: Numbered) -> Matrix:
-    """Returns (n, 4, 4): east, north, up from the inertial unit's forward, left, up; the origin is the first place.
+def world_from_imus(files: Numbered) -> tuple[Matrix, dict[int, LogError]]:
+    """Returns (n, 4, 4): east, north, up from the inertial unit's forward, left, up; and what could not be read.
 
-    Mercator at the scale of the first latitude, as the development kit does; altitude as recorded.
+    Mercator at the scale of the first latitude, as the development kit does; altitude as recorded. The origin is the
+    first place. Raises the first error where not a single packet can be read; row i of one that cannot is NaN.
     """
-    packets = np.array([_packet(path) for path in files.paths])
+    found, broken = read_each(dict(enumerate(files.paths)), lambda _, path: _packet(path))
+    if not found:
+        raise next(iter(broken.values()))
+    packets = rows_or_nan(len(files), found, (6,))
     latitude, longitude, altitude, roll, pitch, yaw = packets.T
-    scale_m = np.cos(np.radians(latitude[0])) * _EARTH_RADIUS_M
+    first = min(found)
+    scale_m = np.cos(np.radians(latitude[first])) * _EARTH_RADIUS_M
     east = scale_m * np.radians(longitude)
     north = scale_m * np.log(np.tan(np.radians(90 + latitude) / 2))
     place = np.stack([east, north, altitude], axis=1)
-    return rigid(_rotations(roll, pitch, yaw), place - place[0])
+    return rigid(_rotations(roll, pitch, yaw), place - place[first]), broken
 
 
 def _packet(path: Path) -> list[float]:
@@ -97,11 +117,15 @@ def carry_to(poses: Poses, times_ns: list[int], limit_ns: int) -> Poses:
     """
     first, last = poses.span_ns
     beyond = [t for t in sorted(set(times_ns)) if first - limit_ns <= t < first or last < t <= last + limit_ns]
+    try:
+        added = poses.at_many(beyond, extrapolate_ns=limit_ns)
+    except PoseUnknown:
+        # the motion at that end is not known, as next to a broken pose
+        return poses
     if not beyond:
         return poses
-    added = poses.at_many(beyond, extrapolate_ns=limit_ns)
     times = np.concatenate([poses.times_ns, np.array(beyond, dtype=np.int64)])
     quaternions = np.concatenate([poses.quaternions, [quaternion_from_rotation(pose[:3, :3]) for pose in added]])
     translations = np.concatenate([poses.translations, added[:, :3, 3]])
     order = np.argsort(times)
-    return Poses(times[order], quaternions[order], translations[order])
+    return Poses(times[order], quaternions[order], translations[order], poses.max_gap_ns, poses.broken)

@@ -13,7 +13,7 @@ from msgspec.json import Decoder
 
 from perceptum.inputs import BrokenRecord
 
-from ..files import check_file
+from ..files import open_file
 
 __all__ = ["pieces"]
 
@@ -33,10 +33,9 @@ def pieces(path: Path, kind: type[Parsed], what: str) -> Iterator[list[Parsed]]:
     Numbers written as NaN or Infinity, which JSON does not know, are read as such. Raises MissingRecord or
     BrokenRecord.
     """
-    check_file(path, what)
     decoder = Decoder(list[kind])  # type: ignore[valid-type]
     try:
-        with open(path, "rb") as file:
+        with open_file(path, what) as file:
             yield from _decoded(path, _blocks(file), decoder)
     except OSError as error:
         raise BrokenRecord(f"{path}: cannot be read ({error.strerror})") from error

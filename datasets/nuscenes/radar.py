@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, LogError
+from perceptum.inputs import BadOption, BrokenRecord
 
 from ..files import read_bytes
 
@@ -32,6 +32,8 @@ FILTERS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 
 _LONGEST_HEADER = 4096
 _MOST_FIELDS = 64
+_MANY = 8
+_LONGEST_TAIL = 64
 _DATA = re.compile(rb"^DATA[ \t]+(\w+)[ \t]*\r?\n", re.MULTILINE)
 _FORMATS = {
     "F": {4: "<f4", 8: "<f8"},
@@ -41,15 +43,16 @@ _FORMATS = {
 
 
 def check_filter(name: str) -> None:
-    """Raises LogError that names the filters there are."""
+    """Raises BadOption that names the filters there are."""
     if name not in FILTERS:
-        raise LogError(f"nuscenes: radar_filter is '{name}', wanted one of {', '.join(FILTERS)}")
+        said = f"nuscenes: radar_filter is '{name}', wanted one of {', '.join(FILTERS)}"
+        raise BadOption(said, typed_hint="e.g. {log}:radar_filter=devkit")
 
 
 def read_radar_columns(path: Path, radar_filter: RadarFilter = "none") -> Columns:
     """Returns the known columns of a cycle, in the dtypes they are stored in; raises MissingRecord or BrokenRecord.
 
-    A NaN in the first point says that the cycle saw nothing. What stands behind the last point is passed over: the
+    A NaN in the first point says that the cycle saw nothing. A few bytes behind the last point are passed over: the
     published files end with a byte too many.
     """
     encoded = read_bytes(path, "the radar cycle is missing")
@@ -82,12 +85,27 @@ def _points(path: Path, encoded: bytes) -> NDArray[Any]:
     dtype = _dtype(path, header)
     count = _number(path, header, "WIDTH") * _number(path, header, "HEIGHT")
     have, want = len(encoded) - data.end(), count * dtype.itemsize
-    if have < want:
+    wrong = _wrong_size(have, count, dtype.itemsize)
+    if wrong is not None:
         raise BrokenRecord(
-            f"{path}: {have} bytes of points, wanted {want} "
-            f"for {count} of {dtype.itemsize} bytes; the file is cut short"
+            f"{path}: {have} bytes of points, wanted {want} for {count} of {dtype.itemsize} bytes; {wrong}"
         )
     return np.frombuffer(encoded, dtype, count=count, offset=data.end()) if count else np.zeros(0, dtype)
+
+
+def _wrong_size(have: int, count: int, point_bytes: int) -> str | None:
+    """Returns what may be the matter with so many bytes for so many points; None where they fit."""
+    want = count * point_bytes
+    # the published files end with a byte too many
+    if have > want and have - want >= point_bytes and have % point_bytes <= 1:
+        return f"there seem to be {have // point_bytes} points: WIDTH and HEIGHT are not theirs"
+    own_bytes, rest = divmod(have, count) if count else (0, 0)
+    # of a few points a short tail would be a multiple, too
+    if own_bytes not in (0, point_bytes) and rest <= 1 and (have < want or count >= _MANY):
+        return f"its points seem to have {own_bytes} bytes each: SIZE or COUNT of a field is not theirs"
+    if have < want:
+        return "the file is cut short"
+    return "what is behind them is not known" if have - want >= max(point_bytes, _LONGEST_TAIL) else None
 
 
 def _header(encoded: bytes) -> dict[str, list[str]]:

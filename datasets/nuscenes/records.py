@@ -9,9 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord
-
-from .rows import EgoPoseRow, Row, SampleDataRow, rows_in_parts
+from .rows import LATEST_US, EgoPoseRow, Row, SampleDataRow, rows_in_parts
 from .tokens import find, numbered, packed, rows_of
 
 __all__ = ["columns_of", "record_columns", "starts_of"]
@@ -36,7 +34,7 @@ def record_columns(
     names = records.pop("names")
     # one column after the other, so that only one is held twice
     records = {name: records.pop(name)[order] for name in list(records)}
-    poses = _poses(folder, records.pop("pose"))
+    poses = _poses(folder, records.pop("pose"), records["record_time_us"])
     return {**records, **poses, "names": names, "record_start": starts_of(scene, scenes)}
 
 
@@ -80,20 +78,40 @@ def _records(path: Path, samples: Sequence[str], calibrations: Sequence[str]) ->
     return columns
 
 
-def _poses(folder: Path, wanted: NDArray[np.uint64]) -> Columns:
-    """Returns the pose of each record, in the records' order."""
+def _poses(folder: Path, wanted: NDArray[np.uint64], record_time_us: NDArray[np.int64]) -> Columns:
+    """Returns the pose of each record, in the records' order; NaN at the record's own time for one that is broken.
+
+    Broken is a row that is not there, or that holds no three and four numbers.
+    """
 
     def convert(rows: list[EgoPoseRow]) -> Columns:
         return {
             "token": packed([row.token for row in rows]),
-            "record_pose_time_us": np.array([row.timestamp for row in rows], dtype=np.int64),
-            "record_pose_xyz": np.array([row.translation for row in rows], dtype=np.float64).reshape(-1, 3),
-            "record_pose_wxyz": np.array([row.rotation for row in rows], dtype=np.float64).reshape(-1, 4),
+            "time_us": np.array([_time_us(row) for row in rows], dtype=np.int64),
+            "xyz": _numbers([row.translation for row in rows], 3),
+            "wxyz": _numbers([row.rotation for row in rows], 4),
         }
 
     columns = columns_of(folder / "ego_pose.json", EgoPoseRow, convert)
     row = find(columns.pop("token"), wanted)
-    if (row < 0).any():
-        lost = wanted[int(np.argmax(row < 0))].tobytes().hex()
-        raise BrokenRecord(f"{folder / 'sample_data.json'}: a row names '{lost}', which ego_pose.json does not have")
-    return {name: columns.pop(name)[row] for name in list(columns)}
+    known = np.flatnonzero(row >= 0)
+    known = known[columns["time_us"][row[known]] >= 0]
+    poses = {
+        "record_pose_time_us": record_time_us.copy(),
+        "record_pose_xyz": np.full((len(wanted), 3), np.nan),
+        "record_pose_wxyz": np.full((len(wanted), 4), np.nan),
+    }
+    for name, column in poses.items():
+        column[known] = columns.pop(name.removeprefix("record_pose_"))[row[known]]
+    return poses
+
+
+def _time_us(row: EgoPoseRow) -> int:
+    """Returns -1 for what is no time."""
+    return row.timestamp if row.timestamp is not None and 0 <= row.timestamp <= LATEST_US else -1
+
+
+def _numbers(rows: list[list[float | None] | None], count: int) -> NDArray[np.float64]:
+    """Returns (n, count); NaN for a row with another count, and for null."""
+    whole = [row if row is not None and len(row) == count else [None] * count for row in rows]
+    return np.array(whole, dtype=np.float64).reshape(-1, count)

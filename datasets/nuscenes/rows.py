@@ -13,6 +13,7 @@ from perceptum.inputs import BrokenRecord
 from .json import pieces
 
 __all__ = [
+    "LATEST_US",
     "AnnotationRow",
     "CalibrationRow",
     "EgoPoseRow",
@@ -29,8 +30,9 @@ __all__ = [
     "whole_table",
 ]
 
-# microseconds, such that nanoseconds fit int64
-TimeUs = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000_000)]
+LATEST_US = 9_000_000_000_000_000
+"""So that nanoseconds fit int64."""
+TimeUs = Annotated[int, msgspec.Meta(ge=0, le=LATEST_US)]
 Count = Annotated[int, msgspec.Meta(ge=-1, le=2_000_000_000)]
 Token = Annotated[str, msgspec.Meta(max_length=128)]
 Triple = tuple[float, float, float]
@@ -74,9 +76,12 @@ class SampleRow(Row, gc=False):
 
 
 class EgoPoseRow(Row, gc=False):
-    timestamp: TimeUs
-    translation: Triple
-    rotation: Quadruple
+    """One that is broken is None or NaN, or has too few numbers: it spoils no other."""
+
+    token: Token = ""
+    timestamp: int | None = None
+    translation: list[float | None] | None = None
+    rotation: list[float | None] | None = None
 
 
 class SampleDataRow(Row, gc=False):

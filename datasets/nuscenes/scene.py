@@ -49,15 +49,27 @@ class Scene:
     """(P,) of every record's ego pose, sorted, each time once."""
     pose_wxyz: Matrix
     pose_xyz: Matrix
+    """Of a pose that is missing or broken, NaN or nonsense."""
+    pose_files: Sequence[str]
+    """(P,) the file of a record that has each."""
     calibration: Mapping[int, tuple[Matrix, Matrix, Matrix]]
     """Row -> w x y z, translation, and the nine intrinsics, NaN where the sensor is no camera."""
     _mounts: dict[int, Matrix] = field(default_factory=dict)
     """Row -> ego_from_sensor, once it was asked for: every record of a sensor asks for the same."""
 
     def poses(self, path: Path) -> Poses:
-        """Returns world_from_ego; raises BrokenRecord that names `path`."""
+        """Returns world_from_ego, without those that are broken; raises BrokenRecord that names `path`."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.linalg.norm(self.pose_wxyz, axis=1)
+        bad = ~((np.abs(lengths - 1) < 0.01) & (np.abs(self.pose_xyz) <= _FARTHEST_M).all(axis=1))
+        broken = {
+            row: f"{path}: the pose of {self.pose_files[row][:120]} is missing or has rotation "
+            f"{self.pose_wxyz[row].tolist()} and translation {self.pose_xyz[row].tolist()}, "
+            "wanted a quaternion of length 1 and finite metres"
+            for row in np.flatnonzero(bad).tolist()
+        }
         try:
-            return Poses(self.pose_times_ns, self.pose_wxyz, self.pose_xyz)
+            return Poses.leaving_gaps(str(path), self.pose_times_ns, self.pose_wxyz, self.pose_xyz, broken)
         except LogError as error:
             raise BrokenRecord(f"{path}: scene {self.name}: {error}") from error
 
@@ -96,7 +108,8 @@ def scene_of(index: Index, number: int, root: Path) -> Scene:
         for name, column in index.columns.items()
         if name.startswith("record_") and name != "record_start"
     }
-    streams = _streams(index, columns, root)
+    files = _file_names(index, columns)
+    streams = _streams(index, columns, files, root)
     times, at = _distinct_times(index, columns)
     samples = np.unique(columns["record_sample"])
     calibrations = np.unique(columns["record_calibration"])
@@ -108,15 +121,17 @@ def scene_of(index: Index, number: int, root: Path) -> Scene:
         pose_times_ns=times,
         pose_wxyz=columns["record_pose_wxyz"][at],
         pose_xyz=columns["record_pose_xyz"][at],
+        pose_files=tuple(files[row] for row in at.tolist()),
         calibration={int(row): _calibration(index, int(row)) for row in calibrations},
     )
 
 
 def _distinct_times(index: Index, columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Returns the ego poses' times, each once, and a row that has it: a lidar's where there are several."""
+    """Returns the ego poses' times, each once, and a row that has it: a whole one, a lidar's rather than another's."""
     sensors = index.columns["calibration_sensor"][columns["record_calibration"]]
     is_lidar = np.array([modality == "lidar" for modality in index.names.modalities], dtype=np.bool_)[sensors]
-    order = np.lexsort((~is_lidar, columns["record_pose_time_us"]))
+    numbers = np.column_stack([columns["record_pose_xyz"], columns["record_pose_wxyz"]])
+    order = np.lexsort((~is_lidar, ~np.isfinite(numbers).all(axis=1), columns["record_pose_time_us"]))
     times_us, first = np.unique(columns["record_pose_time_us"][order], return_index=True)
     return times_us * 1000, order[first]
 
@@ -127,8 +142,7 @@ def _calibration(index: Index, row: int) -> tuple[Matrix, Matrix, Matrix]:
     return wxyz, xyz, intrinsics
 
 
-def _streams(index: Index, columns: Columns, root: Path) -> dict[str, Stream]:
-    files = _file_names(index, columns)
+def _streams(index: Index, columns: Columns, files: Sequence[str], root: Path) -> dict[str, Stream]:
     there = _is_there(root, files)
     sensors = index.columns["calibration_sensor"][columns["record_calibration"]]
     streams = {}
@@ -139,7 +153,7 @@ def _streams(index: Index, columns: Columns, root: Path) -> dict[str, Stream]:
             streams[index.names.channels[sensor]] = Stream(
                 modality=index.names.modalities[sensor],
                 times_ns=columns["record_time_us"][rows] * 1000,
-                files=tuple(files[row] for row in rows),
+                files=tuple(files[row] for row in rows.tolist()),
                 is_key=columns["record_is_key"][rows],
                 sample=columns["record_sample"][rows],
                 calibration=columns["record_calibration"][rows],

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, CameraImage, HDMap, Labels, LidarSweep, LogError, Poses, RadarSweep, Source
 from perceptum.inputs.once import once
 
-from ..raw_image import RawImage, png_bytes
+from ..raw_image import RawImage, colours, png_bytes
 from .library import Py123dFolder
 from .records import label_boxes, lens_of, lidar_columns, radar_columns
 
@@ -74,7 +74,9 @@ class Py123dLog:
         # stamps are cut to microseconds, which makes some of a denser original equal: the first holds
         times, rows = np.unique(times, return_index=True)
         try:
-            return Poses(times, table[rows, 3:], table[rows, :3])
+            return Poses.leaving_gaps(f"{self.location}/{_EGO}.arrow", times, table[rows, 3:], table[rows, :3])
+        except BrokenRecord:
+            raise
         except LogError as error:
             raise BrokenRecord(f"{self.location}/{_EGO}.arrow: {error}") from error
 
@@ -118,7 +120,7 @@ class Py123dLog:
 
     def _pixels(self, key: str, index: int, source: str) -> NDArray[np.uint8]:
         with self._folder.told(source):
-            return np.asarray(self._folder.record(key, index).rgb_image, dtype=np.uint8)
+            return colours(np.asarray(self._folder.record(key, index).rgb_image), source)
 
     @once
     def _label_times(self) -> Times:

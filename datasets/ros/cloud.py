@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, LogError
 
 from .point_time import POINT_TIMES, point_offsets
+from .rows import row_stride
 
 __all__ = ["CloudOptions", "cloud_columns", "lidar_columns", "radar_columns"]
 
@@ -65,24 +66,30 @@ class CloudOptions:
 def cloud_columns(message: Any, where: str) -> dict[str, Column]:
     """Returns field -> (height * width,) column in row order; raises BrokenRecord.
 
+    Bytes behind the last row are left alone: some drivers keep a buffer for the most points there can be.
     Views of the message where its rows have no padding and its bytes are in this machine's order; fields of more
     than one value, and those without a name, are left out.
     """
     height, width = int(message.height), int(message.width)
     dtype = _dtype(message, where)
-    row_bytes = int(message.row_step) if height > 1 else width * dtype.itemsize
-    wanted = (height - 1) * row_bytes + width * dtype.itemsize if height and width else 0
-    if height > 1 and row_bytes < width * dtype.itemsize:
-        raise BrokenRecord(
-            f"{where}: row_step is {row_bytes}, wanted at least {width} points of {dtype.itemsize} bytes"
-        )
-    if len(message.data) < wanted:
-        raise BrokenRecord(
-            f"{where}: {len(message.data)} bytes of points, wanted {wanted} for {height} x {width} of {dtype.itemsize}"
-        )
-    if not wanted:
+    row_bytes, declared, size = width * dtype.itemsize, int(message.row_step), len(message.data)
+    if not height * width:
+        # a driver that sets no height
+        if width and size:
+            raise BrokenRecord(f"{where}: {size} bytes of points, wanted none for {height} x {width}")
         return {name: np.zeros(0, dtype[name].newbyteorder("=")) for name in dtype.names or ()}
-    points = np.ndarray((height, width), dtype, message.data, strides=(row_bytes, dtype.itemsize))
+    stride = row_stride(declared, row_bytes, height, size)
+    if stride is None:
+        if declared < row_bytes and height > 1:
+            raise BrokenRecord(
+                f"{where}: row_step is {declared}, wanted at least {width} points of {dtype.itemsize} bytes, or "
+                f"{height * row_bytes} bytes of points without padding; there are {size}"
+            )
+        wanted = (height - 1) * max(declared, row_bytes) + row_bytes if height > 1 else row_bytes
+        raise BrokenRecord(
+            f"{where}: {size} bytes of points, wanted {wanted} for {height} x {width} of {dtype.itemsize}"
+        )
+    points = np.ndarray((height, width), dtype, message.data, strides=(stride, dtype.itemsize))
     return {name: _native(points[name].reshape(-1)) for name in dtype.names or ()}
 
 

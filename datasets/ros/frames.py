@@ -1,8 +1,13 @@
-"""Frames of reference of a recording: what /tf, /tf_static and odometry say of where one frame is in another."""
+"""Frames of reference of a recording: what /tf, /tf_static and odometry say of where one frame is in another.
+
+What cannot be used of it, be it one transform or all of a frame, is left out and reported; only a chain of frames that
+needs it fails.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,24 +15,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, Poses
-from perceptum.inputs.poses import inverse, quaternion_from_rotation, rigid, rotation_from_quaternion
+from perceptum.inputs.poses import (
+    BrokenPose,
+    inverse,
+    quaternion_from_rotation,
+    rigid,
+    rotation_from_quaternion,
+)
 
-__all__ = ["Edge", "Edges", "FrameTree", "add_all", "odometry_poses"]
+__all__ = ["Edge", "Edges", "FrameTree", "add_all", "odometry_poses", "poses_held", "set_stamp_ns"]
 
 Matrix = NDArray[np.float64]
 
 _ALWAYS_NS = 2**62
 _FARTHEST_M = 1e9
+_SAME_M = 1e-6
+# of two unit quaternions: a microradian
+_SAME_DOT = 1 - 1e-13
+_MARGIN_NS = 10_000_000_000
+_WORLDS = ("map", "odom", "world", "earth")
+"""After REP 105: what stands in one of these may be a car that stands still."""
 
 
 @dataclass
 class Edge:
-    """How one frame moves in its parent: rows of time, quaternion (w x y z) and translation."""
+    """How one frame moves in its parent, as it was said."""
 
-    parent: str
+    parents: list[str]
+    """More than one is a contradiction."""
     static: bool
-    rows: dict[int, tuple[float, ...]] = field(default_factory=dict)
-    """time_ns -> w x y z tx ty tz, the last one said for that time."""
+    rows: list[tuple[int, int, tuple[float, ...]]] = field(default_factory=list)
+    """(stamp_ns, recorded_ns, w x y z tx ty tz) in the order in which they were recorded; stamp 0: never set."""
+    broken: list[BrokenPose] = field(default_factory=list)
+    """What cannot be used, and when it was said."""
 
 
 @dataclass
@@ -37,43 +57,108 @@ class Edges:
     where: str
     found: dict[str, Edge] = field(default_factory=dict)
     """Child -> its edge."""
+    lost: list[str] = field(default_factory=list)
+    """What cannot be used, and is of no frame."""
 
-    def add(self, parent: str, child: str, time_ns: int, transform: Any, static: bool) -> None:
-        """Adds what a geometry_msgs/Transform (or Pose) says; raises BrokenRecord."""
+    def add(self, parent: str, child: str, stamp_ns: int, recorded_ns: int, transform: Any, static: bool) -> None:
+        """Adds what a geometry_msgs/Transform (or Pose) says."""
         parent, child = parent.lstrip("/"), child.lstrip("/")
+        if not parent or not child or parent == child:
+            self.lost.append(f"{self.where}: a transform from {child!r} to {parent!r}, wanted two frames")
+            return
         q = transform.rotation if hasattr(transform, "rotation") else transform.orientation
         p = transform.translation if hasattr(transform, "translation") else transform.position
         row = (q.w, q.x, q.y, q.z, p.x, p.y, p.z)
-        if not parent or not child or parent == child:
-            raise BrokenRecord(f"{self.where}: a transform from {child!r} to {parent!r}, wanted two frames")
+        edge = self.found.setdefault(child, Edge([], static))
         if not (abs(float(np.linalg.norm(row[:4])) - 1) < 0.01 and np.abs(row[4:]).max() <= _FARTHEST_M):
-            raise BrokenRecord(
-                f"{self.where}: the transform of '{child}' in '{parent}' at {time_ns} ns is {row}, wanted a quaternion "
-                "of length 1 and finite metres"
+            time_ns = stamp_ns or recorded_ns
+            why = (
+                f"{self.where}: the transform of '{child}' in '{parent}' at {time_ns} ns is {row}, "
+                "wanted a quaternion of length 1 and finite metres"
             )
-        edge = self.found.setdefault(child, Edge(parent, static))
-        if edge.parent != parent:
-            raise BrokenRecord(
-                f"{self.where}: frame '{child}' has two parents, '{edge.parent}' and '{parent}'; wanted one"
-            )
+            edge.broken.append(BrokenPose(time_ns, why))
+            return
+        if parent not in edge.parents:
+            edge.parents.append(parent)
         # said once for all and again over time: what moves is believed
         if edge.static and not static:
-            edge.rows, edge.static = {}, False
+            edge.rows, edge.static = [], False
         if edge.static == static:
-            edge.rows[time_ns] = row
+            edge.rows.append((stamp_ns, recorded_ns, row))
 
     def tree(self) -> FrameTree:
-        return FrameTree(self.where, {child: _motion(edge) for child, edge in self.found.items()}, self._parents())
+        """Returns the frames; warns of what is left out."""
+        unusable = {child: why for child, edge in self.found.items() if (why := self._why_unusable(child, edge))}
+        parents = {child: edge.parents[0] for child, edge in self.found.items() if child not in unusable}
+        unusable |= {name: f"{self.where}: {why}" for name, why in _rings(parents).items()}
+        motions = {child: self._motion(child, self.found[child]) for child in parents}
+        fixed = frozenset(child for child, motion in motions.items() if _is_constant(motion))
+        for child, edge in self.found.items():
+            _warn_of([broken.why for broken in edge.broken])
+            if child in unusable and not edge.broken:
+                _warn_of([unusable[child]])
+        _warn_of(self.lost)
+        parents = {child: parent for child, parent in parents.items() if child not in unusable}
+        return FrameTree(self.where, motions, parents, fixed, unusable, tuple(self.lost))
 
-    def _parents(self) -> dict[str, str]:
-        return {child: edge.parent for child, edge in self.found.items()}
+    def _why_unusable(self, child: str, edge: Edge) -> str:
+        if not edge.rows:
+            return edge.broken[0].why
+        if len(edge.parents) > 1:
+            one, other = edge.parents[:2]
+            return f"{self.where}: frame '{child}' has two parents, '{one}' and '{other}'; wanted one"
+        return ""
+
+    def _motion(self, child: str, edge: Edge) -> Poses:
+        """A static frame is where it was last said to be; another is there at the stamps, of equal ones the last."""
+        stamps, rows = {stamp for stamp, _, _ in edge.rows}, edge.rows
+        # one stamp for all is a stamp that was never set, as 0 is
+        unset = {0} if len(stamps) > 1 or len({recorded for _, recorded, _ in rows}) < 3 else stamps
+        if not edge.static and stamps & unset:
+            name = f"'{child}' in '{edge.parents[0]}'"
+            if stamps <= unset:
+                rows = [(recorded, recorded, row) for _, recorded, row in rows]
+                if len({row for _, _, row in rows}) > 1:
+                    _warn_of([f"{self.where}: no transform of {name} has a stamp; each is taken when it was recorded"])
+            else:
+                lost = sum(stamp in unset for stamp, _, _ in rows)
+                rows = [row for row in rows if row[0] not in unset]
+                _warn_of([f"{self.where}: {lost} transforms of {name} have the stamp 0, which was never set"])
+        by_time = {stamp: row for stamp, _, row in rows}
+        times = sorted(by_time)[-1:] if edge.static else sorted(by_time)
+        table = np.array([by_time[t] for t in times], dtype=np.float64)
+        broken = () if edge.static else tuple(sorted(edge.broken))
+        return Poses(np.array(times, dtype=np.int64), table[:, :4], table[:, 4:], _ALWAYS_NS, broken)
 
 
-def _motion(edge: Edge) -> Poses:
-    """A transform that is said once holds for ever, the last one of a static frame as well."""
-    times = sorted(edge.rows)[-1:] if edge.static else sorted(edge.rows)
-    table = np.array([edge.rows[t] for t in times], dtype=np.float64)
-    return Poses(np.array(times, dtype=np.int64), table[:, :4], table[:, 4:], max_gap_ns=_ALWAYS_NS)
+def _warn_of(lines: Sequence[str]) -> None:
+    if lines:
+        more = f" (and {len(lines) - 1} more)" if lines[1:] else ""
+        warnings.warn(f"left out: {lines[0]}{more}", stacklevel=2)
+
+
+def _is_constant(motion: Poses) -> bool:
+    """Whether it says the same at every stamp: within a micrometre and a microradian."""
+    unit = motion.quaternions / np.linalg.norm(motion.quaternions, axis=1, keepdims=True)
+    turned = np.abs(unit @ unit[0]) < _SAME_DOT
+    return not turned.any() and bool(np.abs(motion.translations - motion.translations[0]).max() <= _SAME_M)
+
+
+def _rings(parents: Mapping[str, str]) -> dict[str, str]:
+    """Frame -> what is wrong, for the frames that are above themselves."""
+    found: dict[str, str] = {}
+    done: set[str] = set()
+    for start in parents:
+        above: list[str] = []
+        name: str | None = start
+        while name is not None and name not in done and name not in above:
+            above.append(name)
+            name = parents.get(name)
+        if name in above:
+            ring = above[above.index(name) :]
+            found |= dict.fromkeys(ring, f"the frames {', '.join(ring[:4])}, ... stand in a ring")
+        done.update(above)
+    return found
 
 
 @dataclass(frozen=True)
@@ -83,42 +168,68 @@ class FrameTree:
     where: str
     motions: Mapping[str, Poses]
     parents: Mapping[str, str]
+    fixed: frozenset[str]
+    """Frames that never move in their parent: said once, or the same at every stamp. That holds for ever."""
+    unusable: Mapping[str, str]
+    """Frame -> why it is not known where it is in its parent."""
+    lost: Sequence[str]
+    """What else was left out."""
 
     @property
     def frames(self) -> list[str]:
-        return sorted({*self.parents, *self.parents.values()})
+        return sorted({*self.parents, *self.parents.values(), *self.unusable})
 
     def chain(self, frame: str) -> list[str]:
-        """Returns the frame and those above it, up to the root; raises BrokenRecord for a ring of frames."""
+        """Returns the frame and those above it, up to the root or to one whose place in its parent is not known."""
         above = [frame]
         while above[-1] in self.parents:
-            if len(above) > len(self.parents):
-                raise BrokenRecord(f"{self.where}: the frames {', '.join(above[:4])}, ... stand in a ring")
             above.append(self.parents[above[-1]])
         return above
 
     def moves(self, frame: str) -> bool:
-        """Whether the recording tells more than one pose of the frame in its parent."""
+        """Whether the recording says more than one pose of the frame in its parent."""
+        return frame in self.motions and frame not in self.fixed
+
+    def said_over_time(self, frame: str) -> bool:
+        """Whether the recording says at more than one time where the frame is in its parent."""
         return frame in self.motions and len(self.motions[frame].times_ns) > 1
 
     def rigid_root(self, frame: str) -> str:
-        """Returns the topmost frame that never moves against this one."""
+        """Returns the topmost frame that never moves against this one; raises BrokenRecord where that is not known."""
         for name in self.chain(frame):
-            if not self.moves(name) and name in self.parents:
-                continue
-            return name
+            if name in self.unusable:
+                raise BrokenRecord(self.unusable[name])
+            stands = self.said_over_time(name) and self.parents.get(name) in _WORLDS
+            if self.moves(name) or stands or name not in self.parents:
+                return name
         return frame
+
+    def top(self, frame: str) -> str:
+        """Returns the topmost frame above this one; raises BrokenRecord where that is not known."""
+        top = self.chain(frame)[-1]
+        if top in self.unusable:
+            moves = any(self.moves(name) for name in self.chain(frame))
+            hint = f"; for poses in a frame below it say world_frame='{top}'" if moves else ""
+            raise BrokenRecord(f"{self.unusable[top]}{hint}")
+        return top
 
     def at(self, target: str, source: str, times_ns: NDArray[np.int64]) -> Matrix:
         """Returns (n, 4, 4) target_from_source; raises MissingRecord where no transforms connect them."""
         up, down = self.chain(source), self.chain(target)
         if not set(up) & set(down):
-            raise MissingRecord(
-                f"{self.where}: no transform from '{source}' to '{target}'; the frames are "
-                f"{', '.join(self.frames[:20]) or 'none'}"
-            )
+            raise self._not_connected(target, source, (up[-1], down[-1]))
         meet = next(name for name in up if name in down)
         return inverse(self._to(meet, down, times_ns)) @ self._to(meet, up, times_ns)
+
+    def _not_connected(self, target: str, source: str, tops: Iterable[str]) -> LogError:
+        for top in tops:
+            if top in self.unusable:
+                return BrokenRecord(self.unusable[top])
+        left_out = f"; left out: {self.lost[0]}" if self.lost else ""
+        return MissingRecord(
+            f"{self.where}: no transform from '{source}' to '{target}'; the frames are "
+            f"{', '.join(self.frames[:20]) or 'none'}{left_out}"
+        )
 
     def _to(self, top: str, chain: list[str], times_ns: NDArray[np.int64]) -> Matrix:
         """(n, 4, 4) top_from_chain[0]."""
@@ -129,50 +240,67 @@ class FrameTree:
 
     def _edge(self, name: str, times_ns: NDArray[np.int64]) -> Matrix:
         motion = self.motions[name]
-        # said once holds for ever
+        # what never moves holds for ever
         times = times_ns if self.moves(name) else np.full(len(times_ns), motion.times_ns[0])
         return motion.at_many(times)
 
-    def poses(self, world: str, base: str, max_gap_ns: int) -> Poses:
+    def poses(self, world: str, base: str, max_gap_ns: int, span_ns: tuple[int, int]) -> Poses:
         """Returns world_from_base at the stamps of the chain's most frequent transform, where all others are known.
 
-        So that a gap in the fastest transform stays a gap. Raises LogErrors.
+        So that a gap in the fastest transform stays a gap, and so is what lies next to a broken one. Where all say the
+        same at every stamp, that holds over `span_ns`. Raises LogErrors.
         """
         chain = self.chain(base)
         if world not in chain:
+            if chain[-1] in self.unusable:
+                raise BrokenRecord(self.unusable[chain[-1]])
             raise MissingRecord(
                 f"{self.where}: world_frame '{world}' is not above '{base}', which stands in {', '.join(chain)}"
             )
         links = chain[: chain.index(world)]
         moving = [self.motions[name] for name in links if self.moves(name)]
         if not moving:
-            raise MissingRecord(f"{self.where}: '{base}' never moves in '{world}'; there are no poses over time")
+            if not any(self.said_over_time(name) for name in links):
+                raise MissingRecord(f"{self.where}: '{base}' never moves in '{world}'; there are no poses over time")
+            return poses_held(self._to(world, chain, np.zeros(1, np.int64))[0], span_ns)
         first = max(int(m.times_ns[0]) for m in moving)
         last = min(int(m.times_ns[-1]) for m in moving)
         times = max(moving, key=lambda m: len(m.times_ns)).times_ns
         times = times[(times >= first) & (times <= last)]
+        for motion in moving:
+            times = times[motion.next_to_broken(times) < 0]
         if not len(times):
             raise LogError(f"{self.where}: the transforms between '{base}' and '{world}' have no time in common")
         transforms = self._to(world, chain, times)
-        return _poses(times, transforms, max_gap_ns)
+        return _poses(times, transforms, max_gap_ns, sorted(broken for motion in moving for broken in motion.broken))
 
 
-def _poses(times: NDArray[np.int64], transforms: Matrix, max_gap_ns: int) -> Poses:
+def _poses(times: NDArray[np.int64], transforms: Matrix, max_gap_ns: int, broken: Iterable[BrokenPose] = ()) -> Poses:
     quaternions = np.array([quaternion_from_rotation(t[:3, :3]) for t in transforms])
-    return Poses(times, quaternions, transforms[:, :3, 3].copy(), max_gap_ns=max_gap_ns)
+    return Poses(times, quaternions, transforms[:, :3, 3].copy(), max_gap_ns, tuple(broken))
 
 
-def odometry_poses(edge: Edge, child_from_base: Matrix, max_gap_ns: int) -> Poses:
-    """Returns world_from_base of an odometry's edge, child in world."""
-    motion = _motion(edge)
+def poses_held(world_from_base: Matrix, span_ns: tuple[int, int]) -> Poses:
+    """Returns one pose over the span and 10 s beyond both ends, as far as a point's own time may be from its stamp."""
+    ends = np.array([span_ns[0] - _MARGIN_NS, span_ns[1] + _MARGIN_NS], dtype=np.int64)
+    return _poses(ends, np.stack([world_from_base] * 2), int(ends[1] - ends[0]))
+
+
+def odometry_poses(motion: Poses, child_from_base: Matrix, max_gap_ns: int) -> Poses:
+    """Returns world_from_base of an odometry's motion, child in world."""
     world_from_child = rigid(rotation_from_quaternion(motion.quaternions), motion.translations)
-    return _poses(motion.times_ns, world_from_child @ child_from_base, max_gap_ns)
+    return _poses(motion.times_ns, world_from_child @ child_from_base, max_gap_ns, motion.broken)
 
 
-def add_all(edges: Edges, transforms: Iterable[Any], static: bool, log_ns: int | None) -> None:
-    """Adds the transforms of one TFMessage, at their own stamps or all at `log_ns`."""
+def add_all(edges: Edges, transforms: Iterable[Any], static: bool, recorded_ns: int, by_stamp: bool) -> None:
+    """Adds the transforms of one TFMessage, at their own stamps or all at `recorded_ns`."""
     for t in transforms:
-        stamp = t.header.stamp
-        # ROS 1 has secs and nsecs in other decoders; rosbags names both alike
-        time_ns = stamp.sec * 1_000_000_000 + stamp.nanosec if log_ns is None else log_ns
-        edges.add(t.header.frame_id, t.child_frame_id, time_ns, t.transform, static)
+        stamp_ns = set_stamp_ns(t.header.stamp) if by_stamp else recorded_ns
+        edges.add(t.header.frame_id, t.child_frame_id, stamp_ns, recorded_ns, t.transform, static)
+
+
+def set_stamp_ns(stamp: Any) -> int:
+    """Returns a message's stamp, 0 where it was never set or is none."""
+    # ROS 1 has secs and nsecs in other decoders; rosbags names both alike
+    is_set = stamp.sec >= 0 and 0 <= stamp.nanosec < 1_000_000_000
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec) if is_set else 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord
 
 from .bayer import PATTERNS, demosaic
+from .rows import row_stride
 
 __all__ = ["RAW_ENCODINGS", "Lens", "compressed_bytes", "lens_of", "pixels_of"]
 
@@ -22,6 +23,11 @@ _GREY = ("mono8", "8UC1")
 RAW_ENCODINGS = (*_CHANNELS, *_GREY, *PATTERNS)
 """What sensor_msgs/Image may hold to be a picture; depth and 16 bit are not read."""
 _WIDTHS = {"rgba8": 4, "bgra8": 4}
+
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_DEPTHS = ("16UC1", "16SC1", "32FC1")
+_COLOURS = ("bgr8", "rgb8", "mono8")
+"""What image_transport says behind the format where it has made a picture of a mosaic."""
 
 _MODELS = {"plumb_bob": "brown", "rational_polynomial": "brown", "equidistant": "fisheye", "fisheye": "fisheye"}
 _COUNTS = {"brown": (4, 5, 8), "fisheye": (4,)}
@@ -86,10 +92,21 @@ def _distortion(info: Any, where: str) -> tuple[Matrix | None, str]:
 
 
 def compressed_bytes(message: Any, where: str) -> bytes:
-    """Returns the JPEG or PNG bytes of a CompressedImage; raises BrokenRecord."""
-    data = message.data.tobytes()
-    if not data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
+    """Returns the JPEG or PNG bytes of a CompressedImage; raises BrokenRecord.
+
+    Of what is not a picture of 8 bits, which a decoder would clip, and of a mosaic, which it would show as grey.
+    """
+    data, form = message.data.tobytes(), message.format[:60]
+    encoding, _, how = form.partition(";")
+    if "compressedDepth" in how or encoding.strip() in _DEPTHS:
+        raise BrokenRecord(f"{where}: format {form!r} is depth, which is not read")
+    if not data.startswith((_JPEG, _PNG)):
         raise BrokenRecord(f"{where}: format {message.format[:40]!r} starts with {data[:8]!r}, wanted JPEG or PNG")
+    # the first chunk of a PNG is its head: width and height of four bytes each, the bits of a channel, and 0 for grey
+    if data.startswith(_PNG) and data[24:26] == b"\x10\0":
+        raise BrokenRecord(f"{where}: format {form!r} is a grey PNG of 16 bits, which is not read; wanted 8")
+    if encoding.strip().startswith("bayer_") and not how.strip().endswith(_COLOURS):
+        raise BrokenRecord(f"{where}: format {form!r} is a Bayer mosaic in a picture, which is not read")
     return bytes(data)
 
 
@@ -99,11 +116,12 @@ def pixels_of(message: Any, where: str) -> Pixels:
     if encoding not in RAW_ENCODINGS:
         raise BrokenRecord(f"{where}: encoding {encoding!r} is not read; wanted one of {', '.join(RAW_ENCODINGS)}")
     channels = _WIDTHS.get(encoding, 3 if encoding in _CHANNELS else 1)
-    if not height or not width or step < width * channels or len(message.data) < (height - 1) * step + width * channels:
+    stride = row_stride(step, width * channels, height, len(message.data))
+    if not height or not width or stride is None:
         raise BrokenRecord(
             f"{where}: {len(message.data)} bytes and a step of {step}, wanted {height} x {width} pixels of {channels}"
         )
-    image = np.ndarray((height, width, channels), np.uint8, message.data, strides=(step, channels, 1))
+    image = np.ndarray((height, width, channels), np.uint8, message.data, strides=(stride, channels, 1))
     if encoding in _CHANNELS:
         return np.ascontiguousarray(image[:, :, list(_CHANNELS[encoding])])
     return demosaic(image[:, :, 0], encoding) if encoding in PATTERNS else np.repeat(image, 3, axis=2)

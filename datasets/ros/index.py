@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import LogError
+from perceptum.inputs import BrokenRecord, LogError
 
 from .recording import STAMP_BYTES, Clock, Found, Place, Recording, stamp_ns
 
-__all__ = ["Stream", "streams_of"]
+__all__ = ["NeverStamped", "Stream", "streams_of"]
 
 _INT64_MAX = 2**63 - 1
+_STUCK = 3
+"""Records at different times with one stamp, from which on the stamp was never set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +34,48 @@ class Stream:
         return first, second, third
 
 
+class NeverStamped(BrokenRecord):
+    """No record of a topic has a stamp of its own."""
+
+
 def streams_of(
     recording: Recording, topics: Collection[str], clock: Clock, duplicates: Literal["raise", "first"]
-) -> dict[str, Stream]:
-    """Returns topic -> stream, for the topics that have messages.
+) -> tuple[dict[str, Stream], dict[str, list[LogError]]]:
+    """Returns topic -> stream, for the topics that have messages with times; and topic -> what is left out of them.
 
     Messages stand in the order of their times, and of equal times in that in which they were written, whatever the
-    order in the file. Raises LogError for two at one time, unless the `first` of them is to be kept.
+    order in the file. Left out are a topic whose messages are of several types, or were never stamped; messages with
+    a time that is none; and all but the first of those at one time, which is no error if `duplicates` is first.
     """
     # a chunk's own index tells the log time; for the others the messages are looked at
     most = 0 if clock == "log" else STAMP_BYTES
-    rows: dict[str, list[tuple[int, Place]]] = {name: [] for name in topics}
-    for found in recording.scan(topics, most):
-        rows[found.topic].append((_time(recording, found, clock), found.place))
-    return {name: _stream(recording, name, own, clock, duplicates) for name, own in rows.items() if own}
+    left_out: dict[str, list[LogError]] = {}
+    for name in topics:
+        if recording.topics[name].conflict:
+            left_out[name] = [BrokenRecord(recording.topics[name].conflict)]
+    rows: dict[str, list[_Row]] = {name: [] for name in topics if name not in left_out}
+    wrong: dict[str, list[LogError]] = {name: [] for name in rows}
+    for found in recording.scan(rows.keys(), most):
+        try:
+            rows[found.topic].append(_Row(_time(recording, found, clock), found.place, found.log_ns))
+        except LogError as error:
+            wrong[found.topic].append(error)
+    streams: dict[str, Stream] = {}
+    for name, own in rows.items():
+        errors = [_with_count(wrong[name])] if wrong[name] else []
+        kept = _stamped(f"{recording.location}: {name}", own, errors) if clock == "header" else own
+        stream = _stream(f"{recording.location}: {name}", kept, clock, duplicates, errors)
+        if stream is not None:
+            streams[name] = stream
+        if errors:
+            left_out[name] = errors
+    return streams, left_out
+
+
+class _Row(NamedTuple):
+    time_ns: int
+    place: Place
+    recorded_ns: int
 
 
 def _time(recording: Recording, found: Found, clock: Clock) -> int:
@@ -60,22 +90,55 @@ def _time(recording: Recording, found: Found, clock: Clock) -> int:
     return time_ns
 
 
+def _with_count(errors: list[LogError]) -> LogError:
+    return type(errors[0])(f"{errors[0]}; {len(errors) - 1} more are wrong") if errors[1:] else errors[0]
+
+
+def _stamped(where: str, rows: list[_Row], errors: list[LogError]) -> list[_Row]:
+    """The rows whose stamps were set: 0 says that one was not, and so does one for all that were recorded over time."""
+    hint = "read the log by the times at which they were recorded with clock='log', or leave the topic out"
+    stamps = {row.time_ns for row in rows}
+    if stamps == {0}:
+        errors.append(
+            NeverStamped(f"{where}: the stamps of all {len(rows)} records are 0, which was never set; {hint}")
+        )
+        return []
+    if len(stamps) == 1 and len({row.recorded_ns for row in rows}) >= _STUCK:
+        stamp = rows[0].time_ns
+        errors.append(
+            NeverStamped(
+                f"{where}: all {len(rows)} records have the stamp {stamp} ns, which was never set anew; {hint}"
+            )
+        )
+        return []
+    kept = [row for row in rows if row.time_ns]
+    if len(kept) < len(rows):
+        first_ns = next(row.recorded_ns for row in rows if not row.time_ns)
+        errors.append(
+            BrokenRecord(
+                f"{where}: {len(rows) - len(kept)} of {len(rows)} records have the stamp 0, which was never set, the "
+                f"first recorded at {first_ns} ns; leave them out with on_error='skip', or try clock='log'"
+            )
+        )
+    return kept
+
+
 def _stream(
-    recording: Recording,
-    topic: str,
-    rows: Iterable[tuple[int, Place]],
-    clock: Clock,
-    duplicates: Literal["raise", "first"],
-) -> Stream:
+    where: str, rows: Iterable[_Row], clock: Clock, duplicates: Literal["raise", "first"], errors: list[LogError]
+) -> Stream | None:
     ordered = sorted(rows)
-    times = np.array([time_ns for time_ns, _ in ordered], dtype=np.int64)
-    places = np.array([place for _, place in ordered], dtype=np.int64)
+    if not ordered:
+        return None
+    times = np.array([row.time_ns for row in ordered], dtype=np.int64)
+    places = np.array([row.place for row in ordered], dtype=np.int64)
     again = np.concatenate([[False], times[1:] == times[:-1]])
     if again.any() and duplicates == "raise":
         at = int(times[np.argmax(again)])
         hint = "; if its stamps are not set, try clock='log'" if clock == "header" else ""
-        raise LogError(
-            f"{recording.location}: {topic} has {int(again.sum())} records at the time of another, the first at {at} "
-            f"ns, wanted one at a time; keep the first of each with duplicate_stamps='first'{hint}"
+        errors.append(
+            LogError(
+                f"{where} has {int(again.sum())} records at the time of another, the first at {at} ns, wanted one at a "
+                f"time; keep the first of each with duplicate_stamps='first'{hint}"
+            )
         )
     return Stream(times[~again], places[~again])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from perceptum.inputs.once import get_or_make, once
 from ..raw_image import RawImage, png_bytes
 from .cloud import lidar_columns, radar_columns
 from .image import Lens, Pixels, compressed_bytes, lens_of, pixels_of
-from .index import streams_of
+from .index import NeverStamped, streams_of
 from .motion import Motion
 from .options import RecordingOptions
 from .radar import frame_of_scan, scan_columns, track_columns
@@ -38,12 +40,25 @@ class RecordedLog:
     def __init__(self, dataset: str, path: Path, recording: Recording, options: RecordingOptions) -> None:
         self.dataset, self.location, self.name = dataset, str(path), os.path.basename(os.path.abspath(path))
         self._recording, self._options = recording, options
-        self._sensors = sensors_of(recording, options)
-        self._streams = streams_of(recording, self._sensors.all, options.clock, options.duplicate_stamps)
+        sensors = sensors_of(recording, options)
+        self._streams, left_out = streams_of(recording, sensors.all, options.clock, options.duplicate_stamps)
+        never_stamped = any(isinstance(error, NeverStamped) for errors in left_out.values() for error in errors)
+        if never_stamped and not self._streams:
+            warnings.warn(
+                f"{path}: not one record of a sensor has a stamp; read by the times at which they were recorded, as "
+                "with clock='log'",
+                stacklevel=2,
+            )
+            self._options = options = replace(options, clock="log")
+            self._streams, left_out = streams_of(recording, sensors.all, "log", options.duplicate_stamps)
+        self._sensors = sensors.among(self._streams, options.reference)
+        self.unreadable: list[LogError] = [error for errors in left_out.values() for error in errors]
         self.lidars: Mapping[str, Times] = self._times(self._sensors.lidars)
         self.radars: Mapping[str, Times] = self._times(self._sensors.radars)
         self.cameras: Mapping[str, Times] = self._times(self._sensors.cameras)
         if self._sensors.reference not in self._streams:
+            if self._sensors.reference in left_out:
+                raise left_out[self._sensors.reference][0]
             raise LogError(f"{path}: {self._sensors.reference} has not a single message; name another as reference")
         self.times_ns: Times = self._streams[self._sensors.reference].times_ns
         self._lenses: dict[str, tuple[Lens, str]] = {}

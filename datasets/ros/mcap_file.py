@@ -5,6 +5,7 @@ Every length is checked against the file before it is believed, and a chunk's ch
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +18,7 @@ from .mcap_chunks import chunk_data, messages_of
 from .mcap_index import contents_of, skip
 from .mcap_records import MESSAGE, MESSAGE_HEAD, RECORD, library, read_record
 from .recording import WHOLE, Found, Place, Topic, first_of, type_name
+from .types import add_topic
 
 __all__ = ["McapFile"]
 
@@ -42,30 +44,45 @@ class McapFile:
 
     @once
     def topics(self) -> Mapping[str, Topic]:
-        """Topic by name; raises BrokenRecord where one name has messages of two types."""
+        """Topic by name."""
         found: dict[str, Topic] = {}
-        for channel in self._contents.channels.values():
-            topic = self._topic(channel)
-            known = found.get(topic.name)
-            if known is not None and (known.type, known.encoding) != (topic.type, topic.encoding):
-                raise BrokenRecord(
-                    f"{self.location}: topic {topic.name} has messages of {known.type} and of {topic.type}, wanted one"
-                )
-            found[topic.name] = topic
+        counts = self._counts()
+        for id, channel in self._contents.channels.items():
+            add_topic(found, self._topic(channel, counts.get(id, 0)), self.location)
         return found
 
-    def _topic(self, channel: Any) -> Topic:
+    def _topic(self, channel: Any, count: int) -> Topic:
         schema = self._contents.schemas.get(channel.schema_id)
         if schema is None:
-            return Topic(channel.topic, "no schema", channel.message_encoding, self._contents.count(channel.topic))
+            return Topic(channel.topic, "no schema", channel.message_encoding, count)
         return Topic(
             name=channel.topic,
             type=type_name(schema.name),
             encoding=channel.message_encoding,
-            count=self._contents.count(channel.topic),
+            count=count,
             definition=schema.data.decode("utf-8", "replace"),
             definition_format=schema.encoding,
         )
+
+    def _counts(self) -> Mapping[int, int]:
+        """Channel -> its messages; where the file does not say, from the message indexes, else from the chunks."""
+        told = self._contents.told
+        if told is not None:
+            return told
+        counts = Counter(channel for channel, *_ in self._contents.messages)
+        with self._open() as file:
+            for offset in sorted(self._contents.chunks):
+                try:
+                    counts.update(self._contents.counted.get(offset) or self._counts_of(file, offset))
+                except BrokenRecord as error:
+                    skip(error, self._skip_damaged)
+        return counts
+
+    def _counts_of(self, file: IO[bytes], chunk: int) -> Mapping[int, int]:
+        index = self._contents.chunks[chunk]
+        if not index:
+            return Counter(message[0] for message in messages_of(self._at(chunk), self._chunk(file, chunk)))
+        return {channel: len(self._message_index(file, channel, offset).records) for channel, offset in index.items()}
 
     def scan(self, topics: Collection[str], most: int) -> Iterator[Found]:
         """Yields the messages of the topics chunk by chunk; one chunk is in memory at a time.
@@ -99,11 +116,14 @@ class McapFile:
         self, file: IO[bytes], chunk: int, offsets: Mapping[int, int], names: Mapping[int, str]
     ) -> Iterator[Found]:
         for channel, offset in offsets.items():
-            index = read_record(self.location, file, offset)
-            if getattr(index, "channel_id", None) != channel:
-                raise BrokenRecord(f"{self.location}: no index of channel {channel} at byte {offset}")
-            for log_ns, within in index.records:
+            for log_ns, within in self._message_index(file, channel, offset).records:
                 yield Found(names[channel], log_ns, log_ns, (self._number, chunk, within), b"")
+
+    def _message_index(self, file: IO[bytes], channel: int, offset: int) -> Any:
+        index = read_record(self.location, file, offset)
+        if getattr(index, "channel_id", None) != channel:
+            raise BrokenRecord(f"{self.location}: no index of channel {channel} at byte {offset}")
+        return index
 
     def _unpacked(self, file: IO[bytes], chunk: int, names: Mapping[int, str], most: int) -> Iterator[Found]:
         data = self._chunk(file, chunk)

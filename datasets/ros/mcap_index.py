@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections import Counter
 from typing import IO
 
 from perceptum.inputs import BrokenRecord
 
-from .mcap_chunks import chunk_data
-from .mcap_records import CHUNK, LARGEST, MAGIC, MESSAGE, MESSAGE_HEAD, RECORD, Contents, read_record, records_of, walk
+from .mcap_chunks import chunk_data, messages_of
+from .mcap_records import (
+    CHANNEL,
+    CHUNK,
+    LARGEST,
+    MAGIC,
+    MESSAGE,
+    MESSAGE_HEAD,
+    RECORD,
+    SCHEMA,
+    Contents,
+    read_record,
+    records_of,
+    walk,
+)
 
 __all__ = ["contents_of", "skip"]
 
@@ -20,7 +34,9 @@ def contents_of(where: str, file: IO[bytes], size: int, skip_damaged: bool) -> C
     """Returns what the file holds; raises BrokenRecord. `skip_damaged`: of a damaged file, what is whole."""
     is_whole = _is_whole(where, file, size, skip_damaged)
     found = _summary(where, file, size) if is_whole else None
-    return _walked(where, file, size, skip_damaged) if found is None else found
+    if found is None or not _completed(where, file, size, found):
+        return _walked(where, file, size, skip_damaged)
+    return found
 
 
 def skip(error: BrokenRecord, skip_damaged: bool) -> None:
@@ -62,6 +78,25 @@ def _summary(where: str, file: IO[bytes], size: int) -> Contents | None:
     return contents if contents.is_index else None
 
 
+def _completed(where: str, file: IO[bytes], size: int, contents: Contents) -> bool:
+    """Adds what lies between the chunks that the index lists: an index may leave out chunks and loose messages.
+
+    Only records outside of those chunks are looked at. Returns whether the index fits the file; where it does not,
+    the file is to be walked.
+    """
+    before = len(contents.chunks), len(contents.messages)
+    try:
+        for opcode, offset in walk(where, file, size, contents.ends):
+            if opcode in (MESSAGE, CHUNK, SCHEMA, CHANNEL):
+                _add(where, file, contents, opcode, offset, False)
+    except BrokenRecord:
+        return False
+    chunks, messages = len(contents.chunks) - before[0], len(contents.messages) - before[1]
+    if chunks or messages:
+        warnings.warn(f"{where}: its index leaves out {chunks} chunks and {messages} messages; read too", stacklevel=2)
+    return contents.is_index or bool(contents.messages)
+
+
 def _walked(where: str, file: IO[bytes], size: int, skip_damaged: bool) -> Contents:
     """Reads the file once from start to end."""
     warnings.warn(f"{where}: has no index; reading it once from start to end to make one", stacklevel=2)
@@ -84,6 +119,7 @@ def _add(where: str, file: IO[bytes], contents: Contents, opcode: int, offset: i
             for record in records_of(where, data, messages=False):
                 contents.add(record)
             contents.chunks[offset] = {}
+            contents.counted[offset] = Counter(message[0] for message in messages_of(where, data))
         except BrokenRecord as error:
             skip(error, skip_damaged)
     else:

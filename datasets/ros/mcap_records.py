@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -15,6 +15,7 @@ __all__ = ["Contents", "library", "read_record", "records_of", "said", "walk"]
 RECORD = struct.Struct("<BQ")
 """What every record begins with: opcode and length."""
 MESSAGE, CHUNK = 5, 6
+SCHEMA, CHANNEL = 3, 4
 MAGIC = b"\x89MCAP0\r\n"
 LARGEST = 1 << 30
 """A chunk, and a summary, of more than 1 GiB is not believed."""
@@ -37,12 +38,17 @@ class Contents:
     """What a file holds and where: gathered from its summary, or on a walk through the whole file."""
 
     walked: bool = False
+    """Gathered on a walk: what the statistics of a damaged file count may not be there."""
     channels: dict[int, Any] = field(default_factory=dict)
     schemas: dict[int, Any] = field(default_factory=dict)
     chunks: dict[int, dict[int, int]] = field(default_factory=dict)
     """Where a chunk begins -> channel -> where its message index is; empty where that is not known."""
     messages: list[tuple[int, int, int, int]] = field(default_factory=list)
     """channel, log_ns, publish_ns, where: of the messages outside of chunks."""
+    ends: dict[int, int] = field(default_factory=dict)
+    """Where a chunk of the index begins -> where it and its message indexes end, as the index says."""
+    counted: dict[int, Mapping[int, int]] = field(default_factory=dict)
+    """Where a chunk begins -> channel -> its messages in it; of the chunks that were unpacked to make the index."""
     statistics: Any = None
 
     def add(self, record: Any) -> None:
@@ -53,6 +59,9 @@ class Contents:
             self.schemas[record.id] = record
         elif kind == "ChunkIndex":
             self.chunks[record.chunk_start_offset] = dict(record.message_index_offsets)
+            self.ends[record.chunk_start_offset] = (
+                record.chunk_start_offset + record.chunk_length + record.message_index_length
+            )
         elif kind == "Statistics":
             self.statistics = record
 
@@ -64,22 +73,37 @@ class Contents:
 
     @property
     def is_index(self) -> bool:
-        """Whether this is enough to find all messages."""
+        """Whether this tells where the messages are: all channels that chunks hold are known, with their schemas."""
+        indexed = {channel for chunk in self.chunks.values() for channel in chunk}
+        schemas = {channel.schema_id for channel in self.channels.values()} - {0}
+        known = indexed <= self.channels.keys() and schemas <= self.schemas.keys()
         empty = self.statistics is not None and self.statistics.message_count == 0
-        return empty or bool(self.chunks and self.channels)
+        return known and (empty or bool(self.chunks and self.channels))
 
-    def count(self, topic: str) -> int:
-        """Messages of a topic; -1 where that is not told."""
-        counts = self.statistics.channel_message_counts if self.statistics is not None else {}
-        if not counts and self.walked:
-            return -1
-        return sum(counts.get(id, 0) for id, channel in self.channels.items() if channel.topic == topic)
+    @property
+    def told(self) -> Mapping[int, int] | None:
+        """Channel -> its messages, from the optional statistics; None where they do not say, or contradict the index.
+
+        An empty map there means that the counts are not known.
+        """
+        if self.statistics is None or self.walked:
+            return None
+        counts: dict[int, int] = self.statistics.channel_message_counts
+        there = {channel for chunk in self.chunks.values() for channel in chunk} | {m[0] for m in self.messages}
+        agree = sum(counts.values()) == self.statistics.message_count and all(counts.get(id, 0) for id in there)
+        return counts if agree else None
 
 
-def walk(where: str, file: IO[bytes], size: int) -> Iterator[tuple[int, int]]:
-    """Yields opcode and offset of the records of the data section; raises BrokenRecord where one is cut off."""
-    at = 8
+def walk(where: str, file: IO[bytes], size: int, known: Mapping[int, int] | None = None) -> Iterator[tuple[int, int]]:
+    """Yields opcode and offset of the records of the data section; raises BrokenRecord where one is cut off.
+
+    `known`: where parts begin -> where they end that are not to be looked at.
+    """
+    at, known = len(MAGIC), known or {}
     while at < size:
+        if known.get(at, at) > at:
+            at = known[at]
+            continue
         file.seek(at)
         head = file.read(RECORD.size)
         opcode, length = RECORD.unpack(head) if len(head) == RECORD.size else (0, size)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import LogError, MissingRecord, Poses
+from perceptum.inputs import BrokenRecord, LogError, MissingRecord, Poses
 from perceptum.inputs.once import once
 
-from .frames import Edges, FrameTree, add_all, odometry_poses
+from .frames import Edges, FrameTree, add_all, odometry_poses, poses_held, set_stamp_ns
 from .options import RecordingOptions
 from .recording import WHOLE, Found, Recording
 from .types import ODOMETRY, TF, decode
@@ -21,7 +22,6 @@ Matrix = NDArray[np.float64]
 
 _EGO_FRAME = "base_link"
 _STATIC = "tf_static"
-_MARGIN_NS = 10_000_000_000
 
 
 class Motion:
@@ -36,23 +36,35 @@ class Motion:
         found = self._recording.scan(list(topics), WHOLE)
         return sorted(found, key=lambda f: (f.log_ns, f.place))
 
-    def _log_ns(self, found: Found) -> int | None:
-        """None: the message's own stamp counts."""
-        times = {"header": None, "log": found.log_ns, "publish": found.publish_ns}
-        return times[self._options.clock]
+    def _recorded_ns(self, found: Found) -> int:
+        return found.publish_ns if self._options.clock == "publish" else found.log_ns
+
+    @property
+    def _by_stamp(self) -> bool:
+        """Whether a message's own stamp counts."""
+        return self._options.clock == "header"
 
     def _where(self, topic: str) -> str:
         return f"{self._recording.location}: {topic}"
 
+    def _decoded(self, edges: Edges, topics: Iterable[str]) -> Iterator[tuple[Found, Any]]:
+        """Yields the messages that can be read; `edges` is told of the others."""
+        for found in self._messages(topics):
+            try:
+                message = decode(self._recording.topics[found.topic], found.data, self._where(found.topic))
+            except BrokenRecord as error:
+                edges.lost.append(str(error))
+            else:
+                yield found, message
+
     @once
     def tree(self) -> FrameTree:
         """All frames that the transform topics tell of."""
-        names = [t.name for t in self._recording.topics.values() if t.type in TF]
+        names = [t.name for t in self._recording.topics.values() if t.carries(TF)]
         edges = Edges(f"{self._recording.location}: transforms")
-        for found in self._messages(names):
-            where = self._where(found.topic)
-            message = decode(self._recording.topics[found.topic], found.data, where)
-            add_all(edges, message.transforms, found.topic.endswith(_STATIC), self._log_ns(found))
+        for found, message in self._decoded(edges, names):
+            static = found.topic.endswith(_STATIC)
+            add_all(edges, message.transforms, static, self._recorded_ns(found), self._by_stamp)
         return edges.tree()
 
     @once
@@ -69,45 +81,52 @@ class Motion:
 
     def poses(self, span_ns: tuple[int, int]) -> Poses:
         """Returns world_from_ego; the identity over `span_ns` in a recording that tells of no motion."""
-        options, base, gap_ns = self._options, self.base_frame, self._options.max_pose_gap_ns
+        options, base, tree = self._options, self.base_frame, self.tree
+        above = tree.chain(base)
         if options.odometry is None:
-            above = self.tree.chain(base)
-            world = options.world_frame.lstrip("/") if options.world_frame is not None else above[-1]
-            if options.world_frame is not None or any(self.tree.moves(name) for name in above):
-                return self.tree.poses(world, base, gap_ns)
-        topic = self._odometry_topic()
-        return self._odometry(topic) if topic is not None else _standing(span_ns)
+            if options.world_frame is not None:
+                return tree.poses(options.world_frame.lstrip("/"), base, options.max_pose_gap_ns, span_ns)
+            # a chain that breaks off may have told of motion
+            top = tree.top(base)
+            if any(tree.moves(name) for name in above):
+                return tree.poses(top, base, options.max_pose_gap_ns, span_ns)
+        stands = any(tree.said_over_time(name) for name in above)
+        topic = self._odometry_topic(needed=not stands)
+        if topic is not None:
+            return self._odometry(topic)
+        return (
+            tree.poses(above[-1], base, options.max_pose_gap_ns, span_ns) if stands else poses_held(np.eye(4), span_ns)
+        )
 
-    def _odometry_topic(self) -> str | None:
-        found = sorted(t.name for t in self._recording.topics.values() if t.type == ODOMETRY and t.count != 0)
+    def _odometry_topic(self, needed: bool) -> str | None:
+        """The topic that was asked for, else the only one; of several none, which is an error where one is needed."""
+        found = sorted(t.name for t in self._recording.topics.values() if t.carries((ODOMETRY,)))
         asked = self._options.odometry
         if asked is not None and asked not in found:
             known = ", ".join(found) or "none"
             raise MissingRecord(f"{self._recording.location}: odometry is '{asked}', of {ODOMETRY} there are {known}")
         if asked is None and len(found) > 1:
+            if not needed:
+                return None
             raise LogError(
                 f"{self._recording.location}: odometry from {', '.join(found)}; say which with odometry='...'"
             )
         return asked if asked is not None else next(iter(found), None)
 
     def _odometry(self, topic: str) -> Poses:
-        edges, child, where = Edges(self._where(topic)), "", self._where(topic)
-        for found in self._messages([topic]):
-            message = decode(self._recording.topics[topic], found.data, where)
+        edges, where = Edges(self._where(topic)), self._where(topic)
+        for found, message in self._decoded(edges, [topic]):
             # some drivers leave the child empty and mean the ego
-            child = (message.child_frame_id or self.base_frame).lstrip("/")
-            stamp, log_ns = message.header.stamp, self._log_ns(found)
-            time_ns = stamp.sec * 1_000_000_000 + stamp.nanosec if log_ns is None else log_ns
-            edges.add(message.header.frame_id or "odom", child, time_ns, message.pose.pose, static=False)
+            child = message.child_frame_id or self.base_frame
+            recorded_ns = self._recorded_ns(found)
+            stamp_ns = set_stamp_ns(message.header.stamp) if self._by_stamp else recorded_ns
+            edges.add(message.header.frame_id or "odom", child, stamp_ns, recorded_ns, message.pose.pose, static=False)
         if len(edges.found) > 1:
             raise LogError(f"{where}: tells of {', '.join(edges.found)}, wanted one child_frame_id")
+        motions = edges.tree()
+        if not motions.parents:
+            raise BrokenRecord(next(iter((*motions.unusable.values(), *motions.lost)), f"{where}: has no pose"))
+        child = next(iter(motions.parents))
         at = np.zeros(1, dtype=np.int64)
         child_from_base = self.tree.at(child, self.base_frame, at)[0]
-        return odometry_poses(edges.found[child], child_from_base, self._options.max_pose_gap_ns)
-
-
-def _standing(span_ns: tuple[int, int]) -> Poses:
-    """The identity over the span and 10 s beyond both ends, as far as a point's own time may be from its stamp."""
-    ends = np.array([span_ns[0] - _MARGIN_NS, span_ns[1] + _MARGIN_NS], dtype=np.int64)
-    fixed = Poses.fixed(ends)
-    return Poses(ends, fixed.quaternions, fixed.translations, max_gap_ns=int(ends[1] - ends[0]))
+        return odometry_poses(motions.motions[child], child_from_base, self._options.max_pose_gap_ns)

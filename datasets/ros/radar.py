@@ -56,6 +56,10 @@ def _split(topic: Topic, payload: bytes, where: str) -> tuple[str, Column]:
         at += 0 if ros1 else -at % 4
         (count,) = struct.unpack_from(order + "I", payload, at)
         returns = np.frombuffer(payload, [(name, order + "f4") for name in _RETURN], count, at + 4)
+        left = len(payload) - at - 4 - returns.nbytes
+        # CDR may be filled up to a multiple of four
+        if left > (0 if ros1 else 3):
+            raise ValueError(f"{left} bytes behind {count} returns")
         return frame.rstrip(b"\0").decode(), returns
     except (struct.error, ValueError) as error:
         raise BrokenRecord(f"{where}: {len(payload)} bytes are no whole {topic.type} ({error})") from error

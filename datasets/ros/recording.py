@@ -33,11 +33,19 @@ class Topic:
     encoding: str
     """cdr (ROS 2) or ros1; others are not read."""
     count: int
-    """How many messages; -1 where the recording does not tell before it is read."""
+    """How many messages, counted where the recording does not say."""
     definition: str = ""
     """The message's definition as the recording holds it; empty where it holds none."""
     definition_format: str = ""
     """ros2msg, ros1msg or ros2idl."""
+    also: tuple[str, ...] = ()
+    """Where messages of several types are in it: all of them."""
+    conflict: str = ""
+    """Why its messages cannot be read by one definition; empty where they can."""
+
+    def carries(self, types: Collection[str]) -> bool:
+        """Whether it has messages, some of them of one of these types."""
+        return self.count > 0 and not {self.type, *self.also}.isdisjoint(types)
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,34 @@
-"""A ROS bag: a .bag file (ROS 1), or a rosbag2 folder or .db3 file (ROS 2)."""
+"""A ROS bag: a .bag file (ROS 1), a rosbag2 folder or .db3 file (ROS 2), or a folder with such files."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 from perceptum.inputs import Source
 
+from .loose_files import METADATA, PACKED, SUFFIXES, parts_of, recordings_in
 from .recording import Recording
 
-__all__ = ["LOOKS_LIKE", "open_source", "recognises", "takes"]
+__all__ = ["LOOKS_LIKE", "open_source", "recognises", "recognises_loosely", "takes"]
 
 LOOKS_LIKE = "a bag NAME.bag or NAME.db3, or a folder with metadata.yaml and .db3 or .mcap files"
 
-_FILES = (".bag", ".db3")
-_STORED = (".db3", ".mcap", ".db3.zstd", ".mcap.zstd")
+_FILES = (".bag", ".bag.active", ".db3")
 
 
 def recognises(path: Path) -> bool:
     """Whether `path` is a file NAME.bag or NAME.db3, or the folder of a rosbag2."""
     if os.path.isfile(path):
-        return path.suffix in _FILES
-    return os.path.isfile(path / "metadata.yaml") and _holds_messages(path)
+        return path.name.endswith(_FILES)
+    return os.path.isfile(path / METADATA) and bool(recordings_in(path, (".db3", ".mcap", *PACKED)))
 
 
-def _holds_messages(folder: Path) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            return any(entry.name.endswith(_STORED) for entry in entries)
-    except OSError:
-        return False
+def recognises_loosely(path: Path) -> bool:
+    """Whether `path` is a folder that holds recordings without metadata; only where no dataset recognises it."""
+    return os.path.isdir(path) and bool(recordings_in(path, (*SUFFIXES, *PACKED)))
 
 
 def takes() -> type:
@@ -50,14 +48,32 @@ def open_source(path: Path, **options: Any) -> Source:
 
 
 def _recording(path: Path, skip_damaged: bool) -> Recording:
-    if path.suffix == ".bag":
+    if not os.path.isdir(path):
+        return _file(path, 0, skip_damaged)
+    if os.path.lexists(path / METADATA):
+        from .rosbag_ros2 import rosbag2
+
+        return rosbag2(path, skip_damaged)
+    from .several import SeveralFiles
+
+    parts = parts_of(path)
+    warnings.warn(
+        f"{path}: has no {METADATA}; read by their names are {', '.join(part.name for part in parts[:3])}"
+        f"{f' and {len(parts) - 3} more' if parts[3:] else ''}",
+        stacklevel=2,
+    )
+    return SeveralFiles(path, [_file(part, number, skip_damaged) for number, part in enumerate(parts)])
+
+
+def _file(path: Path, number: int, skip_damaged: bool) -> Recording:
+    if path.name.endswith((".bag", ".bag.active")):
         from .rosbag_ros1 import Ros1Bag
 
-        return Ros1Bag(path, skip_damaged=skip_damaged)
-    if path.suffix == ".db3":
-        from .rosbag_sqlite import SqliteBag
+        return Ros1Bag(path, number, skip_damaged=skip_damaged)
+    if path.suffix == ".mcap":
+        from .mcap_file import McapFile
 
-        return SqliteBag(path)
-    from .rosbag_ros2 import Ros2Bag
+        return McapFile(path, number, skip_damaged=skip_damaged)
+    from .rosbag_sqlite import SqliteBag
 
-    return Ros2Bag(path, skip_damaged=skip_damaged)
+    return SqliteBag(path, number)

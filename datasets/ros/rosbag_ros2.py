@@ -3,67 +3,54 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from perceptum.inputs import BrokenRecord, LogError
 
 from ..files import read_text
-from .recording import Found, Place, Recording, Topic
+from .loose_files import METADATA, recordings_in
+from .recording import Recording
 from .rosbag_sqlite import SqliteBag
+from .several import SeveralFiles
 
-__all__ = ["Ros2Bag"]
+__all__ = ["rosbag2"]
 
-METADATA = "metadata.yaml"
+_SUFFIXES = {"sqlite3": ".db3", "mcap": ".mcap"}
 _MOST_FILES = 100_000
 
 
-class Ros2Bag:
-    """Answers as a `Recording`; a place begins with the number of the file."""
+def rosbag2(folder: Path, skip_damaged: bool = False) -> Recording:
+    """Returns the files that the folder's metadata names as one recording; raises LogErrors.
 
-    def __init__(self, folder: Path, *, skip_damaged: bool = False) -> None:
-        self.location = str(folder)
-        self._files: list[Recording] = [
-            open_file(path, number) for number, (path, open_file) in enumerate(_files(folder, skip_damaged))
-        ]
-        self.topics: Mapping[str, Topic] = _merged(self.location, self._files)
-
-    def scan(self, topics: Collection[str], most: int) -> Iterator[Found]:
-        for file in self._files:
-            yield from file.scan(topics, most)
-
-    def payload(self, topic: str, place: Place) -> bytes:
-        return self._files[place[0]].payload(topic, place)
-
-
-def _merged(where: str, files: list[Recording]) -> dict[str, Topic]:
-    found: dict[str, Topic] = {}
-    for topic in (topic for file in files for topic in file.topics.values()):
-        known = found.setdefault(topic.name, replace(topic, count=0))
-        if known.type != topic.type:
-            raise BrokenRecord(f"{where}: topic {topic.name} has messages of {known.type} and of {topic.type}")
-        count = -1 if -1 in (known.count, topic.count) else known.count + topic.count
-        found[topic.name] = replace(known, count=count)
-    return found
-
-
-def _files(folder: Path, skip_damaged: bool) -> Iterator[tuple[Path, Callable[[Path, int], Recording]]]:
+    Its counts of messages are not looked at: a recorder that was killed never wrote them. A file that it leaves out
+    is a warning.
+    """
     metadata = _metadata(folder / METADATA)
     per_message = _compression(folder / METADATA, metadata)
     kind = metadata.get("storage_identifier")
-    if kind not in ("sqlite3", "mcap"):
+    if kind not in _SUFFIXES:
         raise BrokenRecord(f"{folder / METADATA}: storage_identifier is {kind!r}, wanted sqlite3 or mcap")
-    for name in _names(folder / METADATA, metadata):
-        # only the last part: a bag that was moved names its old folder, a broken one may name any
-        path = folder / PurePosixPath(name).name
+    # only the last part: a bag that was moved names its old folder, a broken one may name any
+    names = [PurePosixPath(name).name for name in _names(folder / METADATA, metadata)]
+    others = [name for name in recordings_in(folder, (_SUFFIXES[kind],)) if name not in names]
+    if others:
+        warnings.warn(f"{folder}: {', '.join(others[:5])} not read, for {METADATA} does not name it", stacklevel=2)
+    return SeveralFiles(folder, list(_opened(folder, names, kind, per_message, skip_damaged)))
+
+
+def _opened(
+    folder: Path, names: Sequence[str], kind: str, per_message: bool | None, skip_damaged: bool
+) -> Iterator[Recording]:
+    for number, name in enumerate(names):
         if kind == "mcap":
             from .mcap_file import McapFile
 
-            yield path, lambda path, number: McapFile(path, number, skip_damaged=skip_damaged)
+            yield McapFile(folder / name, number, skip_damaged=skip_damaged)
         else:
-            yield path, lambda path, number: SqliteBag(path, number, compressed=per_message)
+            yield SqliteBag(folder / name, number, compressed=per_message)
 
 
 def _names(path: Path, metadata: Mapping[str, Any]) -> list[str]:
@@ -73,15 +60,18 @@ def _names(path: Path, metadata: Mapping[str, Any]) -> list[str]:
     return names
 
 
-def _compression(path: Path, metadata: Mapping[str, Any]) -> bool:
-    """Whether each message is compressed by itself; raises BrokenRecord for whole files and other forms."""
-    mode = str(metadata.get("compression_mode") or "none").lower()
-    form = metadata.get("compression_format")
+def _compression(path: Path, metadata: Mapping[str, Any]) -> bool | None:
+    """Whether each message is compressed by itself, None where that is not said.
+
+    Raises BrokenRecord for whole files and other forms.
+    """
+    said = metadata.get("compression_mode")
+    mode, form = str(said or "none").lower(), metadata.get("compression_format")
     if mode == "file":
         raise BrokenRecord(f"{path}: its files are compressed as a whole; unpack them with `ros2 bag convert`")
     if mode not in ("none", "message", "storage") or (mode == "message" and form != "zstd"):
         raise BrokenRecord(f"{path}: compression {mode} by {form!r}, wanted none, or messages by zstd")
-    return mode == "message"
+    return True if mode == "message" else None
 
 
 def _metadata(path: Path) -> Mapping[str, Any]:
@@ -100,5 +90,10 @@ def _metadata(path: Path) -> Mapping[str, Any]:
         raise BrokenRecord(f"{path}: not YAML ({' '.join(str(error).split())[:120]})") from error
     inner = content.get("rosbag2_bagfile_information") if isinstance(content, dict) else None
     if not isinstance(inner, dict):
-        raise BrokenRecord(f"{path}: has no rosbag2_bagfile_information; it is not the metadata of a rosbag2")
+        names = recordings_in(path.parent, (".db3", ".mcap"))
+        instead = f", or open {path.parent / names[0]} itself" if names else ""
+        raise BrokenRecord(
+            f"{path}: has no rosbag2_bagfile_information; it is not the metadata of a rosbag2; write it anew with "
+            f"`ros2 bag reindex {path.parent}`{instead}"
+        )
     return inner

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from perceptum.inputs import BrokenRecord, LogError
 
 from ..files import check_file
 from .recording import WHOLE, Found, Place, Topic, first_of, type_name
+from .sqlite_file import SqliteFile
+from .types import add_topic
 
 __all__ = ["SqliteBag"]
 
@@ -23,23 +25,19 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 class SqliteBag:
     """Answers as a `Recording`; a place is (number of the file, timestamp, row)."""
 
-    def __init__(self, path: Path, number: int = 0, *, compressed: bool = False) -> None:
-        """`compressed`: each message is a zstd frame."""
+    def __init__(self, path: Path, number: int = 0, *, compressed: bool | None = None) -> None:
+        """`compressed`: each message is a zstd frame; None: those are that begin as one, which no CDR does."""
         self.location = str(path)
-        self._path, self._number, self._compressed = path, number, compressed
+        self._number, self._compressed = number, compressed
         check_file(path, "the recording is missing")
+        self._file = SqliteFile(path)
         self.topics: Mapping[str, Topic] = self._topics()
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        # immutable: no lock, no journal, nothing is ever written beside the file
-        uri = f"file:{quote(str(self._path.absolute()))}?mode=ro&immutable=1"
         try:
-            database = sqlite3.connect(uri, uri=True)
-            try:
+            with self._file.open() as database:
                 yield database
-            finally:
-                database.close()
         # a text in a broken row, or in the message about it, may be no text
         except (sqlite3.Error, UnicodeDecodeError, OverflowError, MemoryError) as error:
             reason = " ".join(str(error).split())[:120]
@@ -50,15 +48,18 @@ class SqliteBag:
             rows = database.execute("SELECT id, name, type, serialization_format FROM topics ORDER BY id").fetchall()
             counts = dict(database.execute("SELECT topic_id, count(*) FROM messages GROUP BY topic_id").fetchall())
             definitions = _definitions(database)
+        lost = {id: count for id, count in counts.items() if id not in {row[0] for row in rows}}
+        if lost:
+            warnings.warn(
+                f"{self.location}: left out: {sum(lost.values())} messages of {len(lost)} topics that it does not list",
+                stacklevel=2,
+            )
         self._names: dict[int, str] = {id: str(name) for id, name, _, _ in rows}
         found: dict[str, Topic] = {}
         for id, name, kind, encoding in rows:
-            known = found.get(str(name))
-            if known is not None and known.type != type_name(str(kind)):
-                raise BrokenRecord(f"{self.location}: topic {name} has messages of {known.type} and of {kind}")
-            count = counts.get(id, 0) + (known.count if known is not None else 0)
-            text, form = definitions.get(str(kind), ("", ""))
-            found[str(name)] = Topic(str(name), type_name(str(kind)), str(encoding), count, text, form)
+            definition = definitions.get(str(kind), ("", ""))
+            topic = Topic(str(name), type_name(str(kind)), str(encoding), counts.get(id, 0), *definition)
+            add_topic(found, topic, self.location)
         return found
 
     def scan(self, topics: Collection[str], most: int) -> Iterator[Found]:
@@ -83,8 +84,12 @@ class SqliteBag:
                 raise BrokenRecord(
                     f"{self.location}: row {row} is a message of {len(blob)} bytes, wanted at most 1 GiB"
                 )
-            data = blob.read(WHOLE if self._compressed else most)
-        return first_of(self._unpacked(row, data), most) if self._compressed else data
+            packed = self._compressed
+            if packed is None:
+                packed = blob.read(len(_ZSTD)) == _ZSTD
+                blob.seek(0)
+            data = blob.read(WHOLE if packed else most)
+        return first_of(self._unpacked(row, data), most) if packed else data
 
     def _unpacked(self, row: int, data: bytes) -> bytes:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from perceptum.inputs import MissingRecord, NotALog
@@ -34,6 +34,15 @@ class Sensors:
     def all(self) -> tuple[str, ...]:
         return (*self.lidars, *self.radars, *self.cameras)
 
+    def among(self, topics: Collection[str], asked: str | None) -> Sensors:
+        """Returns those that are in `topics`, the first lidar, else camera, else radar as reference unless asked."""
+        lidars, radars, cameras = (
+            tuple(name for name in kind if name in topics) for kind in (self.lidars, self.radars, self.cameras)
+        )
+        reference = asked or next(iter((*lidars, *cameras, *radars)), self.reference)
+        first = [_first(kind, reference) for kind in (lidars, radars, cameras)]
+        return Sensors(first[0], first[1], first[2], self.infos, reference)
+
 
 def sensors_of(recording: Recording, options: RecordingOptions) -> Sensors:
     """Returns the sensors; raises LogErrors that name the topics there are."""
@@ -61,7 +70,8 @@ def sensors_of(recording: Recording, options: RecordingOptions) -> Sensors:
 
 def _of(recording: Recording, types: Iterable[str]) -> list[str]:
     """The topics of these types that have messages, by name."""
-    return sorted(t.name for t in recording.topics.values() if t.type in types and t.count != 0)
+    kinds = tuple(types)
+    return sorted(t.name for t in recording.topics.values() if t.carries(kinds))
 
 
 def _first(topics: Sequence[str], reference: str) -> tuple[str, ...]:
@@ -76,7 +86,7 @@ def _chosen(
         return list(default)
     for name in topics:
         found = recording.topics.get(name)
-        if found is None or found.type not in types:
+        if found is None or {found.type, *found.also}.isdisjoint(types):
             what = "is not there" if found is None else f"carries {found.type}"
             raise MissingRecord(
                 f"{recording.location}: {option} has '{name}', which {what}; "

@@ -7,14 +7,27 @@ type that was changed is refused, with both.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 from perceptum.inputs import BrokenRecord, LogError
 
 from .recording import Topic
 
-__all__ = ["CAMERA_INFO", "CLOUD", "COMPRESSED", "IMAGE", "ODOMETRY", "RADAR_SCAN", "RADAR_TRACKS", "TF", "decode"]
+__all__ = [
+    "CAMERA_INFO",
+    "CLOUD",
+    "COMPRESSED",
+    "IMAGE",
+    "ODOMETRY",
+    "RADAR_SCAN",
+    "RADAR_TRACKS",
+    "TF",
+    "add_topic",
+    "decode",
+]
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 IMAGE = "sensor_msgs/msg/Image"
@@ -25,7 +38,10 @@ TF = ("tf2_msgs/msg/TFMessage", "tf/msg/tfMessage")
 RADAR_SCAN = "radar_msgs/msg/RadarScan"
 RADAR_TRACKS = "radar_msgs/msg/RadarTracks"
 
+_TYPES = (CLOUD, IMAGE, COMPRESSED, CAMERA_INFO, ODOMETRY, *TF, RADAR_SCAN, RADAR_TRACKS)
+
 _LONGEST_SEQUENCE = 1 << 30
+_FORMS = ("ros1msg", "ros2msg", "ros2idl")
 
 # as published; rosbags does not bring these
 _RADAR = {
@@ -63,6 +79,8 @@ def _store(encoding: str) -> Any:
 
 def decode(topic: Topic, payload: bytes, where: str) -> Any:
     """Returns the message, arrays in it as numpy views of the bytes; raises BrokenRecord."""
+    if topic.conflict:
+        raise BrokenRecord(f"{where}: {topic.conflict}")
     if topic.encoding not in ("cdr", "ros1"):
         raise BrokenRecord(f"{where}: messages are encoded as {topic.encoding!r}, wanted cdr (ROS 2) or ros1")
     store = _store(topic.encoding)
@@ -76,16 +94,92 @@ def decode(topic: Topic, payload: bytes, where: str) -> Any:
         raise BrokenRecord(f"{where}: {len(payload)} bytes are no whole {topic.type} ({said})") from error
 
 
+def add_topic(found: dict[str, Topic], topic: Topic, where: str) -> None:
+    """Adds what one channel, connection, table row or file says of a topic to what others said of it.
+
+    Types with the same fields are one, whatever their names. Others are a conflict, which counts only where the topic
+    is read; so does a second definition of a type that has other fields.
+    """
+    known = found.get(topic.name)
+    # what has no messages has no say
+    if known is None or (known.count == 0 and topic.count > 0):
+        found[topic.name] = topic
+        return
+    if topic.count == 0:
+        return
+    also: tuple[str, ...] = ()
+    conflict = known.conflict or topic.conflict
+    if not conflict and not _same_fields(known, topic):
+        kinds = f"{known.type} and of {topic.type}" if known.type != topic.type else f"two definitions of {topic.type}"
+        if known.encoding != topic.encoding:
+            kinds = f"{known.type} as {known.encoding} and of {topic.type} as {topic.encoding}"
+        conflict = f"{where}: topic {topic.name} has messages of {kinds}, wanted one"
+    if conflict:
+        also = tuple(dict.fromkeys((known.type, *known.also, topic.type, *topic.also)))
+    # of two names for the same fields we may know only one
+    base = topic if topic.type in _TYPES and known.type not in _TYPES else known
+    found[topic.name] = replace(base, count=known.count + topic.count, also=also, conflict=conflict)
+
+
+def _same_fields(one: Topic, other: Topic) -> bool:
+    """Whether both are written alike, so that either can be read by the other's definition."""
+    if one.encoding != other.encoding:
+        return False
+    if one.type == other.type and (one.definition == other.definition or not (one.definition and other.definition)):
+        return True
+    if one.encoding not in ("cdr", "ros1"):
+        return False
+    fields = [
+        _all_fields(topic.type, topic.encoding, topic.definition, topic.definition_format) for topic in (one, other)
+    ]
+    return fields[0] is not None and fields[0] == fields[1]
+
+
+@cache
+def _all_fields(kind: str, encoding: str, text: str, form: str) -> str | None:
+    """What the fields of a type are, down to the last; None where nothing says it."""
+    types: Mapping[str, Any] = _store(encoding).fielddefs
+    try:
+        if text and form in _FORMS:
+            types = {**types, **_parsed(kind, text, form)}
+        return _digest(kind, types, {}) if kind in types else None
+    except _unparsed():
+        return None
+
+
+def _digest(kind: str, types: Mapping[str, Any], done: dict[str, str]) -> str:
+    """One text for the fields of a type; those of types in it count, not their names.
+
+    Hashed and kept for each type: written out, a few lines of definitions may be gigabytes.
+    """
+    if kind not in done and kind in types:
+        # a type that holds itself is its name
+        done[kind] = kind
+        fields = [f"{name.lower()} {_shape(field, types, done)}" for name, field in types[kind][1]]
+        done[kind] = sha256("\n".join(fields).encode()).hexdigest()
+    return done.get(kind, kind)
+
+
+def _shape(field: Any, types: Mapping[str, Any], done: dict[str, str]) -> str:
+    kind, inner = field
+    if kind.name == "NAME":
+        return _digest(inner, types, done)
+    if kind.name in ("ARRAY", "SEQUENCE"):
+        return f"{_shape(inner[0], types, done)}[{inner[1] if kind.name == 'ARRAY' else ''}]"
+    return _written(field)
+
+
 def _serde_error() -> type[Exception]:
     from rosbags.serde import SerdeError
 
     return SerdeError
 
 
-def _type_error() -> type[Exception]:
+def _unparsed() -> tuple[type[Exception], ...]:
+    """What a definition raises that cannot be read: the grammar's own error, or whatever it does not foresee."""
     from rosbags.typesys import TypesysError
 
-    return TypesysError
+    return (TypesysError, AssertionError, LookupError, ValueError, TypeError, AttributeError, RecursionError)
 
 
 def _check_definition(topic: Topic, where: str) -> None:
@@ -98,12 +192,11 @@ def _check_definition(topic: Topic, where: str) -> None:
 def _difference(kind: str, encoding: str, text: str, form: str) -> str:
     """How a recording's definition of a type differs from the published one; empty where it does not."""
     published = _store(encoding).fielddefs
-    if not text or form not in ("ros1msg", "ros2msg", "ros2idl"):
+    if not text or form not in _FORMS:
         return ""
     try:
         found = _parsed(kind, text, form)
-    # its grammar says TypesysError; what it does not foresee shows as any of the others
-    except (_type_error(), AssertionError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except _unparsed() as error:
         said = " ".join((str(error) or type(error).__name__).split())[:80]
         return f"in a way that cannot be read ({said})"
     for name in sorted(_needed(kind, published)):

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import (
+    BadOption,
     CameraImage,
     HDMap,
     Labels,
     LidarSweep,
-    LogError,
     Poses,
     PoseUnknown,
     RadarSweep,
@@ -28,11 +28,12 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.once import once
 
-from ..files import Numbered, has_numbered, numbered, read_bytes
+from ..files import Numbered, has_numbered, numbered, read_bytes, read_each
 from ..kitti.calibration import camera_of, read_calibration, rectified_from_velodyne
 from ..kitti.labels import read_labels
-from ..kitti.points import read_points, velodyne_sweep
-from ..pose_matrices import poses_of
+from ..kitti.points import velodyne_sweep
+from ..point_file import read_points
+from ..pose_matrices import poses_of, rows_or_nan
 
 __all__ = ["FRAME_NS", "LOOKS_LIKE", "ViewOfDelft", "open_source", "recognises"]
 
@@ -47,7 +48,7 @@ _LIDAR = "lidar"
 _RADAR = "radar"
 _CAMERA = "image_2"
 _RADAR_FOLDERS = {1: "radar", 3: "radar_3frames", 5: "radar_5frames"}
-_RADAR_COLUMNS = 7
+_RADAR_COLUMNS = ("x", "y", "z", "rcs", "v_r", "v_r_compensated", "time")
 _WORLDS = {"odom": "odomToCamera", "map": "mapToCamera", "utm": "UTMToCamera"}
 """Option -> the key in the pose file. Its name says to camera; its numbers are world from camera."""
 
@@ -70,9 +71,11 @@ def open_source(
     these numbers, both included, which the caller says are one drive. `world`: odom, map or utm.
     """
     if radar_scans not in _RADAR_FOLDERS:
-        raise LogError(f"view_of_delft: option radar_scans is {radar_scans!r}, wanted 1, 3 or 5")
+        said = f"view_of_delft: option radar_scans is {radar_scans!r}, wanted 1, 3 or 5"
+        raise BadOption(said, typed_hint="e.g. {log}:radar_scans=5")
     if world not in _WORLDS:
-        raise LogError(f"view_of_delft: option world is {world!r}, wanted one of {', '.join(_WORLDS)}")
+        said = f"view_of_delft: option world is {world!r}, wanted one of {', '.join(_WORLDS)}"
+        raise BadOption(said, typed_hint="e.g. {log}:world=utm")
     return ViewOfDelft(path, _RADAR_FOLDERS[radar_scans], first, last, world)
 
 
@@ -114,9 +117,12 @@ class ViewOfDelft:
         if not len(kept):
             raise PoseUnknown(f"{folder}: no NNNNN.json of these frames, so the log has no poses")
         paths = [stored.paths[i] for i in kept]
-        from_camera = np.stack([read_world_from_camera(path, _WORLDS[self._world]) for path in paths])
-        camera_from_lidar = np.stack([self._camera_from("lidar", path.stem) for path in paths])
-        return poses_of(folder, stored.numbers[kept], from_camera @ camera_from_lidar)
+        found, broken = read_each(
+            dict(enumerate(paths)),
+            lambda _, path: read_world_from_camera(path, _WORLDS[self._world]) @ self._camera_from("lidar", path.stem),
+        )
+        world_from_lidar = rows_or_nan(len(paths), found, (4, 4))
+        return poses_of(folder, stored.numbers[kept], world_from_lidar, broken, paths)
 
     def _calibration(self, sensor: str, stem: str) -> tuple[Path, dict[str, Matrix]]:
         path = _training(self.folder, sensor) / "calib" / f"{stem}.txt"
@@ -132,7 +138,7 @@ class ViewOfDelft:
     def read_radar(self, sensor: str, index: int) -> RadarSweep:
         """`id` is the stored scan number: 0 the newest, -1 the one before, ..."""
         path = self._detections.paths[index]
-        x, y, z, rcs, v_radial, v_radial_comp, scan = read_points(path, _RADAR_COLUMNS)
+        x, y, z, rcs, v_radial, v_radial_comp, scan = read_points(path, _RADAR_COLUMNS, "the frame has no radar points")
         camera_from_ego, camera_from_radar = (self._camera_from(name, path.stem) for name in ("lidar", "radar"))
         return RadarSweep(
             sensor=sensor,

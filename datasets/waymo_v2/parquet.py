@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 from perceptum.inputs.once import Guard
 
-from ..files import check_file
+from ..files import check_file, read_each
+from ..pose_matrices import rows_or_nan
 from ..widened import widened
 from .float_lists import rows_of
 
@@ -98,11 +99,22 @@ class Table:
 
     def transforms(self, name: str) -> NDArray[np.float64]:
         """Returns (n, 4, 4) float64 of lists of 16, row by row."""
-        rows = self.lists(name)
-        for i, row in enumerate(rows):
-            if row is None or len(row) != 16 or not np.array_equal(row[12:], [0, 0, 0, 1]):
-                raise BrokenRecord(f"{self.path}: {name} in row {i} is no 4x4 transform, wanted 16 numbers")
-        return np.array(rows, dtype=np.float64).reshape(-1, 4, 4)
+        found, broken = self.transforms_or_gaps(name)
+        if broken:
+            raise next(iter(broken.values()))
+        return found
+
+    def transforms_or_gaps(self, name: str) -> tuple[NDArray[np.float64], dict[int, LogError]]:
+        """Returns the same, NaN where a row holds none, and each such row with what is wrong."""
+        rows = enumerate(self._table.column(name))
+        found, broken = read_each(dict(rows), lambda row, cell: self._transform(name, row, cell.values))
+        return rows_or_nan(len(self), found, (4, 4)), broken
+
+    def _transform(self, name: str, row: int, cell: Any) -> NDArray[np.float64]:
+        numbers = None if cell is None else _as_float64(self.path, name, cell)
+        if numbers is None or len(numbers) != 16 or not np.array_equal(numbers[12:], [0, 0, 0, 1]):
+            raise BrokenRecord(f"{self.path}: {name} in row {row} is no 4x4 transform, wanted 16 numbers")
+        return numbers.reshape(4, 4)
 
 
 def _as_float64(path: Path, name: str, values: Any) -> NDArray[np.float64]:

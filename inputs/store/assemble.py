@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -103,7 +104,7 @@ def _small_files(
     ids = ids_of(source)
     if ids is not None:
         tables[IDS] = _id_batch(ids)
-    skipped = []
+    skipped = [f"poses: {broken.why}" for broken in source.poses.broken]
     try:
         hdmap = source.read_map()
         if hdmap is not None:
@@ -124,7 +125,10 @@ def _small_files(
 def _pose_batch(poses: Poses) -> Any:
     columns = {"time_ns": poses.times_ns, "quaternion": poses.quaternions, "translation": poses.translations}
     batch = batch_of("poses", columns)
-    return batch.replace_schema_metadata({"max_gap_ns": str(poses.max_gap_ns)})
+    told = {"max_gap_ns": str(poses.max_gap_ns)}
+    if poses.broken:
+        told["broken"] = json.dumps(poses.broken)
+    return batch.replace_schema_metadata(told)
 
 
 def _id_batch(ids: Sequence[str]) -> Any:

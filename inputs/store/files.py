@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import mmap
 import os
-import stat
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import BrokenRecord, LogError, MissingRecord, NotALog
 from ..once import Guard
+from ..regular_file import IrregularFile, open_regular, regular_status
 from .layout import is_inside
 
 __all__ = ["Files", "LocalFiles", "RemoteFiles", "filesystem_of"]
@@ -77,12 +77,11 @@ class LocalFiles:
     def _checked(self, path: str) -> os.stat_result:
         _check_path(self.location, path)
         try:
-            status = os.stat(self.folder / path)
+            return regular_status(self.folder / path)
+        except IrregularFile as error:
+            raise BrokenRecord(f"{self.location}/{path}: {error.strerror}; convert again") from None
         except OSError as error:
             raise MissingRecord(f"{self.location}/{path}: cannot be opened ({error.strerror}); convert again") from None
-        if not stat.S_ISREG(status.st_mode):
-            raise BrokenRecord(f"{self.location}/{path}: is no regular file, wanted one of the store's; convert again")
-        return status
 
     def _map(self, path: str) -> Any:
         import pyarrow as pa
@@ -91,7 +90,7 @@ class LocalFiles:
             return pa.py_buffer(b"")
         try:
             # not pa.memory_map: its reads advise the kernel to fetch the whole file
-            with open(self.folder / path, "rb") as file:
+            with open_regular(self.folder / path) as file:
                 return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except (OSError, ValueError) as error:
             raise BrokenRecord(f"{self.location}/{path}: cannot be mapped ({error})") from error

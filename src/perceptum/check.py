@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import xxhash
 
 from perceptum.datasets.detect import open_source
+from perceptum.datasets.unread import NotRead
 from perceptum.inputs import LogError, NotALog, Source
 from perceptum.inputs.source import unreadable_of
 from perceptum.inputs.store import StoreSource, broken_files, broken_index, broken_records, stray_files
@@ -18,9 +20,11 @@ from .check_map import map_problems
 from .check_records import NOT_CHECKED, RecordKey, record_keys, record_problems, wants_a_library
 from .check_times import gap_lines, pose_problems, time_problems
 
-__all__ = ["NOT_CHECKED", "Problem", "check_log", "gap_lines"]
+__all__ = ["NOT_CHECKED", "NOT_READ", "Problem", "check_log", "gap_lines"]
 
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
+
+NOT_READ = "not read"
 
 _MOST_ENTRIES = 200_000
 
@@ -29,7 +33,7 @@ class Problem(NamedTuple):
     """One thing that is wrong."""
 
     kind: str
-    """open, index, file, path, times, sensors, poses, record, points, labels or map; or NOT_CHECKED."""
+    """open, index, file, path, times, sensors, poses, record, points, labels, map, left out; NOT_CHECKED, NOT_READ."""
     what: str
     """The file or record, what was found, and what was wanted."""
 
@@ -37,8 +41,21 @@ class Problem(NamedTuple):
 def check_log(log: str, track: Track = lambda items, _, __: items) -> list[Problem]:
     """Reads the whole log; raises NotALog where there is none, and nothing else.
 
-    What could not be looked at, since a library for it is not installed, is of the kind NOT_CHECKED.
+    What could not be looked at, since a library for it is not installed, is of the kind NOT_CHECKED; what the log has
+    and its reader does not take of the kind NOT_READ. Neither is wrong.
     """
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        problems = _problems(log, track)
+    # what a reader leaves out is a warning, since it stops nothing
+    lines = dict.fromkeys(str(warning.message) for warning in found if warning.category is UserWarning)
+    left_out = [line for line in lines if not any(problem.what in line for problem in problems)]
+    problems += [Problem("left out", line.removeprefix("left out: ")) for line in left_out]
+    unread = dict.fromkeys(str(warning.message) for warning in found if issubclass(warning.category, NotRead))
+    return problems + [Problem(NOT_READ, line.replace(": not read: ", ": ", 1)) for line in unread]
+
+
+def _problems(log: str, track: Track) -> list[Problem]:
     try:
         source = open_source(log)
     except NotALog:

@@ -101,6 +101,7 @@ def pose_problems(source: Source) -> Iterator[str]:
     except LogError as error:
         yield str(error)
         return
+    yield from (broken.why for broken in poses.broken)
     if not source.sequential:
         return
     steps = np.diff(poses.times_ns)

@@ -76,7 +76,7 @@ def _points(log: Log, kind: str, sensor: str, unreadable: list[str]) -> dict[str
 
 def _poses(log: Log, unreadable: list[str]) -> dict[str, Any] | None:
     try:
-        poses = log.source.poses
+        poses = log.poses
     except LogError as error:
         unreadable.append(str(error))
         return None
@@ -87,6 +87,7 @@ def _poses(log: Log, unreadable: list[str]) -> dict[str, Any] | None:
         "start_ns": first,
         "duration_s": (last - first) * 1e-9,
         "gaps": int((np.diff(poses.times_ns) > poses.max_gap_ns).sum()),
+        "broken": len(poses.broken),
         "path_m": round(float(steps.sum()), 3),
     }
 

@@ -33,7 +33,7 @@ RADAR = {
 
 def store_of(ros):
     store = get_typestore(Stores.ROS1_NOETIC if ros == 1 else Stores.ROS2_HUMBLE)
-    extra = dict(RADAR)
+    extra = dict(RADAR) | {"tf/msg/tfMessage": "geometry_msgs/TransformStamped[] transforms\n"}
     if ros == 1:
         extra["tf2_msgs/msg/TFMessage"] = "geometry_msgs/TransformStamped[] transforms\n"
         extra["unique_identifier_msgs/msg/UUID"] = "uint8[16] uuid\n"
@@ -94,8 +94,11 @@ class Maker:
         header = self.header(time_ns, parent)
         return self.make("geometry_msgs/msg/TransformStamped", header=header, child_frame_id=child, transform=inner)
 
-    def tf(self, *transforms):
-        return self.make("tf2_msgs/msg/TFMessage", list(transforms))
+    def tf(self, *transforms, kind="tf2_msgs/msg/TFMessage"):
+        return self.make(kind, list(transforms))
+
+    def text(self, text="hello"):
+        return self.make("std_msgs/msg/String", text)
 
     def odometry(self, time_ns, xyz, parent="odom", child="base_link", wxyz=(1, 0, 0, 0)):
         w, x, y, z = (float(v) for v in wxyz)
@@ -241,8 +244,11 @@ def drive(maker):
     return sorted(rows, key=lambda row: row[1])
 
 
-def write_mcap(path, rows, maker=None, chunk_size=1 << 14, compression=CompressionType.ZSTD, **options):
-    """Writes rows of (topic, log_ns, message); a message may be bytes with its type: (type, bytes)."""
+def write_mcap(path, rows, maker=None, chunk_size=1 << 14, compression=CompressionType.ZSTD, finishing=None, **options):
+    """Writes rows of (topic, log_ns, message); a message may be bytes with its type: (type, bytes).
+
+    `finishing`: is given the writer before it writes its summary.
+    """
     maker = maker or Maker()
     form = "ros1" if maker.ros == 1 else "cdr"
     with open(path, "wb") as file:
@@ -254,9 +260,11 @@ def write_mcap(path, rows, maker=None, chunk_size=1 << 14, compression=Compressi
             if kind not in schemas:
                 text = definition(maker, kind)
                 schemas[kind] = writer.register_schema(kind, "ros1msg" if maker.ros == 1 else "ros2msg", text.encode())
-            if topic not in channels:
-                channels[topic] = writer.register_channel(topic, form, schemas[kind])
-            writer.add_message(channels[topic], log_ns, data, log_ns - 500)
+            if (topic, kind) not in channels:
+                channels[topic, kind] = writer.register_channel(topic, form, schemas[kind])
+            writer.add_message(channels[topic, kind], log_ns, data, log_ns - 500)
+        if finishing is not None:
+            finishing(writer)
         writer.finish()
     return path
 
@@ -274,9 +282,10 @@ def write_rosbag1(path, rows, maker, compression=None):
     with writer:
         connections = {}
         for topic, log_ns, message in rows:
-            if topic not in connections:
-                connections[topic] = writer.add_connection(topic, message.__msgtype__, typestore=maker.store)
-            writer.write(connections[topic], log_ns, maker.encode(message))
+            kind, data = message if isinstance(message, tuple) else (message.__msgtype__, maker.encode(message))
+            if (topic, kind) not in connections:
+                connections[topic, kind] = writer.add_connection(topic, kind, typestore=maker.store)
+            writer.write(connections[topic, kind], log_ns, data)
     return path
 
 
@@ -289,7 +298,22 @@ def write_rosbag2(folder, rows, maker=None, storage="sqlite3", compress=None):
     with writer:
         connections = {}
         for topic, log_ns, message in rows:
-            if topic not in connections:
-                connections[topic] = writer.add_connection(topic, message.__msgtype__, typestore=maker.store)
-            writer.write(connections[topic], log_ns, maker.encode(message))
+            kind, data = message if isinstance(message, tuple) else (message.__msgtype__, maker.encode(message))
+            if (topic, kind) not in connections:
+                connections[topic, kind] = writer.add_connection(topic, kind, typestore=maker.store)
+            writer.write(connections[topic, kind], log_ns, data)
     return folder
+
+
+CONTAINERS = ("mcap", "bag", "sqlite", "rosbag2_mcap")
+
+
+def write_as(container, folder, rows_of):
+    """Writes what `rows_of` makes with a maker, as one of CONTAINERS; returns the path to open."""
+    maker = Maker(1 if container == "bag" else 2)
+    rows = rows_of(maker)
+    if container == "mcap":
+        return write_mcap(folder / "made.mcap", rows, maker)
+    if container == "bag":
+        return write_rosbag1(folder / "made.bag", rows, maker)
+    return write_rosbag2(folder / "made", rows, maker, storage="mcap" if container == "rosbag2_mcap" else "sqlite3")

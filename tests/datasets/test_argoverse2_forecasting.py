@@ -172,7 +172,6 @@ def changed(name, value, row=0):
     ("change", "says"),
     [
         ({"heading": None}, "no column heading; it has observed, track_id"),
-        (changed("position_x", float("nan")), "position_x in row 0 is nan, wanted a finite number"),
         (changed("timestep", 6, 2), "timesteps 0 to 6 of 6, wanted 0 to one less"),
         (changed("timestep", -1), "timesteps -1 to 5 of 6, wanted 0 to one less"),
         (changed("scenario_id", "s-2"), "column scenario_id holds 2 values, wanted the same in each row"),
@@ -189,6 +188,36 @@ def test_what_is_wrong_with_the_tracks_is_told(make, change, says):
     with pytest.raises(LogError) as caught:
         open_log(folder)
     assert str(caught.value).startswith(f"{folder}/scenario_s-1.parquet: {says}")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, 1e300])
+@pytest.mark.parametrize("name", ["position_x", "heading", "velocity_y"])
+def test_a_broken_step_of_the_recording_car_is_a_gap_and_of_another_spoils_its_own_labels(make, name, value):
+    folder = make(table(rows(), **changed(name, value, 1)))
+    path, shown = folder / "scenario_s-1.parquet", float("nan") if value is None else value
+    log = open_log(folder)
+    why = f"{path}: {name} in row 1 is {shown}, wanted a finite number"
+    assert rows()[1][:4] == ("AV", "vehicle", 1, 1)
+    with pytest.raises(PoseUnknown, match="no pose at ") as caught:
+        _ = log[1].world_from_ego
+    assert str(caught.value).endswith(f" ns: {why}")
+    assert log[2].world_from_ego[1, 3] == 52
+    assert log.skipped == [f"poses: {why}"]
+    # row 2 is the bus, in the same step
+    log = open_log(make_again(folder, table(rows(), **changed(name, value, 2))))
+    with pytest.raises(BrokenRecord) as caught:
+        _ = log[1].labels
+    assert str(caught.value) == why.replace("row 1", "row 2")
+    assert log[1].world_from_ego[1, 3] == 51
+    assert log[2].labels.track_id.tolist() == ["7"]
+
+
+def make_again(folder, columns):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table(columns), folder / "scenario_s-1.parquet")
+    return folder
 
 
 def test_a_scenario_without_the_recording_car_has_no_poses(make):

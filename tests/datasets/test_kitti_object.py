@@ -199,7 +199,7 @@ ROW = "Car 0 0 0 0 0 1 1 1.5 1.7 3.7 1 1.5 12 0"
     ("content", "wanted"),
     [
         (f"{ROW}\nCar 1 2\n", "line 2 has 3 columns, wanted 15 (16 with a score)"),
-        (f"{ROW} 0.5 7\n", "line 1 has 17 columns, wanted 15 (16 with a score)"),
+        (f"{ROW} 0.5 7 8 9\n", "line 1 has 19 columns, wanted 15 (16 with a score)"),
         (ROW.replace("12", "twelve"), "line 1: 'twelve' is not a number"),
         (ROW.replace("12", "nan"), "line 1 holds a number that is not finite or beyond 1e6"),
         (ROW.replace("12", "1e30"), "line 1 holds a number that is not finite or beyond 1e6"),
@@ -234,11 +234,11 @@ def test_a_device_or_a_folder_in_place_of_a_file_is_not_read(kitti):
     path = kitti / "training" / "velodyne" / "000003.bin"
     path.unlink()
     path.symlink_to("/dev/zero")
-    with pytest.raises(BrokenRecord, match="is no regular file"):
+    with pytest.raises(BrokenRecord, match="is a device, wanted a file; the frame has no points"):
         _ = open_log(kitti)[0].lidar
     path.unlink()
     path.mkdir()
-    with pytest.raises(BrokenRecord, match="is no regular file"):
+    with pytest.raises(BrokenRecord, match="is a folder, wanted a file; the frame has no points"):
         _ = open_log(kitti)[0].lidar
 
 

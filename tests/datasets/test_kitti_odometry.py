@@ -106,17 +106,23 @@ IDENTITY = "1 0 0 0 0 1 0 0 0 0 1 0\n"
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        (IDENTITY * 3, "3 poses, wanted 4, one per line of times.txt"),
         (IDENTITY * 3 + "1 0 0\n", "line 4 has 3 numbers, wanted 12 (3x4)"),
         (IDENTITY * 3 + IDENTITY.replace("1", "inf"), "line 4 holds a number that is not finite"),
         (
             IDENTITY * 3 + IDENTITY.replace("1", "1e200"),
-            "pose 3 is no pose; wanted a rotation (orthonormal, right-handed) and a place within 1e9 m",
+            "pose 3 is no pose; wanted a rotation (orthonormal, right-handed) within 1e9 m",
         ),
     ],
 )
 def test_broken_poses_are_named(kitti_odometry, content, wanted):
-    assert refused(kitti_odometry, "../../poses/04.txt", content, ask_pose) == wanted
+    said = refused(kitti_odometry, "../../poses/04.txt", content, lambda log: log[3].world_from_ego, PoseUnknown)
+    path = kitti_odometry.parents[1] / "poses" / "04.txt"
+    assert said == f"no pose at 310000000 ns: {path}: {wanted}"
+
+
+def test_a_line_too_few_is_refused_for_it_is_not_known_which(kitti_odometry):
+    said = refused(kitti_odometry, "../../poses/04.txt", IDENTITY * 3, ask_pose)
+    assert said == "3 poses, wanted 4, one per line of times.txt"
 
 
 def test_broken_calibration_is_named(kitti_odometry):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from perceptum.datasets import open_log
-from perceptum.inputs import BrokenRecord, LogError, encode_jpeg
+from perceptum.inputs import BrokenRecord, LogError, PoseUnknown, encode_jpeg
 from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
 
 pa = pytest.importorskip("pyarrow")
@@ -219,6 +219,49 @@ def test_equal_stamps_of_poses_are_one_pose(library, folder):
     poses = open_log(folder).source.poses
     assert len(poses.times_ns) == 5
     np.testing.assert_array_equal(poses.at(FIRST_US * 1000)[:3, 3], PLACE)
+
+
+@pytest.mark.parametrize(
+    ("image", "holds"),
+    [
+        (np.full((24, 40), 700, np.uint16), "uint16 (24, 40)"),
+        (np.full((24, 40, 3), 700, np.uint16), "uint16 (24, 40, 3)"),
+        (np.full((24, 40, 3), 0.5, np.float32), "float32 (24, 40, 3)"),
+        (np.full((24, 40, 4), 7, np.uint8), "uint8 (24, 40, 4)"),
+    ],
+)
+def test_decoded_pictures_that_are_none_of_8_bits_are_refused(library, folder, monkeypatch, image, holds):
+    log = open_log(folder)
+    fisheye = log[1].cameras["fmcam_l0"]
+    monkeypatch.setattr(ArrowSceneAPI, "get_modality_at_timestamp", lambda *_, **__: space(rgb_image=image))
+    for read in (fisheye.decode, lambda: fisheye.encoded):
+        with pytest.raises(BrokenRecord) as caught:
+            read()
+        assert str(caught.value) == (
+            f"{fisheye.source}: holds {holds}, wanted a picture (height, width, 3) of uint8; "
+            "depth and other measures are not pictures"
+        )
+
+
+@pytest.mark.parametrize("number", [0, 3, 4])
+def test_a_broken_pose_is_a_gap(library, folder, monkeypatch, number):
+    def broken(i):
+        state = ego(i)
+        # the row of the second sweep
+        state.imu_se3.array[number] = np.nan if i == 3 else state.imu_se3.array[number]
+        return state
+
+    monkeypatch.setitem(RECORDS, "ego_state_se3", broken)
+    log = open_log(folder)
+    with pytest.raises(PoseUnknown) as caught:
+        _ = log[1].world_from_ego
+    time_ns = (FIRST_US + STEP_US) * 1000
+    assert str(caught.value).startswith(
+        f"no pose at {time_ns} ns: {folder}/ego_state_se3.arrow: pose 2 has the quaternion ["
+    )
+    np.testing.assert_array_equal(log[0].world_from_ego[:3, 3], PLACE)
+    np.testing.assert_array_equal(log[2].world_from_ego[:3, 3], PLACE)
+    assert len(log.skipped) == 1
 
 
 def test_cameras_have_their_lens_and_bytes_or_pixels(library, folder):

@@ -10,7 +10,7 @@ from perceptum.datasets.maps.opendrive import read_opendrive
 from perceptum.datasets.ros.motion import Motion
 from perceptum.datasets.ros.options import RecordingOptions
 from perceptum.datasets.ros.rosbag_ros1 import Ros1Bag
-from perceptum.datasets.ros.rosbag_ros2 import Ros2Bag
+from perceptum.datasets.ros.rosbag_ros2 import rosbag2
 from perceptum.inputs import NotALog
 
 pytestmark = pytest.mark.data
@@ -87,7 +87,7 @@ def test_voxels_are_built_from_a_recording(os1):
 def test_the_same_transforms_come_out_of_both_bags(real_data):
     folder = real_data / "robot_logs"
     poses = []
-    for bag in (Ros1Bag(folder / "tf_example.bag"), Ros2Bag(folder / "tf_example")):
+    for bag in (Ros1Bag(folder / "tf_example.bag"), rosbag2(folder / "tf_example")):
         assert {name: topic.count for name, topic in bag.topics.items()} == {"/tf": 517, "/tf_static": 1}
         motion = Motion(bag, RecordingOptions(), lambda: "base_link")
         assert motion.tree.frames == ["base_footprint", "base_link", "odom"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from perceptum.datasets import open_log
 from perceptum.datasets.ros.bayer import PATTERNS, demosaic
 from perceptum.datasets.ros.cloud import CloudOptions, cloud_columns, lidar_columns
-from perceptum.datasets.ros.image import lens_of, pixels_of
+from perceptum.datasets.ros.image import compressed_bytes, lens_of, pixels_of
 from perceptum.datasets.ros.recording import Topic
 from perceptum.datasets.ros.types import CLOUD, decode
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, decode_image, encode_jpeg
@@ -190,6 +190,46 @@ def test_a_cloud_that_does_not_fit_its_bytes_is_refused(change, wanted):
     assert said(lambda: cloud_columns(message, "here")).startswith(f"here: {wanted}")
 
 
+@pytest.mark.parametrize("ros", [1, 2])
+@pytest.mark.parametrize("declared", [0, 1, 32, 2048, 2**32 - 1])
+def test_rows_without_padding_need_no_step(ros, declared):
+    message = through(MAKERS[ros].cloud(FIRST_NS, ouster_points(0), height=4), ros)
+    message.row_step = declared
+    columns = cloud_columns(message, "here")
+    for name in ("x", "ring"):
+        np.testing.assert_array_equal(columns[name], ouster_points(0)[name])
+
+
+@pytest.mark.parametrize("ros", [1, 2])
+@pytest.mark.parametrize("behind", ["all rows", "all rows but the last", "the whole"])
+def test_padding_is_as_long_as_the_step_says(ros, behind):
+    points = ouster_points(0)
+    message = through(MAKERS[ros].cloud(FIRST_NS, points, height=4, pad=24), ros)
+    if behind == "all rows but the last":
+        message.data = message.data[:-24]
+    if behind == "the whole":
+        message.data = np.concatenate([message.data, np.zeros(100, np.uint8)])
+    np.testing.assert_array_equal(cloud_columns(message, "here")["x"], points["x"])
+    message.data = message.data[: 4 * 16 * 32 - 1]
+    assert said(lambda: cloud_columns(message, "here")) == "here: 2047 bytes of points, wanted 2120 for 4 x 16 of 32"
+
+
+def test_points_of_a_cloud_without_a_height_are_not_lost_in_silence():
+    message = through(MAKERS[2].cloud(FIRST_NS, ouster_points(0)))
+    message.height = 0
+    assert said(lambda: cloud_columns(message, "here")) == "here: 2048 bytes of points, wanted none for 0 x 64"
+
+
+@pytest.mark.parametrize("ros", [1, 2])
+def test_bytes_behind_a_radar_scan_are_refused(ros):
+    from perceptum.datasets.ros.radar import scan_columns
+
+    maker = MAKERS[ros]
+    topic = Topic("/r", "radar_msgs/msg/RadarScan", "ros1" if ros == 1 else "cdr", 1)
+    data = maker.encode(maker.radar_scan(FIRST_NS, [(1, 2, 3, 4, 5)]))
+    assert "(20 bytes behind 1 returns)" in said(lambda: scan_columns(topic, data + bytes(20), "here"))
+
+
 def test_an_unknown_datatype_and_a_cloud_without_places_are_refused():
     message = through(MAKERS[2].cloud(FIRST_NS, ouster_points(0)))
     message.fields[0].datatype = 9
@@ -313,6 +353,22 @@ def test_raw_pictures_of_any_order_and_step_are_rgb(encoding, order, step):
     np.testing.assert_array_equal(pixels_of(message, "here"), image)
 
 
+@pytest.mark.parametrize("encoding", ["rgb8", "mono8", "bgra8", "bayer_rggb8"])
+@pytest.mark.parametrize("declared", [0, 1, 40, 2**32 - 1])
+@pytest.mark.parametrize("ros", [1, 2])
+def test_pictures_without_padding_need_no_step(encoding, declared, ros):
+    channels = {"rgb8": 3, "bgra8": 4}.get(encoding, 1)
+    image = np.random.default_rng(0).integers(0, 255, (24, 40, channels), dtype=np.uint8)
+    message = through(MAKERS[ros].image(FIRST_NS, image, encoding), ros)
+    wanted = pixels_of(message, "here")
+    message.step = declared
+    np.testing.assert_array_equal(pixels_of(message, "here"), wanted)
+    message.data = message.data[:-1]
+    assert said(lambda: pixels_of(message, "here")).startswith(
+        f"here: {24 * 40 * channels - 1} bytes and a step of {declared}, wanted 24 x 40 pixels of {channels}"
+    )
+
+
 def test_grey_and_four_channel_pictures_are_rgb_too():
     image = picture()
     grey = pixels_of(through(MAKERS[2].image(FIRST_NS, image[:, :, 0].copy(), "mono8")), "here")
@@ -400,6 +456,49 @@ def test_a_picture_of_another_format_is_refused(tmp_path):
     rows = [("/camera/image_raw/compressed", FIRST_NS, MAKERS[2].compressed(FIRST_NS, b"RIFF1234WEBP", format="webp"))]
     image = cameras(tmp_path, *rows)[0].cameras["/camera/image_raw/compressed"]
     assert said(lambda: image.encoded).endswith("format 'webp' starts with b'RIFF1234', wanted JPEG or PNG")
+
+
+def png(array):
+    import io
+
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(array).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("ros", [1, 2])
+@pytest.mark.parametrize(
+    ("format", "data", "wanted"),
+    [
+        ("16UC1; png compressed", png(np.full((4, 5), 3000, np.uint16)), "is depth, which is not read"),
+        ("32FC1; tiff compressed", b"II*\0" + bytes(40), "is depth, which is not read"),
+        ("16UC1; compressedDepth png", bytes(12) + png(np.zeros((4, 5), np.uint16)), "is depth, which is not read"),
+        ("32FC1; compressedDepth rvl", bytes(40), "is depth, which is not read"),
+        (
+            "mono16; png compressed",
+            png(np.zeros((4, 5), np.uint16)),
+            "is a grey PNG of 16 bits, which is not read",
+        ),
+        ("png", png(np.zeros((4, 5), np.uint16)), "is a grey PNG of 16 bits, which is not read"),
+        ("bayer_rggb8; jpeg compressed ", encode_jpeg(picture()), "is a Bayer mosaic in a picture, which is not read"),
+        ("bayer_rggb8; png compressed", png(np.zeros((4, 5), np.uint8)), "is a Bayer mosaic in a picture, which"),
+    ],
+)
+def test_what_is_not_a_picture_of_8_bits_is_refused(ros, format, data, wanted):
+    message = through(MAKERS[ros].compressed(FIRST_NS, data, format=format), ros)
+    text = said(lambda: compressed_bytes(message, "here"))
+    assert text.startswith(f"here: format {format!r} {wanted}")
+
+
+@pytest.mark.parametrize(
+    "format", ["jpeg", "JPEG", "", "rgb8; jpeg compressed bgr8", "bayer_rggb8; jpeg compressed bgr8", "png"]
+)
+def test_other_words_for_a_picture_do_not_matter(format):
+    for data in (encode_jpeg(picture()), png(picture())):
+        message = through(MAKERS[2].compressed(FIRST_NS, data, format=format))
+        assert compressed_bytes(message, "here") == data
 
 
 # radars

@@ -101,7 +101,8 @@ def test_the_rounds_are_tracked(frames):
 def test_the_command_says_what_was_measured(command):
     done = command("bench", SMALL, "--spec", "ego_pose", "--frames", ":2", "--rounds", 1, "--threads", 2)
     assert done.status == 0
-    assert "synthetic(frames=3, seed=0): 2 frames, 1 rounds, 2 threads" in " ".join(done.out.split())
+    said = "synthetic(frames=3, seed=0): 2 frames, 1 rounds, 2 threads; frame 0 (000000) to frame 1 (000001)"
+    assert said in " ".join(done.out.split())
     assert "ego_pose" in done.out
 
 

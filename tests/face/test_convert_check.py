@@ -9,6 +9,7 @@ import pytest
 from perceptum.check import check_log, gap_lines
 from perceptum.convert import convert
 from perceptum.datasets import detect, memory_log, open_log
+from perceptum.datasets.maps.opendrive import read_opendrive
 from perceptum.info import describe
 from perceptum.inputs import CameraImage, HDMap, Labels, LaneGraph, LidarSweep, LogError, Poses, Shapes
 
@@ -29,7 +30,7 @@ def found(folder):
 def test_a_whole_log_has_nothing_wrong(command, store):
     done = command("check", store)
     assert (done.status, done.out) == (0, f"{store}: nothing wrong\n")
-    assert command("check", SMALL, "--json").json == {"log": SMALL, "problems": [], "not_checked": []}
+    assert command("check", SMALL, "--json").json == {"log": SMALL, "problems": [], "not_checked": [], "not_read": []}
 
 
 def flip(path, at):
@@ -230,7 +231,10 @@ def test_what_is_not_checked_has_a_count_and_a_status_of_its_own(command, monkey
     done = command("check", SMALL)
     assert (done.status, done.out) == (3, f"not checked: {areas}\n{SMALL}: nothing wrong, 1 not checked\n")
     done = command("check", SMALL, "--json")
-    assert (done.status, json.loads(done.out)) == (3, {"log": SMALL, "problems": [], "not_checked": [areas]})
+    assert (done.status, json.loads(done.out)) == (
+        3,
+        {"log": SMALL, "problems": [], "not_checked": [areas], "not_read": []},
+    )
     monkeypatch.setattr("perceptum.check.pose_problems", lambda source: ["they are far off"])
     done = command("check", SMALL)
     assert (done.status, done.out.splitlines()[-1]) == (1, f"{SMALL}: 1 wrong, 1 not checked")
@@ -283,3 +287,16 @@ def test_info_prints_tables_for_people(command, store):
     assert done.status == 0
     for word in ("LIDAR_TOP", "float32 x y z", "crossing: ", "converted_from", "car: "):
         assert word in done.out
+
+
+def test_what_a_map_holds_and_is_not_read_is_said_and_not_wrong(command, tmp_path, monkeypatch):
+    pytest.importorskip("shapely")
+    path = tmp_path / "a.xodr"
+    path.write_text("<OpenDRIVE><userData/></OpenDRIVE>")
+    source = memory_log([sweep(0)]).source
+    monkeypatch.setattr(source, "read_map", lambda: read_opendrive(path))
+    monkeypatch.setattr("perceptum.check.open_source", lambda _: source)
+    done = command("check", "made")
+    assert (done.status, done.out) == (0, f"not read: {path}: OpenDRIVE/userData (1)\nmade: nothing wrong\n")
+    found = command("check", "made", "--json").json
+    assert found == {"log": "made", "problems": [], "not_checked": [], "not_read": [f"{path}: OpenDRIVE/userData (1)"]}

@@ -71,6 +71,13 @@ def test_a_log_adds_sizes_and_times(command):
     assert all(stage["ms"] > 0 for stage in plan["stages"])
 
 
+def test_a_plan_with_times_says_which_frame_was_built(command):
+    assert command("explain", "ego_pose", "--log", SMALL, "--frame", 1).out.endswith(
+        "\nbuilt: frame 1 (000001) of street-0\n"
+    )
+    assert "built: " not in command("explain", "ego_pose").out
+
+
 def test_a_spec_file_is_a_spec(command):
     Path("spec.json").write_text(ONE_ROW)
     (tensor,) = command("explain", "spec.json", "--json").json["tensors"]
@@ -107,6 +114,7 @@ def test_what_is_built_is_what_the_builder_builds(command):
         {
             "file": "a/b/000002.npz",
             "frame": 2,
+            "frame_id": "000002",
             "lidar_points": f"{built['lidar_points'].shape} float32",
             "ego_pose": f"{built['ego_pose'].shape} {built['ego_pose'].dtype}",
         }
@@ -120,10 +128,10 @@ def test_a_file_is_named_after_its_frame_whatever_that_is_called(command, monkey
 
     monkeypatch.setattr(SyntheticSource, "ids", ["a/b", "..", "000134"])
     rows = command("build", SMALL, "ego_pose", "--json").json
-    assert [(row["file"], row["frame"]) for row in rows] == [
-        ("out/a%2Fb.npz", 0),
-        ("out/...npz", 1),
-        ("out/000134.npz", 2),
+    assert [(row["file"], row["frame"], row["frame_id"]) for row in rows] == [
+        ("out/a%2Fb.npz", 0, "a/b"),
+        ("out/...npz", 1, ".."),
+        ("out/000134.npz", 2, "000134"),
     ]
     assert sorted(path.name for path in Path("out").iterdir()) == ["...npz", "000134.npz", "a%2Fb.npz"]
 

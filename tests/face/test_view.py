@@ -146,6 +146,15 @@ def test_a_range_of_a_window_is_refused(refusal):
     assert refusal("view", SMALL, "--range", 0, 0, 1, 1, "--viewer", "open3d") == (2, said)
 
 
+def test_a_picture_is_named_after_its_frame_whatever_that_is_called(command, monkeypatch):
+    from perceptum.datasets.synthetic import SyntheticSource
+
+    monkeypatch.setattr(SyntheticSource, "ids", ["a/b", "000134"])
+    assert command("view", SMALL).out == "picture: a%2Fb.png\n"
+    assert command("view", SMALL, "--frame", -1).out == "picture: 000134.png\n"
+    assert sorted(p.name for p in Path().iterdir()) == ["000134.png", "a%2Fb.png"]
+
+
 def test_a_model_is_drawn_as_far_as_it_is_sure(command, code_package):
     package = code_package(SOURCE, OUTPUTS)
     done = command("view", SMALL, "--frame", 1, "--model", package, "--trust", "--out", "p.png")

@@ -150,7 +150,8 @@ def test_only_the_decorator_of_kernels_and_what_reads_addresses_import_numba():
     importing = {
         m for m, path in modules(ROOT).items() for f in imports_of(m, path) if f.target.split(".")[0] == "numba"
     }
-    assert importing == {"perceptum.inputs.kernel", "perceptum.builders.kernels.record"}
+    kernels = {f"perceptum.builders.kernels.{name}" for name in ("record", "tally", "turns")}
+    assert importing == {"perceptum.inputs.kernel", *kernels}
 
 
 def test_only_modules_of_kernels_import_their_decorator():
@@ -170,7 +171,7 @@ def test_only_modules_of_kernels_import_their_decorator():
             if isinstance(node, ast.FunctionDef)
             for decorator in node.decorator_list
         }
-        assert any(name.startswith("kernel") for name in decorated), module
+        assert any(name.startswith(("kernel", "inner")) for name in decorated), module
 
 
 @pytest.mark.parametrize("folder", ["inputs", "datasets"])

@@ -154,7 +154,7 @@ def test_whatever_is_lazy_in_a_frame_is_read_once_by_many_threads(name, cache_by
         with ThreadPoolExecutor(8) as pool:
             assert len(set(pool.map(ask, range(8)))) == 1
     assert set(source.read.values()) <= {1} or set(source.read) == {("poses",)}
-    assert sum(source.read.values()) == {"map": 1, "encoded": 12}.get(name, 6)
+    assert sum(source.read.values()) == {"map": 1, "world_from_ego": 1, "encoded": 12}.get(name, 6)
 
 
 def test_different_records_of_a_frame_are_read_side_by_side():

@@ -1,5 +1,6 @@
 """The store as it is read: views of the map, only the bytes that are needed, old versions, and what is broken."""
 
+import gc
 import json
 import pickle
 import shutil
@@ -91,6 +92,8 @@ def address_range(log, path):
 
 def test_the_columns_of_a_frame_are_read_only_views_of_the_mapped_file(plain):
     log = opened(plain)
+    # what earlier tests left behind
+    gc.collect()
     before = pa.total_allocated_bytes()
     sweep = log[1].lidar
     mapped = address_range(log, "lidar/L/0000.arrow")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .arguments import LogPath, OnBroken, OnError, open_named
+from .arguments import LogPath, OnBroken, OnError, open_named, typed
 from .output import Json, print_json, print_table, tell_skipped, track
 
 __all__ = ["add_to"]
@@ -116,13 +116,15 @@ def check(log: LogPath, json: Json = False) -> None:
 
     Exit status 1 where anything is wrong, 3 where nothing is but something could not be checked.
     """
-    from perceptum.check import NOT_CHECKED, check_log
+    from perceptum.check import NOT_CHECKED, NOT_READ, check_log
 
-    found = check_log(log, track)
-    wrong = [problem for problem in found if problem.kind != NOT_CHECKED]
-    unchecked = [problem.what for problem in found if problem.kind == NOT_CHECKED]
+    with typed(log):
+        found = check_log(log, track)
+    wrong = [problem for problem in found if problem.kind not in (NOT_CHECKED, NOT_READ)]
+    unchecked, unread = ([p.what for p in found if p.kind == kind] for kind in (NOT_CHECKED, NOT_READ))
     if json:
-        print_json({"log": log, "problems": [problem._asdict() for problem in wrong], "not_checked": unchecked})
+        problems = [problem._asdict() for problem in wrong]
+        print_json({"log": log, "problems": problems, "not_checked": unchecked, "not_read": unread})
     else:
         for problem in found:
             typer.echo(f"{problem.kind}: {problem.what}")

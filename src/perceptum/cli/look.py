@@ -11,7 +11,7 @@ import typer
 
 from perceptum.errors import UsageError
 
-from .arguments import LogPath, OnBroken, OnError, one_frame, open_named
+from .arguments import LogPath, OnBroken, OnError, file_name, one_frame, open_named
 from .output import Json, print_json, print_table, tell_skipped
 
 __all__ = ["add_to"]
@@ -44,19 +44,21 @@ def view(
         ),
     ] = None,
     on_error: OnBroken = OnError.stop,
-    out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("frame.png"),
+    out: Annotated[Path | None, typer.Option(help="Where the picture goes; ID.png of the frame if not given.")] = None,
 ) -> None:
     """Draw a frame: points, map, labels, and the boxes of models."""
     from perceptum.view import Scene
 
     ground = {} if range_m is None else {"range_m": _checked(range_m, viewer)}
     opened = open_named(log, on_error.value)
-    scene = Scene.of(one_frame(opened, frame), model or [], trust)
+    chosen = one_frame(opened, frame)
+    scene = Scene.of(chosen, model or [], trust)
     if viewer is Viewer.open3d:
         scene.show()
     else:
-        scene.draw(out, **ground)
-        typer.echo(f"picture: {out}")
+        path = Path(file_name(chosen, ".png")) if out is None else out
+        scene.draw(path, **ground)
+        typer.echo(f"picture: {path}")
     tell_skipped(opened.skipped)
 
 

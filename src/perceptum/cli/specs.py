@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
 
 import typer
 
@@ -17,6 +16,7 @@ from .arguments import (
     OnError,
     Threads,
     check_some,
+    file_name,
     frame_indices,
     one_frame,
     open_named,
@@ -137,16 +137,20 @@ def explain(
     from perceptum.builders import InputBuilder
 
     builder = InputBuilder(open_rows(spec), threads=threads, training=training)
+    built = None
     if log is not None:
         one = one_frame(open_named(log), frame)
         # the first build compiles and allocates; the second tells what every later one takes
         builder.build(one)
         builder.build(one)
+        built = f"{one} of {one.log.source.name}"
     explanation = builder.explain()
     if json:
         print_json(explanation.to_dict())
     else:
         typer.echo(str(explanation))
+        if built is not None:
+            typer.echo(f"built: {built}")
 
 
 def build(
@@ -173,11 +177,10 @@ def build(
         if tensors is None:
             continue
         out.mkdir(parents=True, exist_ok=True)
-        # an id may hold anything, a slash too
-        path = out / f"{quote(frame.id, safe='')}.npz"
+        path = out / file_name(frame, ".npz")
         write_tensors(path, tensors)
         shapes = {name: f"{tuple(array.shape)} {array.dtype}" for name, array in tensors.items()}
-        rows.append({"file": str(path), "frame": index, **shapes})
+        rows.append({"file": str(path), "frame": index, "frame_id": frame.id, **shapes})
     tell_skipped(opened.skipped)
     check_some(rows, opened, len(picked))
     if json:
@@ -208,7 +211,9 @@ def bench(
     if json:
         print_json(rows)
     else:
-        print_table(rows, f"{opened.source.location}: {len(picked)} frames, {rounds} rounds, {threads} threads")
+        which = str(picked[0]) if len(picked) == 1 else f"{picked[0]} to {picked[-1]}"
+        how = f"{len(picked)} frames, {rounds} rounds, {threads} threads"
+        print_table(rows, f"{opened.source.location}: {how}; {which}")
 
 
 def _buildable(opened: Log, frames: Sequence[Frame], rows: Sequence[Any]) -> list[Frame]:

@@ -1,0 +1,252 @@
+"""JPEG pictures that warn and are whole all the same: filler before a marker, a version or a code of their own.
+
+Webcams pad with bytes that no decoder needs, and others write headers that libjpeg warns of and reads. Decoding
+strictly ends at the first warning, and so cannot tell these from a picture that is cut short. Here what the warning is
+about is taken out, and what is left is decoded strictly: the picture is whole if nothing else is wrong with it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["JPEG", "decode_past_warnings", "orientation_of"]
+
+Pixels = NDArray[np.uint8]
+Decode = Callable[[bytes, bool], Pixels]
+"""(picture, strict); strict raises ValueError at the first warning."""
+
+JPEG = b"\xff\xd8\xff"
+"""What every JPEG file begins with."""
+
+_SEQUENTIAL = (0xC0, 0xC1)
+_START, _END, _SCAN, _INTERVAL = 0xD8, 0xD9, 0xDA, 0xDD
+_RESTARTS = range(0xD0, 0xD8)
+_ALONE = (0x01, *_RESTARTS, _START, _END)
+"""Markers without a segment behind them."""
+_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
+_FEW_BYTES, _FEW_VALUES = 16, 8
+_MOST_SCANS = 64
+_WIDEST_BLOCKS = 4000
+_TURNED = 0x0112
+"""The tag of EXIF's orientation."""
+
+
+class _Marker(NamedTuple):
+    code: int
+    at: int
+    """Where it begins, fill bytes of 0xff included."""
+    gap_from: int
+    """Where the segment, or the data of the scan, before it ends: nothing should lie between the two in a header."""
+    in_scan: bool
+    segment: int
+    """Where what follows the marker begins, its two bytes of length first."""
+
+
+def decode_past_warnings(encoded: bytes, warning: str, decode: Decode) -> Pixels:
+    """Returns the picture that `decode`, strictly, refused with `warning`; raises ValueError where it is not whole."""
+    plain = _with_plain_headers(encoded)
+    if plain != encoded:
+        tried = _tried(plain, decode)
+        if not isinstance(tried, str):
+            return tried
+        warning = tried
+    if not _EXTRANEOUS.search(warning):
+        raise ValueError(warning)
+    try:
+        pieces = _pieces(plain)
+    except (struct.error, IndexError, ArithmeticError) as error:
+        raise ValueError(warning) from error
+    if pieces is None:
+        return _without_filler(plain, warning, decode)
+    # with restarts a warning comes late, and counts what several of them had too much: each is looked at alone
+    for piece in pieces:
+        tried = _tried(piece, decode)
+        if isinstance(tried, str) and not any(_cuts(piece, tried)):
+            raise ValueError(warning)
+    return decode(plain, False)
+
+
+def _tried(encoded: bytes, decode: Decode) -> Pixels | str:
+    """Returns the picture, or what is wrong with it."""
+    try:
+        return decode(encoded, True)
+    except ValueError as error:
+        return str(error)
+
+
+def _without_filler(encoded: bytes, warning: str, decode: Decode) -> Pixels:
+    """Decodes without the bytes that warnings count before markers, one after the other; raises ValueError."""
+    first, known_until = warning, 0
+    for _ in range(_MOST_SCANS):
+        for marker, cut in _cuts(encoded, warning):
+            # a scan that was whole before is whole still
+            if marker < known_until:
+                continue
+            tried = _tried(cut, decode)
+            if not isinstance(tried, str):
+                return tried
+            if _EXTRANEOUS.search(tried):
+                encoded, known_until, warning = cut, marker, tried
+                break
+        else:
+            break
+    raise ValueError(first)
+
+
+def _cuts(encoded: bytes, warning: str) -> Iterator[tuple[int, bytes]]:
+    """Yields where a marker that the warning may be about comes to stand, and the picture without what is before it.
+
+    The warning names a marker, but not which of its kind: each, in order. That it was another shows by data that are
+    then missing.
+    """
+    found = _EXTRANEOUS.search(warning)
+    if found is None:
+        return
+    count, code = int(found[1]), int(found[2], 16)
+    for marker in _markers(encoded):
+        extraneous = encoded[max(marker.at - count, marker.gap_from) : marker.at]
+        if marker.code == code and len(extraneous) == count and _is_filler(extraneous):
+            yield marker.at - count, encoded[: marker.at - count] + encoded[marker.at :]
+
+
+def _is_filler(extraneous: bytes) -> bool:
+    """Whether it is a few bytes, or few different ones; much else is what a damaged bit left of the scan's data."""
+    return len(extraneous) <= _FEW_BYTES or len(set(extraneous)) <= _FEW_VALUES
+
+
+def _markers(encoded: bytes) -> Iterator[_Marker]:
+    """Yields the markers up to the end of the picture, as libjpeg finds them: what is between segments is skipped."""
+    at, in_scan = 2, False
+    while found := _MARKER.search(encoded, at):
+        code = found[1][0]
+        yield _Marker(code, found.start(), at, in_scan, found.end())
+        at = found.end()
+        if code == _END:
+            return
+        if code not in _ALONE:
+            if len(encoded) < at + 2:
+                return
+            at += _length(encoded, at)
+            in_scan = code == _SCAN
+
+
+def _length(encoded: bytes, at: int) -> int:
+    length: int = struct.unpack_from(">H", encoded, at)[0]
+    return length
+
+
+def _with_plain_headers(encoded: bytes) -> bytes:
+    """Returns the picture with headers as libjpeg takes them: nothing between, and versions and codes that it knows."""
+    markers = list(_markers(encoded))
+    frame = next((m for m in markers if m.code in (*_SEQUENTIAL, 0xC2)), None)
+    components = encoded[frame.segment + 7] if frame is not None and len(encoded) > frame.segment + 7 else 3
+    sequential = frame is not None and frame.code in _SEQUENTIAL
+    changed, dropped = bytearray(encoded), []
+    for marker in markers:
+        if not marker.in_scan and marker.at > marker.gap_from:
+            dropped.append((marker.gap_from, marker.at))
+        text = marker.segment + 2
+        if marker.code == 0xE0 and encoded.startswith(b"JFIF\0", text) and encoded[text + 5 : text + 6] != b"\x01":
+            changed[text + 5 : text + 7] = b"\x01\x01"
+        elif marker.code == 0xEE and encoded.startswith(b"Adobe", text) and len(encoded) > text + 11:
+            # an unknown code is taken for that of YCbCr or YCCK
+            if encoded[text + 11] > 2:
+                changed[text + 11] = 2 if components == 4 else 1
+        elif marker.code == _SCAN and sequential and len(encoded) > text:
+            # which part of the spectrum a scan holds: a sequential one holds all, whatever it says
+            end = marker.segment + _length(encoded, marker.segment)
+            changed[end - 3 : end] = b"\x00\x3f\x00"
+    for first, end in reversed(dropped):
+        del changed[first:end]
+    return bytes(changed)
+
+
+def _pieces(encoded: bytes) -> list[bytes] | None:
+    """Returns what is between restarts, each as a picture of its own; None where there are none, or in several scans.
+
+    Raises ValueError where restarts are missing, too many or out of order.
+    """
+    markers = list(_markers(encoded))
+    scans = [m for m in markers if m.code == _SCAN]
+    frame = next((m for m in markers if m.code in _SEQUENTIAL), None)
+    intervals = [m for m in markers if m.code == _INTERVAL and len(encoded) >= m.segment + 4]
+    interval = struct.unpack_from(">H", encoded, intervals[-1].segment + 2)[0] if intervals else 0
+    if frame is None or len(scans) != 1 or interval == 0 or scans[0].at < frame.at:
+        return None
+    layout = _Layout.of(encoded, frame.segment)
+    within = markers[markers.index(scans[0]) + 1 :]
+    data_from = scans[0].segment + _length(encoded, scans[0].segment)
+    numbers = [m.code for m in within[:-1]]
+    count = -(-layout.blocks // interval)
+    if not within or within[-1].code != _END or numbers != [_RESTARTS[i % 8] for i in range(count - 1)]:
+        raise ValueError(f"{len(numbers)} restarts, wanted {count - 1} in order")
+    pieces, start = [], data_from
+    for i, marker in enumerate(within):
+        blocks = min(interval, layout.blocks - i * interval)
+        head = layout.head(encoded[:data_from], frame.segment, blocks)
+        if head is None:
+            return None
+        pieces.append(head + encoded[start : marker.at] + bytes([0xFF, _END]))
+        start = marker.segment
+    return pieces
+
+
+class _Layout(NamedTuple):
+    """How a picture is cut into blocks (MCUs), after ITU-T T.81, A.2."""
+
+    block_height: int
+    block_width: int
+    blocks: int
+
+    @classmethod
+    def of(cls, encoded: bytes, frame: int) -> _Layout:
+        """Of the frame's segment, which a decoder has read already."""
+        height, width, components = struct.unpack_from(">HHB", encoded, frame + 3)
+        factors = [encoded[frame + 9 + 3 * i] for i in range(components)]
+        # a single component is cut into blocks of 8, whatever its factors say
+        across, down = (1, 1) if components == 1 else (max(f >> 4 for f in factors), max(f & 15 for f in factors))
+        blocks = -(-width // (8 * across)) * -(-height // (8 * down))
+        return cls(8 * down, 8 * across, blocks)
+
+    def head(self, head: bytes, frame: int, blocks: int) -> bytes | None:
+        """Returns the picture's head for one of so many blocks; None where no rectangle of a fair width has as many."""
+        columns = next((n for n in range(min(blocks, _WIDEST_BLOCKS), 0, -1) if blocks % n == 0), 1)
+        height, width = blocks // columns * self.block_height, columns * self.block_width
+        if not (0 < height < 2**16 and 0 < width < 2**16):
+            return None
+        return head[: frame + 3] + struct.pack(">HH", height, width) + head[frame + 7 :]
+
+
+def orientation_of(encoded: bytes) -> int:
+    """Returns EXIF's orientation of a JPEG picture: 1 upright, as where it says nothing, to 8."""
+    for marker in _markers(encoded):
+        if marker.code == 0xE1 and encoded.startswith(b"Exif\0\0", marker.segment + 2):
+            return _orientation_in(encoded[marker.segment + 8 : marker.segment + _length(encoded, marker.segment)])
+        # what describes the picture stands before what it is made of
+        if not (0xE0 <= marker.code <= 0xEF or marker.code == 0xFE):
+            break
+    return 1
+
+
+def _orientation_in(tiff: bytes) -> int:
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 1
+    try:
+        (first,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, first)
+        for entry in range(entries):
+            tag, kind, count, value = struct.unpack_from(f"{order}HHIH", tiff, first + 2 + 12 * entry)
+            if (tag, kind, count) == (_TURNED, 3, 1):
+                return int(value)
+    except struct.error:
+        # cut short: it says nothing
+        return 1
+    return 1

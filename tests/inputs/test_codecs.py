@@ -1,0 +1,263 @@
+"""Pictures of every kind against Pillow and OpenCV: right, or refused in one line; JPEGs that warn, and cut ones."""
+
+import builtins
+import io
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perceptum.inputs import BrokenRecord, decode_image
+
+Image = pytest.importorskip("PIL.Image")
+cv2 = pytest.importorskip("cv2")
+simplejpeg = pytest.importorskip("simplejpeg")
+
+RNG = np.random.default_rng(0)
+ROWS, COLUMNS = np.mgrid[0:96, 0:128]
+PICTURE = np.clip(np.stack([COLUMNS, ROWS * 2, ROWS + COLUMNS], -1) + RNG.normal(0, 9, (96, 128, 3)), 0, 255).astype(
+    "u1"
+)
+DEPTH_MM = np.tile(np.arange(64, dtype=np.uint16) * 100, (48, 1))
+
+
+def encoded(image, format, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def jpeg(*options):
+    return cv2.imencode(".jpg", PICTURE[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95, *options])[1].tobytes()
+
+
+def pillow(picture):
+    return np.array(Image.open(io.BytesIO(picture)).convert("RGB"))
+
+
+def opencv(picture):
+    return cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+
+
+def refused(picture):
+    with pytest.raises(BrokenRecord) as caught:
+        decode_image(picture, source="a.png")
+    text = str(caught.value)
+    assert text.startswith("a.png: ")
+    assert "\n" not in text
+    return text.removeprefix("a.png: ")
+
+
+@pytest.fixture(params=["simplejpeg", "Pillow"])
+def decoder(request, monkeypatch):
+    """Both libraries, as one is enough."""
+    if request.param == "Pillow":
+        real = builtins.__import__
+
+        def without(name, *args, **kwargs):
+            if name == "simplejpeg":
+                raise ImportError(name)
+            return real(name, *args, **kwargs)
+
+        monkeypatch.setattr(builtins, "__import__", without)
+    return request.param
+
+
+def of_mode(mode):
+    colours = Image.fromarray(PICTURE)
+    if mode == "RGBA":
+        transparent = np.dstack([PICTURE, np.tile(np.arange(128, dtype=np.uint8), (96, 1))])
+        return Image.fromarray(transparent)
+    if mode == "LA":
+        return Image.merge("LA", [colours.convert("L"), colours.getchannel(0)])
+    if mode == "P":
+        return colours.quantize(64)
+    return colours.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1"])
+def test_pngs_of_every_mode_are_their_colours(mode):
+    picture = encoded(of_mode(mode), "PNG")
+    got = decode_image(picture)
+    assert got.dtype == np.uint8
+    assert got.shape == (96, 128, 3)
+    np.testing.assert_array_equal(got, opencv(picture))
+    np.testing.assert_array_equal(got, np.array(of_mode(mode).convert("RGB")))
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_greys_of_few_bits_reach_from_black_to_white(bits):
+    most = 2**bits - 1
+    picture = encoded(of_mode("L").quantize(most + 1), "PNG", bits=bits)
+    # as a palette above; as grey written by hand
+    assert np.abs(decode_image(picture).astype(int) - opencv(picture)).max() == 0
+    grey = png(np.packbits(np.full((4, 8 * bits), 1, np.uint8), axis=1), 8, bits, 0)
+    assert np.unique(decode_image(grey)).tolist() == [255]
+
+
+def png(rows, width, bits, colour):
+    import zlib
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    packed = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", width, len(rows), bits, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(packed)) + chunk(b"IEND", b"")
+
+
+def test_of_16_bits_of_a_colour_the_upper_8_are_taken():
+    values = RNG.integers(0, 2**16, (5, 7, 3)).astype(">u2")
+    picture = png(values.reshape(5, 21), 7, 16, 2)
+    np.testing.assert_array_equal(decode_image(picture), values >> 8)
+    assert np.abs(decode_image(picture).astype(int) - opencv(picture)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("image", "format", "holds"),
+    [
+        (DEPTH_MM, "PNG", "16-bit grey"),
+        (DEPTH_MM, "TIFF", "16-bit grey"),
+        (DEPTH_MM, "PPM", "32-bit integers"),
+        (DEPTH_MM.astype(np.int32), "TIFF", "32-bit integers"),
+        (DEPTH_MM.astype(np.float32) / 1000, "TIFF", "32-bit floats"),
+    ],
+)
+def test_depth_is_refused_and_never_clipped(image, format, holds):
+    said = refused(encoded(Image.fromarray(image), format))
+    # what Pillow calls the mode of a file differs between its versions
+    assert said in [
+        f"holds {kind}, wanted a picture of 8 bits a channel; depth and other measures are not pictures"
+        for kind in {holds, "16-bit grey"}
+    ]
+
+
+@pytest.mark.parametrize("colours", ["L", "CMYK", "RGB"])
+def test_jpegs_of_every_colour_space_are_their_colours(colours, decoder):
+    picture = encoded(Image.fromarray(PICTURE).convert(colours), "JPEG", quality=95)
+    got = decode_image(picture).astype(int)
+    assert np.abs(got - pillow(picture)).max() <= 3
+    assert np.abs(got - opencv(picture)).max() <= 3
+
+
+@pytest.mark.parametrize("orientation", range(9))
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_a_picture_that_exif_turns_is_refused(orientation, format, decoder):
+    exif = Image.Exif()
+    exif[0x010F] = "a maker"
+    exif[0x0112] = orientation
+    picture = encoded(Image.fromarray(PICTURE), format, exif=exif)
+    if orientation in (0, 1):
+        assert decode_image(picture).shape == (96, 128, 3)
+        return
+    assert refused(picture) == (
+        f"EXIF says to turn the picture (orientation {orientation}), and the camera's intrinsics hold for one way of "
+        "the two; store it upright, or without that tag"
+    )
+
+
+WHOLE, RESTARTS, PROGRESSIVE = (
+    jpeg(),
+    jpeg(cv2.IMWRITE_JPEG_RST_INTERVAL, 4),
+    jpeg(cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+)
+LAST = WHOLE[-2:]
+THREE_SCANS = encoded(Image.fromarray(PICTURE), "JPEG", quality=95, progressive=True, subsampling=0)
+
+
+def before(picture, marker, filler, which=None):
+    """Puts filler before each marker of that kind, or only before one."""
+    parts = picture.split(marker)
+    assert len(parts) > 1
+    at = range(1, len(parts)) if which is None else [range(1, len(parts))[which]]
+    return parts[0] + b"".join((filler if i in at else b"") + marker + part for i, part in enumerate(parts[1:], 1))
+
+
+def patched(picture, name, at, value):
+    start = picture.index(name) + at
+    return picture[:start] + value + picture[start + len(value) :]
+
+
+ADOBE = encoded(Image.fromarray(PICTURE).convert("CMYK"), "JPEG", quality=95)
+WARNS = {
+    "zeros before the end": before(WHOLE, LAST, bytes(608)),
+    "a pattern before the end": before(WHOLE, LAST, b"\x55\xaa" * 100),
+    "a few bytes before the end": before(WHOLE, LAST, b"\x13\x37\xc0\x01" * 4),
+    "zeros before every restart": before(RESTARTS, b"\xff\xd0", bytes(8)),
+    "zeros before the first restart": before(RESTARTS, b"\xff\xd0", bytes(8), 0),
+    "zeros before the last restart": before(RESTARTS, b"\xff\xd3", bytes(30), -1),
+    "a few bytes before every restart": before(RESTARTS, b"\xff\xd2", b"\x13\x37\x01"),
+    "a few bytes before two kinds": before(before(RESTARTS, b"\xff\xd2", b"\x13\x37\x01"), b"\xff\xd5", b"\x07" * 9),
+    "zeros between scans": before(PROGRESSIVE, b"\xff\xda", bytes(7), 2),
+    "bytes between segments": before(WHOLE, b"\xff\xdb", b"\1\2\3", 0),
+    "a JFIF version of its own": patched(WHOLE, b"JFIF\0", 5, b"\x02\x07"),
+    "an unknown transform": patched(ADOBE, b"Adobe", 11, b"\x07"),
+    "an odd spectrum": patched(WHOLE, b"\x11\x03\x11\x00", 4, b"\x3e"),
+}
+CUT = {
+    "half": WHOLE[: len(WHOLE) // 2],
+    "half, with an end": WHOLE[: len(WHOLE) // 2] + LAST,
+    "without its end": WHOLE[:-2],
+    "without half its end": WHOLE[:-1],
+    "a few bytes short, with an end": WHOLE[:-12] + LAST,
+    "a hole": WHOLE[: len(WHOLE) // 2] + WHOLE[len(WHOLE) // 2 + 200 :],
+    "progressive": PROGRESSIVE[: len(PROGRESSIVE) * 2 // 3],
+    "progressive, with an end": PROGRESSIVE[: len(PROGRESSIVE) * 2 // 3] + LAST,
+    "half, then zeros": WHOLE[: len(WHOLE) // 2] + bytes(608) + LAST,
+    "a lost restart": RESTARTS.replace(b"\xff\xd1", b"", 1),
+    "a restart of another number": RESTARTS.replace(b"\xff\xd1", b"\xff\xd2", 1),
+    "a segment lost": RESTARTS[: RESTARTS.index(b"\xff\xd1")] + RESTARTS[RESTARTS.index(b"\xff\xd2") :],
+    "short, and filler elsewhere": before(RESTARTS, b"\xff\xd0", bytes(8), 0)[:-300] + LAST,
+    "only its head": WHOLE[:200],
+}
+
+
+@pytest.mark.parametrize("name", WARNS)
+def test_a_jpeg_that_warns_and_is_whole_is_what_others_make_of_it(name, decoder):
+    picture = WARNS[name]
+    with pytest.raises(ValueError, match=r".") as warning:
+        simplejpeg.decode_jpeg(picture, strict=True)
+    assert not str(warning.value).startswith("Premature")
+    got = decode_image(picture).astype(int)
+    assert np.abs(got - pillow(picture)).max() <= 3
+    assert np.abs(got - opencv(picture)).max() <= 3
+    # an unknown transform is what libjpeg takes it for, and other decoders with it
+    if name != "an unknown transform":
+        assert np.abs(got - PICTURE).max() <= 40
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_jpeg_that_is_not_whole_stays_refused(name):
+    assert refused(CUT[name]).startswith("not a whole JPEG picture (")
+
+
+def test_what_a_damaged_bit_leaves_of_the_data_is_no_filler():
+    """The rest of the data stands before the end as filler would, and the picture is wrong."""
+    said = []
+    for at in range(800, len(WHOLE), 97):
+        damaged = WHOLE[:at] + bytes([WHOLE[at] ^ 255]) + WHOLE[at + 1 :]
+        try:
+            decode_image(damaged)
+        except BrokenRecord as error:
+            said.append(str(error))
+    assert any("extraneous bytes before marker 0xd9" in line for line in said)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    picture=st.sampled_from([WHOLE, RESTARTS, PROGRESSIVE, *WARNS.values()]),
+    changes=st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), max_size=3),
+    end=st.floats(0.01, 1),
+)
+def test_whatever_is_damaged_is_a_picture_or_one_line(picture, changes, end):
+    damaged = bytearray(picture)
+    for at, value in changes:
+        damaged[at % len(damaged)] = value
+    said = ""
+    try:
+        assert decode_image(bytes(damaged[: int(len(damaged) * end)])).dtype == np.uint8
+    except BrokenRecord as error:
+        said = str(error)
+    assert len(said.splitlines()) <= 1
