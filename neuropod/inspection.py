@@ -47,6 +47,7 @@ def _described(package: Package) -> dict[str, Any]:
         "custom_ops": list(config.custom_ops),
         "requirements": package.read(LOCK).decode(errors="replace").splitlines() if package.has(LOCK) else [],
         "schema": _schema(package),
+        "meanings": _meanings(package),
         "test_data": package.has(TEST_DATA),
         "manifest": package.has(manifest.FILE_NAME),
         "files": [
@@ -70,6 +71,13 @@ def _code(package: Package) -> str | None:
         return needs_trust(package)
     except NeuropodError:  # a platform that is not known here
         return None
+
+
+def _meanings(package: Package) -> dict[str, Any]:
+    """Returns input -> what it meant when the model was packed: a preset's values among them."""
+    features = (package.metadata.schema or {}).get("features") or {}
+    meanings = {name: said.get("meaning") for name, said in features.items() if isinstance(said, dict)}
+    return {name: meaning for name, meaning in meanings.items() if isinstance(meaning, dict)}
 
 
 def _schema(package: Package) -> dict[str, Any] | None:

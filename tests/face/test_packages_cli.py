@@ -430,3 +430,20 @@ def test_building_into_what_looks_like_a_file_is_refused(refusal):
     status, told = refusal("build", "synthetic:frames=1", "time_ns", "--out", "x.npz")
     assert status == 2
     assert told == "--out x.npz: is a folder, in which each frame gets an .npz file; name one without an ending"
+
+
+def test_inspect_shows_what_a_preset_meant_and_the_axes_of_outputs(code_package, command):
+    row = {"name": "lidar_voxels", "dtype": "float32", "shape": ["n", 32, 4], "params": "pointpillars_kitti"}
+    boxes = {"name": "boxes", "dtype": "float32", "shape": ["k", 7], "frame": "lidar"}
+    package = code_package("def model(lidar_voxels): return {}", [boxes], inputs=[row])
+    done = command("inspect", package)
+    shown = " ".join(done.out.split())
+    assert "preset: pointpillars_kitti" in shown
+    assert "max_voxels: 40000" in shown
+    assert "frame: lidar" in shown
+    # what is the schema's own is left out
+    assert "num_sweeps" not in shown
+    found = command("inspect", package, "--json").json
+    assert found["outputs"][0]["frame"] == "lidar"
+    assert found["meanings"]["lidar_voxels"]["params"]["max_voxels"] == 40_000
+    assert found["meanings"]["lidar_voxels"]["params"]["num_sweeps"] == 1
