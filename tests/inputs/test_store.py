@@ -19,7 +19,7 @@ from pyarrow import fs
 from perceptum.inputs import BrokenRecord, Labels, LidarSweep, Log, LogError, MissingRecord, NotALog, RadarSweep
 from perceptum.inputs.store import INDEX, Index, LocalFiles, RemoteFiles, StoreSource
 from perceptum.inputs.store.arrays import arrays_of
-from perceptum.inputs.store.records import LABEL_COLUMNS, LIDAR_COLUMNS, LIDAR_OWN, RADAR_COLUMNS, RADAR_OWN
+from perceptum.inputs.store.records import LABEL_COLUMNS, LABEL_OWN, LIDAR_COLUMNS, LIDAR_OWN, RADAR_COLUMNS, RADAR_OWN
 
 VERSION_1 = Path(__file__).parent / "fixtures" / "store_v1"
 """Made by `perceptum convert --compression zstd` from two frames of a synthetic drive, seed 4. Never made anew."""
@@ -208,7 +208,7 @@ def test_every_field_of_a_record_is_a_column_or_accounted_for():
     """A field that is added to a record and forgotten here would be lost in a conversion."""
     assert {f.name for f in fields(LidarSweep)} == {*LIDAR_COLUMNS, *LIDAR_OWN}
     assert {f.name for f in fields(RadarSweep)} == {*RADAR_COLUMNS, *RADAR_OWN}
-    assert {f.name for f in fields(Labels)} == {*LABEL_COLUMNS, "time_ns"}
+    assert {f.name for f in fields(Labels)} == {*LABEL_COLUMNS, *LABEL_OWN}
     assert [f.name for f in fields(LidarSweep) if "Column" not in str(f.type)] == list(LIDAR_OWN_IN_ORDER)
 
 
