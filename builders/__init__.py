@@ -4,16 +4,27 @@ if __name__ != "perceptum.builders":
     raise ImportError("import this folder as perceptum.builders, not by its bare name")
 
 from .builder import InputBuilder, Model
+from .columns import Column, Columns
+from .errors import BuildError
 from .explain import Explanation
+from .lidar.cells import Cells
+from .lidar.cloud import Cloud
 from .memory import Lease, Memory
 from .plan import Options, Plan
 from .pool import Pool
+from .reference import Reference
 from .sample import Draw, Sample
-from .stage import Filler, Stage, Stages
+from .stage import Clearing, Filler, Stage, Stages
 from .tensors import Tensors
 from .written import Written
 
 __all__ = [
+    "BuildError",
+    "Cells",
+    "Clearing",
+    "Cloud",
+    "Column",
+    "Columns",
     "Draw",
     "Explanation",
     "Filler",
@@ -24,6 +35,7 @@ __all__ = [
     "Options",
     "Plan",
     "Pool",
+    "Reference",
     "Sample",
     "Stage",
     "Stages",

@@ -57,6 +57,8 @@ class InputBuilder(Generic[Built]):
         threads: how many threads one build may use, the caller's included; no byte depends on it.
         writable: False: tensors are read-only, and reused memory is cleared only where it was written.
             True: they may be changed in place, and reused memory is cleared as a whole, which takes longer.
+        training: True: where a preset has other values in training, such as fewer voxels, those are taken, unless the
+            row says its own. `spec` shows them.
 
     Raises SpecError here, not later, for whatever cannot be built. Any number of threads may call one builder at once:
     each call takes a lane of its own. It can be pickled and used in other processes, forked or spawned, where its
@@ -72,6 +74,7 @@ class InputBuilder(Generic[Built]):
         params: Mapping[str, Any] | None = None,
         threads: int = 1,
         writable: bool = False,
+        training: bool = False,
     ) -> None: ...
     @overload
     def __init__(
@@ -82,6 +85,7 @@ class InputBuilder(Generic[Built]):
         params: Mapping[str, Any] | None = None,
         threads: int = 1,
         writable: bool = False,
+        training: bool = False,
     ) -> None: ...
 
     def __init__(
@@ -92,11 +96,12 @@ class InputBuilder(Generic[Built]):
         params: Mapping[str, Any] | None = None,
         threads: int = 1,
         writable: bool = False,
+        training: bool = False,
     ) -> None:
-        options = Options(threads, writable)
+        options = Options(threads, writable, training)
         schema = schema or canonical()
         several = _several(wanted)
-        specs = _specs(schema, wanted if several else {SINGLE: wanted}, params)
+        specs = _specs(schema, wanted if several else {SINGLE: wanted}, params, training)
         self.plan = Plan(schema, specs, options)
         models: dict[str, Any] = dict(wanted) if several else {SINGLE: wanted}
         allocators = {name: getattr(model, "allocator", None) or allocate_pages for name, model in models.items()}
@@ -130,7 +135,10 @@ class InputBuilder(Generic[Built]):
         self._start({}, {})
 
     def __repr__(self) -> str:
-        parts = [f"{model + ': ' if model else ''}{len(spec)} tensors" for model, spec in self.specs.items()]
+        parts = [
+            f"{model + ': ' if model else ''}{len(spec)} tensor{'' if len(spec) == 1 else 's'}"
+            for model, spec in self.specs.items()
+        ]
         return f"<InputBuilder {', '.join(parts)}, schema {self.schema.name} {self.schema.version}>"
 
     @property
@@ -292,7 +300,9 @@ def _several(wanted: object) -> bool:
     return True
 
 
-def _specs(schema: Schema, wanted: Mapping[str, Any], params: Mapping[str, Any] | None) -> dict[str, Spec]:
+def _specs(
+    schema: Schema, wanted: Mapping[str, Any], params: Mapping[str, Any] | None, training: bool
+) -> dict[str, Spec]:
     for one in wanted.values():
         if not _is_spec(one):
             shown = repr(one) if isinstance(one, (str, bytes)) else type(one).__name__
@@ -309,7 +319,7 @@ def _specs(schema: Schema, wanted: Mapping[str, Any], params: Mapping[str, Any] 
         # what another model takes is not refused on account of this one
         others = somewhere - taken.get(name, set())
         its = None if params is None else {key: value for key, value in params.items() if key not in others}
-        specs[name] = _spec(schema, name, wanted[name], own, its)
+        specs[name] = _spec(schema, name, wanted[name], own, its, training)
     return specs
 
 
@@ -319,9 +329,11 @@ def _takes(schema: Schema, rows: list[Any]) -> set[str]:
     return {row.group.name for row in bare} | {part for row in bare for part in row.params.parts()}
 
 
-def _spec(schema: Schema, name: str, wanted: Any, rows: list[Any], params: Mapping[str, Any] | None) -> Spec:
+def _spec(
+    schema: Schema, name: str, wanted: Any, rows: list[Any], params: Mapping[str, Any] | None, training: bool
+) -> Spec:
     try:
-        spec = schema.spec(rows, params)
+        spec = schema.spec(rows, params, training=training)
         # an unknown feature is refused where it can be said whose it is
         schema.resolve(spec)
         return spec

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.features import FRAMES, UNITS, Resolved
+
+from .errors import OURS, stage_failed
 from .lane import Lane, Wanted
 from .pages import allocate_pages
 from .plan import Plan
@@ -39,6 +43,8 @@ class TensorLine:
     shape: tuple[int | str, ...]
     """The last frame's, or with the names of the sizes that a frame decides."""
     nbytes: int | None
+    most_bytes: int | None
+    """What it takes at most, where the parameters bound every size that a frame decides; None: nothing bounds it."""
     stage: str
     owner: str
     """Who owns the memory: the builder's pool, or the model."""
@@ -47,6 +53,11 @@ class TensorLine:
     copies: str
     """none, or why the framework makes one."""
     params: dict[str, Any]
+    meaning: str
+    """What it is, and in which axes, in words."""
+    said: dict[str, Any]
+    """The parameters that differ from the schema's own, whoever said them: the row, its preset, or the builder."""
+    preset: str | None
     ms: float | None
 
 
@@ -75,6 +86,12 @@ class Explanation:
     parts: dict[str, dict[str, Any]]
     """Which rows -> what they agree on."""
     blocks: tuple[BlockLine, ...]
+    training: bool
+    """Whether presets give their values of training."""
+    by_frame: dict[str, int | None]
+    """Sizes that a frame decides -> the most that they can be, None where nothing bounds them."""
+    built: bool
+    """Whether a frame has been built, so that sizes, scratch and times are its own."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,8 +102,13 @@ class Explanation:
             f"{rows} agree on " + ", ".join(f"{name} {value}" for name, value in parts.items())
             for rows, parts in self.parts.items()
         ]
-        lines += ["stages, each once per frame:", *_table([_stage_cells(s) for s in self.stages])]
+        if self.training:
+            lines.append("presets give their values of training")
+        lines += ["stages, each once per frame:", *_table([_stage_cells(s, self.built) for s in self.stages])]
         lines += ["tensors:", *_table([_tensor_cells(t) for t in self.tensors])]
+        lines += ["what they are:", *_meaning_lines(self.tensors)]
+        if not self.built:
+            lines.append("once a frame is built, as `explain --log` does, it is known: " + ", ".join(self._open()))
         lines += [
             f"{f'{b.model}: ' if b.model else ''}{b.tensors} small tensor{'s' if b.tensors > 1 else ''} in one block "
             f"of {_size(b.nbytes)}"
@@ -94,11 +116,18 @@ class Explanation:
         ]
         lines.append(
             f"{self.threads} thread{'s' if self.threads > 1 else ''} per build; {self.lanes} "
-            f"lane{'s' if self.lanes != 1 else ''}, one per frame in flight, of "
-            f"{_size(sum(s.scratch_bytes for s in self.stages))} scratch"
+            f"lane{'s' if self.lanes != 1 else ''}, one per frame in flight"
+            + (f", of {_size(sum(s.scratch_bytes for s in self.stages))} scratch" if self.built else "")
         )
         lines.append(f"tensors are {'writable' if self.writable else 'read-only'}, 64-byte aligned")
         return "\n".join(lines)
+
+    def _open(self) -> list[str]:
+        sizes = [name if most is None else f"{name} (at most {most})" for name, most in self.by_frame.items()]
+        return [*sizes, "scratch", "what is dropped", "times"]
+
+    # a notebook shows it without print
+    __repr__ = __str__
 
 
 def explain(plan: Plan, lane: Lane, models: Mapping[str, Any], lanes: int, times_s: Mapping[str, float]) -> Explanation:
@@ -108,7 +137,7 @@ def explain(plan: Plan, lane: Lane, models: Mapping[str, Any], lanes: int, times
         StageLine(
             labels[stage],
             tuple(wanted.label for wanted in lane.serves(stage)),
-            stage.nbytes,
+            _scratch_bytes(stage),
             {reason: count for reason, count in stage.dropped.items() if count},
             _ms(times_s.get(labels[stage])),
         )
@@ -131,7 +160,25 @@ def explain(plan: Plan, lane: Lane, models: Mapping[str, Any], lanes: int, times
         lanes,
         plan.parts,
         blocks,
+        plan.options.training,
+        {size: most for wanted in lane.wanted for size, most in _by_frame(wanted.row).items()},
+        bool(times_s),
     )
+
+
+def _scratch_bytes(stage: Stage) -> int:
+    try:
+        return stage.nbytes
+    except OURS:
+        raise
+    except BaseException as error:
+        raise stage_failed(stage, "nbytes", error) from error
+
+
+def _by_frame(row: Resolved) -> dict[str, int | None]:
+    """Returns the sizes that a frame decides of a row, and the most that its parameters let them be."""
+    sizes = zip(row.fixed, row.sizes, strict=True)
+    return {str(size): row.params.cap(str(size)) for fixed, size in sizes if fixed is None}
 
 
 def _copies(model: object | None, tensors: list[Wanted]) -> Mapping[str, str]:
@@ -169,39 +216,78 @@ def _tensor(
         dtype=row.row.dtype,
         shape=shape,
         nbytes=prod(known) * wanted.dtype.itemsize if len(known) == len(shape) else None,
+        most_bytes=_most_bytes(wanted),
         stage=labels[wanted.filler],
         owner="model" if getattr(model, "allocator", None) else "builder's pool",
         block_offset=None if wanted.place is None else wanted.place[0],
         copies=copies,
         params=row.params.to_dict(),
+        meaning=_meaning(row),
+        said=_differing(row.group.params.to_dict(), row.params.to_dict()),
+        preset=(row.row.params or {}).get("preset"),
         ms=_ms(times_s.get(wanted.label)),
     )
+
+
+def _most_bytes(wanted: Wanted) -> int | None:
+    caps = _by_frame(wanted.row)
+    sizes = [caps[str(size)] if n is None else n for n, size in zip(wanted.row.fixed, wanted.row.sizes, strict=True)]
+    known = [size for size in sizes if size is not None]
+    return prod(known) * wanted.dtype.itemsize if len(known) == len(sizes) else None
+
+
+def _meaning(row: Resolved) -> str:
+    """Returns the first sentence of what the feature is, its unit and its axes."""
+    feature = row.feature
+    first = feature.prose.partition(". ")[0].removesuffix(".")
+    frame = row.params.parts().get("frame", "reference") if feature.frame == "reference" else feature.frame
+    words = [UNITS[feature.units]] if feature.units not in ("mixed", "none") else []
+    words += [FRAMES[frame]] if frame not in ("none", "reference") else []
+    return ". In ".join([first, ", in ".join(words)] if words else [first]) + "."
+
+
+def _differing(own: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in params.items() if value != own.get(key)}
+
+
+def _meaning_lines(tensors: Iterable[TensorLine]) -> Iterator[str]:
+    """Yields what each tensor is, and the parameters that are not the schema's own, once for all that share them."""
+    first: dict[str, str] = {}
+    for t in tensors:
+        name = f"{t.model}/{t.name}" if t.model else t.name
+        yield f"  {name}: {t.meaning}"
+        said = ", ".join(f"{key} {json.dumps(value)}" for key, value in t.said.items())
+        line = f"preset {t.preset}: {said}" if t.preset is not None else said
+        if line:
+            like = first.setdefault(line, name)
+            yield f"    {line}" if like == name else f"    with the params of {like}"
 
 
 def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1e3, 3)
 
 
-def _stage_cells(s: StageLine) -> list[str]:
+def _stage_cells(s: StageLine, built: bool) -> list[str]:
     dropped = ", ".join(f"{n} {reason} dropped" for reason, n in s.dropped.items())
     shared = "shared by" if len(s.serves) > 1 else "for"
-    return [s.title, _time(s.ms), _size(s.scratch_bytes) + " scratch", f"{shared} {', '.join(s.serves)}", dropped]
+    scratch = _size(s.scratch_bytes) + " scratch" if built else ""
+    return [s.title, _time(s.ms), scratch, f"{shared} {', '.join(s.serves)}", dropped]
 
 
 def _tensor_cells(t: TensorLine) -> list[str]:
     shape = f"({', '.join(map(str, t.shape))})"
     name = f"{t.model}/{t.name}" if t.model else t.name
     where = f"in {t.owner}" + ("" if t.block_offset is None else f", byte {t.block_offset} of the block")
-    return [name, f"{shape} {t.dtype}", _size(t.nbytes), _time(t.ms), where, f"copies: {t.copies}"]
+    most = "by frame" if t.most_bytes is None else f"up to {_size(t.most_bytes)}"
+    size = most if t.nbytes is None else _size(t.nbytes)
+    return [name, f"{shape} {t.dtype}", size, _time(t.ms), where, f"copies: {t.copies}"]
 
 
 def _time(ms: float | None) -> str:
     return "" if ms is None else f"{ms:.2f} ms"
 
 
-def _size(nbytes: int | None) -> str:
-    if nbytes is None:
-        return "by frame"
+def _size(nbytes: int) -> str:
     if nbytes < 2**10:
         return f"{nbytes} B"
     return f"{nbytes / 2**20:.1f} MiB" if nbytes >= 2**20 else f"{nbytes / 2**10:.1f} KiB"

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.features import Layout, Resolved
+from perceptum.features import Layout, Resolved, SpecError
+from perceptum.features.foreign import foreign
 from perceptum.features.layout import BLOCK
 
 from .batch import Batch
 from .crew import Crew
+from .errors import OURS, stage_failed
 from .memory import Memory, take_checked
 from .plan import Plan
 from .sample import Sample
@@ -57,7 +59,12 @@ class Wanted:
         """The tensor's shape for the frame that the filler last ran on."""
         if not self.ragged:
             return self.fixed  # type: ignore[return-value]
-        own = self.filler.sizes()
+        try:
+            own = self.filler.sizes()
+        except OURS:
+            raise
+        except BaseException as error:
+            raise stage_failed(self.filler, "sizes", error) from error
         return tuple(
             self._size(own, str(s)) if n is None else n for n, s in zip(self.fixed, self.row.sizes, strict=True)
         )
@@ -94,6 +101,9 @@ class Lane:
         """Stage -> its title, told from others of the same title by a number."""
         self._steps, self._needs, self._then = self._graph()
         self.step_labels = [s.label if isinstance(s, Wanted) else self.labels[s] for s in self._steps]
+
+    def __repr__(self) -> str:
+        return f"<Lane: {len(self.stages)} stages for {len(self.wanted)} tensors>"
 
     def serves(self, stage: Stage) -> list[Wanted]:
         """Returns the tensors that need a stage."""
@@ -170,7 +180,13 @@ class _Flight:
         if isinstance(step, Wanted):
             self._fill(step)
         else:
-            step.run(self._sample)
+            try:
+                step.run(self._sample)
+            except OURS:
+                raise
+            # a plug-in's may raise anything, SystemExit too
+            except BaseException as error:
+                raise stage_failed(step, "run", error) from error
         self._times_s[k] = perf_counter() - start
 
     def _block(self, memory: Memory, layout: Layout) -> NDArray[np.uint8]:
@@ -182,14 +198,13 @@ class _Flight:
         return array
 
     def _fill(self, wanted: Wanted) -> None:
-        filler, fill = wanted.filler, wanted.fill
+        filler, fill, memory = wanted.filler, wanted.fill, self._memories[wanted.model]
         if wanted.place is not None and self._blocks:
             offset, shape = wanted.place
             array: NDArray[Any] = np.ndarray(shape, wanted.dtype, self._blocks[wanted.model], offset)
             # the block was cleared as a whole
             written, clean = Written(), True
         else:
-            memory = self._memories[wanted.model]
             # a batch has checked its block, in which a place begins where the one before ends
             take = memory.take if isinstance(memory, Batch) else partial(take_checked, memory)
             array, written = take(wanted.name, wanted.shape, wanted.dtype)
@@ -197,13 +212,27 @@ class _Flight:
             array = array[: wanted.shape[0]] if wanted.shape else array[...]
             clean = written.begin(array, (*wanted.layout, array.shape[1:]), self._writable)
             self._settling.append(written)
-        clearing = filler.clearing(wanted.feature)
+        try:
+            clearing = filler.clearing(wanted.feature)
+        except OURS:
+            raise
+        except BaseException as error:
+            raise stage_failed(filler, f"clearing('{wanted.feature}')", error) from error
         if clearing == "own" and fill and not clean and wanted.ragged:
             # rows beyond this tensor's end hold zeros, not the fill value
             clearing, written = "before", Written()
         if clearing != "whole" and (fill if clean else clearing == "before"):
             array[...] = fill
-        filler.fill(wanted.feature, array, written)
+        try:
+            filler.fill(wanted.feature, array, written)
+        except OURS:
+            raise
+        except BaseException as error:
+            raise stage_failed(filler, f"fill('{wanted.feature}')", error) from error
+        if wanted.ragged and len(array) > (rows := wanted.shape[0]):
+            array = array[:rows]
+            if isinstance(memory, Batch):
+                memory.cut(wanted.name, rows)
         if not self._writable:
             array.flags.writeable = False
         self._arrays[wanted] = array
@@ -222,8 +251,10 @@ class _Flight:
 
 
 def _wanted(model: str, row: Resolved, layout: Layout, stages: Stages) -> Wanted:
-    filler = stages.share(filler_of(row), row.params)
-    filler.want(row.feature.name, row.row.dtype)
+    kind = filler_of(row)
+    with foreign(f"input '{row.name}': the filler {kind.__qualname__} of group '{row.group.name}' fails", SpecError):
+        filler = stages.share(kind, row.params)
+        filler.want(row.feature.name, row.row.dtype)
     place = next((p for p in layout.places if p.name == row.name), None)
     return Wanted(model, row, filler, None if place is None else (place.offset, place.shape))
 

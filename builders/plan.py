@@ -27,14 +27,17 @@ class Options:
 
     threads: int = 1
     writable: bool = False
+    training: bool = False
+    """Whether rows have their presets' training values. The rows say them, so that this changes nothing by itself."""
 
     def __post_init__(self) -> None:
         if isinstance(self.threads, bool) or not isinstance(self.threads, int):
             raise SpecError(f"threads must be a number, got {self.threads!r}")
         if not 1 <= self.threads <= _MOST_THREADS:
             raise SpecError(f"threads must be at least 1{_at_most(self.threads)}, got {self.threads}")
-        if not isinstance(self.writable, bool):
-            raise SpecError(f"writable must be True or False, got {self.writable!r}")
+        for name in ("writable", "training"):
+            if not isinstance(getattr(self, name), bool):
+                raise SpecError(f"{name} must be True or False, got {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,11 @@ class Plan:
         object.__setattr__(self, "specs", MappingProxyType(dict(self.specs)))
         object.__setattr__(self, "rows", MappingProxyType(rows))
         object.__setattr__(self, "layouts", MappingProxyType({m: Layout.of(s) for m, s in self.specs.items()}))
+
+    def __repr__(self) -> str:
+        specs = [f"{m + ': ' if m else ''}{', '.join(row.name for row in spec)}" for m, spec in self.specs.items()]
+        threads = f"{self.options.threads} thread{'s' if self.options.threads > 1 else ''}"
+        return f"<Plan {'; '.join(specs)}; schema {self.schema.name} {self.schema.version}, {threads}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the rest follows from these, and the built-in schema is there on the other side too

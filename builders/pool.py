@@ -85,6 +85,9 @@ class Pool:
         self.allocated = 0
         """Buffers made so far; after warm-up this stands still."""
 
+    def __repr__(self) -> str:
+        return f"<Pool: buffers made {self.allocated}, bytes kept for later {self.kept_bytes}>"
+
     @property
     def kept_bytes(self) -> int:
         """Memory that was written to, is kept, and is not in use at the moment."""

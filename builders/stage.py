@@ -35,6 +35,9 @@ class Stage:
         self.dropped: dict[str, int] = {}
         """What this stage left out of the last frame, by reason."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.title}>"
+
     def run(self, sample: Sample) -> None:
         """Computes this stage for a sample; the stages it needs have run."""
 
@@ -56,7 +59,11 @@ class Filler(Stage):
         """Called when the lane is made, once for each tensor of the group that will be asked for."""
 
     def sizes(self) -> Mapping[str, int]:
-        """Returns the frame's own sizes, after `run`: {"num_voxels": 24093}."""
+        """Returns the frame's own sizes, after `run`: {"num_voxels": 24093}.
+
+        After `fill` it may say fewer rows than before, of a tensor whose rows were not counted first: the others are
+        cut off.
+        """
         return {}
 
     def clearing(self, feature: str) -> Clearing:
@@ -80,6 +87,9 @@ class Stages:
         self._crew = crew
         self._said = said
         self._stages: dict[Hashable, Stage] = {}
+
+    def __repr__(self) -> str:
+        return f"<Stages: {len(self._stages)} so far, {self.threads} thread{'s' if self.threads > 1 else ''}>"
 
     @property
     def threads(self) -> int:

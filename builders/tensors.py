@@ -27,5 +27,10 @@ class Tensors(dict[str, NDArray[Any]]):
         self.times_s: dict[str, float] = dict(times_s or {})
         """Seconds by stage and tensor, those of other models in the same plan too. Of a batch: in all frames."""
 
+    def __repr__(self) -> str:
+        tensors = ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in self.items())
+        dropped = ", ".join(f"{n} {reason}" for reason, n in self.dropped.items() if n)
+        return f"<Tensors: {tensors or 'none'}{'; dropped ' if dropped else ''}{dropped}>"
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Tensors, (dict(self), self.dropped, self.times_s)

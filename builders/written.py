@@ -39,6 +39,9 @@ class Written:
     # bytes from the start that are known; beyond, up to `used`, lies what somebody else wrote
     _known = 2**63
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.rows} rows, {self.count} elements, {self.used} bytes>"
+
     def begin(self, memory: NDArray[Any], layout: object, doubtful: bool = False) -> bool:
         """Called when memory is taken; returns whether it holds nothing but zeros.
 

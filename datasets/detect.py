@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 from perceptum.inputs import Log, LogError, NotALog, Source
 from perceptum.inputs.regular_file import what_it_is
 
+from .foreign import ForeignDataset, foreign
 from .options import check_options, options_of_text, split_options, texts_of_text
 from .reading.files import subfolders
 
@@ -194,16 +195,12 @@ def _module(name: str) -> Dataset:
         ours: Dataset = importlib.import_module(DATASETS[name])
         return ours
     entry = next(entry for entry in _others() if entry.name == name)
-    try:
-        theirs: Dataset = entry.load()
-    # a package of others may raise anything when it is imported
-    except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        raise LogError(f"dataset '{name}' ({entry.value}) cannot be imported: {said}") from error
-    missing = [part for part in ("recognises", "LOOKS_LIKE", "open_source") if not hasattr(theirs, part)]
+    with foreign(f"dataset '{name}' ({entry.value}) cannot be imported"):
+        theirs = entry.load()
+        missing = [part for part in ("recognises", "LOOKS_LIKE", "open_source") if not hasattr(theirs, part)]
     if missing:
         raise LogError(f"dataset '{name}' ({entry.value}) lacks {', '.join(missing)}")
-    return theirs
+    return ForeignDataset(theirs, name)
 
 
 def _usable_others() -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perceptum.features import COLUMN_UNITS, FRAMES, UNITS, Group, canonical
+from perceptum.features import COLUMN_UNITS, FRAMES, UNITS, Group, Preset, canonical, parameters_of
 
 PAGE = Path(__file__).with_name("features.md")
 
@@ -22,6 +22,9 @@ def page() -> str:
         "",
         "Grids are half-open, cells are floor((p - min) / voxel) in float32. Points that are not finite are dropped. "
         "Padding and empty cells hold the fill value.",
+        "",
+        "A preset's values are those of testing and running; a builder made with `training=True` takes those in "
+        "training instead, where a row does not say its own. `perceptum features NAME` shows the same for one feature.",
     ]
     groups = [line for group in schema.groups for line in group_lines(group)]
     return "\n".join([*head, *groups, *word_lines()]) + "\n"
@@ -39,11 +42,27 @@ def group_lines(group: Group) -> list[str]:
         shape = ", ".join(map(str, f.axes(group.params)))
         lines.append(f"| `{f.name}` | {' or '.join(f.dtypes)} | ({shape}) | {f.units} | {f.frame} | {f.fill:g} |")
     lines += [""] + [f"- `{f.name}`: {f.prose}" for f in group]
-    if params := group.params.to_dict():
-        lines += ["", "Parameters and defaults:", "", "```json no-run", _json(params), "```"]
+    if parameters := parameters_of(group.params):
+        lines += ["", "| parameter | allowed | default | unit | means |", "|---|---|---|---|---|"]
+        lines += [
+            f"| `{p.name}` | {_cell(p.allowed)} | `{_json(p.default)}` | {p.unit or ''} | {_cell(p.prose)} |"
+            for p in parameters
+        ]
     if group.presets:
-        lines += ["", f"Presets: {', '.join(f'`{name}`' for name in group.presets)}."]
+        lines += ["", "| preset | values | in training | follows |", "|---|---|---|---|"]
+        lines += [_preset_line(name, group.preset(name)) for name in group.presets]
     return lines
+
+
+def _preset_line(name: str, preset: Preset) -> str:
+    values, training = (
+        ", ".join(f"`{key}` {_json(value)}" for key, value in part.items()) for part in (preset.params, preset.training)
+    )
+    return f"| `{name}` | {values} | {training or 'the same'} | {preset.follows} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def word_lines() -> list[str]:
@@ -68,11 +87,10 @@ def _table(key: str, value: str, rows: Mapping[Any, str]) -> list[str]:
     return ["", f"| {key} | {value} |", "|---|---|", *(f"| {word} | {text} |" for word, text in rows.items())]
 
 
-def _json(params: dict[str, Any]) -> str:
+def _json(value: Any) -> str:
     import msgspec
 
-    rows = [f'  "{key}": {msgspec.json.encode(value).decode()}' for key, value in params.items()]
-    return "{\n" + ",\n".join(rows) + "\n}"
+    return msgspec.json.encode(value).decode()
 
 
 def main() -> int:

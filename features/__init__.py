@@ -15,7 +15,9 @@ from .grid import Grid
 from .group import Group
 from .layout import Layout, Place
 from .output_frame import output_frame
+from .parameter import About, Parameter, parameters_of
 from .params import Params
+from .preset import Preset
 from .resolve import Resolved
 from .schema import Schema
 from .spec import Dim, Row, Spec
@@ -26,6 +28,7 @@ __all__ = [
     "DTYPES",
     "FRAMES",
     "UNITS",
+    "About",
     "Catalogue",
     "Concat",
     "Dim",
@@ -34,8 +37,10 @@ __all__ = [
     "Grid",
     "Group",
     "Layout",
+    "Parameter",
     "Params",
     "Place",
+    "Preset",
     "ReferenceFrame",
     "Resolved",
     "Row",
@@ -50,6 +55,7 @@ __all__ = [
     "canonical",
     "fingerprint",
     "output_frame",
+    "parameters_of",
 ]
 
 

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["spec_of"]
 
 
-def spec_of(schema: Schema, rows: Iterable[str | Row | Mapping[str, Any]], params: Mapping[str, Any]) -> Spec:
+def spec_of(
+    schema: Schema, rows: Iterable[str | Row | Mapping[str, Any]], params: Mapping[str, Any], training: bool
+) -> Spec:
     """Returns the spec of rows and feature names, to which `params` gives parameters by group and by part.
 
+    In training, rows of a preset say its training values too, so that each means what it says wherever it is read.
     Raises SpecError for a key of `params` that no row would take.
     """
     wanted = [row if isinstance(row, str) else Row.of(row) for row in rows]
@@ -30,7 +33,7 @@ def spec_of(schema: Schema, rows: Iterable[str | Row | Mapping[str, Any]], param
         free = {_group_of(schema, row).name for row in wanted if isinstance(row, str) or row.params is None}
         for key, value in params.items():
             _check_taken(schema, key, value, groups, free)
-    return Spec.of(_row(schema, row, params) for row in wanted)
+    return Spec.of(_row(schema, row, params, training) for row in wanted)
 
 
 def _group_of(schema: Schema, row: str | Row) -> Group:
@@ -56,13 +59,15 @@ def _check_taken(schema: Schema, key: str, value: Any, groups: Mapping[str, Grou
         )
 
 
-def _row(schema: Schema, row: str | Row, params: Mapping[str, Any]) -> Row:
+def _row(schema: Schema, row: str | Row, params: Mapping[str, Any], training: bool) -> Row:
     if isinstance(row, Row) and (row.params is not None or not params):
-        return row
+        return _in_training(schema, row) if training else row
     group = _group_of(schema, row)
     parts = {part: params[part] for part in group.params.parts() if part in params}
     # what is said of the group goes before what is said of all rows
     values = merge(parts, as_params(group.name, params.get(group.name)) or {}) or None
+    if training:
+        values = _training(group, values)
     if isinstance(row, Row):
         return msgspec.structs.replace(row, params=values)
     base, _, suffix = row.partition("__")
@@ -70,3 +75,19 @@ def _row(schema: Schema, row: str | Row, params: Mapping[str, Any]) -> Row:
     sizes = feature.sizes(params_of(schema, row, values))
     symbols = tuple(f"{d}__{suffix}" if suffix and isinstance(d, str) else d for d in sizes)
     return Row(row, feature.dtypes[0], symbols, values)
+
+
+def _in_training(schema: Schema, row: Row) -> Row:
+    """Returns a row that brings its own params; one that names no feature is the model's own business."""
+    if row.name.partition("__")[0] not in schema:
+        return row
+    return msgspec.structs.replace(row, params=_training(_group_of(schema, row), row.params))
+
+
+def _training(group: Group, params: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Returns params with the training values of their preset, before what they say themselves."""
+    preset = (params or {}).get("preset")
+    # a preset that is not there is refused where the row is resolved
+    if params is None or preset not in group.presets:
+        return params
+    return merge(group.preset(preset).training, params)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from .canonical import canonical
 from .feature import Feature
 from .group import Group
+from .parameter import parameters_of
 from .schema import Schema
 
 __all__ = ["Catalogue"]
@@ -39,7 +42,11 @@ class Catalogue(Mapping[str, Feature]):
         return isinstance(name, str) and name in self.schema
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Returns one plain dict per feature: name, group, dtypes, shape, units, frame, params, presets, prose, ..."""
+        """Returns one plain dict per feature: name, group, dtypes, shape, units, frame, params, prose, ...
+
+        "parameters" has what each parameter may be, its default, its unit and what it means; "presets" the values of
+        each preset, those that differ in training, and the public configuration that it follows.
+        """
         return [_row(group, feature) for group in self.schema.groups for feature in group]
 
     def __str__(self) -> str:
@@ -65,5 +72,6 @@ def _row(group: Group, feature: Feature) -> dict[str, Any]:
         "params": group.params.to_dict(),
         **said,
         "prose": prose,
-        "presets": list(group.presets),
+        "parameters": [msgspec.to_builtins(parameter) for parameter in parameters_of(group.params)],
+        "presets": {name: msgspec.to_builtins(group.preset(name)) for name in group.presets},
     }

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, Literal, Self
 
-__all__ = ["RowError", "RowFault", "SchemaMismatch", "SpecError", "UnknownFeature"]
+__all__ = ["BuildError", "RowError", "RowFault", "SchemaMismatch", "SpecError", "UnknownFeature"]
 
 
 class SpecError(ValueError):
@@ -32,16 +32,51 @@ class RowError(SpecError):
         return type(self), (str(self), self.fault, self.name, self.got)
 
 
+_RECORDS = {
+    "radar": "frame.radars",
+    "camera": "frame.cameras",
+    "image": "frame.cameras",
+    "map": "frame.map",
+    "label": "frame.labels",
+    "box": "frame.labels",
+}
+"""Family -> where a frame has its records."""
+
+_ADDING = "docs/builder.md shows how to add one (A feature of your own)"
+
+
+def _family(name: object) -> str:
+    """lidar of lidar_points."""
+    word = str(name).partition("_")[0].lower()
+    return "box" if word == "boxes" else word.removesuffix("s")
+
+
 class UnknownFeature(SpecError):
     """A name that no feature, group or part of the schema has."""
 
     @classmethod
     def of(cls, what: str, name: object, known: Iterable[str]) -> Self:
-        """Returns the error, with the nearest of the known names."""
-        names = list(known)
-        near = difflib.get_close_matches(str(name), names, 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(names)}"
+        """Returns the error, with the nearest of the known names of its family, the word before the underscore.
+
+        Another sensor's tensors are never what was meant: where the family has none, its records are pointed to.
+        """
+        names, family = list(known), _family(name)
+        own = [one for one in names if _family(one) == family]
+        near = difflib.get_close_matches(str(name), own or names, 1)
+        if not own and family in _RECORDS:
+            hint = f"there are none of {family} yet. Its records are in {_RECORDS[family]}; {_ADDING}"
+        elif near:
+            hint = f"did you mean '{near[0]}'?"
+        elif own:
+            hint = f"of {family} there are {', '.join(own)}; {_ADDING}"
+        else:
+            hint = f"there are {', '.join(names)}"
         return cls(f"no {what} '{name}'; {hint}")
+
+
+class BuildError(ValueError):
+    """A stage of a builder failed, ours or a plug-in's; the message names it and its group, the cause is what it
+    raised."""
 
 
 class SchemaMismatch(SpecError):

@@ -63,6 +63,11 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
             )
         self._check_fill()
 
+    def __repr__(self) -> str:
+        shape = "shape by the params" if callable(self.shape) else f"({', '.join(map(str, self.shape))})"
+        unit = f"{self.units}, frame {self.frame}, fill {self.fill:g}"
+        return f"<Feature {self.name}: {' or '.join(self.dtypes)} {shape}, {unit}>"
+
     def _check_fill(self) -> None:
         for name in self.dtypes:
             if name != "string" and not _fits(self.fill, name):

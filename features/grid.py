@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from math import isfinite
+from typing import Annotated
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import SpecError
+from .parameter import About
 
 __all__ = ["Grid", "check_range"]
 
@@ -28,10 +30,8 @@ def check_range(range: tuple[float, ...]) -> None:
 class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Half-open: a point p lies in cell floor((p - min) / voxel), computed in float32, if that is inside the size."""
 
-    range: tuple[float, float, float, float, float, float]
-    """xmin ymin zmin xmax ymax zmax, metres."""
-    voxel: tuple[float, float, float]
-    """The cell's edges along x y z, metres."""
+    range: Annotated[tuple[float, float, float, float, float, float], About("xmin ymin zmin xmax ymax zmax.", "m")]
+    voxel: Annotated[tuple[float, float, float], About("The cell's edges along x y z.", "m")]
 
     def __post_init__(self) -> None:
         check_range(self.range)

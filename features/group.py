@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from .collate import Concat
 from .errors import SpecError
 from .feature import Feature, check_name
 from .params import Params
+from .preset import Preset
 
 __all__ = ["Group", "check_references"]
 
@@ -22,8 +24,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     params: Params
     """The defaults."""
     features: tuple[Feature, ...]
-    presets: Mapping[str, dict[str, Any]] = {}
-    """Name -> parameters that differ from the defaults, such as a published model's."""
+    presets: Mapping[str, Preset | dict[str, Any]] = {}
+    """Name -> parameters that differ from the defaults, such as a published model's; a dict is a Preset of these."""
     filler: type | None = None
     """The class that fills it, a builder's stage. None: ours, whose fillers the builders know."""
 
@@ -33,9 +35,14 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             raise SpecError(f"group '{self.name}': params must be a Params, got {self.params!r}")
         if self.filler is not None and not isinstance(self.filler, type):
             raise SpecError(f"group '{self.name}': the filler must be a class, got {self.filler!r}")
+        presets = {name: Preset(one) if isinstance(one, dict) else one for name, one in self.presets.items()}
+        msgspec.structs.force_setattr(self, "presets", presets)
         self._check_features()
         self._check_parts()
         self._check_presets()
+
+    def __repr__(self) -> str:
+        return f"<Group {self.name}: {', '.join(feature.name for feature in self.features)}>"
 
     def __iter__(self) -> Iterator[Feature]:
         return iter(self.features)
@@ -75,9 +82,22 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         except TypeError:
             params = self.params
         for name, preset in self.presets.items():
-            if not isinstance(preset, dict):
+            if not isinstance(preset, Preset):
                 raise SpecError(f"group '{self.name}': the preset '{name}' must be a dict of params, got {preset!r}")
-            params.replace(preset, f"group '{self.name}': the preset '{name}'")
+            where = f"group '{self.name}': the preset '{name}'"
+            params.replace(preset.params, where)
+            params.replace(preset.values(training=True), f"{where} in training")
+
+    def preset(self, name: object) -> Preset:
+        """Returns the preset; raises SpecError with the nearest name."""
+        found = self.presets.get(name) if isinstance(name, str) else None
+        if isinstance(found, Preset):
+            return found
+        near = difflib.get_close_matches(str(name), self.presets, 1)
+        hint = (
+            f"did you mean '{near[0]}'?" if near else f"there are {', '.join(self.presets) or 'none for this feature'}"
+        )
+        raise SpecError(f"no preset '{name}'; {hint}")
 
     def with_params(self, changes: Mapping[str, Any]) -> Group:
         """Returns the group with other defaults; raises SpecError that names it."""
@@ -94,7 +114,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         Raises msgspec.ValidationError, KeyError, TypeError or SpecError.
         """
         known = {feature.name: feature for feature in self.features}
-        params = msgspec.convert(plain["params"], type=type(self.params))
+        params = type(self.params).of(plain["params"], f"not a schema: '{self.name}'")
         features = []
         for part in msgspec.convert(plain["features"], list[dict[str, Any]]):
             if part["name"] not in known:

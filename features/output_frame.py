@@ -36,7 +36,7 @@ def output_frame(
     if len(known) > 1 or "sensor" in known:
         inputs_say = ", ".join(f"'{name}' is in {FRAMES[cast(Any, frame)]}" for frame, name in known.items())
         raise SpecError(
-            f"the frame of reference of the output '{row.name}' is not known, for its inputs do not say it: {inputs_say}; "
-            'write "frame": "ego" or "lidar" into its row'
+            f"the frame of reference of the output '{row.name}' is not known, and its inputs do not say: {inputs_say}"
+            '; write "frame": "ego" or "lidar" into its row'
         )
     return cast(ReferenceFrame, next(iter(known), "ego"))

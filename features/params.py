@@ -8,12 +8,19 @@ from typing import Any, Self
 import msgspec
 
 from .errors import SpecError
+from .parameter import check_least, said_in_words
 
 __all__ = ["Params", "merge"]
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The parameters of a group. A subclass names them, gives their defaults, and checks itself when made."""
+    """The parameters of a group. A subclass names them, gives their defaults, and checks itself when made.
+
+    What a field means, its unit and the least that it may be are said with it: `Annotated[int, About(...)]`.
+    """
+
+    def __post_init__(self) -> None:
+        check_least(self)
 
     def dims(self) -> dict[str, int]:
         """Returns the sizes of a shape's parameters: `{"P": 10, "C": 4}`."""
@@ -45,14 +52,17 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def replace(self, changes: Mapping[str, Any], where: str) -> Self:
         """Returns these parameters with `changes` (nested dicts merge); raises SpecError that begins with `where`."""
-        try:
-            return msgspec.convert(merge(self.to_dict(), changes), type=type(self))
-        except (msgspec.ValidationError, SpecError) as error:
-            raise SpecError(f"{where}: {error}{self._known(str(error))}") from None
+        return self.of(merge(self.to_dict(), changes), where)
 
-    def _known(self, error: str) -> str:
-        unknown = "unknown field" in error
-        return f"; there are {', '.join(self.__struct_fields__)}" if unknown else ""
+    @classmethod
+    def of(cls, plain: Mapping[str, Any], where: str) -> Self:
+        """Returns the parameters that plain data says; raises SpecError that begins with `where`."""
+        try:
+            return msgspec.convert(plain, type=cls)
+        except SpecError as error:
+            raise SpecError(f"{where}: {error}") from None
+        except msgspec.ValidationError as error:
+            raise SpecError(f"{where}: {said_in_words(error, cls, plain)}") from None
 
 
 def merge(old: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

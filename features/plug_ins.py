@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
+from .foreign import said
 from .group import Group
 
 __all__ = ["PlugIn", "plug_ins"]
@@ -42,18 +43,9 @@ def _load(entry: EntryPoint) -> PlugIn | None:
     # a package of others may raise anything when it is imported, SystemExit too, and that stops no build without it
     except BaseException as error:
         _log.warning(
-            "plug-in '%s' (%s) cannot be loaded, so that its features are unknown: %s: %s; mend or uninstall it",
+            "plug-in '%s' (%s) cannot be loaded, so that its features are unknown: %s; mend or uninstall it",
             entry.name,
             entry.value,
-            type(error).__name__,
-            _message(error),
+            said(error),
         )
         return None
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return " ".join(str(error).split())[:200]
-    # an error of others may fail to say what it is
-    except Exception:
-        return "its message cannot be shown"

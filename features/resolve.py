@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Any, Protocol
@@ -91,16 +90,12 @@ def params_of(schema: Lookup, name: str, given: Mapping[str, Any] | None) -> Par
     params = group.params
     preset = changes.pop("preset", None)
     if preset is not None:
-        params = params.replace(_preset(group, name, preset), f"input '{name}'")
+        try:
+            chosen = group.preset(preset)
+        except SpecError as error:
+            raise SpecError(f"input '{name}': {error}") from None
+        params = params.replace(chosen.params, f"input '{name}'")
     return params.replace(changes, f"input '{name}'") if changes else params
-
-
-def _preset(group: Group, name: str, preset: object) -> Mapping[str, object]:
-    if isinstance(preset, str) and preset in group.presets:
-        return group.presets[preset]
-    near = difflib.get_close_matches(str(preset), group.presets, 1)
-    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(group.presets) or 'none for this feature'}"
-    raise SpecError(f"input '{name}': no preset '{preset}'; {hint}")
 
 
 def _check_shape(resolved: Resolved) -> None:

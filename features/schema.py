@@ -11,6 +11,7 @@ from .authoring import spec_of
 from .errors import SchemaMismatch, SpecError, UnknownFeature
 from .feature import Feature, fingerprint
 from .group import Group, check_references
+from .preset import Preset
 from .resolve import Resolved, params_of, resolve_spec
 from .spec import Row, Spec, as_params
 
@@ -39,6 +40,9 @@ class Schema(msgspec.Struct, frozen=True):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise SpecError(f"schema '{self.name}': the {what} '{twice[0]}' is listed twice")
+
+    def __repr__(self) -> str:
+        return f"<Schema {self.name} {self.version}: {len(self)} features in {len(self.groups)} groups>"
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -76,9 +80,10 @@ class Schema(msgspec.Struct, frozen=True):
                 return group
         raise UnknownFeature.of("feature", feature, [f.name for f in self.features])
 
-    def presets(self, group: str) -> Mapping[str, dict[str, Any]]:
-        """Returns preset -> parameters for the features of a group."""
-        return self.group(group).presets
+    def presets(self, group: str) -> Mapping[str, Preset]:
+        """Returns the presets for the features of a group."""
+        found = self.group(group)
+        return {name: found.preset(name) for name in found.presets}
 
     @property
     def fingerprint(self) -> str:
@@ -92,14 +97,21 @@ class Schema(msgspec.Struct, frozen=True):
         groups = (group.with_params(params[group.name]) if group.name in params else group for group in self.groups)
         return Schema(name, version, tuple(groups))
 
-    def spec(self, rows: Iterable[str | Row | Mapping[str, Any]], params: Mapping[str, Any] | None = None) -> Spec:
+    def spec(
+        self,
+        rows: Iterable[str | Row | Mapping[str, Any]],
+        params: Mapping[str, Any] | None = None,
+        *,
+        training: bool = False,
+    ) -> Spec:
         """Returns the spec of rows, or of feature names alone: those take their default dtype and own shape.
 
         `params` gives parameters to the rows that bring none: {group: parameters or a preset's name} to those of a
-        group, {part: value}, such as {"frame": "lidar"}, to all that have the part. Each row of the spec then stands
-        alone. Raises SpecError for a key that would do nothing.
+        group, {part: value}, such as {"frame": "lidar"}, to all that have the part. `training` writes the values
+        that a row's preset has in training beside the preset, where the row does not say them itself. Each row of the
+        spec then stands alone. Raises SpecError for a key that would do nothing.
         """
-        return spec_of(self, rows, params or {})
+        return spec_of(self, rows, params or {}, training)
 
     def resolve(self, spec: Spec) -> tuple[Resolved, ...]:
         """Returns what each row comes to under this schema; raises SpecError that names the row."""

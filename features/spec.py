@@ -120,6 +120,10 @@ class Spec(msgspec.Struct, frozen=True):
     def to_json(self) -> str:
         return msgspec.json.encode([row.to_dict() for row in self.rows]).decode()
 
+    def __repr__(self) -> str:
+        rows = [f"{row.name} {row.dtype} ({', '.join(map(str, row.shape))})" for row in self.rows]
+        return f"<Spec: {', '.join(rows) or 'no rows'}>"
+
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 

@@ -24,7 +24,7 @@ DTYPES = (
 """What a tensor's dtype may be: Neuropod's eleven, in the order of its type codes."""
 
 Unit = Literal[
-    "m", "m/s", "rad", "s", "ns", "px", "intensity", "ratio", "count", "index", "cell", "flag", "mixed", "none"
+    "m", "m/s", "rad", "deg", "s", "ns", "px", "intensity", "ratio", "count", "index", "cell", "flag", "mixed", "none"
 ]
 
 UNITS: Mapping[Unit, str] = MappingProxyType(
@@ -32,6 +32,7 @@ UNITS: Mapping[Unit, str] = MappingProxyType(
         "m": "metres",
         "m/s": "metres per second",
         "rad": "radians",
+        "deg": "degrees",
         "s": "seconds",
         "ns": "nanoseconds",
         "px": "pixels",

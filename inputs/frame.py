@@ -42,6 +42,7 @@ class Records(Protocol):
     def map(self) -> HDMap | None: ...
     def world_from_ego(self, time_ns: int) -> NDArray[np.float64]: ...
     def lidar(self, sensor: str, index: int) -> LidarSweep | None: ...
+    def at_hand(self, sensor: str, index: int) -> bool: ...
     def radar(self, sensor: str, index: int) -> RadarSweep | None: ...
     def camera(self, camera: str, index: int) -> CameraImage | None: ...
     def labels(self, time_ns: int) -> Labels | None: ...
@@ -58,6 +59,11 @@ class Sync:
     """(K,) 1 where the frame has a record of the sensor."""
     dt_ns: NDArray[np.int64]
     """(K,) the record's stamp less the frame's; 0 where there is none."""
+
+    def __repr__(self) -> str:
+        each = zip(self.sensors, self.valid, self.dt_ns, strict=True)
+        apart = [f"{name} {f'{dt_ns * 1e-6:+.1f} ms' if there else 'none'}" for name, there, dt_ns in each]
+        return f"<Sync: {', '.join(apart) or 'no sensors'}>"
 
 
 class Frame:
@@ -113,7 +119,10 @@ class Frame:
         picked = [(name, i) for name in names for i in self._past(name, n)]
         picked.sort(key=lambda at: -int(self.log.source.lidars[at[0]][at[1]]))
         if each is not None:
-            each(lambda at: self._sweep(*at), picked)
+            # what is there already is had sooner than another thread has begun
+            waits = [at for at in picked if ("lidar", *at) not in self._read and not self.log.at_hand(*at)]
+            if len(waits) > 1:
+                each(lambda at: self._sweep(*at), waits)
         return [sweep for name, i in picked if (sweep := self._sweep(name, i)) is not None]
 
     def _past(self, sensor: str, n: int) -> range:
@@ -225,6 +234,9 @@ class _Lazy(Mapping[str, Record]):
         self._kind = kind
         self._indices = {name: index for name, index in indices.items() if index is not None}
         self._read: Callable[[str, int], Record | None] = read
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} {self._kind}{'' if len(self) == 1 else 's'}: {', '.join(self) or 'none at this frame'}>"
 
     def __getitem__(self, name: str) -> Record:
         if name not in self._indices:

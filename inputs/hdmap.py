@@ -106,6 +106,9 @@ class LaneGraph:
             if table.size and not least <= int(table.min()) <= int(table.max()) < n:
                 raise BrokenRecord(f"{name} of lanes go from {table.min()} to {table.max()}, wanted lanes 0 to {n - 1}")
 
+    def __repr__(self) -> str:
+        return f"<LaneGraph: {len(self)} lanes, {len(self.successors)} successors>"
+
     @property
     def ids(self) -> NDArray[np.str_]:
         return self.centerlines.ids
@@ -123,6 +126,10 @@ class GroundGrid:
     rotation: Matrix
     translation: Matrix
     scale: float
+
+    def __repr__(self) -> str:
+        rows, columns = self.height.shape
+        return f"<GroundGrid: {rows} x {columns} cells of {1 / self.scale:.3g} m>"
 
     def at(self, xy: ArrayLike) -> Matrix:
         """Returns the height (...) in metres of the cell under world points (..., 2); NaN off the grid."""

@@ -206,6 +206,11 @@ class Poses:
         found = sorted(BrokenPose(_within(times_ns, kept, row), text) for row, text in why.items())
         return cls(times_ns[kept], quaternions[kept], translations[kept], max_gap_ns, tuple(found))
 
+    def __repr__(self) -> str:
+        first, last = self.span_ns
+        broken = f", {len(self.broken)} broken" if self.broken else ""
+        return f"<Poses: {len(self.times_ns)} from {first} to {last} ns{broken}>"
+
     @property
     def span_ns(self) -> tuple[int, int]:
         return int(self.times_ns[0]), int(self.times_ns[-1])

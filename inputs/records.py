@@ -6,7 +6,8 @@ sensor does not give is None. Nothing here holds a Python object per point or pe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
@@ -23,6 +24,9 @@ __all__ = ["CameraImage", "Labels", "LidarSweep", "RadarSweep", "read_only"]
 
 Column = NDArray[Any]
 
+_MOST_SHOWN = 5
+"""Categories in a line that stands for labels."""
+
 
 Record = TypeVar("Record", "LidarSweep", "RadarSweep", "CameraImage", "Labels")
 
@@ -33,14 +37,14 @@ def read_only(record: Record) -> Record:
     The arrays that were given stay as they are, for they may be somebody's own; a record without any to change is
     returned itself.
     """
-    views = {name: _view(value) for name, value in vars(record).items() if isinstance(value, np.ndarray)}
-    changed: dict[str, Any] = {name: view for name, view in views.items() if view is not getattr(record, name)}
-    return replace(record, **changed) if changed else record
+    arrays = [item for item in vars(record).items() if isinstance(item[1], np.ndarray) and item[1].flags.writeable]
+    if not arrays:
+        return record
+    changed: dict[str, Any] = {name: _view(array) for name, array in arrays}
+    return replace(record, **changed)
 
 
 def _view(array: Column) -> Column:
-    if not array.flags.writeable:
-        return array
     view = array.view()
     view.flags.writeable = False
     return view
@@ -49,16 +53,28 @@ def _view(array: Column) -> Column:
 def _check_columns(where: str, first: Column, columns: Mapping[str, Column | None]) -> None:
     if first.ndim != 1:
         raise BrokenRecord(f"{where}: column x has shape {first.shape}, wanted one dimension")
-    for name, column in {"x": first, **columns}.items():
-        if column is not None and column.shape != first.shape:
+    for name, column in (("x", first), *columns.items()):
+        if column is None:
+            continue
+        if column.shape != first.shape:
             raise BrokenRecord(f"{where}: column {name} has shape {column.shape}, x has {first.shape}")
-        if column is not None and (column.dtype.kind not in "fiub" or isinstance(column, np.ma.MaskedArray)):
+        masked = type(column) is not np.ndarray and isinstance(column, np.ma.MaskedArray)
+        if masked or column.dtype.kind not in "fiub":
             raise BrokenRecord(f"{where}: column {name} is a {type(column).__name__} of {column.dtype}, wanted numbers")
+
+
+def _columns_of(record: LidarSweep | RadarSweep, apart: Collection[str]) -> str:
+    return " ".join(name for name, v in vars(record).items() if isinstance(v, np.ndarray) and name not in apart)
 
 
 def _check_shape(name: str, column: Column | None, shape: tuple[int, ...]) -> None:
     if column is not None and column.shape != shape:
         raise BrokenRecord(f"labels: {name} has shape {column.shape}, wanted {shape}")
+
+
+# one for all, which nobody may change
+_AT_THE_SENSOR = np.zeros(3)
+_AT_THE_SENSOR.flags.writeable = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +104,7 @@ class LidarSweep:
     """The moment to which the points were already motion-compensated; None: as measured, each at its own time."""
     row_of_ring: NDArray[np.int32] | None = None
     """(rings,) the rank of each ring by elevation, 0 highest; None where the table is not known."""
-    origin: Matrix = field(default_factory=lambda: np.zeros(3))
+    origin: Matrix = field(default_factory=lambda: _AT_THE_SENSOR)
     """(3,) where the rays start, in this frame; not zero where a log stores points in another frame than its own."""
     source: str = ""
     """Where the record lies, for messages."""
@@ -99,6 +115,10 @@ class LidarSweep:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def __repr__(self) -> str:
+        columns = _columns_of(self, ("ego_from_sensor", "row_of_ring", "origin"))
+        return f"<LidarSweep {self.sensor} at {self.time_ns} ns: {len(self)} points of {columns}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +161,10 @@ class RadarSweep:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __repr__(self) -> str:
+        columns = _columns_of(self, ("ego_from_sensor",))
+        return f"<RadarSweep {self.sensor} at {self.time_ns} ns: {len(self)} detections of {columns}>"
+
 
 @dataclass(frozen=True, eq=False)
 class CameraImage:
@@ -158,6 +182,10 @@ class CameraImage:
     distortion_model: str = "none"
     """none, brown (k1 k2 p1 p2 [k3 [k4 k5 k6]]), fisheye (k1 k2 k3 k4) or mei (xi k1 k2 p1 p2)."""
     source: str = ""
+
+    def __repr__(self) -> str:
+        lens = "undistorted" if self.distortion is None else f"{self.distortion_model} distortion"
+        return f"<CameraImage {self.camera} at {self.time_ns} ns: {lens}>"
 
     @once
     def encoded(self) -> bytes:
@@ -219,3 +247,10 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def __repr__(self) -> str:
+        counts = Counter(map(str, self.category)).most_common()
+        shown = [f"{count} {name}" for name, count in counts[:_MOST_SHOWN]] + ["..."] * (len(counts) > _MOST_SHOWN)
+        axes = "" if self.frame == "ego" else f" in the {self.frame} frame"
+        boxes = f"{len(self)} boxes{axes}{': ' if shown else ''}{', '.join(shown)}"
+        return f"<Labels at {self.time_ns} ns: {boxes}>"

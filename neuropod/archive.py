@@ -9,6 +9,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import IO, Protocol
 from .errors import NeuropodError
 from .tied_folder import TiedFolder
 
-__all__ = ["Files", "FolderFiles", "ZipFiles", "check_growth", "read_start", "write_zip"]
+__all__ = ["Files", "FolderFiles", "ZipFiles", "check_growth", "copy_file", "read_start", "write_zip"]
 
 # a real model's zip grows a few times; DEFLATE can grow 1032 times
 MAX_GROWTH = 200
@@ -47,6 +48,14 @@ class Files(Protocol):
     def close(self) -> None:
         """Deletes what was extracted, and closes the file; what is asked for later opens it again."""
         ...
+
+
+def copy_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Copies what is to be packed; raises NeuropodError for a pipe, which would be waited for, and for a device, which
+    would be read without end."""
+    if os.path.exists(source) and not os.path.isfile(source):
+        raise NeuropodError(f"'{os.fspath(source)}' is not a file; only files can be packed")
+    shutil.copyfile(source, target)
 
 
 def read_start(files: Files, name: str, most_bytes: int) -> bytes:
@@ -87,7 +96,8 @@ def _files_under(root: Path, home: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(root):
         for path in (Path(folder, name) for name in (*folders, *files)):
             shown = path.relative_to(root)
-            if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(home)):
+            # not Path.resolve, to which a link to itself is an error
+            if path.is_symlink() and (path.is_dir() or not Path(os.path.realpath(path)).is_relative_to(home)):
                 raise NeuropodError(f"'{shown}' is a link to another place; copy what it stands for into the package")
             if path.is_file():
                 yield path
@@ -109,7 +119,8 @@ class ZipFiles:
         check_growth(entries, path.stat().st_size)
         self.names = frozenset(e.filename for e in entries)
         if len(self.names) != len(entries):
-            raise NeuropodError("a file name stands twice in the zip file; get the package again")
+            twice, _ = Counter(e.filename for e in entries).most_common(1)[0]
+            raise NeuropodError(f"the file '{twice}' is in the zip file twice; get the package again")
 
     def _opened(self) -> zipfile.ZipFile:
         if self._archive is None:

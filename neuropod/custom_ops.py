@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from .errors import NeuropodError, first_line
+from perceptum.features.foreign import said
+
+from .errors import NeuropodError
 from .source_loader import LOADERS
 
 __all__ = ["add_python_modules", "forget_python_modules", "load_libraries"]
@@ -38,8 +40,10 @@ def load_libraries(folder: Path, names: Sequence[str], load: Callable[[str], obj
 def _load(name: str, path: Path, load: Callable[[str], object]) -> None:
     try:
         load(str(path))
-    except Exception as error:  # torch raises OSError, TensorFlow its own
-        reason = first_line(error).replace(f"{path}: ", "")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # torch raises OSError, TensorFlow its own
+        reason = said(error).replace(f"{path}: ", "")
         raise NeuropodError(
             f"custom op '{name}' cannot be loaded ({reason}); "
             "build it for this machine and this version of the framework"

@@ -29,21 +29,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALIGNMENT_BYTES",
-    "FRAMEWORKS",
     "address",
     "aligned_empty",
     "as_tensorflow",
     "as_torch",
-    "copy_reason",
     "private_copy",
     "shares_memory",
+    "why_copied",
     "writable_alias",
 ]
 
 ALIGNMENT_BYTES = 64
-FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "jax", "numpy")
-
-_NEED_ALIGNMENT = ("tensorflow", "jax")
 
 
 def address(array: NDArray[Any]) -> int:
@@ -82,25 +78,25 @@ def writable_alias(array: NDArray[Any]) -> NDArray[Any] | None:
     return alias
 
 
-def copy_reason(array: NDArray[Any], framework: str) -> str | None:
-    """Returns why an array must be copied on its way into a framework, one of FRAMEWORKS, or None."""
-    if framework not in FRAMEWORKS:
-        raise NeuropodError(f"copy_reason knows {', '.join(FRAMEWORKS)}, got '{framework}'")
-    if is_string(array) and framework != "numpy":
+def why_copied(array: NDArray[Any], *, text: bool = False, aligned: bool = False, writable: bool = False) -> str | None:
+    """Returns why an array must be copied on its way into a framework, or None.
+
+    text: the framework takes numpy's own strings. aligned: it takes only memory that starts on a multiple of 64.
+    writable: it takes only memory that may be written.
+    """
+    if is_string(array) and not text:
         return "strings have another form in every framework"
     if not array.dtype.isnative:
         return "its byte order is not this machine's"
     if not (array.flags.c_contiguous and array.flags.aligned):
         return "its elements do not lie one after the other"
-    if framework in _NEED_ALIGNMENT:
-        return (
-            None if address(array) % ALIGNMENT_BYTES == 0 else f"it does not start on a multiple of {ALIGNMENT_BYTES}"
-        )
-    return "its memory is read-only" if framework == "torch" and writable_alias(array) is None else None
+    if aligned and address(array) % ALIGNMENT_BYTES:
+        return f"it does not start on a multiple of {ALIGNMENT_BYTES}"
+    return "its memory is read-only" if writable and writable_alias(array) is None else None
 
 
 def as_torch(array: NDArray[Any]) -> torch.Tensor:
-    """Returns a CPU tensor on the array's own memory, or on a copy where `copy_reason` has a reason.
+    """Returns a CPU tensor on the array's own memory, or on a copy where `why_copied` has a reason.
 
     A read-only array gives a tensor that could write into it: its user must not.
     """
@@ -117,10 +113,10 @@ def as_torch(array: NDArray[Any]) -> torch.Tensor:
 
 
 def as_tensorflow(array: NDArray[Any]) -> Any:
-    """Returns an eager tf.Tensor on the array's own memory, or on an aligned copy where `copy_reason` has a reason."""
+    """Returns an eager tf.Tensor on the array's own memory, or on an aligned copy where `why_copied` has a reason."""
     tf = import_tensorflow()
     _refuse_strings(array, "tensorflow")
-    alias = writable_alias(array) if copy_reason(array, "tensorflow") is None else None
+    alias = writable_alias(array) if why_copied(array, aligned=True) is None else None
     return tf.experimental.dlpack.from_dlpack((private_copy(array) if alias is None else alias).__dlpack__())
 
 

@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import NeuropodError, first_line
+from perceptum.features.foreign import said
+
+from .errors import NeuropodError
 from .strings import to_unicode
 
 __all__ = ["as_numpy"]
@@ -33,14 +35,23 @@ def as_numpy(name: str, value: Any) -> NDArray[Any]:
         raise _not_a_tensor(name, value)
     if isinstance(value, np.ndarray | np.generic):
         return np.asarray(value)
-    read = _READERS.get(type(value).__module__.partition(".")[0]) or _by_protocol(value)
-    if read is None:
-        raise _not_a_tensor(name, value)
     try:
-        return read(value)
-    except (TypeError, ValueError, RuntimeError, BufferError, NotImplementedError, AttributeError) as error:
-        kind = f"{type(value).__module__}.{type(value).__qualname__}"
-        raise NeuropodError(f"input '{name}': cannot be read from {kind}: {first_line(error)}") from error
+        read = _READERS.get(str(type(value).__module__).partition(".")[0]) or _by_protocol(value)
+        array = None if read is None else read(value)
+    except KeyboardInterrupt:
+        raise
+    # its library may raise anything
+    except BaseException as error:
+        raise NeuropodError(f"input '{name}': cannot be read from {_kind(value)}: {said(error)}") from error
+    if array is None:
+        raise _not_a_tensor(name, value)
+    if not isinstance(array, np.ndarray):
+        raise NeuropodError(f"input '{name}': {_kind(value)} gives a {type(array).__name__}, not an array")
+    return array
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _by_protocol(value: Any) -> Callable[[Any], NDArray[Any]] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from perceptum.features.foreign import foreign
+
 from . import manifest
 from .backends import find_backend
 from .errors import NeuropodError
@@ -45,6 +47,7 @@ def _described(package: Package) -> dict[str, Any]:
         "custom_ops": list(config.custom_ops),
         "requirements": package.read(LOCK).decode(errors="replace").splitlines() if package.has(LOCK) else [],
         "schema": _schema(package),
+        "meanings": _meanings(package),
         "test_data": package.has(TEST_DATA),
         "manifest": package.has(manifest.FILE_NAME),
         "files": [
@@ -57,7 +60,8 @@ def _described(package: Package) -> dict[str, Any]:
 def _version(platform: str) -> str | None:
     """Returns the framework's version here, or None where there is none."""
     try:
-        return find_backend(platform).version()
+        with foreign("the backend cannot say its version", NeuropodError):
+            return find_backend(platform).version()
     except NeuropodError:
         return None
 
@@ -67,6 +71,13 @@ def _code(package: Package) -> str | None:
         return needs_trust(package)
     except NeuropodError:  # a platform that is not known here
         return None
+
+
+def _meanings(package: Package) -> dict[str, Any]:
+    """Returns input -> what it meant when the model was packed: a preset's values among them."""
+    features = (package.metadata.schema or {}).get("features") or {}
+    meanings = {name: said.get("meaning") for name, said in features.items() if isinstance(said, dict)}
+    return {name: meaning for name, meaning in meanings.items() if isinstance(meaning, dict)}
 
 
 def _schema(package: Package) -> dict[str, Any] | None:

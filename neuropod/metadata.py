@@ -21,7 +21,7 @@ FILE_NAME = "perceptum.json"
 
 @dataclass(frozen=True)
 class Metadata:
-    """The schema that a model was trained under, and its rows' own parameters."""
+    """The schema that a model was trained under, its rows' own parameters, and how it is run."""
 
     schema: Mapping[str, Any] | None = None
     """The record that `Schema.record` made at packing: name, version, fingerprint, what each feature means."""
@@ -29,10 +29,13 @@ class Metadata:
     output_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     output_frames: Mapping[str, ReferenceFrame] = field(default_factory=dict)
     """Output -> the frame of reference that its row says."""
+    gradients: bool | None = None
+    """Whether torch differentiates while the model runs; None where the packer did not say."""
 
     @classmethod
-    def of(cls, config: Config, schema: Schema | None) -> Metadata | None:
-        """Returns what to store: None where no row has params or a frame or names a feature, and no schema is given.
+    def of(cls, config: Config, schema: Schema | None, gradients: bool | None = None) -> Metadata | None:
+        """Returns what to store: None where no row has params or a frame or names a feature, and neither a schema nor
+        gradients are given.
 
         Raises NeuropodError for an input with a frame, which only outputs have; SpecError for what a builder refuses.
         """
@@ -46,8 +49,9 @@ class Metadata:
             )
         features = any(row.name.partition("__")[0] in canonical() for row in config.inputs)
         if schema is None and not features and not inputs and not outputs and not frames:
-            return None
-        return cls((schema or canonical()).record([row.to_dict() for row in config.inputs]), inputs, outputs, frames)
+            return None if gradients is None else cls(gradients=gradients)
+        record = (schema or canonical()).record([row.to_dict() for row in config.inputs])
+        return cls(record, inputs, outputs, frames, gradients)
 
     def check(self, schema: Schema | None = None) -> None:
         """Raises NeuropodError where a feature no longer means what it meant when the package was made."""
@@ -76,6 +80,7 @@ class Metadata:
             "input_params": self.input_params,
             "output_params": self.output_params,
             **({"output_frames": self.output_frames} if self.output_frames else {}),
+            **({} if self.gradients is None else {"gradients": self.gradients}),
         }
         try:
             return json.dumps(plain, indent=4, sort_keys=True)
@@ -96,7 +101,10 @@ class Metadata:
         for name, frame in frames.items():
             if frame not in get_args(ReferenceFrame):
                 raise NeuropodError(f"the frame of '{name}' must be 'ego' or 'lidar', got {str(frame)[:40]!r}")
-        return cls(schema or None, inputs, outputs, frames)
+        gradients = plain.get("gradients")
+        if gradients is not None and not isinstance(gradients, bool):
+            raise NeuropodError(f"gradients must be true or false, got {str(gradients)[:40]}")
+        return cls(schema or None, inputs, outputs, frames, gradients)
 
 
 def _object(what: str, value: object) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.features.foreign import foreign, said
+
 from .backends import Runner, find_backend
 from .config import Config
-from .errors import NeuropodError, first_line
-from .handoff import copy_reason, private_copy
+from .errors import NeuropodError
+from .handoff import private_copy
 from .incoming import as_numpy
 from .outgoing import converter
 from .package import Package, open_package
@@ -48,7 +50,7 @@ class Model:
             self._config.outputs, "output spec", "full" if validate == "full" else "off"
         )
         self._outputs = tuple(row.name for row in self._config.outputs)
-        self._framework = find_backend(self._config.platform).FRAMEWORK
+        self._backend = find_backend(self._config.platform)
         self._warned: set[str] = set()
 
     @property
@@ -90,10 +92,14 @@ class Model:
         if self._runner is None:
             raise NeuropodError(f"model '{self.name}' is closed; load it again")
         try:
-            convert = None if outputs == "numpy" else converter(outputs, self._framework)
+            convert = None if outputs == "numpy" else converter(outputs, self._backend.FRAMEWORK)
             requested = self._requested(requested_outputs)
-            arrays = {name: self._array(name, value) for name, value in inputs.items()}
-            self._check_inputs(arrays)
+            arrays = {name: _array(name, value) for name, value in inputs.items()}
+            self._check_inputs(arrays)  # before anything is copied: a wrong size may be a huge one
+            for name, array in arrays.items():
+                flags = array.flags
+                if not (flags.c_contiguous and flags.aligned):
+                    arrays[name] = self._contiguous(name, array)
             found = self._runner.run(arrays, requested or self._outputs)
             if requested:
                 found = {name: found[name] for name in requested if name in found}
@@ -102,9 +108,11 @@ class Model:
             return own if convert is None else {name: convert(array) for name, array in own.items()}
         except NeuropodError as error:
             raise NeuropodError(f"model '{self.name}': {error}") from error.__cause__
-        except Exception as error:  # a model's own code may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a model's own code may raise anything, SystemExit too
             _require_mapping(self.name, inputs)
-            raise NeuropodError(f"model '{self.name}' failed: {first_line(error)}{self._absent(inputs)}") from error
+            raise NeuropodError(f"model '{self.name}' failed: {said(error)}{self._absent(inputs)}") from error
 
     def _absent(self, inputs: Mapping[str, Any]) -> str:
         """Names the inputs that were not given: each may be left out, but a model that failed may have needed them."""
@@ -113,7 +121,9 @@ class Model:
 
     def copies(self, inputs: Mapping[str, Any]) -> dict[str, str]:
         """Returns why each of these inputs is copied on its way into the framework; those that are not are left out."""
-        reasons = {name: copy_reason(as_numpy(name, value), self._framework) for name, value in inputs.items()}
+        arrays = {name: as_numpy(name, value) for name, value in inputs.items()}
+        with foreign(f"model '{self.name}': its backend cannot say what it copies", NeuropodError):
+            reasons = {name: self._backend.copy_reason(array) for name, array in arrays.items()}
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def _requested(self, names: Iterable[str] | None) -> tuple[str, ...]:
@@ -127,30 +137,25 @@ class Model:
                 )
         return names
 
-    def _array(self, name: str, value: Any) -> NDArray[Any]:
-        """Returns an input as a plain array in C order."""
-        array = value if type(value) is np.ndarray else as_numpy(name, value)
-        dtype = array.dtype
-        if dtype.char not in _CHARS or not dtype.isnative:
-            raise NeuropodError(
-                f"Unsupported array type in python bindings: {dtype.kind} (input '{name}' is {dtype.str}; "
-                "nothing is cast, give it the spec's dtype)"
-            )
-        flags = array.flags
-        return array if flags.c_contiguous and flags.aligned else self._contiguous(name, array)
-
     def _contiguous(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         if name not in self._warned:
             self._warned.add(name)
             _log.warning("model '%s': input '%s' is not contiguous and is copied in each call", self.name, name)
-        return private_copy(array) if array.dtype.kind in "iuf" else np.array(array, order="C")
+        try:
+            return private_copy(array) if array.dtype.kind in "iuf" else np.array(array, order="C")
+        except (MemoryError, ValueError) as error:
+            shape = f"{array.dtype} {array.shape}"
+            raise NeuropodError(f"input '{name}' is not contiguous, and cannot be copied: {shape}") from error
 
     def close(self) -> None:
         """Gives back the model's memory and files; a second call does nothing."""
         if self._runner is not None:
-            self._runner.close()
-            self._runner = None
-            self._files.close()
+            runner, self._runner = self._runner, None
+            try:
+                with foreign(f"model '{self.name}' cannot be closed", NeuropodError):
+                    runner.close()
+            finally:
+                self._files.close()
 
     def __enter__(self) -> Self:
         return self
@@ -160,6 +165,18 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<Model '{self.name}' ({self.platform}) from {self._path}>"
+
+
+def _array(name: str, value: Any) -> NDArray[Any]:
+    """Returns an input as a plain array of a type that a spec can hold."""
+    array = value if type(value) is np.ndarray else as_numpy(name, value)
+    dtype = array.dtype
+    if dtype.char not in _CHARS or not dtype.isnative:
+        raise NeuropodError(
+            f"Unsupported array type in python bindings: {dtype.kind} (input '{name}' is {dtype.str}; "
+            "nothing is cast, give it the spec's dtype)"
+        )
+    return array
 
 
 def _require_mapping(model: str, inputs: object) -> None:
@@ -199,8 +216,10 @@ def _load(package: Package, visible_gpu: int | None, schema: Schema | None) -> R
         return backend.load(package, visible_gpu)
     except NeuropodError as error:
         raise type(error)(f"{package.path}: {error}") from error.__cause__
-    except Exception as error:  # a model's own code may raise anything
-        raise NeuropodError(f"{package.path}: loading failed: {first_line(error)}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a model's own code may raise anything, SystemExit too
+        raise NeuropodError(f"{package.path}: loading failed: {said(error)}") from error
 
 
 def why_code(config: Config) -> str:

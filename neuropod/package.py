@@ -8,13 +8,14 @@ import shutil
 import uuid
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from . import manifest, metadata
 from .archive import Files, FolderFiles, ZipFiles, read_start, write_zip
-from .config import MOST_JSON_BYTES, Config
+from .config import MOST_JSON_BYTES, Config, parse_object
 from .errors import MoreThanData, NeuropodError
 from .metadata import Metadata
 from .trust import Trust, check_trust
@@ -53,6 +54,9 @@ class Package:
     why_code: list[str] = field(default_factory=list)
     """What makes the package code, as far as it has been looked at: all, once it is loaded."""
 
+    def __repr__(self) -> str:
+        return f"<Package '{self.config.name}' ({self.config.platform}) at {self.path}>"
+
     def require_trust(self, why: str) -> None:
         """Notes what makes the package code; raises NotTrusted unless it may run here."""
         self.why_code.append(why)
@@ -74,6 +78,11 @@ class Package:
         """Returns the bytes of a file; raises NeuropodError where the package lacks it."""
         self._require(name)
         return self.files.read(name)
+
+    def read_object(self, name: str) -> dict[str, Any]:
+        """Returns the JSON object in a file; raises NeuropodError that names the file."""
+        self._require(name)
+        return _parse(self.files, name, parse_object)
 
     def size_bytes(self, name: str) -> int:
         """Returns a file's size; raises NeuropodError where the package lacks it."""
@@ -117,6 +126,8 @@ def _files(path: Path) -> Files:
         files = _opened(FolderFiles, path)
     elif not path.exists():
         raise NeuropodError(f"Error loading Neuropod. No file or directory at '{path}'")
+    elif not path.is_file():  # a pipe would be waited for, a device read without end
+        raise NeuropodError(f"{path}: is neither a file nor a folder; a package is one of them")
     elif not zipfile.is_zipfile(path):
         raise NeuropodError(f"{path}: a package is a folder or a zip file, this is neither; get it again")
     else:
@@ -145,24 +156,44 @@ def _parse(files: Files, name: str, parse: Callable[[bytes], T]) -> T:
 
 
 def write_package(
-    path: Path, fill: Callable[[Path], None], test: Callable[[Path], None], as_zip: bool, compression: int
+    path: Path,
+    fill: Callable[[Path], None],
+    test: Callable[[Path], None],
+    as_zip: bool,
+    compression: int,
+    overwrite: bool = False,
 ) -> None:
-    """Makes a package of what `fill` writes into the folder it is given; the path holds all of it, tested, or nothing.
+    """Makes a package of what `fill` writes into the folder it is given; the path holds all of it, tested, or what was
+    there before.
 
     It is written beside its place under another name, tested by `test`, then renamed; where anything fails it is
-    deleted. Whoever is killed on the way leaves nothing at the path.
+    deleted. Whoever is killed on the way leaves the path as it was.
     """
-    refuse_existing(path)
+    refuse_existing(path, overwrite)
     work = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
     try:
         whole = _write(work, fill, as_zip, compression)
         _tested(whole, path, test)
-        refuse_existing(path)
-        whole.rename(path)
+        refuse_existing(path, overwrite)
+        _put(whole, path, work)
     except OSError as error:
         raise _about(path, work, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _put(whole: Path, path: Path, work: Path) -> None:
+    """Renames a package to its place; what is there goes into the folder `work`, which is deleted."""
+    if os.path.lexists(path) and not (whole.is_file() and path.is_file()):
+        # a folder takes no other's place: for a moment, between two renames, nothing is there
+        path.rename(work / "before")
+        try:
+            whole.rename(path)
+        except BaseException:
+            (work / "before").rename(path)
+            raise
+        return
+    whole.replace(path)
 
 
 def _tested(whole: Path, path: Path, test: Callable[[Path], None]) -> None:
@@ -196,6 +227,26 @@ def _write(work: Path, fill: Callable[[Path], None], as_zip: bool, compression: 
     return work / "package.zip"
 
 
-def refuse_existing(path: Path) -> None:
-    if os.path.lexists(path):
-        raise NeuropodError(f"The specified neuropod path ({path}) already exists! Aborting...")
+def refuse_existing(path: Path, overwrite: bool = False) -> None:
+    """Raises NeuropodError where something is there already; with `overwrite`, where that is not a package."""
+    if not os.path.lexists(path):
+        return
+    if not overwrite:
+        raise NeuropodError(
+            f"The specified neuropod path ({path}) already exists! Aborting... overwrite=True (--overwrite) replaces it"
+        )
+    if not _looks_like_a_package(path):
+        raise NeuropodError(f"{path}: is there and is not a package, so it is not overwritten; name another path")
+
+
+def _looks_like_a_package(path: Path) -> bool:
+    """Returns whether config.json is at its root; a link is not looked through, as it would be replaced."""
+    if path.is_symlink():
+        return False
+    if path.is_dir():
+        return (path / CONFIG).is_file()
+    try:
+        with zipfile.ZipFile(path) if path.is_file() else nullcontext() as archive:
+            return archive is not None and CONFIG in archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False

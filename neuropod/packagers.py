@@ -25,9 +25,16 @@ __all__ = [
 
 
 def create_torchscript_neuropod(
-    *, module: Any = None, module_path: str | os.PathLike[str] | None = None, **common: Unpack[Common]
+    *,
+    module: Any = None,
+    module_path: str | os.PathLike[str] | None = None,
+    gradients: bool | None = None,
+    **common: Unpack[Common],
 ) -> None:
     """Packs a ScriptModule, or the file that one was saved in: exactly one of the two.
+
+    gradients: whether the model differentiates while it runs, as by torch.autograd.grad. It then runs slower, and its
+        outputs carry no gradients all the same. None looks for that in its code.
 
     The other keywords are those of `packing.PackOptions`.
     """
@@ -39,7 +46,7 @@ def create_torchscript_neuropod(
 
         torchscript.write(folder, module, module_path)
 
-    pack("torchscript", common, write)
+    pack("torchscript", common, write, gradients)
 
 
 def create_torch_export_neuropod(
@@ -160,6 +167,7 @@ def create_python_neuropod(
     entrypoint_package: str,
     entrypoint: str,
     requirements: str | None = None,
+    gradients: bool | None = None,
     **common: Unpack[Common],
 ) -> None:
     """Packs Python code and its data. Who loads it runs it: it needs trust.
@@ -169,6 +177,8 @@ def create_python_neuropod(
     entrypoint_package, entrypoint: a module and its function, which is given the folder of the data and returns the
         model: a callable that takes the inputs by name and returns a dict of numpy arrays.
     requirements: the packages that the code needs, as pip reads them.
+    gradients: True where the code differentiates with torch: it then can, also when its caller says torch.no_grad() or
+        torch.inference_mode(). Else it runs as its caller says.
     The other keywords are those of `packing.PackOptions`.
     """
 
@@ -180,7 +190,7 @@ def create_python_neuropod(
         python_write.write_data(folder, data_paths)
         python_write.write_entry(folder, entrypoint_package, entrypoint, requirements)
 
-    pack("python", common, write)
+    pack("python", common, write, gradients)
 
 
 create_pytorch_neuropod = create_python_neuropod

@@ -16,15 +16,19 @@ def read_rows(rows: Any, key: str) -> tuple[Row, ...]:
     """Returns the rows of a spec; raises NeuropodError, in which `key` is the spec's name."""
     if isinstance(rows, (str, bytes, Mapping)) or not isinstance(rows, Iterable):
         raise NeuropodError(f"'{key}' must be a list of rows, got {type(rows).__name__}")
-    return tuple(read_row(row) for row in rows)
+    return tuple(_read_row(row, f"'{key}', row {number}: ") for number, row in enumerate(rows))
 
 
 def read_row(row: Any) -> Row:
     """Returns one row in Neuropod's form, a dict or a Row; raises NeuropodError."""
+    return _read_row(row, "")
+
+
+def _read_row(row: Any, where: str) -> Row:
     try:
         return Row.of(row)
     except RowError as error:
-        raise NeuropodError(_in_ubers_words(error)) from None
+        raise NeuropodError(f"{where}{_in_ubers_words(error)}") from None
 
 
 def _in_ubers_words(error: RowError) -> str:

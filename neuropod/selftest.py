@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.features.foreign import said
+
 from . import test_data
-from .errors import NeuropodError, NotTrusted, first_line
+from .errors import NeuropodError, NotTrusted
+from .other_sizes import Tried, try_other_sizes
 from .tied_folder import TiedFolder
 from .trust import Trust
 
@@ -33,6 +36,8 @@ class Ran:
     outputs: dict[str, NDArray[Any]]
     code: str | None
     """What makes the package code; None where it is data."""
+    tried: Tried = field(default_factory=Tried)
+    """What came of other sizes, where they were tried."""
 
 
 def check_package(
@@ -41,12 +46,14 @@ def check_package(
     expected: Mapping[str, Any] | None,
     load_args: Mapping[str, Any],
     required: Sequence[str] = (),
+    other_sizes: bool = False,
 ) -> Ran:
     """Runs the package in a process of its own; raises NeuropodError where it fails or answers otherwise than expected.
 
-    Without expected outputs it is enough that it runs, and that the required ones come.
+    Without expected outputs it is enough that it runs, and that the required ones come. other_sizes: it is run once
+    more, with other sizes where the spec leaves them open; a model that fails then is a warning.
     """
-    ran = run_in_new_process(path, test_input, load_args)
+    ran = run_in_new_process(path, test_input, load_args, other_sizes=other_sizes)
     outputs = ran.outputs
     for name in required:
         if name not in outputs:
@@ -58,6 +65,12 @@ def check_package(
     else:
         for name, array in outputs.items():
             _log.info("no expected output given; '%s' is %s %s", name, array.dtype, array.shape)
+    if ran.tried.refused is not None:
+        raise NeuropodError(f"{path}: {ran.tried.refused}")
+    if ran.tried.failed is not None:
+        _log.warning(
+            "%s leaves sizes open, and fails with others than those of its test data, %s", path, ran.tried.failed
+        )
     return ran
 
 
@@ -78,7 +91,7 @@ def _as_array(name: str, value: Any) -> NDArray[Any]:
     try:
         return np.asarray(test_data.plain(name, value))
     except ValueError as error:  # lists of unlike lengths
-        raise NeuropodError(f"the expected value of {name} is no array ({first_line(error)})") from error
+        raise NeuropodError(f"the expected value of {name} is no array ({said(error)})") from error
 
 
 def _is_close(found: NDArray[Any], wanted: NDArray[Any]) -> bool:
@@ -100,16 +113,25 @@ def run_in_new_process(
     test_input: Mapping[str, Any] | None,
     load_args: Mapping[str, Any],
     trust: Trust = Trust.GIVEN,
+    other_sizes: bool = False,
 ) -> Ran:
     """Returns what the model answers in a process of its own; without inputs it is loaded there, and no more.
 
     Raises NeuropodError where it does not load or run, whatever happens to that process; NotTrusted for code.
+    other_sizes: it is run a second time, see `other_sizes`; whatever comes of that is told in the answer.
     """
     folder = TiedFolder()
     try:
         source, answer = folder.path / "input.pkl", folder.path / "answer.pkl"
         source.write_bytes(test_data.dump(test_input or {}, None))
-        wanted = json.dumps({"trust": trust, "run": test_input is not None, "load_args": dict(load_args)})
+        wanted = json.dumps(
+            {
+                "trust": trust,
+                "run": test_input is not None,
+                "load_args": dict(load_args),
+                "other_sizes": other_sizes and test_input is not None,
+            }
+        )
         # -P: the folder that one happens to stand in is not part of the package
         command = [sys.executable, "-P", "-m", __name__, str(path), str(source), str(answer), wanted]
         environment = child_environment(folder.path)
@@ -117,13 +139,19 @@ def run_in_new_process(
         if not answer.exists():
             raise NeuropodError(f"{path}: the test in a fresh process ended without an answer: {_reason(done)}")
         result = test_data.load(answer.read_bytes())
+        tried = _tried(Path(f"{answer}.sizes"), done) if other_sizes and "error" not in result else Tried()
     finally:
         folder.close()
     if "error" in result:
         kind = NotTrusted if result["not_trusted"] else NeuropodError
         reason = result["error"].removeprefix(f"{path}: ")
         raise kind(f"{path}: the test in a fresh process failed: {reason}")
-    return Ran(result["outputs"], result["code"])
+    return Ran(result["outputs"], result["code"], tried)
+
+
+def _tried(file: Path, done: subprocess.CompletedProcess[str]) -> Tried:
+    """Returns what a process said of other sizes, or how it ended over them."""
+    return Tried(**json.loads(file.read_bytes())) if file.exists() else Tried(failed=_reason(done))
 
 
 def child_environment(folder: Path) -> dict[str, str]:
@@ -152,12 +180,20 @@ def _main(path: str, source: str, answer: str, wanted: str) -> None:
         with load_with(path, Trust(plan["trust"]), plan["load_args"]) as model:
             given = test_data.load(Path(source).read_bytes())["test_input"]
             outputs = dict(model.infer(given)) if plan["run"] else {}
-            result: dict[str, Any] = {"outputs": outputs, "code": model.code}
+            _write(answer, pickle.dumps({"outputs": outputs, "code": model.code}))
+            if plan["other_sizes"]:
+                tried = try_other_sizes(model.inputs, model.outputs, given, outputs, model.infer)
+                _write(f"{answer}.sizes", json.dumps(asdict(tried)).encode())
     except NeuropodError as error:
-        result = {"error": str(error), "not_trusted": isinstance(error, NotTrusted)}
-    partial = Path(f"{answer}.partial")
-    partial.write_bytes(pickle.dumps(result))
-    partial.rename(answer)
+        if not Path(answer).exists():
+            _write(answer, pickle.dumps({"error": str(error), "not_trusted": isinstance(error, NotTrusted)}))
+
+
+def _write(path: str, data: bytes) -> None:
+    """Writes a file whole or not at all: a model may end its process at any time."""
+    partial = Path(f"{path}.partial")
+    partial.write_bytes(data)
+    partial.rename(path)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,20 @@ from numpy.typing import NDArray
 
 from .errors import NeuropodError
 
-__all__ = ["is_string", "to_list", "to_unicode"]
+__all__ = ["NotText", "is_string", "of_tensor", "to_list", "to_unicode"]
+
+
+@contextmanager
+def of_tensor(name: str) -> Iterator[None]:
+    """Puts the tensor's name, "input 'x'", before what is wrong with its strings."""
+    try:
+        yield
+    except NotText as error:
+        raise NeuropodError(f"{name}: {error}") from error.__cause__
+
+
+class NotText(NeuropodError):
+    """A string tensor holds something else."""
 
 
 def is_string(array: NDArray[Any]) -> bool:
@@ -37,8 +51,8 @@ def _text(item: object) -> str:
     if isinstance(item, str):
         return item
     if not isinstance(item, bytes):
-        raise NeuropodError(f"a string tensor holds {type(item).__name__}, not text")
+        raise NotText(f"a string tensor holds {type(item).__name__}, not text")
     try:
         return item.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise NeuropodError(f"a string tensor holds bytes that are not UTF-8: {item[:40]!r} ({error.reason})") from None
+        raise NotText(f"a string tensor holds bytes that are not UTF-8: {item[:40]!r} ({error.reason})") from None

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from perceptum.features import Row
+from perceptum.features.foreign import foreign, said
 
 from . import manifest, selftest, test_data
 from .backends import find_backend
-from .errors import NeuropodError, NotTrusted, first_line
+from .errors import NeuropodError, NotTrusted
 from .inspection import needs_trust
 from .package import Package, open_package
 from .trust import Trust, check_trust
@@ -93,7 +94,9 @@ def _schema(package: Package) -> str:
 
 def _framework(package: Package) -> str:
     config = package.config
-    version = find_backend(config.platform).version()
+    backend = find_backend(config.platform)
+    with foreign("the backend cannot say its version", NeuropodError):
+        version = backend.version()
     if config.platform_version_semver == "*":
         return f"{config.platform} {version}, any is wanted"
     check_version(config.platform, version, config.platform_version_semver)
@@ -197,4 +200,4 @@ def _arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return {name: np.asarray(value) for name, value in tensors.items()}
     except ValueError as error:  # lists of unlike lengths
-        raise NeuropodError(f"{test_data.FILE_NAME}: holds what is no array ({first_line(error)})") from error
+        raise NeuropodError(f"{test_data.FILE_NAME}: holds what is no array ({said(error)})") from error

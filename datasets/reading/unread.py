@@ -8,7 +8,11 @@ from collections import Counter
 
 from perceptum.inputs import LogError
 
-__all__ = ["Unread"]
+__all__ = ["NotRead", "Unread"]
+
+
+class NotRead(UserWarning):
+    """A file holds what its reader does not take; nothing is wrong with it."""
 
 
 class Unread:
@@ -27,7 +31,7 @@ class Unread:
         """Returns a line for each kind with its count, and says all of them in one warning; none where all was read."""
         lines = tuple(_printable(f"{what} ({count})") for what, count in self._counts.items())
         if lines:
-            warnings.warn(_printable(f"{self._path}: not read: {', '.join(lines)}"), stacklevel=3)
+            warnings.warn(_printable(f"{self._path}: not read: {', '.join(lines)}"), NotRead, stacklevel=3)
         return lines
 
 

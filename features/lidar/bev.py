@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from ..checks import at_least, distinct
+from ..checks import distinct
 from ..feature import Axes, Feature
 from ..grid import Grid
 from ..group import Group
+from ..parameter import About
 from .cloud import SURROUND, CloudParams
 from .presets import BEV_OCCUPANCY, BEV_STATS
 
@@ -18,11 +19,12 @@ Layout = Literal["CYX", "CXY", "YXC"]
 
 
 class BevParams(CloudParams, frozen=True, kw_only=True):
-    grid: Grid = SURROUND
-    bev_layout: Layout = "CYX"
-    """The order of the axes. Row 0 is at ymin and column 0 at xmin, unless flipped."""
-    flip_x: bool = False
-    flip_y: bool = False
+    grid: Annotated[Grid, About("The cells, half-open.")] = SURROUND
+    bev_layout: Annotated[
+        Layout, About("The order of the axes. Row 0 is at ymin and column 0 at xmin, unless flipped.")
+    ] = "CYX"
+    flip_x: Annotated[bool, About("true: column 0 is at xmax.")] = False
+    flip_y: Annotated[bool, About("true: row 0 is at ymax.")] = False
 
     def channels_count(self) -> int:
         raise NotImplementedError
@@ -33,24 +35,26 @@ class BevParams(CloudParams, frozen=True, kw_only=True):
 
 
 class BevOccupancyParams(BevParams, frozen=True, kw_only=True):
-    overflow_slices: bool = False
-    """true: two more slices at the end, for points below and for points above the grid's z range."""
-    binary: bool = True
-    """false: the number of points, saturating at 255 in uint8."""
+    overflow_slices: Annotated[
+        bool, About("true: two more slices at the end, for points below and for points above the grid's z range.")
+    ] = False
+    binary: Annotated[
+        bool, About("true: 1 where a point lies; false: the number of points, saturating at 255 in uint8.")
+    ] = True
 
     def channels_count(self) -> int:
         return self.grid.size[2] + (2 if self.overflow_slices else 0)
 
 
 class BevStatsParams(BevParams, frozen=True, kw_only=True):
-    channels: tuple[StatsChannel, ...] = ("count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i", "top_i")
-    density_cap: int = 63
-    """density = min(1, ln(count + 1) / ln(density_cap + 1))."""
+    channels: Annotated[tuple[StatsChannel, ...], About("Which of them, in order.")] = (
+        *("count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i", "top_i"),
+    )
+    density_cap: Annotated[int, About("density = min(1, ln(count + 1) / ln(density_cap + 1)).", "count", least=1)] = 63
 
     def __post_init__(self) -> None:
         super().__post_init__()
         distinct("channels", self.channels)
-        at_least(1, density_cap=self.density_cap)
 
     def channels_count(self) -> int:
         return len(self.channels)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ..checks import at_least, distinct, finite
+from ..checks import distinct, finite
 from ..grid import Grid
+from ..parameter import About
 from ..params import Params
 from ..vocabulary import ReferenceFrame
 
-__all__ = ["SURROUND", "CloudParams", "PointColumn"]
+__all__ = ["INTENSITY_MODE", "REQUIRED", "SURROUND", "CloudParams", "IntensityMode", "PointColumn"]
 
 PointColumn = Literal["x", "y", "z", "intensity", "time_lag", "ring"]
+
+IntensityMode = Literal["unit", "raw", "tanh"]
+
+INTENSITY_MODE = About(
+    "unit: divided by the sensor's full scale, so in [0, 1]; raw: as recorded; tanh: tanh of the raw."
+)
+REQUIRED = About("true: a frame without a sweep is an error instead of an empty tensor.")
 
 SURROUND = Grid(range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.1, 0.1, 0.2))
 
@@ -21,27 +29,34 @@ SURROUND = Grid(range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.1, 0.1, 0.
 class CloudParams(Params, frozen=True, kw_only=True):
     """The point cloud behind a feature. Features with equal values here share one cloud."""
 
-    sensors: tuple[str, ...] | None = None
-    """The lidars to take; null: all that the log has."""
-    num_sweeps: int = 1
-    """Sweeps of each lidar, newest first."""
-    frame: ReferenceFrame = "ego"
-    """ego: the vehicle at the reference time; lidar: the primary lidar's own axes at that time."""
-    intensity_mode: Literal["unit", "raw", "tanh"] = "unit"
-    """unit: divided by the sensor's full scale, so in [0, 1]; raw: as recorded; tanh: tanh of the raw."""
-    remove_close: float = 0.0
-    """Metres r: a point with |x| < r and |y| < r in its sensor's frame is dropped, whatever its height."""
-    compensate: Literal["per_point", "per_sweep"] = "per_point"
-    """per_point: each point moves by the ego motion since it was measured, where the log tells when that was;
-    per_sweep: a sweep moves as a whole, from its stamp."""
-    nonfinite_features: Literal["zero", "drop"] = "zero"
-    """A point whose intensity is not finite: its intensity becomes 0, or the point is dropped."""
-    required: bool = False
-    """true: a frame without a sweep is an error instead of an empty cloud."""
+    sensors: Annotated[tuple[str, ...] | None, About("The lidars to take; null: all that the log has.")] = None
+    num_sweeps: Annotated[int, About("Sweeps of each lidar, newest first.", "count", least=1)] = 1
+    frame: Annotated[
+        ReferenceFrame,
+        About("ego: the vehicle at the reference time; lidar: the primary lidar's own axes at that time."),
+    ] = "ego"
+    intensity_mode: Annotated[IntensityMode, INTENSITY_MODE] = "unit"
+    remove_close: Annotated[
+        float,
+        About(
+            "A point with |x| and |y| below this in its sensor's frame is dropped, whatever its height.", "m", least=0
+        ),
+    ] = 0.0
+    compensate: Annotated[
+        Literal["per_point", "per_sweep"],
+        About(
+            "per_point: each point moves by the ego motion since it was measured, where the log says when that was; "
+            "per_sweep: a sweep moves as a whole, from its stamp."
+        ),
+    ] = "per_point"
+    nonfinite_features: Annotated[
+        Literal["zero", "drop"],
+        About("A point whose intensity is not finite: its intensity becomes 0, or the point is dropped."),
+    ] = "zero"
+    required: Annotated[bool, REQUIRED] = False
 
     def __post_init__(self) -> None:
-        at_least(1, num_sweeps=self.num_sweeps)
-        at_least(0, remove_close=self.remove_close)
+        super().__post_init__()
         finite("remove_close", (self.remove_close,))
         if self.sensors is not None:
             distinct("sensors", self.sensors)

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Annotated
 
-from ..checks import at_least, distinct
+from ..checks import distinct
 from ..collate import Concat
 from ..feature import Feature
 from ..grid import check_range
 from ..group import Group
+from ..parameter import About
 from .cloud import CloudParams, PointColumn
 
 __all__ = ["GROUPS", "PointsParams"]
 
 
 class PointsParams(CloudParams, frozen=True, kw_only=True):
-    columns: tuple[PointColumn, ...] = ("x", "y", "z", "intensity", "time_lag")
-    range: tuple[float, float, float, float, float, float] | None = None
-    """xmin ymin zmin xmax ymax zmax metres, half-open; null: all points."""
-    max_points: int | None = None
-    """Only the first so many points."""
+    columns: Annotated[tuple[PointColumn, ...], About("What a row holds, in order.")] = (
+        *("x", "y", "z", "intensity", "time_lag"),
+    )
+    range: Annotated[
+        tuple[float, float, float, float, float, float] | None,
+        About("xmin ymin zmin xmax ymax zmax, half-open; null: all points.", "m"),
+    ] = None
+    max_points: Annotated[int | None, About("Only the first so many points; null: all.", "count", least=1)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         distinct("columns", self.columns)
-        at_least(1, max_points=self.max_points)
         if self.range is not None:
             check_range(self.range)
 

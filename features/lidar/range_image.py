@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from ..checks import at_least, distinct, finite
+from ..checks import distinct, finite
 from ..errors import SpecError
 from ..feature import Feature
 from ..group import Group
+from ..parameter import About
 from ..params import Params
+from .cloud import INTENSITY_MODE, REQUIRED, IntensityMode
 from .presets import RANGE_IMAGE
 
 __all__ = ["GROUPS", "Normalization", "RangeImageParams"]
@@ -25,35 +27,45 @@ _LEAST_STD = 1e-20
 class Normalization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """(value - mean) / std per channel, in float32; empty cells become 0."""
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: Annotated[tuple[float, ...], About("One for each channel, in the channel's unit.")]
+    std: Annotated[tuple[float, ...], About("One for each channel, in the channel's unit, not 0.")]
 
 
 class RangeImageParams(Params, frozen=True, kw_only=True):
-    sensor: str | None = None
-    """null: the log's primary lidar."""
-    rows: Literal["spherical", "ring"] = "spherical"
-    """spherical: by elevation within `fov`; ring: by the beam's rank, the highest first."""
-    height: int = 64
-    width: int = 2048
-    fov: tuple[float, float] = (3.0, -25.0)
-    """The elevations of the image's upper and lower edge, degrees."""
-    outside_fov: Literal["clamp", "drop"] = "clamp"
-    """What becomes of a point above or below: the edge row, as published, or nothing."""
-    channels: tuple[RangeChannel, ...] = ("range", "x", "y", "z", "intensity")
-    xyz_frame: Literal["lidar", "ego"] = "lidar"
-    """Where x, y, z are told: in the lidar's axes as measured, or in the ego frame at the reference time with the
-    ego motion taken out. What the image shows, and range, are as measured either way."""
-    intensity_mode: Literal["unit", "raw", "tanh"] = "unit"
-    min_range: float = 0.1
-    """Points nearer than this to the sensor, in metres, are dropped."""
-    fill: float = -1.0
-    norm: Normalization | None = None
-    required: bool = False
+    sensor: Annotated[str | None, About("The lidar to take; null: the log's primary one.")] = None
+    rows: Annotated[
+        Literal["spherical", "ring"],
+        About("spherical: by elevation within `fov`; ring: by the beam's rank, the highest first."),
+    ] = "spherical"
+    height: Annotated[int, About("Rows of the image.", "px", least=1)] = 64
+    width: Annotated[int, About("Columns of the image, all round.", "px", least=1)] = 2048
+    fov: Annotated[
+        tuple[float, float], About("The elevations of the image's upper and lower edge, within -90 to 90.", "deg")
+    ] = (3.0, -25.0)
+    outside_fov: Annotated[
+        Literal["clamp", "drop"],
+        About("What becomes of a point above or below: the edge row, as published, or nothing."),
+    ] = "clamp"
+    channels: Annotated[tuple[RangeChannel, ...], About("Which of them, in order.")] = (
+        *("range", "x", "y", "z", "intensity"),
+    )
+    xyz_frame: Annotated[
+        Literal["lidar", "ego"],
+        About(
+            "Where x, y, z are told: in the lidar's axes as measured, or in the ego frame at the reference time with "
+            "the ego motion taken out. What the image shows, and range, are as measured either way."
+        ),
+    ] = "lidar"
+    intensity_mode: Annotated[IntensityMode, INTENSITY_MODE] = "unit"
+    min_range: Annotated[float, About("Points nearer than this to the sensor are dropped.", "m", least=0.001)] = 0.1
+    fill: Annotated[float, About("What an empty cell holds before `norm`.")] = -1.0
+    norm: Annotated[
+        Normalization | None, About("(value - mean) / std per channel; empty cells become 0; null: as they are.")
+    ] = None
+    required: Annotated[bool, REQUIRED] = False
 
     def __post_init__(self) -> None:
-        at_least(1, height=self.height, width=self.width)
-        at_least(0.001, min_range=self.min_range)
+        super().__post_init__()
         finite("fill and min_range", (self.fill, self.min_range))
         distinct("channels", self.channels)
         if not -90 <= self.fov[1] < self.fov[0] <= 90:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Literal
+from typing import Annotated, Literal
 
-from ..checks import at_least, distinct
+from ..checks import distinct
 from ..collate import Concat
 from ..feature import Feature
 from ..grid import Grid
 from ..group import Group
+from ..parameter import About
 from .cloud import SURROUND, CloudParams, PointColumn
 from .presets import VOXELS
 
@@ -17,21 +18,29 @@ __all__ = ["GROUPS", "VoxelsParams"]
 
 
 class VoxelsParams(CloudParams, frozen=True, kw_only=True):
-    grid: Grid = SURROUND
-    columns: tuple[PointColumn, ...] = ("x", "y", "z", "intensity", "time_lag")
-    max_points_per_voxel: int = 10
-    max_voxels: int = 120_000
-    overflow: Literal["continue", "break"] = "continue"
-    """When max_voxels are taken and a point needs another: skip that point, or stop at it."""
-    coord_order: Literal["zyx", "xyz"] = "zyx"
-    min_rows: int = 0
-    """Fewer voxels than this are followed by zero rows up to it, for runtimes that fail on none."""
+    grid: Annotated[Grid, About("The cells, half-open.")] = SURROUND
+    columns: Annotated[tuple[PointColumn, ...], About("What a point of a voxel holds, in order.")] = (
+        *("x", "y", "z", "intensity", "time_lag"),
+    )
+    max_points_per_voxel: Annotated[int, About("The first so many points of a voxel are kept.", "count", least=1)] = 10
+    max_voxels: Annotated[int, About("The first so many voxels are kept.", "count", least=1)] = 120_000
+    overflow: Annotated[
+        Literal["continue", "break"],
+        About("When max_voxels are taken and a point needs another: skip that point, or stop at it."),
+    ] = "continue"
+    coord_order: Annotated[Literal["zyx", "xyz"], About("The columns of lidar_voxel_coords.")] = "zyx"
+    min_rows: Annotated[
+        int,
+        About(
+            "Fewer voxels than this are followed by zero rows up to it, for runtimes that fail on none.",
+            "count",
+            least=0,
+        ),
+    ] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         distinct("columns", self.columns)
-        at_least(1, max_points_per_voxel=self.max_points_per_voxel, max_voxels=self.max_voxels)
-        at_least(0, min_rows=self.min_rows)
 
     def dims(self) -> dict[str, int]:
         return {"P": self.max_points_per_voxel, "C": len(self.columns)}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, cast
 
 from numpy.typing import NDArray
+
+from perceptum.features.foreign import foreign
 
 from ..errors import NeuropodError
 from ..package import Package
@@ -47,7 +49,7 @@ class Backend(Protocol):
     """What a file of this folder offers: a module is one."""
 
     FRAMEWORK: str
-    """Whose tensors the inputs become: one of `handoff.FRAMEWORKS`."""
+    """Whose tensors `infer(..., outputs="native")` gives: "torch", "tensorflow" or "jax"; of any other, arrays."""
     RUNS_CODE: bool
     """Whether a package of this platform can do anything that a program can."""
 
@@ -55,9 +57,17 @@ class Backend(Protocol):
         """Returns the framework's version; raises NeuropodError that says what to install."""
         ...
 
+    def copy_reason(self, array: NDArray[Any]) -> str | None:
+        """Returns why an input is copied on its way into the framework, or None; `handoff.why_copied` has the usual
+        reasons."""
+        ...
+
     def load(self, package: Package, visible_gpu: int | None) -> Runner:
         """Loads a package's model; None keeps it on the CPU."""
         ...
+
+
+_PARTS = ("FRAMEWORK", "RUNS_CODE", "copy_reason", "load", "version")
 
 
 def find_backend(platform: str) -> Backend:
@@ -66,6 +76,16 @@ def find_backend(platform: str) -> Backend:
         return cast(Backend, importlib.import_module(_TABLE[platform]))
     plugins = {entry.name: entry for entry in entry_points(group="perceptum.backends")}
     if platform in plugins:
-        return cast(Backend, plugins[platform].load())
+        return _plug_in(plugins[platform])
     known = ", ".join(sorted({*_TABLE, *plugins}))
     raise NeuropodError(f"no backend for the platform '{platform}'; there are {known}")
+
+
+def _plug_in(entry: EntryPoint) -> Backend:
+    what = f"the backend '{entry.name}' ({entry.value})"
+    with foreign(f"{what} cannot be imported", NeuropodError):
+        found = entry.load()
+        missing = [part for part in _PARTS if not hasattr(found, part)]
+    if missing:
+        raise NeuropodError(f"{what} lacks {', '.join(missing)}; update or uninstall it")
+    return cast(Backend, found)

@@ -13,15 +13,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.features.foreign import said
+
 from ..config import Config
-from ..errors import NeuropodError, first_line
+from ..errors import NeuropodError
+from ..handoff import why_copied
 from ..package import DATA, Package
 from ..strings import is_string
 from ..tensorflow_import import LOG_LEVEL
 from ..versions import framework_version
 from .signature import check_names
 
-__all__ = ["FRAMEWORK", "MODEL", "RUNS_CODE", "Names", "import_jax", "load", "plan_call", "read_exported", "version"]
+__all__ = [
+    "FRAMEWORK",
+    "MODEL",
+    "RUNS_CODE",
+    "Names",
+    "copy_reason",
+    "import_jax",
+    "load",
+    "plan_call",
+    "read_exported",
+    "version",
+]
 
 FRAMEWORK = "jax"
 RUNS_CODE = False
@@ -43,6 +57,10 @@ _BYTECODE = b"ML\xefR"
 
 def version() -> str:
     return framework_version("jax", import_jax)
+
+
+def copy_reason(array: NDArray[Any]) -> str | None:
+    return why_copied(array, aligned=True)
 
 
 def load(package: Package, visible_gpu: int | None) -> JaxRunner:
@@ -127,7 +145,7 @@ def read_exported(data: bytes) -> Any:
     try:
         exported = export.deserialize(bytearray(data))
     except Exception as error:  # flatbuffers and MLIR raise all kinds
-        raise NeuropodError(f"{MODEL}: JAX cannot load it: {first_line(error)}") from error
+        raise NeuropodError(f"{MODEL}: JAX cannot load it: {said(error)}") from error
     _check_calls(exported)
     return exported
 
@@ -161,7 +179,7 @@ def _text(code: bytes) -> str:
             module = stablehlo.deserialize_portable_artifact(context, code)
             return str(module.operation.get_asm(large_elements_limit=16))
     except Exception as error:  # MLIR raises all kinds
-        raise NeuropodError(f"{MODEL}: JAX cannot load it: {first_line(error)}") from error
+        raise NeuropodError(f"{MODEL}: JAX cannot load it: {said(error)}") from error
 
 
 def plan_call(exported: Any, config: Config) -> Callable[[Mapping[str, Any]], Any]:

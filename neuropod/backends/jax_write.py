@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from perceptum.features.foreign import foreign
+
+from ..archive import copy_file
 from ..config import Config
-from ..errors import NeuropodError, first_line
+from ..errors import NeuropodError
 from .jax import MODEL, import_jax, plan_call, read_exported
-from .signature import check_types, refuse_strings
+from .signature import check_sizes, check_types, refuse_strings
 
 __all__ = ["write"]
 
@@ -34,15 +38,29 @@ def write(
     target = folder / MODEL
     target.parent.mkdir(parents=True)
     if exported_path is not None:
-        target.write_bytes(Path(exported_path).read_bytes())
+        copy_file(exported_path, target)
     else:
-        exported = export_function(function, config) if function is not None else exported
+        if function is not None:
+            exported = _pure(function, config)
         if not hasattr(exported, "serialize"):
             raise NeuropodError(f"exported must be a jax.export.Exported, got {type(exported).__name__}")
         target.write_bytes(bytes(exported.serialize()))
     found = read_exported(target.read_bytes())
     plan_call(found, config)
-    _check_dtypes(found, config)
+    _check_tensors(found, config)
+
+
+def _pure(function: Callable[..., Any], config: Config) -> Any:
+    """Returns the function exported; raises NeuropodError where it is another one the second time: what it keeps
+    outside of itself is a constant once it is exported."""
+    # from one line, since what is exported says where it was called
+    once, again = (export_function(function, config) for _ in range(2))
+    if once.mlir_module_serialized != again.mlir_module_serialized:
+        raise NeuropodError(
+            "the function keeps state outside of itself, or draws from a generator of numpy: exported twice, it is not "
+            "the same; make the state an input and an output"
+        )
+    return once
 
 
 def export_function(function: Callable[..., Any], config: Config) -> Any:
@@ -52,16 +70,21 @@ def export_function(function: Callable[..., Any], config: Config) -> Any:
     """
     jax = import_jax()
     wide = any(np.dtype(row.dtype).itemsize == 8 for row in (*config.inputs, *config.outputs))
-    exporter = jax.export.export(jax.jit(function), platforms=PLATFORMS)
+
+    @wraps(function)
+    def fresh(**values: Any) -> Any:  # JAX would remember how it traced the function itself
+        return function(**values)
+
+    exporter = jax.export.export(jax.jit(fresh), platforms=PLATFORMS)
     with jax.enable_x64(wide or bool(jax.config.jax_enable_x64)):
         try:
             return exporter(**_arguments(config, least=0))
-        except Exception:  # whatever the function raises when it is traced; it may not when no size is 0
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # whatever the function raises when it is traced; it may not when no size is 0
             _log.info("JAX cannot trace the function for empty arrays; they will be refused")
-        try:
+        with foreign("JAX cannot export the function for this spec", NeuropodError):
             return exporter(**_arguments(config, least=1))
-        except Exception as error:  # the user's own code
-            raise NeuropodError(f"JAX cannot export the function for this spec: {first_line(error)}") from error
 
 
 def _arguments(config: Config, least: int) -> dict[str, Any]:
@@ -85,12 +108,20 @@ def _dimension(number: int, axis: int, dim: int | str | None, least: int) -> str
     return name if least else f"{name}_and_1 - 1"
 
 
-def _check_dtypes(exported: Any, config: Config) -> None:
-    """Compares the dtypes of what is taken and given by name with the spec's."""
+def _check_tensors(exported: Any, config: Config) -> None:
+    """Compares dtypes and sizes of what is taken, and the dtypes of what is given by name, with the spec's."""
     jax = import_jax()
     args, kwargs = jax.tree.unflatten(exported.in_tree, exported.in_avals)
     given = args[0] if len(args) == 1 and isinstance(args[0], dict) else kwargs
+    if args and given is kwargs:
+        given = dict(zip((row.name for row in config.inputs), args, strict=True))
     answer = jax.tree.unflatten(exported.out_tree, exported.out_avals)
     for rows, side in ((config.inputs, given), (config.outputs, answer)):
         if isinstance(side, dict):
             check_types("function", rows, {name: str(aval.dtype) for name, aval in side.items()})
+    check_sizes(
+        "function",
+        config.inputs,
+        {name: aval.shape for name, aval in given.items()},
+        "export it with jax.export.symbolic_shape",
+    )

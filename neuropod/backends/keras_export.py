@@ -6,15 +6,19 @@ import importlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from perceptum.features.foreign import foreign
 
 from ..errors import NeuropodError
 from ..tensorflow_import import import_tensorflow
@@ -29,30 +33,33 @@ def names(model: Any, mapping: Mapping[str, str] | None) -> dict[str, str]:
 
     Raises NeuropodError for a mapping that leaves out an input, or names what the model has not.
     """
-    inputs = _input_names(model)
-    own = [*inputs, *_output_names(model)]
+    inputs, outputs = _inputs(model), _outputs(model)
+    own = [*inputs, *outputs]
     if mapping is None:
         return {name: name for name in own}
-    unknown = sorted(set(mapping.values()) - set(own))
-    uncovered = sorted(set(inputs) - set(mapping.values()))
+    known = {**_older_names(outputs), **_older_names(inputs), **{name: name for name in own}}
+    unknown = sorted(set(mapping.values()) - known.keys())
     if unknown:
         raise NeuropodError(f"node_name_mapping: the model has no '{unknown[0]}'; it has {', '.join(own)}")
+    found = {known[theirs]: name for name, theirs in mapping.items()}
+    uncovered = sorted(set(inputs) - found.keys())
     if uncovered:
         raise NeuropodError(f"node_name_mapping: nothing maps to the model's '{uncovered[0]}'; map every input")
-    return {layer: name for name, layer in mapping.items()}
+    return found
 
 
 def input_spec(model: Any, spec_names: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [_row(spec_names[name], t) for name, t in zip(_input_names(model), model.inputs, strict=True)]
+    return [_row(spec_names[name], leaf.tensor) for name, leaf in _inputs(model).items()]
 
 
 def output_spec(model: Any, spec_names: Mapping[str, str]) -> list[dict[str, Any]]:
-    for name in _output_names(model):
+    outputs = _outputs(model)
+    for name in outputs:
         if name not in spec_names:
             raise NeuropodError(
                 f"node_name_mapping: nothing maps to the model's '{name}'; map every output, or give output_spec"
             )
-    return [_row(spec_names[name], t) for name, t in zip(_output_names(model), model.outputs, strict=True)]
+    return [_row(spec_names[name], leaf.tensor) for name, leaf in outputs.items()]
 
 
 @contextmanager
@@ -64,43 +71,59 @@ def saved_model(model: Any, spec_names: Mapping[str, str]) -> Iterator[Path]:
     """
     import keras
 
-    names: dict[str, Sequence[str | None]] = {
-        "inputs": [spec_names[name] for name in _input_names(model)],
-        "outputs": [spec_names.get(name) for name in _output_names(model)],
+    names: dict[str, dict[str, str]] = {
+        "inputs": {name: spec_names[name] for name in _inputs(model)},
+        "outputs": {name: spec_names[name] for name in _outputs(model) if name in spec_names},
     }
     with tempfile.TemporaryDirectory(prefix="neuropod_keras_") as folder:
         target = Path(folder, "saved")
         if keras.backend.backend() == "tensorflow":
-            write_saved_model(model, names, target)
+            with foreign("Keras cannot trace the model for packing", NeuropodError):
+                write_saved_model(model, names, target)
         else:
+            _refuse_memory(model)
             file = Path(folder, "model.keras")
-            model.save(str(file))
+            with foreign("Keras cannot save the model for packing", NeuropodError):
+                model.save(str(file))
             _convert(file, names, target, keras.backend.backend())
         yield target
 
 
-def write_saved_model(model: Any, spec_names: Mapping[str, Sequence[str | None]], target: Path) -> None:
-    """Writes the model with one signature, which takes `spec_names["inputs"]` and returns "outputs", but for None."""
+def write_saved_model(model: Any, spec_names: Mapping[str, Mapping[str, str]], target: Path) -> None:
+    """Writes the model with one signature. `spec_names`: "inputs" and "outputs" -> the model's own names -> the spec's;
+    outputs that are not there are left out."""
     import keras
 
     tf = import_tensorflow()
-    parameters = _parameters([str(name) for name in spec_names["inputs"]])
+    inputs, outputs = _inputs(model), _outputs(model)
+    parameters = _parameters([spec_names["inputs"][name] for name in inputs])
+    shape = _input_structure(model)
 
-    def serve(**inputs: Any) -> dict[str, Any]:
-        outputs = keras.tree.flatten(model([inputs[name] for name in parameters], training=False))
-        return {name: out for name, out in zip(spec_names["outputs"], outputs, strict=True) if name is not None}
+    def serve(**given: Any) -> dict[str, Any]:
+        # as the model was made: a list goes for a dict in most models, and puts what it holds into another order
+        nested = keras.tree.pack_sequence_as(shape, [given[name] for name in parameters])
+        answers = keras.tree.flatten(model(nested, training=False))
+        return {
+            spec_names["outputs"][name]: answer
+            for name, answer in zip(outputs, answers, strict=True)
+            if name in spec_names["outputs"]
+        }
 
     specs = {
-        name: tf.TensorSpec(tensor.shape, tensor.dtype, name)
-        for name, tensor in zip(parameters, model.inputs, strict=True)
+        name: tf.TensorSpec(leaf.tensor.shape, leaf.tensor.dtype, name)
+        for name, leaf in zip(parameters, inputs.values(), strict=True)
     }
+    traced = tf.function(serve).get_concrete_function(**specs)
     module = tf.Module()
-    module.model = model
-    module.weights = [variable.value for variable in model.variables]  # TensorFlow does not see Keras's own lists
-    with warnings.catch_warnings():  # a list goes for every model, but Keras would have a dict where it was made of one
-        warnings.filterwarnings("ignore", "The structure of `inputs`", UserWarning)
-        module.serve = tf.function(serve).get_concrete_function(**specs)  # the only one, so it is the signature
-    tf.saved_model.save(module, str(target))
+    module.serve = traced  # the only one, so it is the signature
+    # what the trace used, wherever Keras keeps it: the state of an RNN is in none of its lists. TensorFlow sees neither
+    module.used = [*traced.variables, *(variable.value for variable in model.variables)]
+    try:
+        tf.saved_model.save(module, str(target))
+    except AssertionError:  # it uses tables too, which are found by way of the model; its weights are saved twice then
+        shutil.rmtree(target, ignore_errors=True)
+        module.model = model
+        tf.saved_model.save(module, str(target))
     renamed = {parameter: name for parameter, name in parameters.items() if parameter != name}
     if renamed:
         _rename_inputs(target / "saved_model.pb", renamed)
@@ -126,7 +149,7 @@ def _rename_inputs(file: Path, names: Mapping[str, str]) -> None:
     file.write_bytes(saved.SerializeToString(deterministic=True))
 
 
-def _convert(file: Path, names: Mapping[str, Sequence[str | None]], target: Path, backend: str) -> None:
+def _convert(file: Path, names: Mapping[str, Mapping[str, str]], target: Path, backend: str) -> None:
     import keras
 
     modules = sorted({made.__module__ for made in keras.saving.get_custom_objects().values()})
@@ -153,21 +176,82 @@ def _load_and_write(file: str, names: str, target: str, *modules: str) -> None:
     write_saved_model(model, json.loads(names), Path(target))
 
 
-def _input_names(model: Any) -> list[str]:
+def _refuse_memory(model: Any) -> None:
+    """A .keras file holds no state of an RNN: one that remembers something would have forgotten it."""
+    import keras
+
+    for layer in model._flatten_layers():
+        for state in keras.tree.flatten(getattr(layer, "states", None) or ()):
+            if np.any(keras.ops.convert_to_numpy(state)):
+                raise NeuropodError(
+                    f"the layer '{layer.name}' keeps state from what it has seen, which a .keras file leaves out; "
+                    "call its reset_state() before packing, or pack it with Keras on TensorFlow"
+                )
+
+
+class _Leaf(NamedTuple):
+    """One tensor of a model's inputs or outputs."""
+
+    tensor: Any
+    layer: str
+    """The name of the layer that it comes from, by which Keras calls what has no other name."""
+
+
+def _inputs(model: Any) -> dict[str, _Leaf]:
+    """Returns the inputs by name, in Keras's own order."""
     if not getattr(model, "inputs", None):
         raise NeuropodError("the model does not know its inputs; make it by keras.Model(inputs, outputs), or build it")
-    return [tensor.name for tensor in model.inputs]
+    return _named("input", _input_structure(model), [tensor.name for tensor in model.inputs])
 
 
-def _output_names(model: Any) -> list[str]:
-    """Returns the layers that give the outputs; a Sequential model's is its last."""
-    return list(getattr(model, "output_names", None) or [model.layers[-1].name])
+def _outputs(model: Any) -> dict[str, _Leaf]:
+    """Returns the outputs by name; a Sequential model's has the name of its last layer."""
+    if not _is_functional(model):
+        return _named("output", model.outputs[0], [model.layers[-1].name])
+    return _named("output", model.output, model.output_names)
+
+
+def _input_structure(model: Any) -> Any:
+    """Returns the inputs nested as the model was made; a Sequential model has one."""
+    return model.input if _is_functional(model) else model.inputs[0]
+
+
+def _is_functional(model: Any) -> bool:
+    return hasattr(model, "output_names")
+
+
+def _named(side: str, structure: Any, layers: Sequence[str]) -> dict[str, _Leaf]:
+    """Returns the leaves of a structure by name: {"eyes": [a, b]} has eyes/0 and eyes/1. Where there are lists only,
+    the layers' names are theirs."""
+    import keras
+
+    found: dict[str, _Leaf] = {}
+    for (path, tensor), layer in zip(keras.tree.flatten_with_path(structure), layers, strict=True):
+        name = "/".join(map(str, path)) if any(isinstance(part, str) for part in path) else layer
+        if name in found:
+            raise NeuropodError(
+                f"two of the model's {side}s are named '{name}'; make the model with a dict of {side}s, whose keys are "
+                "their names"
+            )
+        found[name] = _Leaf(tensor, layer)
+    return found
+
+
+def _older_names(leaves: Mapping[str, _Leaf]) -> dict[str, str]:
+    """Returns the layers' names -> the leaves' where there is one of each: node_name_mapping may say either."""
+    layers = [leaf.layer for leaf in leaves.values()]
+    return {leaf.layer: name for name, leaf in leaves.items() if layers.count(leaf.layer) == 1}
 
 
 def _row(name: str, tensor: Any) -> dict[str, Any]:
-    """Returns a spec row; the first axis is the batch."""
-    return {"name": name, "dtype": tensor.dtype, "shape": ("batch_size", *tensor.shape[1:])}
+    """Returns a spec row; the first axis is the batch, unless the model was made for one of a size."""
+    batch = [size or "batch_size" for size in tensor.shape[:1]]
+    return {"name": name, "dtype": tensor.dtype, "shape": (*batch, *tensor.shape[1:])}
 
 
 if __name__ == "__main__":
-    _load_and_write(*sys.argv[1:])
+    try:
+        with foreign("Keras", NeuropodError):
+            _load_and_write(*sys.argv[1:])
+    except NeuropodError as error:
+        sys.exit(str(error).removeprefix("Keras: "))

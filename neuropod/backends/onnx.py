@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import NeuropodError, first_line
+from perceptum.features.foreign import said
+
+from ..errors import NeuropodError
+from ..handoff import why_copied
 from ..package import DATA, OPS, Package
-from ..strings import is_string, to_list, to_unicode
+from ..strings import is_string, of_tensor, to_list, to_unicode
 from ..versions import framework_version
 from .onnx_files import external_files
 
-__all__ = ["FRAMEWORK", "MODEL", "RUNS_CODE", "import_onnxruntime", "load", "open_session", "version"]
+__all__ = ["FRAMEWORK", "MODEL", "RUNS_CODE", "copy_reason", "import_onnxruntime", "load", "open_session", "version"]
 
 FRAMEWORK = "onnxruntime"
 RUNS_CODE = False
@@ -28,6 +31,10 @@ _FATAL = 4  # onnxruntime raises its errors; it need not write them to the termi
 
 def version() -> str:
     return framework_version("onnxruntime", import_onnxruntime)
+
+
+def copy_reason(array: NDArray[Any]) -> str | None:
+    return why_copied(array)
 
 
 def load(package: Package, visible_gpu: int | None) -> OnnxRunner:
@@ -52,7 +59,7 @@ class OnnxRunner:
         self._session: Any = session
 
     def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
-        feeds = {name: _feed(array) for name, array in inputs.items()}
+        feeds = {name: _feed(name, array) for name, array in inputs.items()}
         # onnxruntime computes all outputs and hands over these; its only_execute_path_to_fetches does nothing (1.32)
         values = self._session.run(wanted, feeds)
         return {name: _fetched(name, value) for name, value in zip(wanted, values, strict=False)}
@@ -78,7 +85,7 @@ def open_session(model: bytes | Path, libraries: Sequence[Path], visible_gpu: in
         source = model if isinstance(model, bytes) else str(model)
         return ort.InferenceSession(source, options, providers=_providers(ort, visible_gpu))
     except _errors() as error:
-        raise NeuropodError(f"{MODEL}: onnxruntime cannot load it: {first_line(error)}") from error
+        raise NeuropodError(f"{MODEL}: onnxruntime cannot load it: {said(error)}") from error
 
 
 def _providers(ort: Any, visible_gpu: int | None) -> list[Any]:
@@ -96,12 +103,13 @@ def _errors() -> tuple[type[Exception], ...]:
     return (RuntimeError, ValueError, *(getattr(state, name) for name in names))
 
 
-def _feed(array: NDArray[Any]) -> NDArray[Any]:
+def _feed(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Returns the array itself; onnxruntime reads bytes wrongly, though, and numpy's newer text not at all."""
     if array.dtype.kind not in "STU" or (array.dtype.kind == "U" and not _has_zero_within(array)):
         return array
     out = np.empty(array.size, object)
-    out[:] = to_list(array)
+    with of_tensor(f"input '{name}'"):
+        out[:] = to_list(array)
     return out.reshape(array.shape)
 
 
@@ -117,7 +125,10 @@ def _has_zero_within(text: NDArray[Any]) -> bool:
 def _fetched(name: str, value: Any) -> NDArray[Any]:
     if not isinstance(value, np.ndarray):
         raise NeuropodError(f"output '{name}' is a {type(value).__name__}; a model returns tensors")
-    return to_unicode(value) if value.dtype == object or is_string(value) else value
+    if value.dtype != object and not is_string(value):
+        return value
+    with of_tensor(f"output '{name}'"):
+        return to_unicode(value)
 
 
 def import_onnxruntime() -> Any:

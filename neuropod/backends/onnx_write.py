@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
+from ..archive import copy_file
 from ..config import Config
 from ..errors import NeuropodError
 from ..package import OPS
 from .onnx import MODEL, open_session
 from .onnx_files import external_files
-from .signature import check_names, check_types
+from .signature import check_names, check_sizes, check_types
 
 __all__ = ["write"]
 
@@ -29,7 +29,10 @@ def write(folder: Path, config: Config, model: Any, model_path: str | os.PathLik
     """Writes a ModelProto, its bytes or its file, and checks it against the spec."""
     target = folder / MODEL
     target.parent.mkdir(parents=True)
-    target.write_bytes(_bytes(model) if model_path is None else Path(model_path).read_bytes())
+    if model_path is None:
+        target.write_bytes(_bytes(model))
+    else:
+        copy_file(model_path, target)
     for name in external_files(target.read_bytes()):
         _copy_weights(name, model_path, target.parent)
     session = open_session(target, [folder / OPS / op for op in config.custom_ops], None)
@@ -39,6 +42,8 @@ def write(folder: Path, config: Config, model: Any, model_path: str | os.PathLik
     check_names("ONNX model", config, {**inputs, **{n: t for n, t in defaults.items() if n in named}}, outputs)
     for rows, types in ((config.inputs, {**defaults, **inputs}), (config.outputs, outputs)):
         check_types("ONNX model", rows, {name: _DTYPES.get(kind, kind) for name, kind in types.items()})
+    taken = (*session.get_overridable_initializers(), *session.get_inputs())
+    check_sizes("ONNX model", config.inputs, {v.name: v.shape for v in taken}, "export it with dynamic axes")
 
 
 def _bytes(model: Any) -> bytes:
@@ -57,4 +62,4 @@ def _copy_weights(name: str, model_path: str | os.PathLike[str] | None, folder: 
     if not source.is_file():
         raise NeuropodError(f"the model keeps weights in '{source}', which is no file; put it back beside the model")
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, folder / name)
+    copy_file(source, folder / name)

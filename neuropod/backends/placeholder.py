@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Config, parse_object
+from ..config import Config
 from ..errors import NeuropodError
+from ..handoff import why_copied
 from ..package import MODEL_CONFIG, Package
 from ..placeholder import Placeholder, choose_sizes
 
-__all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version", "write"]
+__all__ = ["FRAMEWORK", "RUNS_CODE", "copy_reason", "load", "version", "write"]
 
 FRAMEWORK = "numpy"
 RUNS_CODE = False
@@ -25,8 +26,12 @@ def version() -> str:
     return np.__version__
 
 
+def copy_reason(array: NDArray[Any]) -> str | None:
+    return why_copied(array, text=True)
+
+
 def load(package: Package, visible_gpu: int | None) -> PlaceholderRunner:
-    plain = parse_object(package.read(MODEL_CONFIG))
+    plain = package.read_object(MODEL_CONFIG)
     seed, sizes = plain.get("seed"), plain.get("sizes")
     wanted = choose_sizes(package.config.outputs, 0)
     if not _is_size(seed) or not isinstance(sizes, dict) or not all(_is_size(sizes.get(key)) for key in wanted):

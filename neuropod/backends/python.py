@@ -9,7 +9,8 @@ import json
 import platform
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,15 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.features.foreign import said
+
 from .. import custom_ops, requirements
-from ..config import parse_object
 from ..errors import NeuropodError
-from ..handoff import private_copy, shares_memory
+from ..handoff import private_copy, shares_memory, why_copied
 from ..package import CODE, DATA, MODEL_CONFIG, OPS, Package
 from ..source_loader import LOADERS, SourceLoader
-from ..strings import is_string, to_unicode
+from ..strings import is_string, of_tensor, to_unicode
+from .torch_runner import gradients_hint, import_torch
 
-__all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version"]
+__all__ = ["FRAMEWORK", "RUNS_CODE", "copy_reason", "load", "version"]
 
 FRAMEWORK = "numpy"
 RUNS_CODE = True
@@ -35,12 +38,16 @@ def version() -> str:
     return platform.python_version()
 
 
+def copy_reason(array: NDArray[Any]) -> str | None:
+    return why_copied(array, text=True)
+
+
 def load(package: Package, visible_gpu: int | None) -> PythonRunner:
     """Loads the entry point. Packages with modules of the same names do not see each other.
 
     Code decides by itself where it runs: `visible_gpu` is not for it.
     """
-    entry = parse_object(package.read(MODEL_CONFIG))
+    entry = package.read_object(MODEL_CONFIG)
     for key in ("entrypoint", "entrypoint_package"):
         if not isinstance(entry.get(key), str):
             raise NeuropodError(f"{MODEL_CONFIG}: '{key}' must be a string, got {json.dumps(entry.get(key))}")
@@ -55,25 +62,43 @@ def load(package: Package, visible_gpu: int | None) -> PythonRunner:
     except BaseException:
         code.forget()
         raise
-    return PythonRunner(model, code)
+    return PythonRunner(model, code, package.metadata.gradients or False)
 
 
 class PythonRunner:
     """A callable that takes the inputs by name and returns a dict of numpy arrays."""
 
-    def __init__(self, model: Callable[..., Any], code: _Code) -> None:
+    def __init__(self, model: Callable[..., Any], code: _Code, gradients: bool = False) -> None:
         self._model = model
         self._code = code
+        self._gradients = gradients
 
     def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
-        outputs = self._model(**{n: to_unicode(a) if is_string(a) else a for n, a in inputs.items()})
+        outputs = self._call({name: _given(name, array) for name, array in inputs.items()})
         if not isinstance(outputs, Mapping):
             raise NeuropodError(f"the model must return a dict of numpy arrays, got {type(outputs).__name__}")
         given = list(inputs.values())
         return {name: _own(name, value, given) for name, value in outputs.items()}
 
+    def _call(self, values: Mapping[str, NDArray[Any]]) -> Any:
+        with self._code.named(), _with_gradients() if self._gradients else nullcontext():
+            try:
+                return self._model(**values)
+            except RuntimeError as error:
+                hint = "" if self._gradients else gradients_hint(error)
+                if not hint:
+                    raise
+                raise NeuropodError(f"failed: {said(error)}{hint}") from error
+
     def close(self) -> None:
         self._code.forget()
+
+
+def _given(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    if not is_string(array):
+        return array
+    with of_tensor(f"input '{name}'"):
+        return to_unicode(array)
 
 
 def _own(name: str, value: object, inputs: list[NDArray[Any]]) -> NDArray[Any]:
@@ -81,7 +106,8 @@ def _own(name: str, value: object, inputs: list[NDArray[Any]]) -> NDArray[Any]:
         raise NeuropodError(f"All outputs must be numpy arrays! Output `{name}` was of type `{type(value)}`")
     array = np.asarray(value)
     if is_string(array):
-        return to_unicode(array)
+        with of_tensor(f"output '{name}'"):
+            return to_unicode(array)
     return private_copy(array) if shares_memory(array, inputs) else array
 
 
@@ -95,6 +121,14 @@ def _spec_of(name: str, folder: Path) -> importlib.machinery.ModuleSpec:
     spec.submodule_search_locations = [str(folder)]
     spec.has_location = loader is not None
     return spec
+
+
+@contextmanager
+def _with_gradients() -> Iterator[None]:
+    """Torch differentiates, whatever the caller has said."""
+    torch = import_torch()
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 class _Code:
@@ -121,14 +155,46 @@ class _Code:
         sys.meta_path.insert(0, self)
         if not hasattr(sys, "argv"):
             sys.argv = [""]
-        module = importlib.import_module(f"{self._name}.{module_name}")
-        make = getattr(module, function, None)
-        if not callable(make):
-            raise NeuropodError(f"the entry point '{module_name}.{function}' is no function of the package's code")
-        model = make(data_path)
+        with self.named():
+            module = self._import(module_name)
+            make = getattr(module, function, None)
+            if not callable(make):
+                raise NeuropodError(f"the entry point '{module_name}.{function}' is no function of the package's code")
+            model = make(data_path)
         if not callable(model):
             raise NeuropodError(f"the entry point '{module_name}.{function}' must return a callable, got {type(model)}")
         return model  # type: ignore[no-any-return]
+
+    def _import(self, module_name: str) -> ModuleType:
+        full = f"{self._name}.{module_name}"
+        try:
+            return importlib.import_module(full)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{full}.".startswith(f"{error.name}."):
+                raise  # another one, which the code asks for
+            raise NeuropodError(
+                f"the entry point's module '{module_name}' is not in the package's code ({CODE}); it holds "
+                f"{', '.join(self._modules()) or 'no modules'}"
+            ) from error
+
+    def _modules(self) -> list[str]:
+        """Returns the names of the modules at the top of the tree, sorted."""
+        folder = Path(str((self._spec.submodule_search_locations or [""])[0]))
+        names = {path.name.partition(".")[0] for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+        return sorted(names - {"__init__", "__pycache__"})
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """What the code raises leaves as our error, without the name under which the code is imported here."""
+        try:
+            yield
+        except (NeuropodError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            text = said(error)
+            if f"{self._name}." not in text:
+                raise
+            raise NeuropodError(f"failed: {text.replace(f'{self._name}.', '')}") from error
 
     def forget(self) -> None:
         """Takes the modules out of Python's table; what still runs keeps its own."""

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import requirements as lock_file
+from ..archive import copy_file
 from ..errors import NeuropodError
 from ..package import CODE, DATA, MODEL_CONFIG
 
@@ -66,4 +67,5 @@ def _inside(folder: Path, name: str) -> Path:
 def _copy_new(source: str, target: str) -> str:
     if os.path.exists(target):
         raise NeuropodError(f"two files want the same place in the package: '{source}' comes second; name them apart")
-    return shutil.copyfile(source, target)
+    copy_file(source, target)
+    return target

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 
 from perceptum.features import Row
 
 from ..config import Config
 from ..errors import NeuropodError
 
-__all__ = ["check_names", "check_types", "refuse_strings"]
+__all__ = ["check_names", "check_sizes", "check_types", "refuse_strings", "warn_of_chance"]
+
+_log = logging.getLogger(__name__)
+
+Sizes = Sequence[object] | None
 
 
 def check_names(
@@ -38,11 +43,45 @@ def check_types(what: str, rows: tuple[Row, ...], dtypes: Mapping[str, str]) -> 
             raise NeuropodError(f"'{row.name}' is {found} in the {what} and {row.dtype} in the spec; make them equal")
 
 
+def check_sizes(what: str, rows: tuple[Row, ...], shapes: Mapping[str, Sizes], how_open: str) -> None:
+    """Raises NeuropodError where the model was made for one size and the spec leaves it open, or says another.
+
+    shapes: an input's name -> its sizes in the model, of which those that are not numbers are open; None is any shape.
+    how_open: what makes a model whose sizes are open.
+
+    Not every framework looks at the sizes that it is given: one that does not computes wrong numbers, silently.
+    """
+    for row in rows:
+        own = shapes.get(row.name)
+        if own is None:
+            continue
+        if len(own) != len(row.shape):
+            raise NeuropodError(
+                f"'{row.name}' has {len(own)} axes in the {what} and {len(row.shape)} in the spec; make them equal"
+            )
+        for axis, (size, dim) in enumerate(zip(own, row.shape, strict=True)):
+            if isinstance(size, int) and size != dim:
+                raise NeuropodError(
+                    f"the {what} takes '{row.name}' only with the size {size} on axis {axis}, the spec says "
+                    f"{'any' if dim is None else repr(dim)}; {how_open}, or write {size} in the spec"
+                )
+
+
 def refuse_strings(what: str, config: Config) -> None:
     """Raises NeuropodError where a spec wants strings of a framework that has none."""
     for row in (*config.inputs, *config.outputs):
         if row.dtype == "string":
             raise NeuropodError(f"'{row.name}' is a string tensor; {what} has numbers only")
+
+
+def warn_of_chance(operators: Sequence[str]) -> None:
+    """Warns where a model draws random numbers: the state of its framework's generator is in no package."""
+    if operators:
+        _log.warning(
+            "the model draws random numbers (%s) from a generator that is not packed, so that it answers otherwise "
+            "each time; .eval() first, or make them an input",
+            ", ".join(operators),
+        )
 
 
 def _list(names: Mapping[str, object]) -> str:

@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.features.foreign import said
+
 from .. import custom_ops
-from ..config import Config, parse_object
-from ..errors import NeuropodError, first_line
-from ..handoff import private_copy
+from ..config import Config
+from ..errors import NeuropodError
+from ..handoff import private_copy, why_copied
 from ..package import DATA, MODEL_CONFIG, OPS, Package
-from ..strings import is_string, to_unicode
+from ..strings import is_string, of_tensor, to_unicode
 from ..tensorflow_import import import_tensorflow
 from ..versions import framework_version
 from .tensorflow_aliases import kept_outputs
 from .tensorflow_operators import check_frozen, check_saved
 
-__all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version"]
+__all__ = ["FRAMEWORK", "RUNS_CODE", "copy_reason", "load", "version"]
 
 FRAMEWORK = "tensorflow"
 RUNS_CODE = False
@@ -32,6 +34,10 @@ SAVED = f"{DATA}/savedmodel"
 
 def version() -> str:
     return framework_version("tensorflow", import_tensorflow)
+
+
+def copy_reason(array: NDArray[Any]) -> str | None:
+    return why_copied(array, aligned=True)
 
 
 def load(package: Package, visible_gpu: int | None) -> TensorFlowRunner:
@@ -88,24 +94,51 @@ class _Callable:
         self._feeds = tuple(feeds)
         self._fetches = tuple(fetches)
         self._run = _prepare(session, list(feeds.values()), list(fetches.values()))
+        sizes = {name: _own_sizes(session.graph.get_tensor_by_name(node)) for name, node in feeds.items()}
+        self._sizes = [(name, *own) for name, own in sizes.items() if own is not None]
         kept = kept_outputs(session.graph, feeds.values(), fetches.values())
         self._kept = tuple(node in kept for node in fetches.values())
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        for name, rank, fixed in self._sizes:
+            shape = inputs[name].shape
+            if len(shape) != rank:
+                raise NeuropodError(f"the graph takes '{name}' with {rank} axes, got {len(shape)}")
+            for axis, size in fixed:
+                if shape[axis] != size:
+                    raise _wrong_size(name, axis, size, shape[axis])
         values = self._run(*[_feed(inputs[name]) for name in self._feeds])
         return {
-            name: _fetched(value, kept) for name, value, kept in zip(self._fetches, values, self._kept, strict=True)
+            name: _fetched(name, value, kept)
+            for name, value, kept in zip(self._fetches, values, self._kept, strict=True)
         }
+
+
+def _own_sizes(tensor: Any) -> tuple[int, list[tuple[int, int]]] | None:
+    """Returns the rank of a graph's tensor, and its sizes that are fixed by their axes; None where all are open."""
+    if tensor.shape.rank is None:
+        return None
+    fixed = [(axis, size) for axis, size in enumerate(tensor.shape.as_list()) if size is not None]
+    return (tensor.shape.rank, fixed) if fixed else None
+
+
+def _wrong_size(name: str, axis: int, size: int, found: int) -> NeuropodError:
+    """Returns the error for an array that is not of the sizes that the graph was made for: a prepared call takes it,
+    and computes what nobody meant. Old packages may leave open in the spec what is fixed in the graph."""
+    return NeuropodError(
+        f"the graph takes '{name}' only with the size {size} on axis {axis}, got {found}; its spec should say so"
+    )
 
 
 def _feed(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(object) if array.dtype.kind == "T" else array
 
 
-def _fetched(value: Any, kept: bool) -> NDArray[Any]:
+def _fetched(name: str, value: Any, kept: bool) -> NDArray[Any]:
     array = np.asarray(value)
     if is_string(array) or array.dtype == object:
-        return to_unicode(array)
+        with of_tensor(f"output '{name}'"):
+            return to_unicode(array)
     return private_copy(array) if kept else array
 
 
@@ -133,7 +166,7 @@ def _device(tf: Any, visible_gpu: int | None) -> str:
 
 
 def _load_frozen(tf: Any, package: Package, session: Any, device: str) -> dict[str, str]:
-    config = parse_object(package.read(MODEL_CONFIG))
+    config = package.read_object(MODEL_CONFIG)
     graph_def = _graph_def(tf, package)
     nodes, init_ops = _node_names(package, config.get("node_name_mapping")), _init_ops(config.get("init_op_names"))
     package.require_data(FROZEN, partial(check_frozen, graph_def, [*nodes.values(), *init_ops]))
@@ -144,7 +177,7 @@ def _load_frozen(tf: Any, package: Package, session: Any, device: str) -> dict[s
         with session.graph.as_default():
             tf.graph_util.import_graph_def(graph_def, name="")
     except (ValueError, tf.errors.OpError) as error:
-        raise NeuropodError(f"{FROZEN}: TensorFlow cannot load it: {first_line(error)}") from error
+        raise NeuropodError(f"{FROZEN}: TensorFlow cannot load it: {said(error)}") from error
     _check_nodes(package, session.graph, nodes)
     for op in init_ops:
         session.run(_operation(package, session.graph, op))
@@ -161,7 +194,7 @@ def _parsed(message: Any, package: Package, name: str, what: str) -> Any:
     try:
         return message.FromString(package.read(name))
     except DecodeError as error:
-        raise NeuropodError(f"{name} is no {what} ({first_line(error)}); pack it again") from error
+        raise NeuropodError(f"{name} is no {what} ({said(error)}); pack it again") from error
 
 
 def _check_saved(package: Package) -> None:
@@ -221,7 +254,7 @@ def _load_saved(tf: Any, package: Package, session: Any, device: str) -> dict[st
         with session.graph.as_default(), session.graph.device(device), _only_errors(tf):
             meta = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
     except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
-        raise NeuropodError(f"{SAVED}: TensorFlow cannot load it: {first_line(error)}") from error
+        raise NeuropodError(f"{SAVED}: TensorFlow cannot load it: {said(error)}") from error
     if not any(name.startswith(f"{SAVED}/assets/") for name in package.files.names):
         package.files.close()  # variables are in the session now; only vocabularies may be read later
     if "serving_default" not in meta.signature_def:

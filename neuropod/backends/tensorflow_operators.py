@@ -13,7 +13,10 @@ from typing import Any
 
 from ..errors import MoreThanData, NeuropodError
 
-__all__ = ["check_frozen", "check_saved"]
+__all__ = ["INIT_COLLECTIONS", "check_frozen", "check_saved", "operators_run"]
+
+INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+"""Where a MetaGraphDef names what is run when it is loaded."""
 
 # without "Experimental" in front and a version behind
 _PYTHON = "PyFunc PyFuncStateless EagerPyFunc"
@@ -47,7 +50,6 @@ _PATHS = {
 _DECORATION = re.compile(r"^Experimental|V\d+$")
 _KIND = "api_implements"  # TensorFlow may call one function of a kind in place of another
 _ASSET_COLLECTION = "saved_model_assets"
-_INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 
 
 def check_frozen(graph: Any, names: Iterable[str]) -> None:
@@ -66,7 +68,7 @@ def check_saved(meta: Any, assets: Collection[str]) -> None:
         if asset not in assets:
             raise NeuropodError(f"the model reads the file '{asset}', which is not among its assets; save it again")
     run = [i.name for s in meta.signature_def.values() for side in (s.inputs, s.outputs) for i in side.values()]
-    for key in _INIT_COLLECTIONS:
+    for key in INIT_COLLECTIONS:
         if key in meta.collection_def:
             run += meta.collection_def[key].node_list.value
     _refuse_reached(meta.graph_def, found & (_SAVING | _RESTORING), run)
@@ -114,7 +116,14 @@ def _refusal(operator: str) -> NeuropodError:
 
 def _refuse_reached(graph: Any, operators: frozenset[str], names: Iterable[str]) -> None:
     if operators:  # else it is settled, and quickly
-        _Reach(graph).refuse(operators, names)
+        for node in _Reach(graph).run(names):
+            if node.op in operators:
+                raise _refusal(node.op)
+
+
+def operators_run(graph: Any, names: Iterable[str]) -> frozenset[str]:
+    """Returns the operators that are run with the nodes, or tensors, of these names; those of functions too."""
+    return frozenset(node.op for node in _Reach(graph).run(names))
 
 
 class _Reach:
@@ -126,8 +135,8 @@ class _Reach:
         self._gradients = {g.function_name: g.gradient_func for g in graph.library.gradient}
         self._kinds = {name: f.attr[_KIND].s for name, f in self._functions.items() if _KIND in f.attr}
 
-    def refuse(self, operators: frozenset[str], names: Iterable[str]) -> None:
-        """Raises MoreThanData where one of the operators is run with the nodes, or tensors, of these names."""
+    def run(self, names: Iterable[str]) -> Iterator[Any]:
+        """Yields every node that is run with the nodes, or tensors, of these names."""
         seen: set[str] = set()
         functions: dict[str, None] = {}
         todo = list(names)
@@ -137,12 +146,12 @@ class _Reach:
                 continue
             seen.add(name)
             node = self._nodes[name]
-            _refuse_one(node, operators)
+            yield node
             todo.extend(node.input)
             functions.update(dict.fromkeys(self._called(node)))
-        self._refuse_functions(operators, list(functions))
+        yield from self._run_functions(list(functions))
 
-    def _refuse_functions(self, operators: frozenset[str], todo: list[str]) -> None:
+    def _run_functions(self, todo: list[str]) -> Iterator[Any]:
         seen: set[str] = set()
         while todo:
             name = todo.pop()
@@ -154,18 +163,13 @@ class _Reach:
             if name in self._kinds:
                 todo.extend(other for other, kind in self._kinds.items() if kind == self._kinds[name])
             for node in self._functions[name].node_def:
-                _refuse_one(node, operators)
+                yield node
                 todo.extend(self._called(node))
 
     def _called(self, node: Any) -> Iterator[str]:
         yield node.op  # a function's name may stand for an operator's
         for value in node.attr.values():
             yield from _function_names(value)
-
-
-def _refuse_one(node: Any, operators: frozenset[str]) -> None:
-    if node.op in operators:
-        raise _refusal(node.op)
 
 
 def _function_names(value: Any) -> Iterator[str]:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from perceptum.features.foreign import said
+
 from .. import custom_ops
+from ..archive import copy_file
 from ..config import Config
-from ..errors import NeuropodError, first_line
+from ..errors import NeuropodError
 from ..package import DATA, OPS, Package
 from ..versions import framework_version
-from .signature import refuse_strings
+from .signature import refuse_strings, warn_of_chance
 from .torch_export_archive import checked_archive
 from .torch_export_calls import check_sizes, own_tensors, plan_call
-from .torch_runner import TorchRunner, import_torch, torch_device
+from .torch_runner import TorchRunner, copy_reason, import_torch, torch_device
 
-__all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version", "write"]
+__all__ = ["FRAMEWORK", "RUNS_CODE", "copy_reason", "load", "version", "write"]
 
 FRAMEWORK = "torch"
 RUNS_CODE = False
@@ -54,7 +56,7 @@ def write(folder: Path, config: Config, program: Any, program_path: str | os.Pat
     target = folder / MODEL
     target.parent.mkdir(parents=True)
     if program_path is not None:
-        shutil.copyfile(program_path, target)
+        copy_file(program_path, target)
     elif isinstance(program, torch.export.ExportedProgram):
         torch.export.save(program, str(target))
     else:
@@ -65,6 +67,14 @@ def write(folder: Path, config: Config, program: Any, program_path: str | os.Pat
     found = _read(target.read_bytes(), config)
     plan_call(found, found.module(), config)
     check_sizes(found, config)
+    warn_of_chance(sorted({str(node.target) for node in found.graph.nodes if _is_random(torch, node)}))
+
+
+def _is_random(torch: Any, node: Any) -> bool:
+    if torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
+        return False
+    is_dropout = "dropout" in str(node.target)  # which is an operator of evaluation too, and does nothing there
+    return not is_dropout or any(value is True for value in (*node.args, *node.kwargs.values()))
 
 
 def _read(data: bytes, config: Config) -> Any:
@@ -77,7 +87,7 @@ def _read(data: bytes, config: Config) -> Any:
     except NeuropodError as error:
         raise NeuropodError(f"{MODEL}: {error}") from error
     except Exception as error:  # torch raises all kinds for a file that is not as it wrote it
-        raise NeuropodError(f"{MODEL}: torch cannot load it: {first_line(error)}") from error
+        raise NeuropodError(f"{MODEL}: torch cannot load it: {said(error)}") from error
 
 
 @contextmanager

@@ -15,8 +15,10 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from perceptum.features.foreign import said
+
 from ..config import parse_object
-from ..errors import NeuropodError, first_line
+from ..errors import NeuropodError
 from .torch_export_program import check_program, is_path
 
 __all__ = ["checked_archive"]
@@ -57,8 +59,15 @@ def _check_files(files: Mapping[str, bytes], own_ops: bool) -> None:
         if name not in files:
             raise NeuropodError(f"the archive has no {name}; {_AGAIN}, with torch 2.9 or newer")
     for name in _TABLES:
-        _check_table(name, parse_object(files[name], _MOST_PROGRAM_BYTES))
-    check_program(parse_object(files[_MODEL], _MOST_PROGRAM_BYTES), own_ops)
+        _check_table(name, _object(name, files[name]))
+    check_program(_object(_MODEL, files[_MODEL]), own_ops)
+
+
+def _object(name: str, text: bytes) -> dict[str, Any]:
+    try:
+        return parse_object(text, _MOST_PROGRAM_BYTES)
+    except NeuropodError as error:
+        raise NeuropodError(f"{name}: {error}") from error
 
 
 def _check_sizes(archive: zipfile.ZipFile, size_bytes: int) -> None:
@@ -119,7 +128,7 @@ def _plain_samples(data: bytes) -> bytes:
     try:
         samples = torch.load(io.BytesIO(data), weights_only=True)
     except Exception as error:  # its unpickler raises all kinds
-        raise NeuropodError(f"{_SAMPLES} holds more than tensors ({first_line(error)}); {_AGAIN}") from error
+        raise NeuropodError(f"{_SAMPLES} holds more than tensors ({said(error)}); {_AGAIN}") from error
     out = io.BytesIO()
     torch.save(samples, out)
     return out.getvalue()

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..config import Config
 from ..errors import NeuropodError
+from . import signature
 from .signature import check_names
 
 __all__ = ["check_sizes", "own_tensors", "plan_call"]
@@ -35,30 +36,22 @@ def check_sizes(program: Any, config: Config) -> None:
         node.name: node.meta["val"].shape for node in program.graph.nodes if hasattr(node.meta.get("val"), "shape")
     }
     names, _ = _arguments(program)
-    rows = {row.name: row for row in config.inputs}
-    for name, node in zip(names, program.graph_signature.user_inputs, strict=True):
-        own, wanted = shapes.get(str(node)), rows[name].shape
-        if own is None or len(own) != len(wanted):
-            continue  # the test of the package tells
-        for axis, (size, dim) in enumerate(zip(own, wanted, strict=True)):
-            if isinstance(size, int) and size != dim:
-                raise NeuropodError(
-                    f"the program takes '{name}' only with the size {size} on axis {axis}, the spec says "
-                    f"{'any' if dim is None else repr(dim)}; "
-                    f"export it with dynamic_shapes, or write {size} in the spec"
-                )
+    nodes = zip(names, program.graph_signature.user_inputs, strict=True)
+    signature.check_sizes(
+        "program", config.inputs, {name: shapes.get(str(node)) for name, node in nodes}, "export it with dynamic_shapes"
+    )
 
 
 def _arguments(program: Any) -> tuple[tuple[str, ...], int | None]:
     """Returns the names of the inputs, and how many are given by position; None for one dict of all."""
-    signature = program.module_call_graph[0].signature
-    args, kwargs = (_children(side) for side in _children(signature.in_spec))
+    own = program.module_call_graph[0].signature
+    args, kwargs = (_children(side) for side in _children(own.in_spec))
     if len(args) == 1 and not kwargs and args[0].type is dict:
         return tuple(args[0].context), None
     for number, spec in enumerate((*args, *kwargs)):
         if not spec.is_leaf():
             raise NeuropodError(f"the program's argument {number} is a {spec.type}; it takes tensors, or one dict")
-    return _names(program, signature, len(args) + len(kwargs)), len(args)
+    return _names(program, own, len(args) + len(kwargs)), len(args)
 
 
 def _forward(module: Any) -> Callable[..., Any]:
@@ -102,9 +95,9 @@ def _refuse_absent(values: Mapping[str, Any], names: tuple[str, ...]) -> None:
             raise NeuropodError(f"failed: the program needs the input '{name}'; it takes {', '.join(names)}")
 
 
-def _names(program: Any, signature: Any, count: int) -> tuple[str, ...]:
+def _names(program: Any, own: Any, count: int) -> tuple[str, ...]:
     """Returns the arguments' names: forward's own, or, in programs of older versions, those of the graph."""
-    names = signature.forward_arg_names or program.graph_signature.user_inputs
+    names = own.forward_arg_names or program.graph_signature.user_inputs
     if len(names) != count:
         raise NeuropodError(f"the program takes {count} arguments and names {len(names)}; export it again")
     return tuple(names)

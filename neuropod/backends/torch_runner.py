@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from perceptum.features.foreign import said
+
 from ..config import Config
-from ..errors import NeuropodError, first_line
-from ..handoff import as_torch, private_copy
-from ..strings import is_string, to_list, to_unicode
+from ..errors import NeuropodError
+from ..handoff import as_torch, private_copy, why_copied
+from ..strings import is_string, of_tensor, to_list, to_unicode
 from .torch_outputs import collect
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TorchRunner", "import_torch", "torch_device"]
+__all__ = ["TorchRunner", "copy_reason", "gradients_hint", "import_torch", "torch_device"]
 
 _log = logging.getLogger(__name__)
+
+# what torch says to who differentiates without gradients
+_NEEDS_GRADIENTS = re.compile("does not require grad|have a grad_fn")
 
 # arrays that a model wrote into: held for good, so that no builder fills that memory again
 _SCRIBBLED: list[NDArray[Any]] = []
@@ -28,7 +34,7 @@ _SCRIBBLED: list[NDArray[Any]] = []
 class TorchRunner:
     """A model of torch, called with its values by name: tensors, and lists of strings.
 
-    `own` are the Python tensors that the model holds and might return.
+    `own` are the Python tensors that the model holds and might return. `gradients`: whether it differentiates.
     """
 
     def __init__(
@@ -37,6 +43,7 @@ class TorchRunner:
         config: Config,
         device: torch.device,
         own: Iterable[torch.Tensor] = (),
+        gradients: bool = False,
     ) -> None:
         torch = import_torch()
         self._call: Callable[[Mapping[str, Any]], Any] | None = call
@@ -48,6 +55,7 @@ class TorchRunner:
         self._own = tuple(own)  # held, so that no other tensor gets one of their ids
         self._own_ids = frozenset(map(id, self._own))
         self._writes_inputs = False
+        self._gradients = gradients
         # looked up once: each dot of torch.is_inference_mode_enabled() costs a call of a few
         self._torch = torch
         self._in_inference_mode = torch.is_inference_mode_enabled
@@ -71,20 +79,23 @@ class TorchRunner:
             tensor = tensors[name] = as_torch(private_copy(array) if self._writes_inputs else array)
             values[name] = tensor.to(self._device) if name in self._moved else tensor
         try:
-            answer = self._without_gradients(values)
-        except self._torch.jit.Error as error:
-            raise NeuropodError(f"failed: {_reason(error)}") from error
+            answer = self._called(values)
+        except (self._torch.jit.Error, RuntimeError) as error:
+            hint = "" if self._gradients else gradients_hint(error)
+            if hint or isinstance(error, self._torch.jit.Error):
+                raise NeuropodError(f"failed: {_reason(error)}{hint}") from error
+            raise
         finally:
             written = [name for name, tensor in tensors.items() if tensor._version]
             if written and not self._writes_inputs:
                 self._keep_written({name: inputs[name] for name in written})
         return self._collected(answer, values)
 
-    def _without_gradients(self, values: Mapping[str, Any]) -> Any:
-        """Calls the model under no_grad, whose context manager alone would cost two microseconds."""
+    def _called(self, values: Mapping[str, Any]) -> Any:
+        """Calls the model under no_grad, or enable_grad, whose context managers alone would cost two microseconds."""
         assert self._call is not None
         enabled = self._is_grad_enabled()
-        self._set_grad(False)
+        self._set_grad(self._gradients)
         try:
             return self._call(values)
         finally:
@@ -126,6 +137,10 @@ class TorchRunner:
         return bool(held > 2 or tensor._use_count() > 1)
 
 
+def copy_reason(array: NDArray[Any]) -> str | None:
+    return why_copied(array, writable=True)
+
+
 def import_torch() -> Any:
     try:
         import torch
@@ -153,16 +168,25 @@ def _to_numpy(name: str, value: torch.Tensor, shared: bool) -> NDArray[Any]:
     try:
         array: NDArray[Any] = tensor.numpy()
     except (TypeError, RuntimeError) as error:
-        raise NeuropodError(f"output '{name}' cannot leave torch: {first_line(error)}") from error
+        raise NeuropodError(f"output '{name}' cannot leave torch: {said(error)}") from error
     return array
 
 
 def _strings(name: str, array: NDArray[Any]) -> list[str]:
     if array.ndim != 1:
         raise NeuropodError(f"input '{name}': torch takes strings as a list, so with 1 dimension, got {array.ndim}")
-    return to_list(array)
+    with of_tensor(f"input '{name}'"):
+        return to_list(array)
+
+
+def gradients_hint(error: BaseException) -> str:
+    """Returns what to do about an error of a model that differentiates and may not; "" for all others."""
+    if not _NEEDS_GRADIENTS.search(str(error)):
+        return ""
+    return "; it differentiates, and runs without gradients: pack it with gradients=True"
 
 
 def _reason(error: BaseException) -> str:
-    """Returns the last line of TorchScript's traceback: the first ones tell where, not what."""
-    return str(error).strip().splitlines()[-1].removeprefix("builtins.")
+    """Returns what TorchScript's traceback ends with: its first lines are about where, not what."""
+    text = said(error)
+    return text.removeprefix("Error: ").removeprefix("builtins.")

@@ -6,7 +6,6 @@ import io
 import logging
 import os
 import re
-import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,16 +13,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from perceptum.features.foreign import said
+
 from .. import custom_ops
-from ..errors import NeuropodError, first_line
+from ..archive import copy_file
+from ..errors import NeuropodError
 from ..package import DATA, OPS, Package
 from ..versions import framework_version
-from .torch_runner import TorchRunner, import_torch, torch_device
+from .signature import warn_of_chance
+from .torch_runner import TorchRunner, copy_reason, import_torch, torch_device
 from .torchscript_archive import is_old, rewrite
 from .torchscript_calls import plan_call
-from .torchscript_code import check_archive
+from .torchscript_code import check_archive, differentiates
 
-__all__ = ["FRAMEWORK", "RUNS_CODE", "load", "version", "write"]
+__all__ = ["FRAMEWORK", "RUNS_CODE", "copy_reason", "load", "version", "write"]
 
 FRAMEWORK = "torch"
 RUNS_CODE = False
@@ -53,9 +56,13 @@ def load(package: Package, visible_gpu: int | None) -> TorchRunner:
         with _no_deprecation():
             module = torch.jit.load(source, map_location=device)
     except (RuntimeError, ValueError) as error:
-        raise NeuropodError(f"{MODEL}: torch cannot load it: {first_line(error)}") from error
+        raise NeuropodError(f"{MODEL}: torch cannot load it: {said(error)}") from error
+    gradients = package.metadata.gradients
+    if gradients is None:  # TorchScript has no torch.enable_grad by which a model could ask for it
+        gradients = differentiates(source)
     package.files.close()  # all is in memory
-    return TorchRunner(partial(plan_call(module.forward.schema), module.forward), package.config, device)
+    call = partial(plan_call(module.forward.schema), module.forward)
+    return TorchRunner(call, package.config, device, gradients=gradients)
 
 
 def _source(package: Package) -> io.BytesIO | str:
@@ -72,7 +79,7 @@ def write(folder: Path, module: Any = None, module_path: str | os.PathLike[str] 
     target = folder / MODEL
     target.parent.mkdir(parents=True)
     if module_path is not None:
-        shutil.copyfile(module_path, target)
+        copy_file(module_path, target)
         return
     torch = import_torch()
     if not isinstance(module, torch.jit.ScriptModule):
@@ -80,6 +87,7 @@ def write(folder: Path, module: Any = None, module_path: str | os.PathLike[str] 
             f"module must be a ScriptModule, got {type(module).__name__}; torch.jit.script(module) makes one"
         )
     _warn_of_training(module)
+    warn_of_chance(sorted(_random_operators(module.inlined_graph)))
     with _no_deprecation():
         torch.jit.save(module, str(target))
 
@@ -88,6 +96,22 @@ def _warn_of_training(module: Any) -> None:
     changing = sorted({m.original_name for m in module.modules() if m.training and _CHANGING.search(m.original_name)})
     if changing:
         _log.warning("the model is packed in training mode, in which %s answers otherwise; .eval() first", changing[0])
+
+
+def _random_operators(graph: Any) -> set[str]:
+    found: set[str] = set()
+    todo = list(graph.nodes())
+    while todo:
+        node = todo.pop()
+        todo += [inner for block in node.blocks() for inner in block.nodes()]
+        if node.isNondeterministic() and ("dropout" not in node.kind() or _is_always_on(node)):
+            found.add(node.kind())
+    return found
+
+
+def _is_always_on(dropout: Any) -> bool:
+    """Returns whether its `train` is written in the code; else the module's mode decides, which is looked at before."""
+    return any(value.toIValue() is True for value in dropout.inputs())
 
 
 @contextmanager

@@ -7,16 +7,19 @@ import re
 import zipfile
 from contextlib import nullcontext
 
+from perceptum.features.foreign import said
+
 from ..archive import check_growth
-from ..errors import MoreThanData, NeuropodError, first_line
+from ..errors import MoreThanData, NeuropodError
 from .torch_runner import import_torch
 
-__all__ = ["check_archive"]
+__all__ = ["check_archive", "differentiates"]
 
 # torch.save, torch.from_file, which maps a file and can write it, what Inductor's debugger loads, and torchvision's two
 _FILES = re.compile(rb"(?<![\w])(save|from_file|load_tensor|read_file|write_file)(?!\w)")
 # by getattr a text is a name; the rest could make a piece of code look like a text to us
 _ODD_TEXTS = re.compile(rb"getattr|[\\']|\"\"\"")
+_GRADIENTS = re.compile(rb"(?<!\w)autograd\.(grad|backward)\(")
 _ZIP = b"PK\x03\x04"
 
 
@@ -32,11 +35,16 @@ def check_archive(source: io.BytesIO | str) -> None:
     except (zipfile.BadZipFile, RuntimeError) as error:
         if isinstance(error, NeuropodError):
             raise
-        raise NeuropodError(f"torch cannot load it: {first_line(error)}") from error
+        raise NeuropodError(f"torch cannot load it: {said(error)}") from error
     for name, text in code.items():
         found = _FILES.search(_without_texts(text))
         if found is not None:
             raise MoreThanData(f"its code in {name} names '{found[1].decode()}', which is for files")
+
+
+def differentiates(source: io.BytesIO | str) -> bool:
+    """Returns whether the archive's code asks for gradients of its own; bytes are read from their start again."""
+    return any(_GRADIENTS.search(text) for text in _code(source).values())
 
 
 def _without_texts(code: bytes) -> bytes:
@@ -61,6 +69,8 @@ def _code(source: io.BytesIO | str) -> dict[str, bytes]:
 
     It finds a file by its name in any case, and lists a name of more than 511 characters as the first of these.
     """
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
     reader = import_torch()._C.PyTorchFileReader(source)
     names = reader.get_all_records()
     if len(set(names)) != len(names) or not all(map(reader.has_record, names)):

@@ -11,17 +11,20 @@ from typing import Any, NamedTuple
 import xxhash
 
 from perceptum.datasets.detect import open_source
+from perceptum.datasets.reading.unread import NotRead
 from perceptum.inputs import LogError, NotALog, Source
 from perceptum.inputs.source import unreadable_of
 from perceptum.inputs.store import StoreSource, broken_files, broken_index, broken_records, stray_files
 
 from .check_map import map_problems
-from .check_records import RecordKey, record_keys, record_problems
+from .check_records import NOT_CHECKED, RecordKey, record_keys, record_problems, wants_a_library
 from .check_times import gap_lines, pose_problems, time_problems
 
-__all__ = ["Problem", "check_log", "gap_lines"]
+__all__ = ["NOT_CHECKED", "NOT_READ", "Problem", "check_log", "gap_lines"]
 
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
+
+NOT_READ = "not read"
 
 _MOST_ENTRIES = 200_000
 
@@ -30,20 +33,26 @@ class Problem(NamedTuple):
     """One thing that is wrong."""
 
     kind: str
-    """open, index, file, path, times, sensors, poses, record, points, labels, map or left out."""
+    """open, index, file, path, times, sensors, poses, record, points, labels, map, left out; NOT_CHECKED, NOT_READ."""
     what: str
     """The file or record, what was found, and what was wanted."""
 
 
 def check_log(log: str, track: Track = lambda items, _, __: items) -> list[Problem]:
-    """Reads the whole log; raises NotALog where there is none, and nothing else."""
+    """Reads the whole log; raises NotALog where there is none, and nothing else.
+
+    What could not be looked at, since a library for it is not installed, is of the kind NOT_CHECKED; what the log has
+    and its reader does not take of the kind NOT_READ. Neither is wrong.
+    """
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         problems = _problems(log, track)
     # what a reader leaves out is a warning, since it stops nothing
     lines = dict.fromkeys(str(warning.message) for warning in found if warning.category is UserWarning)
     left_out = [line for line in lines if not any(problem.what in line for problem in problems)]
-    return problems + [Problem("left out", line.removeprefix("left out: ")) for line in left_out]
+    problems += [Problem("left out", line.removeprefix("left out: ")) for line in left_out]
+    unread = dict.fromkeys(str(warning.message) for warning in found if issubclass(warning.category, NotRead))
+    return problems + [Problem(NOT_READ, line.replace(": not read: ", ": ", 1)) for line in unread]
 
 
 def _problems(log: str, track: Track) -> list[Problem]:
@@ -52,7 +61,7 @@ def _problems(log: str, track: Track) -> list[Problem]:
     except NotALog:
         raise
     except LogError as error:
-        return [Problem("open", str(error))]
+        return [Problem(NOT_CHECKED if wants_a_library(error) else "open", str(error))]
     broken: set[RecordKey] = set()
     problems = [Problem("open", str(error)) for error in unreadable_of(source)]
     problems += [Problem("path", line) for line in _lost_links(source)]
@@ -61,7 +70,7 @@ def _problems(log: str, track: Track) -> list[Problem]:
     problems += [Problem("poses", what) for what in pose_problems(source)]
     keys = [key for key in record_keys(source) if key not in broken]
     problems += [Problem(*found) for found in record_problems(source, track(keys, "reading", len(keys)))]
-    problems += [Problem("map", what) for what in map_problems(source)]
+    problems += [Problem(*found) for found in map_problems(source)]
     return problems
 
 

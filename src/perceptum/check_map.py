@@ -7,26 +7,32 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from perceptum.inputs import LogError, Shapes, Source
+from perceptum.inputs import HDMap, LogError, Shapes, Source
+
+from .check_records import NOT_CHECKED, wants_a_library
 
 __all__ = ["map_problems"]
 
 _LANE_LINES = ("centerlines", "left_boundaries", "right_boundaries")
 
 
-def map_problems(source: Source) -> Iterator[str]:
-    """Yields a line per shape; without shapely, one that says that areas were not looked at closer."""
+def map_problems(source: Source) -> Iterator[tuple[str, str]]:
+    """Yields kind and line: one per shape; without shapely, one that says that areas were not looked at closer."""
     try:
         hdmap = source.read_map()
     except LogError as error:
-        yield str(error)
+        yield NOT_CHECKED if wants_a_library(error) else "map", str(error)
         return
     if hdmap is None:
         return
     areas = [shapes for shapes in hdmap.layers.values() if shapes.kind == "polygon" and len(shapes)]
     has_shapely = find_spec("shapely") is not None
     if areas and not has_shapely:
-        yield "areas were not looked at: that needs shapely: pip install 'perceptum[map]'"
+        yield NOT_CHECKED, "areas of the map: that needs shapely: pip install 'perceptum[map]'"
+    yield from (("map", line) for line in _lines(hdmap, has_shapely))
+
+
+def _lines(hdmap: HDMap, has_shapely: bool) -> Iterator[str]:
     for name, shapes in hdmap.layers.items():
         yield from (f"{name} {line}" for line in _unfinite(shapes))
         if shapes.kind == "polygon" and has_shapely:

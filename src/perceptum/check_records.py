@@ -10,9 +10,17 @@ import numpy as np
 
 from perceptum.inputs import BrokenRecord, CameraImage, Labels, LidarSweep, LogError, RadarSweep, Source
 
-__all__ = ["RecordKey", "record_keys", "record_problems"]
+__all__ = ["NOT_CHECKED", "RecordKey", "record_keys", "record_problems", "wants_a_library"]
+
+NOT_CHECKED = "not checked"
+"""The kind of what nothing is known to be wrong with: it could not be looked at."""
 
 Found = tuple[str, str]
+
+
+def wants_a_library(error: LogError) -> bool:
+    """Whether it is about what is installed here, and not about the log."""
+    return "pip install" in str(error)
 
 
 class RecordKey(NamedTuple):
@@ -64,18 +72,19 @@ class _Tally:
 
 
 def record_problems(source: Source, keys: Iterable[RecordKey]) -> Iterator[Found]:
-    """Yields kind and line. A codec that is not installed is told once."""
-    tally, cannot_decode = _Tally(), set()
+    """Yields kind and line. What a library that is not installed would read is not checked, one line for all of it."""
+    tally = _Tally()
+    unread: Counter[str] = Counter()
     for key in keys:
         try:
             yield from _problems(source, key, tally)
         except (BrokenRecord, LogError) as error:
-            if "pip install" in str(error):
-                cannot_decode.add(str(error))
+            if wants_a_library(error):
+                unread[str(error)] += 1
             else:
                 yield "record", f"{key}: {error}"
     yield from (("points", line) for line in tally.lines())
-    yield from (("record", f"pictures were not decoded: {line}") for line in sorted(cannot_decode))
+    yield from ((NOT_CHECKED, f"{count} record{'s' * (count > 1)}: {line}") for line, count in sorted(unread.items()))
 
 
 def _problems(source: Source, key: RecordKey, tally: _Tally) -> Iterator[Found]:

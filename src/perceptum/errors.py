@@ -10,23 +10,29 @@ ValueError
     SpecError              a spec: what cannot be met                 (perceptum.features)
         UnknownFeature     no such name
         SchemaMismatch     the package's features mean something else today
+    BuildError             a stage failed: ours, or a plug-in's       (perceptum.builders)
     NeuropodError          a package or a model; also a RuntimeError  (perceptum.neuropod)
+        NotTrusted         the package is code, and may not run here
     UsageError             a command or call was given nonsense
 """
 
 from __future__ import annotations
 
 from perceptum.features import SchemaMismatch, SpecError, UnknownFeature
+from perceptum.features.errors import BuildError
 from perceptum.inputs import BadOption, BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
 from perceptum.neuropod import NeuropodError
+from perceptum.neuropod.errors import NotTrusted
 
 __all__ = [
     "BadOption",
     "BrokenRecord",
+    "BuildError",
     "LogError",
     "MissingRecord",
     "NeuropodError",
     "NotALog",
+    "NotTrusted",
     "PoseUnknown",
     "SchemaMismatch",
     "SpecError",

@@ -10,9 +10,24 @@ from pathlib import Path
 
 from .errors import UsageError
 
-__all__ = ["whole_file"]
+__all__ = ["FORMATS", "check_ending", "whole_file"]
+
+_DATA = (".arrow", ".csv", ".feather", ".h5", ".hdf5", ".ipc", ".json", ".jsonl", ".mcap", ".npy", ".npz", ".onnx")
+_MORE_DATA = (".orc", ".parquet", ".pickle", ".pkl", ".pt", ".txt", ".xlsx", ".zarr", ".zip")
+_PICTURES = (".bmp", ".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff", ".webp")
+FORMATS = frozenset((*_DATA, *_MORE_DATA, *_PICTURES))
+"""Endings by which people and programs know what is in a file."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def check_ending(path: Path, endings: tuple[str, ...], what: str) -> None:
+    """Raises UsageError where a file's name says that it holds something else than what is written into it.
+
+    endings: those that are right, the usual first. A name without an ending, or with one of its own, says nothing.
+    """
+    if path.suffix.lower() in FORMATS and path.suffix.lower() not in endings:
+        raise UsageError(f"cannot write {path}: {what}; name it {path.with_suffix(endings[0])}")
 
 
 @contextmanager

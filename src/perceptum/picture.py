@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import HDMap, Labels
 from perceptum.inputs.poses import inverse
-from perceptum.output_file import whole_file
+from perceptum.output_file import check_ending, whole_file
 
 __all__ = ["RANGE_M", "Picture"]
 
@@ -86,6 +86,7 @@ class Picture:
     def save(self, path: Path) -> None:
         """Writes the PNG, whole or not at all."""
         self._axes.legend(handles=self._handles, loc="upper right")
+        check_ending(path, (".png",), "pictures are PNG files")
         with whole_file(path) as beside:
             self._figure.savefig(beside, format="png")
 

@@ -20,7 +20,7 @@ from perceptum.features import ReferenceFrame
 from perceptum.inputs.poses import moved_boxes
 
 from .errors import UsageError
-from .output_file import whole_file
+from .output_file import check_ending, whole_file
 
 __all__ = ["ResultsWriter", "read_results"]
 
@@ -45,6 +45,7 @@ class ResultsWriter:
         about: About,
         frames: Mapping[str, ReferenceFrame] | None = None,
     ) -> None:
+        check_ending(path, (".arrow", ".feather", ".ipc"), "results are an Arrow file, which pyarrow.feather reads")
         self._path = path
         self._kinds = {row["name"]: _struct(_type(row["dtype"])) for row in outputs}
         frames = frames or {}

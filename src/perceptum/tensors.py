@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .output_file import whole_file
+from .output_file import check_ending, whole_file
 
 __all__ = ["write_tensors"]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
     """Writes an .npz file, whole or not at all."""
+    check_ending(path, (".npz",), "tensors are an .npz file")
     with whole_file(path) as beside, beside.open("wb") as file:
         np.savez(file, allow_pickle=False, **tensors)

@@ -93,3 +93,57 @@ def test_it_says_whose_the_memory_is_and_where_a_framework_copies():
 
     (line,) = InputBuilder(Model()).explain().tensors
     assert (line.owner, line.copies) == ("model", "it wants another layout")
+
+
+VOXELS = {"name": "lidar_voxels", "dtype": "float32", "shape": ["n", 32, 4], "params": "pointpillars_kitti"}
+COORDS = {"name": "lidar_voxel_coords", "dtype": "int32", "shape": ["n", 3], "params": "pointpillars_kitti"}
+
+
+def test_before_a_build_it_says_what_will_be_known_and_what_bounds_it():
+    builder = InputBuilder([VOXELS, COORDS, "lidar_points", "ego_pose"], params={"frame": "lidar"})
+    plan = builder.explain()
+    assert plan.by_frame == {"num_voxels": 40_000, "num_points": None}
+    assert [t.most_bytes for t in plan.tensors] == [40_000 * 32 * 4 * 4, 40_000 * 3 * 4, None, 128]
+    text = str(plan)
+    assert "(num_voxels, 32, 4) float32  up to 19.5 MiB" in text
+    assert (
+        "once a frame is built, as `explain --log` does, it is known: num_voxels (at most 40000), num_points, scratch, "
+        "what is dropped, times"
+    ) in text
+    assert "0 B scratch" not in text
+
+
+def test_after_a_build_nothing_is_left_open(frame):
+    builder = InputBuilder([VOXELS])
+    builder.build(frame)
+    text = str(builder.explain())
+    assert "once a frame is built" not in text
+    assert "up to" not in text
+    assert "scratch" in text
+
+
+def test_it_says_what_each_tensor_is_and_which_params_are_not_the_schemas_own():
+    rows = [VOXELS, COORDS, {"name": "ego_pose", "dtype": "float64", "shape": [4, 4]}]
+    lines = str(InputBuilder(rows).explain()).splitlines()
+    lines = lines[lines.index("what they are:") + 1 :]
+    assert lines[0] == (
+        "  lidar_voxels: Hard voxels: the first P points of each voxel, voxels in the order in which they were first "
+        "seen. In the primary lidar's axes at the reference time."
+    )
+    assert lines[1] == (
+        '    preset pointpillars_kitti: frame "lidar", grid {"range": [0.0, -39.68, -3.0, 69.12, 39.68, 1.0], '
+        '"voxel": [0.16, 0.16, 4.0]}, columns ["x", "y", "z", "intensity"], max_points_per_voxel 32, max_voxels 40000'
+    )
+    assert lines[2].startswith(
+        "  lidar_voxel_coords: Each voxel's cell, z y x by default. In whole cells along each axis"
+    )
+    assert lines[3] == "    with the params of lidar_voxels"
+    assert lines[4] == "  ego_pose: world_from_ego at the reference time. In metres, in the log's fixed axes."
+
+
+def test_it_says_where_presets_give_their_values_of_training():
+    plan = InputBuilder([VOXELS], training=True).explain()
+    assert (plan.training, plan.by_frame) == (True, {"num_voxels": 16_000})
+    assert "presets give their values of training" in str(plan)
+    assert "max_voxels 16000" in str(plan)
+    assert "of training" not in str(InputBuilder([VOXELS]).explain())

@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from perceptum.builders import InputBuilder
+from perceptum.builders import BuildError, InputBuilder
 from perceptum.builders.kernels import bev, voxels
 from perceptum.features import canonical
 from perceptum.inputs import BrokenRecord
@@ -210,7 +210,8 @@ def test_whichever_step_fails_the_next_frames_are_right(frames, truth, threads, 
             if not hasattr(stage, name):
                 continue
             failing(stage, name, error, after_work)
-            with pytest.raises(type(error)):
+            # the end of the process is not a stage's to ask for
+            with pytest.raises(BuildError if isinstance(error, SystemExit) else type(error)):
                 builder.build_batch([frames[2], frames[0]]) if batched else builder.build(frames[2])
             # the lane is gone with its scratch
             assert not builder._lanes

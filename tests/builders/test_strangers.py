@@ -6,11 +6,13 @@ from random import Random
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from perceptum.builders import Draw, InputBuilder
+from perceptum.builders import BuildError, Draw, InputBuilder
 from perceptum.features import Concat, Group, Schema, SpecError
+from perceptum.inputs import BrokenRecord
 
-from .strangers import NAMES, SCHEMA, Graph, GraphParams, feature, truth
+from .strangers import GROUPS, NAMES, SCHEMA, Graph, GraphParams, feature, truth
 
 RAGGED = {"acme_nodes", "acme_edges", "acme_rows", "acme_stacked"}
 BATCHED = [name for name in NAMES if name != "acme_stacked"]
@@ -210,3 +212,58 @@ def test_a_filler_that_cannot_be_made_is_refused_when_planning():
     )
     with pytest.raises(SpecError, match=r"^per_node must be odd$"):
         InputBuilder(["acme_refusing"], schema=Schema("mine", "1", (group,)))
+
+
+class Left(BaseException):
+    pass
+
+
+def with_filler(filler):
+    return Schema("mine", "1", (replace(GROUPS[0], filler=filler),))
+
+
+RAISED = [KeyError("gone"), SystemExit(3), GeneratorExit(), Left("away")]
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("stage", ["run", "sizes", "clearing", "fill"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_whatever_a_filler_raises_is_our_error_that_names_group_and_stage(frames, error, stage, threads):
+    def fail(self, *args):
+        raise error
+
+    failing = type("Failing", (Graph,), {stage: fail})
+    builder = InputBuilder(["acme_nodes", "acme_edges"], schema=with_filler(failing), threads=threads)
+    with pytest.raises(
+        BuildError, match=rf"^stage 'graph' of group 'acme_graph' \(.*Failing\) failed in {stage}"
+    ) as told:
+        builder.build(frames[3])
+    assert type(error).__name__ in str(told.value)
+    assert told.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("method", ["__init__", "want"])
+def test_whatever_a_filler_raises_when_it_is_made_is_refused_when_planning(error, method):
+    def fail(self, *args):
+        raise error
+
+    failing = type("Failing", (Graph,), {method: fail})
+    with pytest.raises(
+        SpecError, match=r"^input 'acme_nodes': the filler Failing of group 'acme_graph' fails: "
+    ) as told:
+        InputBuilder(["acme_nodes"], schema=with_filler(failing))
+    assert told.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), BrokenRecord("drive/1.bin: cut short")], ids=["ctrl-c", "record"]
+)
+def test_an_interrupt_and_a_broken_record_leave_a_filler_as_they_are(frames, error):
+    def run(self, sample):
+        raise error
+
+    builder = InputBuilder(["acme_nodes"], schema=with_filler(type("Failing", (Graph,), {"run": run})))
+    with pytest.raises(type(error)) as raised:
+        builder.build(frames[3])
+    assert raised.value is error

@@ -63,6 +63,7 @@ def test_images_of_bits_may_be_bytes_or_floats(frame_of):
         (["lidar_points"], {"threads": "2"}, "threads must be a number, got '2'"),
         (["lidar_points"], {"threads": True}, "threads must be a number, got True"),
         (["lidar_points"], {"writable": "no"}, "writable must be True or False, got 'no'"),
+        (["lidar_points"], {"training": 1}, "training must be True or False, got 1"),
         (
             ["lidar_points"],
             {"params": "bevfusion"},
@@ -93,3 +94,22 @@ def test_a_model_that_takes_what_is_no_feature_is_named():
         SpecError, match="model 'joiner' takes what is no feature, so that no log fills it; give it arr"
     ):
         InputBuilder(model)
+
+
+def test_a_builder_for_training_takes_the_presets_training_values(frame_of):
+    rows = [
+        {"name": "lidar_voxels", "dtype": "float32", "shape": ["n", 32, 4], "params": "pointpillars_kitti"},
+        {"name": "lidar_voxel_coords", "dtype": "int32", "shape": ["n", 3], "params": "pointpillars_kitti"},
+    ]
+    # a point in each of 20 000 cells
+    x, y = np.divmod(np.arange(20_000), 200)
+    frame = frame_of(np.stack([0.08 + 0.16 * x, 0.08 + 0.16 * (y - 100), np.zeros(20_000)], axis=1))
+    model = SimpleNamespace(inputs=rows)
+    for wanted in (rows, model, {"a": model}):
+        built = [InputBuilder(wanted, training=yes).build(frame) for yes in (False, True)]
+        shapes = [one.get("a", one)["lidar_voxel_coords"].shape for one in built]
+        assert shapes == [(20_000, 3), (16_000, 3)]
+    assert InputBuilder(rows, training=True).spec.rows[0].params == {
+        "preset": "pointpillars_kitti",
+        "max_voxels": 16_000,
+    }

@@ -146,6 +146,14 @@ def test_nothing_is_read_before_it_is_asked_for(log):
     assert dict(log.reads) == {}
 
 
+def test_printing_reads_no_record(log):
+    frame = log[0]
+    for it in (log, frame, frame.cameras, frame.radars, frame.sync("cameras"), frame.poses, log.cache):
+        assert "object at" not in repr(it)
+        assert len(str(it).splitlines()) == 1
+    assert dict(log.reads) == {}
+
+
 def test_a_record_is_read_once_per_frame(log):
     frame = log[-1]
     for _ in range(2):

@@ -1,5 +1,6 @@
 """Opening: the format is detected, and what is no log says so."""
 
+import pickle
 import subprocess
 import sys
 import types
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from perceptum.datasets import DATASETS, detect, open_log
-from perceptum.inputs import LogError
+from perceptum.datasets.foreign import ForeignSource
+from perceptum.inputs import BrokenRecord, LogError
 
 
 def message(*args, **options) -> str:
@@ -200,7 +202,7 @@ class Entry:
         self.name, self.value, self.module = name, f"somewhere:{name}", module
 
     def load(self):
-        if isinstance(self.module, Exception):
+        if isinstance(self.module, BaseException):
             raise self.module
         return self.module
 
@@ -222,8 +224,8 @@ def test_others_datasets_come_in_by_entry_points(others, tmp_path, tmp_path_fact
     source = open_log(kitti).source
     others.append(Entry("theirs", theirs(source)))
     (tmp_path / "theirs").write_text("")
-    assert open_log(tmp_path).source is source
-    assert open_log(tmp_path, format="theirs").source is source
+    assert open_log(tmp_path).source.source is source
+    assert open_log(tmp_path, format="theirs").source.source is source
     assert "theirs: a file theirs" in message(tmp_path_factory.mktemp("nothing"))
 
 
@@ -236,7 +238,7 @@ def test_two_datasets_that_recognise_one_folder_are_named(others, tmp_path):
 def test_a_dataset_that_cannot_be_used_is_named(others, tmp_path):
     others.append(Entry("broken", ImportError("no module named nowhere")))
     assert message(tmp_path, format="broken") == (
-        "dataset 'broken' (somewhere:broken) cannot be imported: no module named nowhere"
+        "dataset 'broken' (somewhere:broken) cannot be imported: ImportError: no module named nowhere"
     )
     others[:] = [Entry("half", types.SimpleNamespace(recognises=lambda path: False))]
     assert message(tmp_path, format="half") == "dataset 'half' (somewhere:half) lacks LOOKS_LIKE, open_source"
@@ -246,10 +248,10 @@ def test_a_dataset_that_cannot_be_used_stops_no_other(others, tmp_path, tmp_path
     source = open_log(kitti).source
     others += [Entry("broken", ZeroDivisionError("in their code")), Entry("theirs", theirs(source))]
     (tmp_path / "theirs").write_text("")
-    assert [open_log(tmp_path).source for _ in range(2)] == [source] * 2
+    assert [open_log(tmp_path).source.source for _ in range(2)] == [source] * 2
     assert "theirs: a file theirs" in message(tmp_path_factory.mktemp("nothing"))
     assert caplog.messages == [
-        "dataset 'broken' (somewhere:broken) cannot be imported: in their code; mend or uninstall it"
+        "dataset 'broken' (somewhere:broken) cannot be imported: ZeroDivisionError: in their code; mend or uninstall it"
     ]
 
 
@@ -358,3 +360,68 @@ def test_a_map_is_no_log_and_says_what_reads_it(tmp_path):
         f"{tmp_path}/town.xodr: is a map, not a log; read it with perceptum.datasets.maps.opendrive.read_opendrive, "
         "or give it to a recording as hdmap="
     )
+
+
+class Left(BaseException):
+    pass
+
+
+RAISED = [KeyError("gone"), SystemExit(3), GeneratorExit(), Left("away")]
+
+
+def raising(error):
+    def fail(*args, **kwargs):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+def test_whatever_others_code_raises_is_our_error_that_names_the_dataset(others, tmp_path, kitti, error):
+    (tmp_path / "theirs").write_text("")
+    kind = type(error).__name__
+    others[:] = [Entry("theirs", error)]
+    assert message(tmp_path, format="theirs").startswith(
+        f"dataset 'theirs' (somewhere:theirs) cannot be imported: {kind}"
+    )
+    module = theirs(open_log(kitti).source)
+    others[:] = [Entry("theirs", module)]
+    module.open_source = raising(error)
+    assert message(tmp_path).startswith(f"{tmp_path}: dataset 'theirs' cannot open it: {kind}")
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+def test_a_folder_over_which_others_code_fails_is_not_theirs(others, tmp_path, caplog, error):
+    module = theirs(None)
+    module.recognises = raising(error)
+    others[:] = [Entry("theirs", module)]
+    assert "no log of a format we know" in message(tmp_path)
+    assert f"dataset 'theirs' fails over {tmp_path}: {type(error).__name__}" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+def test_a_record_over_which_others_code_fails_is_a_broken_one(others, tmp_path, kitti, error):
+    (tmp_path / "theirs").write_text("")
+
+    class Failing(type(open_log(kitti).source)):
+        def __init__(self):
+            self.__dict__ |= vars(open_log(kitti).source)
+
+        read_lidar = raising(error)
+
+    others[:] = [Entry("theirs", theirs(Failing()))]
+    log = open_log(tmp_path)
+    with pytest.raises(
+        BrokenRecord, match=rf"dataset 'theirs' cannot read lidar \w+ 0: {type(error).__name__}"
+    ) as told:
+        _ = log[0].sweeps()[0]
+    assert told.value.__cause__ is error
+    skipping = open_log(tmp_path, on_error="skip")
+    assert len(skipping[0].sweeps()) == 0
+    assert len(skipping.skipped) == 1
+    assert pickle.loads(pickle.dumps(ForeignSource(1, "a"))).source == 1
+
+
+def test_several_frames_are_asked_for_by_their_own_name(kitti):
+    with pytest.raises(TypeError, match=r"^a log gives one frame by its number; several are log.frames\(0, 3, None\)"):
+        _ = open_log(kitti)[0:3]

@@ -1,5 +1,6 @@
 """perceptum check lists everything that is wrong at once; perceptum info tells what a log holds."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from perceptum.check import check_log, gap_lines
 from perceptum.convert import convert
 from perceptum.datasets import detect, memory_log, open_log
+from perceptum.datasets.maps.opendrive import read_opendrive
 from perceptum.info import describe
-from perceptum.inputs import CameraImage, HDMap, Labels, LaneGraph, LidarSweep, Poses, Shapes
+from perceptum.inputs import CameraImage, HDMap, Labels, LaneGraph, LidarSweep, LogError, Poses, Shapes
 
 SMALL = "synthetic:frames=4,beams=8,azimuth_steps=64,image_size=32x24"
 STEP = 100_000_000
@@ -28,7 +30,7 @@ def found(folder):
 def test_a_whole_log_has_nothing_wrong(command, store):
     done = command("check", store)
     assert (done.status, done.out) == (0, f"{store}: nothing wrong\n")
-    assert command("check", SMALL, "--json").json == {"log": SMALL, "problems": []}
+    assert command("check", SMALL, "--json").json == {"log": SMALL, "problems": [], "not_checked": [], "not_read": []}
 
 
 def flip(path, at):
@@ -190,11 +192,52 @@ def test_lane_lines_are_looked_at_and_a_lane_may_have_no_boundary(checked):
     assert wrong == [("map", "lane centerlines b: has a corner that is not finite")]
 
 
-def test_without_shapely_a_check_says_that_areas_were_not_looked_at(checked, monkeypatch):
+def test_without_shapely_a_check_says_that_areas_were_not_checked(checked, monkeypatch):
     monkeypatch.setattr("perceptum.check_map.find_spec", lambda name: None)
     area = Shapes.of("polygon", {"box": [(0, 0), (1, 0), (1, 1), (0, 1)]})
     wrong = checked(memory_log([sweep(0)], hdmap=HDMap({"area": area})))
-    assert wrong == [("map", "areas were not looked at: that needs shapely: pip install 'perceptum[map]'")]
+    assert wrong == [("not checked", "areas of the map: that needs shapely: pip install 'perceptum[map]'")]
+
+
+def test_records_that_no_library_here_reads_are_not_checked(checked, monkeypatch):
+    wanting = "reading pictures needs simplejpeg or Pillow: pip install 'perceptum[camera]'"
+
+    def fail(picture):
+        raise LogError(wanting)
+
+    monkeypatch.setattr("perceptum.check_records._decode", fail)
+    pictures = [CameraImage("C", i * STEP, np.eye(3), np.eye(4), lambda: b"") for i in range(3)]
+    log = memory_log([sweep(i * STEP) for i in range(3)], cameras=pictures)
+    assert checked(log) == [("not checked", f"3 records: {wanting}")]
+
+
+def test_a_map_or_a_log_that_no_library_here_reads_is_not_checked(checked, monkeypatch):
+    wanting = "reading Lanelet2 maps needs lanelet2: pip install 'perceptum[lanelet2]'"
+    source = memory_log([sweep(0)]).source
+
+    def fail(*_):
+        raise LogError(wanting)
+
+    monkeypatch.setattr(source, "read_map", fail)
+    assert checked(source) == [("not checked", wanting)]
+    monkeypatch.setattr("perceptum.check.open_source", fail)
+    assert found("made") == [("not checked", wanting)]
+
+
+def test_what_is_not_checked_has_a_count_and_a_status_of_its_own(command, monkeypatch):
+    pytest.importorskip("shapely")
+    monkeypatch.setattr("perceptum.check_map.find_spec", lambda name: None)
+    areas = "areas of the map: that needs shapely: pip install 'perceptum[map]'"
+    done = command("check", SMALL)
+    assert (done.status, done.out) == (3, f"not checked: {areas}\n{SMALL}: nothing wrong, 1 not checked\n")
+    done = command("check", SMALL, "--json")
+    assert (done.status, json.loads(done.out)) == (
+        3,
+        {"log": SMALL, "problems": [], "not_checked": [areas], "not_read": []},
+    )
+    monkeypatch.setattr("perceptum.check.pose_problems", lambda source: ["they are far off"])
+    done = command("check", SMALL)
+    assert (done.status, done.out.splitlines()[-1]) == (1, f"{SMALL}: 1 wrong, 1 not checked")
 
 
 def test_a_broken_file_of_a_dataset_is_named(kitti):
@@ -244,3 +287,16 @@ def test_info_prints_tables_for_people(command, store):
     assert done.status == 0
     for word in ("LIDAR_TOP", "float32 x y z", "crossing: ", "converted_from", "car: "):
         assert word in done.out
+
+
+def test_what_a_map_holds_and_is_not_read_is_said_and_not_wrong(command, tmp_path, monkeypatch):
+    pytest.importorskip("shapely")
+    path = tmp_path / "a.xodr"
+    path.write_text("<OpenDRIVE><userData/></OpenDRIVE>")
+    source = memory_log([sweep(0)]).source
+    monkeypatch.setattr(source, "read_map", lambda: read_opendrive(path))
+    monkeypatch.setattr("perceptum.check.open_source", lambda _: source)
+    done = command("check", "made")
+    assert (done.status, done.out) == (0, f"not read: {path}: OpenDRIVE/userData (1)\nmade: nothing wrong\n")
+    found = command("check", "made", "--json").json
+    assert found == {"log": "made", "problems": [], "not_checked": [], "not_read": [f"{path}: OpenDRIVE/userData (1)"]}

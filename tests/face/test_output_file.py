@@ -13,6 +13,7 @@ import pytest
 from perceptum.errors import UsageError
 from perceptum.output_file import whole_file
 from perceptum.picture import Picture
+from perceptum.results import ResultsWriter
 from perceptum.tensors import write_tensors
 
 
@@ -128,4 +129,27 @@ def test_a_picture_that_fails_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(picture._figure, "savefig", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         picture.save(tmp_path / "p.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["r.parquet", "r.npz", "r.CSV", "r.json", "r.png"])
+def test_results_are_not_written_under_the_name_of_another_format(tmp_path, name):
+    with pytest.raises(
+        UsageError, match=r"cannot write .*: results are an Arrow file, which pyarrow.feather reads; name it .*r.arrow$"
+    ):
+        ResultsWriter(tmp_path / name, [], {})
+
+
+@pytest.mark.parametrize("name", ["r.arrow", "r.feather", "r.IPC", "r", "drive_0.5", "r.results"])
+def test_a_name_that_says_nothing_else_is_taken(tmp_path, name):
+    with ResultsWriter(tmp_path / name, [], {}):
+        pass
+    assert (tmp_path / name).is_file()
+
+
+def test_nor_are_tensors_and_pictures(tmp_path):
+    with pytest.raises(UsageError, match=r"tensors are an .npz file; name it .*t.npz$"):
+        write_tensors(tmp_path / "t.parquet", {})
+    with pytest.raises(UsageError, match=r"pictures are PNG files; name it .*p.png$"):
+        Picture((0, 0, 1, 1), "a title").save(tmp_path / "p.jpg")
     assert list(tmp_path.iterdir()) == []

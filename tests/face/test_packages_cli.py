@@ -414,3 +414,36 @@ def test_genuine_packages_are_inspected_and_verified(real_data: Path, command, n
     done = command("verify", path, "--json")
     assert done.status == 0
     assert steps(done)["manifest"]["found"].startswith("no manifest.json")
+
+
+@pytest.mark.slow
+def test_packing_again_replaces_a_package_where_that_is_asked_for(command, models, torchscript):
+    words = ("--spec", models / "spec.json", "--json")
+    assert command("pack", torchscript, "twice", *words).status == 0
+    done = command("pack", torchscript, "twice", *words)
+    assert done.status == 1
+    assert "already exists! Aborting... overwrite=True (--overwrite) replaces it" in done.err
+    assert command("pack", torchscript, "twice", *words, "--overwrite").json == {"package": "twice"}
+
+
+def test_building_into_what_looks_like_a_file_is_refused(refusal):
+    status, told = refusal("build", "synthetic:frames=1", "time_ns", "--out", "x.npz")
+    assert status == 2
+    assert told == "--out x.npz: is a folder, in which each frame gets an .npz file; name one without an ending"
+
+
+def test_inspect_shows_what_a_preset_meant_and_the_axes_of_outputs(code_package, command):
+    row = {"name": "lidar_voxels", "dtype": "float32", "shape": ["n", 32, 4], "params": "pointpillars_kitti"}
+    boxes = {"name": "boxes", "dtype": "float32", "shape": ["k", 7], "frame": "lidar"}
+    package = code_package("def model(lidar_voxels): return {}", [boxes], inputs=[row])
+    done = command("inspect", package)
+    shown = " ".join(done.out.split())
+    assert "preset: pointpillars_kitti" in shown
+    assert "max_voxels: 40000" in shown
+    assert "frame: lidar" in shown
+    # what is the schema's own is left out
+    assert "num_sweeps" not in shown
+    found = command("inspect", package, "--json").json
+    assert found["outputs"][0]["frame"] == "lidar"
+    assert found["meanings"]["lidar_voxels"]["params"]["max_voxels"] == 40_000
+    assert found["meanings"]["lidar_voxels"]["params"]["num_sweeps"] == 1

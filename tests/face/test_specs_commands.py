@@ -14,6 +14,11 @@ SMALL = "synthetic:frames=3,beams=16,azimuth_steps=300"
 ONE_ROW = '[{"name": "lidar_points", "dtype": "float32", "shape": [64, 3], "params": {"columns": ["x", "y", "z"]}}]'
 
 
+def cells(table):
+    """The words of a table, without what is drawn around them."""
+    return " ".join("".join(" " if "\u2500" <= letter <= "\u257f" else letter for letter in table).split())
+
+
 def test_the_catalogue_is_told_whole(command):
     rows = command("features", "--json").json
     assert [row["name"] for row in rows] == list(pc.features())
@@ -31,7 +36,18 @@ def test_one_feature_is_told_whole(command):
     assert one == json.loads(json.dumps(own))
     shown = command("features", "lidar_voxels").out
     assert "(num_voxels, P, C)" in shown
-    assert "columns: ('x', 'y', 'z', 'intensity', 'time_lag')" in shown
+    table = cells(shown)
+    assert """coord_order 'xyz' or 'zyx' "zyx" The columns of lidar_voxel_coords.""" in table
+    assert "grid.voxel a list of 3, each a number [0.1,0.1,0.2] m The cell" in table
+    assert "max_voxels a whole number of at least 1 120000 count" in table
+
+
+def test_a_features_presets_are_shown_with_their_values_and_what_they_follow(command):
+    shown = cells(command("features", "lidar_voxel_coords").out)
+    assert "pointpillars_kitti" in shown
+    assert "max_voxels: 40000" in shown
+    assert "max_voxels: 16000" in shown
+    assert "OpenPCDet tools/cfgs/kitti_models/pointpillar.yaml" in shown
 
 
 def test_a_features_closed_words_are_explained(command):

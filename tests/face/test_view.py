@@ -240,9 +240,9 @@ def test_boxes_of_unknown_axes_are_not_drawn(code_package):
     with pytest.raises(UsageError) as refused:
         Scene.of(turned_log()[0], [package], trust=True)
     assert str(refused.value) == (
-        "model 'made of code': the frame of reference of the output 'boxes' is not known, for its inputs do not say it: "
-        "'lidar_points' is in the primary lidar's axes at the reference time, 'lidar_points__b' is in the vehicle's axes "
-        'at the reference time; write "frame": "ego" or "lidar" into its row'
+        "model 'made of code': the frame of reference of the output 'boxes' is not known, and its inputs do not say: "
+        "'lidar_points' is in the primary lidar's axes at the reference time, 'lidar_points__b' is in the vehicle's "
+        'axes at the reference time; write "frame": "ego" or "lidar" into its row'
     )
 
 

@@ -113,7 +113,7 @@ def a_list(params):
         (lambda: group(feature(), presets={"a": 5}), "group 'acme': the preset 'a' must be a dict of params, got 5"),
         (
             lambda: group(feature(), presets={"a": {"rows": "many"}}),
-            "group 'acme': the preset 'a': Expected `int | null`, got `str` - at `$.rows`",
+            "group 'acme': the preset 'a': rows is 'many', wanted a whole number or null",
         ),
         (
             lambda: group(feature(frame="reference")),
@@ -367,7 +367,7 @@ def test_each_row_then_stands_alone():
         (
             ["lidar_points"],
             {"frame": "moon"},
-            "input 'lidar_points': Invalid enum value 'moon' - at `$.frame`",
+            "input 'lidar_points': frame is 'moon', wanted 'ego' or 'lidar'",
         ),
     ],
 )

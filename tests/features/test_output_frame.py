@@ -44,8 +44,8 @@ def test_an_output_may_say_its_own_axes(inputs, frame):
     [
         (
             [points("lidar"), points("ego", "lidar_points__b")],
-            "'lidar_points' is in the primary lidar's axes at the reference time, 'lidar_points__b' is in the vehicle's axes "
-            "at the reference time",
+            "'lidar_points' is in the primary lidar's axes at the reference time, 'lidar_points__b' is in the "
+            "vehicle's axes at the reference time",
         ),
         ([IMAGE], "'lidar_range_image' is in the axes of the sensor that measured it, as measured"),
     ],
@@ -54,7 +54,7 @@ def test_what_the_inputs_do_not_agree_on_must_be_said(inputs, said):
     with pytest.raises(SpecError) as refused:
         output_frame(canonical(), inputs, BOXES)
     assert str(refused.value) == (
-        f"the frame of reference of the output 'boxes' is not known, for its inputs do not say it: {said}; "
+        f"the frame of reference of the output 'boxes' is not known, and its inputs do not say: {said}; "
         'write "frame": "ego" or "lidar" into its row'
     )
 

@@ -85,12 +85,12 @@ CASES = {
     ),
     "unknown parameter": (
         [row("lidar_points", "float32", ["n", 5], max_point=3)],
-        "input 'lidar_points': Object contains unknown field `max_point`; "
+        "input 'lidar_points': no parameter 'max_point'; did you mean 'max_points'? "
         f"there are {CLOUD}, columns, range, max_points",
     ),
     "parameter of another type": (
         [row("lidar_points", "float32", ["n", 5], num_sweeps="two")],
-        "input 'lidar_points': Expected `int`, got `str` - at `$.num_sweeps`",
+        "input 'lidar_points': num_sweeps is 'two', wanted a whole number of at least 1",
     ),
     "parameter out of its range": (
         [row("lidar_points", "float32", ["n", 5], num_sweeps=0)],
@@ -122,7 +122,7 @@ CASES = {
     ),
     "an impossible grid": (
         [row("lidar_voxels", "float32", ["n", 10, 5], grid={"voxel": [0, 1, 1]})],
-        "input 'lidar_voxels': a grid's voxel edges must be positive and finite, got (0.0, 1.0, 1.0) - at `$.grid`",
+        "input 'lidar_voxels': grid: a grid's voxel edges must be positive and finite, got (0.0, 1.0, 1.0)",
     ),
     "field of view": (
         [row("lidar_range_image", "float32", [5, 64, 2048], fov=[-25, 3])],

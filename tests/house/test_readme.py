@@ -70,7 +70,7 @@ def run_page(page: str, name: str) -> None:
     for block in blocks(page):
         if block.language == "python":
             # the empty lines make a traceback name the page's own line
-            exec(compile("\n" * (block.line - 1) + block.text, name, "exec"), namespace)
+            exec(compile("\n" * (block.line - 1) + block.text, name, "exec", dont_inherit=True), namespace)
         else:
             for words in commands(block):
                 check_command(words)

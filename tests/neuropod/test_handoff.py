@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from perceptum.neuropod import NeuropodError, create_tensorflow_neuropod, create_torchscript_neuropod, load_neuropod
+from perceptum.neuropod.backends import tensorflow, torchscript
 from perceptum.neuropod.handoff import (
     address,
     aligned_empty,
     as_tensorflow,
     as_torch,
-    copy_reason,
     private_copy,
     writable_alias,
 )
@@ -119,10 +119,10 @@ def test_an_alias_does_not_make_its_array_writable():
     ],
 )
 def test_why_a_copy_is_needed_is_told(array, torch_reason, tensorflow_reason):
-    assert copy_reason(array, "torch") == torch_reason
+    assert torchscript.copy_reason(array) == torch_reason
     if tensorflow_reason != "?":
         wanted = tensorflow_reason if torch_reason is None else torch_reason
-        assert copy_reason(array, "tensorflow") == wanted
+        assert tensorflow.copy_reason(array) == wanted
 
 
 def test_text_and_objects_have_no_memory_to_hand_over():

@@ -99,7 +99,8 @@ def test_what_is_there_already_is_not_overwritten(pack, tmp_path, as_zip):
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(NeuropodError) as error:
         pack("taken", package_as_zip=as_zip)
-    assert str(error.value) == f"The specified neuropod path ({tmp_path / 'taken'}) already exists! Aborting..."
+    told = f"The specified neuropod path ({tmp_path / 'taken'}) already exists! Aborting..."
+    assert str(error.value) == f"{told} overwrite=True (--overwrite) replaces it"
     assert (tmp_path / "taken").read_text() == "mine"
 
 
@@ -291,7 +292,7 @@ def test_a_link_or_a_device_in_a_zip_is_refused(tmp_path, kind):
 def test_a_name_that_stands_twice_in_a_zip_is_refused(tmp_path):
     path = tmp_path / "twice.zip"
     write_zip(path, [("config.json", b"{}"), ("config.json", b"[]")])
-    with pytest.raises(NeuropodError, match="a file name stands twice in the zip file"):
+    with pytest.raises(NeuropodError, match=r"the file '[\w./]+' is in the zip file twice; get the package again"):
         load_neuropod(path)
 
 
@@ -348,3 +349,11 @@ def test_an_old_package_without_the_later_keys_gets_their_defaults(pack):
     assert opened.config.platform_version_semver == "*"
     with load_neuropod(path, trust=True) as model:
         assert model.infer({"x": np.ones(1, np.float32), "y": np.ones(1, np.float32)})["out"].tolist() == [2]
+
+
+@pytest.mark.parametrize("backend", ["python", "tensorflow_frozen"])
+def test_json_that_is_none_is_named_with_its_file(packed, package_folder, backend):
+    folder = package_folder(packed(backend, "addition"))
+    (folder / "0" / "config.json").write_text("{")
+    with pytest.raises(NeuropodError, match=rf"^{folder}: 0/config.json: not JSON: "):
+        load_neuropod(folder, trust=True)

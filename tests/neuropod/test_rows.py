@@ -215,13 +215,13 @@ def test_a_spec_that_is_not_rows_is_refused(spec, side):
             "tensor 'y'",
         ),
         (row(params=5), "'y': params must be a dict or a preset's name, got 5"),
-        ({"name": "y"}, "spec row 'y' lacks 'dtype'; a row holds name, dtype, shape, params"),
+        ({"name": "y"}, "spec row 'y' lacks 'dtype'; a row holds name, dtype, shape, params, frame"),
     ],
 )
-def test_ubers_words_are_put_on_at_the_door(said, message):
+def test_ubers_words_are_put_on_at_the_door_behind_the_place_of_the_row(said, message):
     with pytest.raises(NeuropodError) as error:
         packed(said)
-    assert str(error.value) == message
+    assert str(error.value) == f"'output_spec', row 0: {message}"
 
 
 def test_params_that_json_cannot_hold_are_refused_when_packing(tmp_path):

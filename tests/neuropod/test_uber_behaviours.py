@@ -18,7 +18,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from perceptum.neuropod import compat
+from perceptum.neuropod import NeuropodError, compat
 
 pytestmark = pytest.mark.usefixtures("warm")
 
@@ -490,3 +490,21 @@ def test_infer_leaves_the_callers_dict_as_it_is(neuropod, pack_code):
     before = dict(given)
     neuropod.loader.load_neuropod(str(path)).infer(given)
     assert all(given[name] is array for name, array in before.items())
+
+
+@pytest.mark.parametrize("backend", ["python", "torchscript", "onnx"])
+def test_bytes_that_are_no_text_are_named_with_their_input(loaded, backend):
+    model = loaded(backend, "strings")
+    given = {"x": np.array(["a"]), "y": np.array([b"\xff"])}
+    with pytest.raises(NeuropodError, match=r"input 'y': a string tensor holds bytes that are not UTF-8: b'\\xff'"):
+        model.infer(given)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow_frozen", "tensorflow_saved"])
+def test_bytes_that_are_no_text_are_named_with_the_output_that_they_are_in(loaded, backend):
+    """TensorFlow's strings are bytes, which no input shows to be text."""
+    given = {"x": np.array(["a"]), "y": np.array([b"\xff"])}
+    with pytest.raises(
+        NeuropodError, match=r"output 'out': a string tensor holds bytes that are not UTF-8: b'a \\xff'"
+    ):
+        loaded(backend, "strings").infer(given)

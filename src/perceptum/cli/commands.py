@@ -67,7 +67,7 @@ def _status(error: Exception) -> int | None:
         return 1
     if isinstance(error, (errors.UsageError, errors.NotALog, errors.SpecError)):
         return 2
-    if isinstance(error, (errors.LogError, errors.NeuropodError, OSError)):
+    if isinstance(error, (errors.LogError, errors.NeuropodError, errors.BuildError, OSError)):
         return 1
     # a framework or library that an extra brings is absent
     return 1 if isinstance(error, ImportError) and _missing(error) is not None else None

@@ -112,16 +112,22 @@ def convert(
 
 
 def check(log: LogPath, json: Json = False) -> None:
-    """List everything that is wrong with a log, all at once; exit status 1 where anything is."""
-    from perceptum.check import check_log
+    """List everything that is wrong with a log, all at once.
+
+    Exit status 1 where anything is wrong, 3 where nothing is but something could not be checked.
+    """
+    from perceptum.check import NOT_CHECKED, NOT_READ, check_log
 
     with typed(log):
-        problems = check_log(log, track)
+        found = check_log(log, track)
+    wrong = [problem for problem in found if problem.kind not in (NOT_CHECKED, NOT_READ)]
+    unchecked, unread = ([p.what for p in found if p.kind == kind] for kind in (NOT_CHECKED, NOT_READ))
     if json:
-        print_json({"log": log, "problems": [problem._asdict() for problem in problems]})
+        problems = [problem._asdict() for problem in wrong]
+        print_json({"log": log, "problems": problems, "not_checked": unchecked, "not_read": unread})
     else:
-        for problem in problems:
+        for problem in found:
             typer.echo(f"{problem.kind}: {problem.what}")
-        typer.echo(f"{log}: {len(problems) or 'nothing'} wrong")
-    if problems:
-        raise typer.Exit(1)
+        typer.echo(f"{log}: {len(wrong) or 'nothing'} wrong" + f", {len(unchecked)} not checked" * bool(unchecked))
+    if wrong or unchecked:
+        raise typer.Exit(1 if wrong else 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -32,7 +33,9 @@ def add_to(app: typer.Typer) -> None:
 
 def pack(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="What a framework saved: a file, or a SavedModel.")],
-    out: Annotated[Path, typer.Argument(metavar="PKG", help="Where the package goes; nothing may be there.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="PKG", help="Where the package goes; nothing may be there, but with --overwrite.")
+    ],
     spec: Annotated[
         Path | None, typer.Option(metavar="JSON", help='{"input_spec": [rows], "output_spec": [rows]}.')
     ] = None,
@@ -48,6 +51,9 @@ def pack(
     ] = None,
     versions: Annotated[str, typer.Option(metavar="RANGE", help="The framework's versions, as npm writes them.")] = "*",
     folder: Annotated[bool, typer.Option("--folder", help="Make a folder, not a zip file.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the package that is there, once the new one is whole.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Pack a model that a framework saved, and run it once in a fresh process: on the test data, or on zeros."""
@@ -66,6 +72,7 @@ def pack(
             model_name=name or model.stem,
             platform_version_semver=versions,
             package_as_zip=not folder,
+            overwrite=overwrite,
             **source,
             **own,
         )
@@ -143,7 +150,9 @@ def inspect(package: PackagePath, json: Json = False) -> None:
         return
     print_table([{"": key, found["name"]: value} for key, value in _facts(found).items()])
     for side in ("inputs", "outputs"):
-        print_table([_row(row, found["input_devices"] if side == "inputs" else {}) for row in found[side]], side)
+        is_input = side == "inputs"
+        devices, meanings = (found[key] if is_input else {} for key in ("input_devices", "meanings"))
+        print_table([_row(row, devices, meanings.get(row["name"], {})) for row in found[side]], side)
     print_table(found["files"], "files")
 
 
@@ -170,14 +179,30 @@ def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _row(row: Mapping[str, Any], devices: Mapping[str, str]) -> dict[str, Any]:
+def _row(row: Mapping[str, Any], devices: Mapping[str, str], meaning: Mapping[str, Any]) -> dict[str, Any]:
     shape = ", ".join("any" if dim is None else str(dim) for dim in row["shape"])
     shown = {"name": row["name"], "dtype": row["dtype"], "shape": f"({shape})"}
     if devices:
         shown["device"] = devices[row["name"]]
     if row.get("params"):
         shown["params"] = [f"{key}: {value}" for key, value in row["params"].items()]
+    if "preset" in (row.get("params") or {}):
+        shown["meaning"] = [f"{key}: {value}" for key, value in _meant(row["name"], meaning).items()]
+    if row.get("frame"):
+        shown["frame"] = row["frame"]
     return shown
+
+
+def _meant(name: str, meaning: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the params that a row had when it was packed, without those that are the schema's own."""
+    from perceptum.features import canonical
+
+    params = meaning.get("params")
+    params = dict(params) if isinstance(params, dict) else {}
+    feature = name.partition("__")[0]
+    own = canonical().group_of(feature).params.to_dict() if feature in canonical() else {}
+    plain = json.loads(json.dumps(own))
+    return {key: value for key, value in params.items() if key not in plain or value != plain[key]}
 
 
 def verify(

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perceptum.errors import UsageError
+from perceptum.output_file import FORMATS
+
 from .arguments import (
     Frames,
     LogPath,
@@ -31,6 +34,11 @@ __all__ = ["add_to"]
 
 SpecArgument = Annotated[
     str, typer.Argument(metavar="SPEC", help="A package, a JSON file of spec rows, or feature names joined by commas.")
+]
+
+
+Training = Annotated[
+    bool, typer.Option("--training", help="Take the values that presets have in training, such as fewer voxels.")
 ]
 
 
@@ -67,7 +75,38 @@ def features(
         )
     else:
         one = {**chosen[0], "shape": _shape(chosen[0]["shape"]), **_words(chosen[0])}
-        print_table([{"": key, name: _pairs(value)} for key, value in one.items()])
+        plain = {key: value for key, value in one.items() if key not in ("params", "parameters", "presets")}
+        print_table([{"": key, name: _pairs(value)} for key, value in plain.items()])
+        if one["parameters"]:
+            print_table([_parameter(parameter) for parameter in one["parameters"]])
+        if one["presets"]:
+            print_table([_preset(preset, said) for preset, said in one["presets"].items()])
+
+
+def _parameter(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a row of a table: what a parameter may be, what it is where nothing is said, and what that means."""
+    return {
+        "parameter": said["name"],
+        "allowed": said["allowed"],
+        "default": _json(said["default"]),
+        "unit": said["unit"] or "",
+        "means": said["prose"],
+    }
+
+
+def _preset(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "preset": name,
+        "values": [f"{key}: {_json(value)}" for key, value in said["params"].items()],
+        "in training": [f"{key}: {_json(value)}" for key, value in said["training"].items()],
+        "follows": said["follows"],
+    }
+
+
+def _json(value: Any) -> str:
+    import msgspec
+
+    return msgspec.json.encode(value).decode()
 
 
 def _words(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,13 +132,14 @@ def explain(
     spec: SpecArgument,
     log: Annotated[str | None, typer.Option(help="Build a frame of this log, to tell sizes and times too.")] = None,
     frame: Annotated[int, typer.Option(help="Which frame.")] = 0,
+    training: Training = False,
     threads: Threads = 1,
     json: Json = False,
 ) -> None:
     """Show what will be computed for a spec, what is shared, who owns the memory, and that nothing is copied."""
     from perceptum.builders import InputBuilder
 
-    builder = InputBuilder(open_rows(spec), threads=threads)
+    builder = InputBuilder(open_rows(spec), threads=threads, training=training)
     built = None
     if log is not None:
         one = one_frame(open_named(log), frame)
@@ -121,6 +161,7 @@ def build(
     spec: SpecArgument,
     frames: Frames = ":",
     out: Annotated[Path, typer.Option(help="Folder for one .npz file per frame.")] = Path("out"),
+    training: Training = False,
     threads: Threads = 1,
     on_error: OnBroken = OnError.stop,
     json: Json = False,
@@ -129,7 +170,9 @@ def build(
     from perceptum.builders import InputBuilder
     from perceptum.tensors import write_tensors
 
-    builder = InputBuilder(open_rows(spec), threads=threads)
+    if out.suffix.lower() in FORMATS:
+        raise UsageError(f"--out {out}: is a folder, in which each frame gets an .npz file; name one without an ending")
+    builder = InputBuilder(open_rows(spec), threads=threads, training=training)
     opened = open_named(log, on_error.value)
     picked = frame_indices(opened, frames)
     rows = []

@@ -1,0 +1,103 @@
+"""Datasets of others: what their code raises, SystemExit too, leaves as our error with theirs as its cause."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, cast
+
+from perceptum.inputs import BrokenRecord, LogError, Source
+
+__all__ = ["ForeignDataset", "ForeignSource", "foreign"]
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def foreign(what: str, kind: type[LogError] = LogError) -> Iterator[None]:
+    """Whatever is raised inside but KeyboardInterrupt leaves as `kind`: "WHAT: what it said"; our errors leave as they
+    are."""
+    try:
+        yield
+    except (KeyboardInterrupt, LogError):
+        raise
+    except BaseException as error:
+        raise kind(f"{what}: {_said(error)}") from error
+
+
+def _said(error: BaseException) -> str:
+    try:
+        text = " ".join(str(error).split())[:300]
+    except KeyboardInterrupt:
+        raise
+    # an error of others may raise one where it should say what it is
+    except BaseException:
+        text = "its message cannot be shown"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class ForeignDataset:
+    """A dataset's module behind the door; what else it has is reached as it is."""
+
+    def __init__(self, module: Any, name: str) -> None:
+        self._module = module
+        self._name = name
+        self.LOOKS_LIKE: str = module.LOOKS_LIKE
+
+        @wraps(module.open_source)
+        def open_source(path: Path, **options: Any) -> Source:
+            with foreign(f"{path}: dataset '{name}' cannot open it"):
+                return cast(Source, ForeignSource(module.open_source(path, **options), name))
+
+        self.open_source: Callable[..., Source] = open_source
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+    def recognises(self, path: Path) -> bool:
+        """Returns what the module says; one that fails over a folder does not know it, which is a warning."""
+        try:
+            with foreign(f"dataset '{self._name}' fails over {path}"):
+                return bool(self._module.recognises(path))
+        except LogError as error:
+            _log.warning("%s; fix or uninstall it", error)
+            return False
+
+
+class ForeignSource:
+    """A reader behind the door: a record over which it fails is a broken one."""
+
+    def __init__(self, source: Any, name: str) -> None:
+        self.source = source
+        self._name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.source, self._name)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            with foreign(f"dataset '{self._name}' cannot say its {name}", _Absent):
+                found = getattr(self.source, name)
+        except _Absent as error:
+            if isinstance(error.__cause__, AttributeError):
+                raise error.__cause__ from None
+            raise LogError(str(error)) from error.__cause__
+        return self._reader(name, found) if name.startswith("read_") else found
+
+    def _reader(self, name: str, read: Callable[..., Any]) -> Callable[..., Any]:
+        what = name.removeprefix("read_")
+
+        @wraps(read)
+        def call(*args: Any) -> Any:
+            which = " ".join(map(str, (what, *args)))
+            with foreign(f"{self.source.location}: dataset '{self._name}' cannot read {which}", BrokenRecord):
+                return read(*args)
+
+        return call
+
+
+class _Absent(LogError):
+    """Of an attribute, before it is known whether it is just not there."""

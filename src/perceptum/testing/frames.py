@@ -1,0 +1,114 @@
+"""Frames to test a feature with: an ordinary drive, and all that records can hold that nobody expects."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.datasets import memory_log, open_log
+from perceptum.inputs import BrokenRecord, CameraImage, Frame, HDMap, Labels, LidarSweep, Log, Poses, RadarSweep
+
+__all__ = ["drive_frames", "hostile_frames"]
+
+_T0_NS = 1_700_000_000_000_000_000
+_STEP_NS = 100_000_000
+_FEW, _MANY = 200, 40_000
+
+
+def drive_frames(n: int = 4) -> list[Frame]:
+    """Returns the frames of a small made-up drive: a lidar of 16 beams, radars, cameras, labels and a map."""
+    return list(_drive(n))
+
+
+@cache
+def _drive(n: int) -> Log:
+    # kept: casting its rays takes longer than building most features of it
+    return open_log("synthetic", frames=n, seed=0, beams=16, azimuth_steps=360, image_size=(80, 48))
+
+
+def hostile_frames() -> dict[str, Frame]:
+    """Returns what is wrong or odd about a frame -> the frame. They have no labels and no map, but for one."""
+    few = _cloud(_FEW)
+    on_one_spot = np.full((3, _FEW), 4.25, np.float32)
+    stamps = _T0_NS + _STEP_NS * np.arange(2)
+    two = [_sweep(few, time_ns=int(stamp), offset_ns=np.arange(_FEW) * 1000) for stamp in stamps]
+    front = _sweep(few, sensor="front", time_ns=int(stamps[1]) + 1)
+    return {
+        "no lidar": memory_log(times_ns=[_T0_NS])[0],
+        "no sweep yet": memory_log([front], times_ns=stamps, poses=_poses(stamps))[1],
+        "a second lidar that has no sweep yet": memory_log([*two, front], poses=_poses(stamps))[1],
+        "a sweep without points": _alone(few[:, :0]),
+        "one point": _alone(few[:, :1]),
+        "many points": _alone(_cloud(_MANY), intensity=np.arange(_MANY, dtype=np.float32) % 256),
+        "all points on one spot": _alone(on_one_spot),
+        "points at the sensor": _alone(on_one_spot * 0),
+        "points of NaN": _alone(few * np.float32(np.nan)),
+        "some points not finite": _alone(_some_not_finite(few), intensity=_some_not_finite(few)[0]),
+        "points beyond float32": _alone(few.astype(np.float64) * 1e300),
+        "points 100 km away": _alone(few * np.float32(4000)),
+        "columns of odd dtypes": _odd_dtypes(few),
+        "a place far from the world's origin, on the move": memory_log(two, poses=_poses(stamps, 5e6))[1],
+        "unrelated frames": memory_log(two, poses=_poses(stamps), sequential=False)[1],
+        "no pose": memory_log(two, poses=_poses(stamps - 10**12))[1],
+        "records that hold nothing": _holding_nothing(few),
+        "a picture that cannot be read": _unreadable_picture(few),
+    }
+
+
+def _cloud(n: int) -> NDArray[np.float32]:
+    """(3, n) points within 25 m."""
+    return np.random.default_rng(0).uniform((-25, -25, -2), (25, 25, 3), (n, 3)).astype(np.float32).T.copy()
+
+
+def _some_not_finite(cloud: NDArray[np.float32]) -> NDArray[np.float32]:
+    out = cloud.copy()
+    out[0, ::7], out[1, ::11], out[2, ::13], out[:, ::17] = np.nan, np.inf, -np.inf, 3e38
+    return out
+
+
+def _sweep(xyz: NDArray[Any], sensor: str = "lidar", time_ns: int = _T0_NS, **columns: Any) -> LidarSweep:
+    mount = np.eye(4)
+    mount[:3, 3] = 1, 0, 1.8
+    return LidarSweep(sensor, time_ns, mount, *xyz, **columns)
+
+
+def _alone(xyz: NDArray[Any], **columns: Any) -> Frame:
+    return memory_log([_sweep(xyz, **columns)])[0]
+
+
+def _odd_dtypes(xyz: NDArray[np.float32]) -> Frame:
+    """Float16 and big-endian coordinates, every other element of a column, counters where intensities are expected."""
+    n = xyz.shape[1]
+    apart = np.repeat(xyz[1], 2)[::2]
+    coordinates = (xyz[0].astype(np.float16), apart, xyz[2].astype(">f8"))
+    columns: dict[str, Any] = {"intensity": np.arange(n, dtype=np.uint16), "ring": (np.arange(n) % 16).astype(np.uint8)}
+    return memory_log([LidarSweep("lidar", _T0_NS, np.eye(4), *coordinates, **columns, intensity_scale=65535.0)])[0]
+
+
+def _poses(times_ns: NDArray[np.int64], far_m: float = 0.0) -> Poses:
+    """A metre and a little turn from each of the times to the next."""
+    steps = np.arange(len(times_ns))[:, None]
+    turns = np.hstack([np.cos(0.02 * steps), np.zeros((len(steps), 2)), np.sin(0.02 * steps)])
+    return Poses(times_ns, turns, steps * np.array([1.0, 0.1, 0.0]) + np.array([far_m, -far_m, 0.0]))
+
+
+def _holding_nothing(xyz: NDArray[np.float32]) -> Frame:
+    """A radar without detections, labels without boxes, a map without layers."""
+    none, names = np.zeros(0, np.float32), np.zeros(0, np.str_)
+    radar = RadarSweep("radar", _T0_NS, np.eye(4), none, none, none)
+    labels = Labels(_T0_NS, np.zeros((0, 7)), names, names)
+    log = memory_log([_sweep(xyz[:, :0])], radars=[radar], labels=[labels], hdmap=HDMap())
+    return log[0]
+
+
+def _unreadable_picture(xyz: NDArray[np.float32]) -> Frame:
+    picture = CameraImage("front", _T0_NS, np.eye(3), np.eye(4), read=_cut_short)
+    log: Log = memory_log([_sweep(xyz)], cameras=[picture])
+    return log[0]
+
+
+def _cut_short() -> bytes:
+    raise BrokenRecord("front.jpg: 12 bytes, wanted a whole picture")

@@ -1,0 +1,302 @@
+"""perceptum.testing.check_dataset: our own datasets pass, and every mistake that a reader can make is said in words."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from perceptum.datasets import open_log
+from perceptum.inputs import BrokenRecord, Labels, LidarSweep, Poses, Source
+from perceptum.testing import check_dataset
+
+SMALL = {"frames": 3, "seed": 1, "beams": 8, "azimuth_steps": 90, "image_size": (40, 24)}
+CUT = {
+    "kitti": ["training/velodyne/000003.bin"],
+    "kitti_odometry": ["velodyne/000000.bin"],
+    "kitti_raw": [],
+    "view_of_delft": ["lidar/training/velodyne/00544.bin"],
+    "aimotive": [],
+    "argoverse2": ["city_SE3_egovehicle.feather"],
+    "nuscenes": [],
+    "rosbag2": [],
+    "ros1_bag": [],
+    "mcap_recording": [],
+}
+"""Fixture -> files in which missing bytes must be noticed."""
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_our_own_datasets_pass(name, request):
+    path = request.getfixturevalue(name)
+    check_dataset(path, cut_short=CUT[name])
+
+
+def test_the_synthetic_drive_and_the_store_pass(tmp_path):
+    from perceptum.convert import convert
+
+    check_dataset("synthetic", **SMALL)
+    convert(open_log("synthetic", **SMALL), tmp_path / "store")
+    check_dataset(tmp_path / "store", cut_short=["perceptum-index.arrow"])
+
+
+class Drive(Source):
+    """Three sweeps of a folder's files, and labels."""
+
+    dataset = "acme_drive"
+    sequential = True
+    radars = cameras = {}  # noqa: RUF012
+
+    def __init__(self, path):
+        self.path, self.name, self.location = path, path.name, str(path)
+        self.times_ns = np.array([1_000_000_000 + k * 100_000_000 for k in range(3)], np.int64)
+        self.lidars = {"top": self.times_ns}
+
+    @property
+    def poses(self):
+        return Poses.fixed(self.times_ns)
+
+    def read_lidar(self, sensor, index):
+        data = (self.path / f"{index}.bin").read_bytes()
+        if len(data) % 16:
+            raise BrokenRecord(f"{self.path / f'{index}.bin'}: {len(data)} bytes is not a multiple of 16")
+        x, y, z, intensity = np.frombuffer(data, "<f4").reshape(-1, 4).T
+        return LidarSweep(sensor, int(self.times_ns[index]), np.eye(4), x, y, z, intensity=intensity)
+
+    def read_labels(self, time_ns):
+        names = np.array(["car", "car"])
+        return Labels(time_ns, np.array([[1.0, 2, 0, 4, 2, 1.5, 0]] * 2), names, np.array(["a", "b"]))
+
+
+@pytest.fixture
+def acme(tmp_path, monkeypatch):
+    """acme(source, recognises=...): the folder of a log that the source reads, as an installed plug-in."""
+
+    def install(source, recognises=lambda path: (path / "0.bin").is_file()):
+        papers = tmp_path / "acme-1.0.dist-info"
+        papers.mkdir()
+        (papers / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+        (papers / "entry_points.txt").write_text("[perceptum.datasets]\nacme_drive = acme_drive\n")
+        module = ModuleType("acme_drive")
+        module.LOOKS_LIKE, module.recognises, module.open_source = "0.bin", recognises, source
+        monkeypatch.setitem(sys.modules, "acme_drive", module)
+        monkeypatch.syspath_prepend(tmp_path)
+        drive = tmp_path / "drive"
+        drive.mkdir()
+        for k in range(3):
+            points = np.random.default_rng(k).normal(size=(40, 4)).astype("<f4")
+            (drive / f"{k}.bin").write_bytes(points.tobytes())
+        return drive
+
+    return install
+
+
+def test_a_reader_without_a_mistake_passes(acme):
+    drive = acme(Drive)
+    check_dataset(drive, cut_short=["1.bin"])
+    check_dataset(drive, format="acme_drive", most_frames=1)
+
+
+class EmptyIds(Drive):
+    ids = ("a", "", "c")
+
+
+class SameIds(Drive):
+    ids = ("a", "a", "c")
+
+
+class Backwards(Drive):
+    def __init__(self, path):
+        super().__init__(path)
+        self.times_ns = self.times_ns[::-1]
+
+
+class InMicroseconds(Drive):
+    def read_lidar(self, sensor, index):
+        return replace(super().read_lidar(sensor, index), time_ns=int(self.times_ns[index]) // 1000)
+
+
+class OfAnother(Drive):
+    def read_lidar(self, sensor, index):
+        return replace(super().read_lidar(sensor, index), sensor="front")
+
+
+class InIntegers(Drive):
+    def read_lidar(self, sensor, index):
+        sweep = super().read_lidar(sensor, index)
+        return replace(sweep, x=(sweep.x * 100).astype(np.int16))
+
+
+class TimesInSeconds(Drive):
+    def read_lidar(self, sensor, index):
+        sweep = super().read_lidar(sensor, index)
+        return replace(sweep, offset_ns=np.linspace(0, 0.1, len(sweep)))
+
+
+class Short(Drive):
+    def read_lidar(self, sensor, index):
+        sweep = super().read_lidar(sensor, index)
+        return replace(sweep, intensity=sweep.intensity[:-1])
+
+
+class Scaled(Drive):
+    def read_lidar(self, sensor, index):
+        return replace(super().read_lidar(sensor, index), ego_from_sensor=np.diag([2.0, 2, 2, 1]))
+
+
+class NoPoseAtTheEnd(Drive):
+    @property
+    def poses(self):
+        return Poses.fixed(self.times_ns[:2])
+
+
+class Noisy(Drive):
+    def read_lidar(self, sensor, index):
+        sweep = super().read_lidar(sensor, index)
+        return replace(sweep, x=sweep.x + np.random.default_rng().normal(size=len(sweep)))
+
+
+class Counting(Drive):
+    """Gives what comes next in a file, whatever was asked for."""
+
+    next = 0
+
+    def read_lidar(self, sensor, index):
+        Counting.next += 1
+        sweep = super().read_lidar(sensor, index)
+        return replace(sweep, x=sweep.x + np.float32(Counting.next))
+
+
+class HoldsAFile(Drive):
+    def __init__(self, path):
+        super().__init__(path)
+        self.file = (path / "0.bin").open("rb")
+
+
+class Negative(Drive):
+    def read_labels(self, time_ns):
+        return replace(super().read_labels(time_ns), boxes=np.full((2, 7), -1.0))
+
+
+class SameTracks(Drive):
+    def read_labels(self, time_ns):
+        return replace(super().read_labels(time_ns), track_id=np.array(["a", "a"]))
+
+
+class TracksOfNumbers(Drive):
+    def read_labels(self, time_ns):
+        return replace(super().read_labels(time_ns), track_id=np.array([1, 2]))
+
+
+class LabelsOfAnother(Drive):
+    def read_labels(self, time_ns):
+        return super().read_labels(time_ns + 5)
+
+
+class Exits(Drive):
+    def read_labels(self, time_ns):
+        sys.exit("no licence")
+
+
+class Wrongly(Drive):
+    def read_lidar(self, sensor, index):
+        return {}["nothing"]
+
+
+class ByAnotherName(Drive):
+    dataset = ""
+
+
+FRAME = r"drive: frame \d \(\d+\)"
+MISTAKES = {
+    EmptyIds: r"drive: frame 1 has an empty id",
+    SameIds: r"drive: asking for the frames' ids raised LogError: .*two frames have the name 'a'",
+    Backwards: r"drive: opening it raised LogError: .*the times of frames must increase",
+    InMicroseconds: rf"{FRAME}: the sweep of top has the stamp 1000000, which is not one of the source's times",
+    OfAnother: rf"{FRAME}: the sweep of top says that it is of 'front'",
+    InIntegers: rf"{FRAME}: the sweep of top: column x must be floats, got int16",
+    TimesInSeconds: rf"{FRAME}: the sweep of top: column offset_ns must be integers, got float64",
+    Short: rf"{FRAME}: the sweep of top: reading it raised BrokenRecord: top: column intensity has shape",
+    Scaled: rf"{FRAME}: the sweep of top: ego_from_sensor must be a rotation and a translation, got \[\[2.0,",
+    NoPoseAtTheEnd: rf"{FRAME}: asking for its pose raised PoseUnknown: no pose at 1200000000 ns",
+    Noisy: r"drive, opened again and read backwards: lidar top 1000000000, x differs in 40 of 40 numbers, first at",
+    Counting: r"drive, opened again and read backwards: lidar top 1000000000, x differs in 40 of 40 numbers, first at",
+    HoldsAFile: r"drive: sending the log to another process raised TypeError: cannot pickle '_io.BufferedReader'",
+    Negative: rf"{FRAME}: its labels: boxes must have sizes of 0 or more, and yaw from -pi to pi",
+    SameTracks: rf"{FRAME}: its labels: track_id 'a' is listed twice",
+    TracksOfNumbers: rf"{FRAME}: its labels: track_id must be texts \(numpy's str_\), got int64",
+    LabelsOfAnother: rf"{FRAME}: its labels are of 1000000005 ns, the frame is of 1000000000",
+    Exits: rf"{FRAME}: reading its labels raised .*SystemExit: no licence",
+    Wrongly: rf"{FRAME}: the sweep of top: reading it raised .*KeyError: 'nothing'",
+    ByAnotherName: r"drive: the source's dataset must be a text that is not empty, got ''",
+}
+
+
+@pytest.mark.parametrize("source", MISTAKES, ids=lambda source: source.__name__)
+def test_a_readers_mistake_is_said_in_words(acme, source):
+    drive = acme(source)
+    with pytest.raises(AssertionError, match=MISTAKES[source]) as caught:
+        check_dataset(drive)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("recognises", "said"),
+    [
+        (lambda path: True, r"acme_drive: recognises\(\) says True to empty, which is not a log"),
+        (
+            lambda path: bool(next(iter(path.iterdir())).name),
+            r"acme_drive: recognises\(\) raised StopIteration: , asked for empty; it must say False to what is not",
+        ),
+        (lambda path: False, r"drive: opening it raised NotALog: .*no log of a format we know"),
+    ],
+    ids=["everything", "what is in a folder", "nothing"],
+)
+def test_a_dataset_that_recognises_too_much_or_too_little_is_named(acme, recognises, said):
+    drive = acme(Drive, recognises)
+    with pytest.raises(AssertionError, match=said):
+        check_dataset(drive)
+
+
+class Careless(Drive):
+    def read_lidar(self, sensor, index):
+        data = (self.path / f"{index}.bin").read_bytes()
+        x, y, z, _ = np.frombuffer(data[: len(data) // 16 * 16], "<f4").reshape(-1, 4).T
+        return LidarSweep(sensor, int(self.times_ns[index]), np.eye(4), x, y, z)
+
+
+class Unnamed(Drive):
+    def read_lidar(self, sensor, index):
+        try:
+            return super().read_lidar(sensor, index)
+        except BrokenRecord:
+            raise BrokenRecord("a sweep is cut short") from None
+
+
+class Raw(Drive):
+    def read_lidar(self, sensor, index):
+        x, y, z, _ = np.fromfile(self.path / f"{index}.bin", np.uint8).view("<f4").reshape(-1, 4).T
+        return LidarSweep(sensor, int(self.times_ns[index]), np.eye(4), x, y, z)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            Careless,
+            r"^1.bin cut to 639 of 640 bytes: was read as if it were whole, wanted perceptum.inputs.BrokenRecord$",
+        ),
+        (Unnamed, r"^1.bin cut to 639 of 640 bytes: the error does not name the file: a sweep is cut short$"),
+        (Raw, r"^1.bin cut to 639 of 640 bytes: .* ValueError: "),
+    ],
+)
+def test_a_file_that_is_cut_short_must_be_an_error_that_names_it(acme, source, said):
+    drive = acme(source)
+    with pytest.raises(AssertionError, match=said):
+        check_dataset(drive, cut_short=["1.bin"])
+    assert sorted(file.name for file in Path(drive).iterdir()) == ["0.bin", "1.bin", "2.bin"]
+    assert {file.stat().st_size for file in Path(drive).iterdir()} == {640}

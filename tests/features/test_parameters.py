@@ -1,0 +1,205 @@
+"""Parameters in words: what each may be, what is wrong with one, and what a preset says in testing and in training."""
+
+from typing import Annotated, Literal
+
+import msgspec
+import pytest
+
+from perceptum.features import (
+    About,
+    Params,
+    Preset,
+    Spec,
+    SpecError,
+    UnknownFeature,
+    canonical,
+    fingerprint,
+    parameters_of,
+)
+
+
+class Inner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    size: Annotated[tuple[float, float], About("Of it.", "m")]
+    names: tuple[str, ...] = ()
+
+
+class Odd(Params, frozen=True, kw_only=True):
+    word: Literal["a", "b", "c"] = "a"
+    flag: bool = False
+    count: Annotated[int | None, About("How many.", "count", least=2)] = None
+    inner: Inner = Inner((1.0, 2.0))
+    perhaps: Inner | None = None
+    words: tuple[Literal["x", "y"], ...] = ()
+    text: str = ""
+    table: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"word": "d"}, "word is 'd', wanted 'a', 'b' or 'c'"),
+        ({"word": 1}, "word is 1, wanted 'a', 'b' or 'c'"),
+        ({"flag": "yes"}, "flag is 'yes', wanted true or false"),
+        ({"count": 1.5}, "count is 1.5, wanted a whole number of at least 2 or null"),
+        ({"count": 1}, "count must be at least 2, got 1"),
+        ({"inner": {"size": [1]}}, "inner.size is [1], wanted a list of 2, each a number"),
+        ({"inner": {"size": [1, "2"]}}, "inner.size[1] is '2', wanted a number"),
+        ({"inner": {"names": "x"}}, "inner.names is 'x', wanted a list, each a text"),
+        ({"inner": {"sise": 1}}, "no parameter 'inner.sise'; did you mean 'inner.size'? there are inner.size, "
+                                 "inner.names"),
+        ({"inner": 5}, "inner is 5, wanted an object with size, names"),
+        ({"perhaps": {"names": []}}, "perhaps.size is missing"),
+        ({"perhaps": 5}, "perhaps is 5, wanted an object with size, names or null"),
+        ({"words": ["x", "z"]}, "words[1] is 'z', wanted 'x' or 'y'"),
+        ({"text": 5}, "text is 5, wanted a text"),
+        ({"wrod": "a"}, "no parameter 'wrod'; did you mean 'word'? there are word, flag, count, inner, perhaps, words, "
+                        "text, table"),
+        ({"qqqq": "a"}, "no parameter 'qqqq'; there are word, flag, count, inner, perhaps, words, text, table"),
+    ],
+)  # fmt: skip
+def test_a_wrong_parameter_is_named_with_what_it_may_be(changes, said):
+    with pytest.raises(SpecError) as refused:
+        Odd().replace(changes, "here")
+    assert str(refused.value) == f"here: {said}"
+
+
+def test_what_our_words_do_not_reach_is_said_as_it_came():
+    with pytest.raises(SpecError, match=r"^here: Expected `int`, got `str` - at `\$\.table\[\.\.\.\]`$"):
+        Odd().replace({"table": {"a": "b"}}, "here")
+
+
+def test_every_parameter_of_ours_says_what_it_means_and_may_be():
+    for group in canonical().groups:
+        shown = parameters_of(group.params)
+        for parameter in shown:
+            assert parameter.prose.endswith("."), (group.name, parameter.name)
+            assert "own kind" not in parameter.allowed
+        fields = {parameter.name.partition(".")[0] for parameter in shown}
+        assert fields == set(group.params.__struct_fields__)
+
+
+def test_what_a_parameter_says_of_its_least_value_is_what_is_checked():
+    for group in canonical().groups:
+        for parameter in parameters_of(group.params):
+            if " of at least " in parameter.allowed:
+                least = float(parameter.allowed.rpartition(" of at least ")[2].removesuffix(" or null"))
+                kind = int if "whole" in parameter.allowed else float
+                group.params.replace({parameter.name: kind(least)}, "")
+                with pytest.raises(SpecError, match=f"{parameter.name} must be at least"):
+                    group.params.replace({parameter.name: kind(least - 1)}, "")
+
+
+def test_fields_of_a_field_are_shown_with_a_dot():
+    shown = {p.name: (p.allowed, p.default, p.unit, p.prose) for p in parameters_of(Odd())}
+    assert list(shown)[:4] == ["word", "flag", "count", "inner.size"]
+    assert shown["inner.size"] == ("a list of 2, each a number", (1.0, 2.0), "m", "Of it.")
+    assert shown["perhaps"][1] is None
+    assert shown["perhaps.size"][1] is None
+    assert shown["count"] == ("a whole number of at least 2 or null", None, "count", "How many.")
+
+
+# ---- presets
+
+
+def voxels(spec):
+    (resolved, *_) = canonical().resolve(spec)
+    return resolved.params
+
+
+ROW = {"name": "lidar_voxels", "dtype": "float32", "shape": ["n", 32, 4], "params": {"preset": "pointpillars_kitti"}}
+
+
+@pytest.mark.parametrize("rows", [[ROW], [{**ROW, "params": "pointpillars_kitti"}]])
+def test_one_spec_serves_testing_and_training(rows):
+    assert voxels(canonical().spec(rows)).max_voxels == 40_000
+    spec = canonical().spec(rows, training=True)
+    assert voxels(spec).max_voxels == 16_000
+    # the row says it, and stands alone
+    assert spec.rows[0].params == {"preset": "pointpillars_kitti", "max_voxels": 16_000}
+    assert voxels(Spec.from_json(spec.to_json())).max_voxels == 16_000
+    assert voxels(canonical().spec(spec, training=True)).max_voxels == 16_000
+
+
+def test_a_preset_from_params_has_its_training_values_too():
+    spec = canonical().spec(["lidar_voxels"], {"lidar_voxels": "second_kitti"}, training=True)
+    assert voxels(spec).max_voxels == 16_000
+    assert spec.rows[0].shape == ("num_voxels", 5, 4)
+
+
+def test_what_a_row_says_itself_holds_in_training():
+    row = {**ROW, "params": {"preset": "pointpillars_kitti", "max_voxels": 5}}
+    assert voxels(canonical().spec([row], training=True)).max_voxels == 5
+
+
+def test_rows_without_a_preset_are_the_same_in_training():
+    rows = [
+        {"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]},
+        {"name": "x", "dtype": "int8", "shape": []},
+    ]
+    assert canonical().spec(rows, training=True) == canonical().spec(rows)
+    once = [{**ROW, "params": {"preset": "once_pillar"}, "shape": ["n", 16, 4]}]
+    assert canonical().spec(once, training=True) == canonical().spec(once)
+
+
+def test_a_fingerprint_says_which_values_were_taken():
+    testing, training = (canonical().record(canonical().spec([ROW], training=yes)) for yes in (False, True))
+    assert testing["features"]["lidar_voxels"]["meaning"]["params"]["max_voxels"] == 40_000
+    assert training["features"]["lidar_voxels"]["meaning"]["params"]["max_voxels"] == 16_000
+    prints = {record["features"]["lidar_voxels"]["fingerprint"] for record in (testing, training)}
+    assert len(prints) == 2
+    assert fingerprint(testing["features"]["lidar_voxels"]["meaning"]) in prints
+
+
+def test_training_values_nest_as_parameters_do():
+    group = canonical().group("lidar_voxels")
+    grid = Preset({"max_voxels": 9}, {"grid": {"voxel": [1, 1, 1]}})
+    mine = msgspec.structs.replace(group, presets={"mine": grid, "plain": {"max_voxels": 3}})
+    assert mine.preset("mine").values() == {"max_voxels": 9}
+    assert mine.preset("mine").values(training=True) == {"max_voxels": 9, "grid": {"voxel": [1, 1, 1]}}
+    assert mine.preset("plain") == Preset({"max_voxels": 3})
+    with pytest.raises(
+        SpecError, match=r"^group 'lidar_voxels': the preset 'p' in training: no parameter 'rows'; did you"
+    ):
+        msgspec.structs.replace(group, presets={"p": Preset({}, {"rows": 5})})
+
+
+def test_every_preset_of_ours_says_what_it_follows():
+    for group in canonical().groups:
+        for name in group.presets:
+            assert group.preset(name).follows, name
+
+
+# ---- features that are not there
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("radar_points", "there are none of radar yet. Its records are in frame.radars; "),
+        ("radars", "there are none of radar yet. Its records are in frame.radars; "),
+        ("camera_image", "there are none of camera yet. Its records are in frame.cameras; "),
+        ("images", "there are none of image yet. Its records are in frame.cameras; "),
+        ("map_raster", "there are none of map yet. Its records are in frame.map; "),
+        ("boxes", "there are none of box yet. Its records are in frame.labels; "),
+        ("lidar_zzzzzz", "of lidar there are lidar_points, lidar_num_points, lidar_voxels, "),
+    ],
+)
+def test_a_feature_of_another_family_is_never_meant(name, said):
+    with pytest.raises(UnknownFeature) as refused:
+        canonical()[name]
+    text = str(refused.value)
+    assert text.startswith(f"no feature '{name}'; {said}")
+    assert text.endswith("docs/builder.md shows how to add one (A feature of your own)")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("lidar_point", "lidar_points"), ("ego_pos", "ego_pose"), ("lidr_points", "lidar_points")]
+)
+def test_a_slip_within_the_family_is_put_right(name, near):
+    with pytest.raises(UnknownFeature, match=f"^no feature '{name}'; did you mean '{near}'"):
+        canonical()[name]
+
+
+def test_params_of_another_family_are_never_meant():
+    with pytest.raises(UnknownFeature, match=r"^no group or part 'radar_points'; there are none of radar yet"):
+        canonical().spec(["lidar_points"], {"radar_points": {}})

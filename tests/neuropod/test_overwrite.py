@@ -1,0 +1,95 @@
+"""Packing again: a package takes the place of another when it is whole, and of nothing else."""
+
+import os
+
+import numpy as np
+import pytest
+
+from perceptum.neuropod import NeuropodError, create_placeholder_neuropod, load_neuropod
+from perceptum.neuropod.packing import pack
+
+ROWS = {
+    "input_spec": [{"name": "x", "dtype": "float32", "shape": ["n"]}],
+    "output_spec": [{"name": "y", "dtype": "float32", "shape": ["n"]}],
+}
+
+
+def put(path, name, **options):
+    create_placeholder_neuropod(neuropod_path=path, model_name=name, **ROWS, **options)
+
+
+def name_of(path):
+    with load_neuropod(path) as model:
+        return model.name
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["zip", "folder"])
+@pytest.mark.parametrize("second", [True, False], ids=["zip", "folder"])
+def test_a_package_is_replaced_whatever_form_it_has(tmp_path, first, second):
+    path = tmp_path / "m"
+    put(path, "old", package_as_zip=first)
+    with pytest.raises(
+        NeuropodError, match=r"already exists! Aborting\.\.\. overwrite=True \(--overwrite\) replaces it$"
+    ):
+        put(path, "new", package_as_zip=second)
+    assert name_of(path) == "old"
+    put(path, "new", package_as_zip=second, overwrite=True)
+    assert name_of(path) == "new"
+    assert path.is_file() is second
+    assert os.listdir(tmp_path) == ["m"]
+
+
+def test_nothing_need_be_there(tmp_path):
+    put(tmp_path / "m", "new", overwrite=True)
+    assert name_of(tmp_path / "m") == "new"
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_the_old_one_stays_where_the_new_one_fails(tmp_path, as_zip):
+    path = tmp_path / "m"
+    put(path, "old", package_as_zip=as_zip)
+
+    def fail(folder, config):
+        raise SystemExit(3)
+
+    common = {"neuropod_path": path, "model_name": "new", "overwrite": True, **ROWS}
+    with pytest.raises(NeuropodError, match="the model cannot be packed: SystemExit: 3"):
+        pack("placeholder", common, fail)
+    with pytest.raises(NeuropodError):
+        put(path, "new", overwrite=True, test_input_data={"z": np.ones(2, np.float32)})  # it fails its test
+    assert name_of(path) == "old"
+    assert os.listdir(tmp_path) == ["m"]
+
+
+def test_a_model_that_is_loaded_goes_on_with_its_own_files(tmp_path):
+    put(tmp_path / "m", "old")
+    with load_neuropod(tmp_path / "m") as model:
+        put(tmp_path / "m", "new", overwrite=True)
+        assert (model.name, model.infer({"x": np.ones(2, np.float32)})["y"].shape) == ("old", (2,))
+
+
+@pytest.mark.parametrize("what", ["a file", "a folder", "an empty folder", "a link", "a pipe", "a zip", "nowhere"])
+def test_what_is_not_a_package_is_left_alone(tmp_path, what):
+    path = tmp_path / "m"
+    if what == "a file":
+        path.write_text("thesis")
+    elif what == "a folder":
+        path.mkdir()
+        (path / "thesis.txt").write_text("")
+    elif what == "an empty folder":
+        path.mkdir()
+    elif what == "a pipe":
+        os.mkfifo(path)
+    elif what == "a zip":
+        np.savez(tmp_path / "m.npz", a=1)
+        (tmp_path / "m.npz").rename(path)
+    elif what == "a link":
+        put(tmp_path / "real", "old")
+        path.symlink_to(tmp_path / "real")
+    else:
+        path.symlink_to(tmp_path / "nothing")
+    with pytest.raises(
+        NeuropodError, match=r"/m: is there and is not a package, so it is not overwritten; name another"
+    ):
+        put(path, "new", overwrite=True)
+    assert os.path.lexists(path)
