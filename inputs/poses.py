@@ -182,8 +182,10 @@ class Poses:
 
         source: the file, for messages. broken: row -> why it is known to be broken, with the file in it; such a row
         may hold anything. Broken is also a row that is no rigid pose within 1e9 m, or whose time is repeated or out
-        of order; of equal times the first is kept. Raises LogError for no rows, BrokenRecord where none can be used.
+        of order; of equal times the first is kept. Raises BrokenRecord where none can be used, or there is none.
         """
+        if not len(times_ns):
+            raise BrokenRecord(f"{source}: a log needs at least one pose, got none")
         why = dict(broken or {})
         with np.errstate(over="ignore", invalid="ignore"):
             lengths = np.linalg.norm(quaternions, axis=1)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import (
-    BrokenRecord,
     CameraImage,
     HDMap,
     Labels,
@@ -67,12 +66,7 @@ class Py123dLog(Reader):
         table = np.array(matrices).reshape(-1, 7)
         # stamps are cut to microseconds, which makes some of a denser original equal: the first holds
         times, rows = np.unique(times, return_index=True)
-        try:
-            return Poses.leaving_gaps(f"{self.location}/{_EGO}.arrow", times, table[rows, 3:], table[rows, :3])
-        except BrokenRecord:
-            raise
-        except LogError as error:
-            raise BrokenRecord(f"{self.location}/{_EGO}.arrow: {error}") from error
+        return Poses.leaving_gaps(f"{self.location}/{_EGO}.arrow", times, table[rows, 3:], table[rows, :3])
 
     def _source(self, key: str, time_ns: int) -> str:
         return f"{self.location}/{key}.arrow at {time_ns} ns"

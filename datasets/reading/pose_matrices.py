@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from perceptum.inputs import BrokenRecord, LogError, Poses
+from perceptum.inputs import LogError, Poses
 from perceptum.inputs.poses import quaternion_from_rotation
 
 __all__ = ["poses_of", "rows_or_nan"]
@@ -38,12 +38,7 @@ def poses_of(
         if row not in why:
             rotations[row] = quaternion_from_rotation(world_from_ego[row, :3, :3])
     translations = np.ascontiguousarray(world_from_ego[:, :3, 3])
-    try:
-        return Poses.leaving_gaps(str(path), times_ns, rotations, translations, why)
-    except BrokenRecord:
-        raise
-    except LogError as error:
-        raise BrokenRecord(f"{path}: {error}") from error
+    return Poses.leaving_gaps(str(path), times_ns, rotations, translations, why)
 
 
 def rows_or_nan(count: int, found: Mapping[int, ArrayLike], shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, LogError, Matrix, Poses
+from perceptum.inputs import BrokenRecord, Matrix, Poses
 from perceptum.inputs.poses import rigid, rotation_from_quaternion
 
 from .widened import widened
@@ -39,12 +39,7 @@ def poses_of_columns(path: Path, times_ns: NDArray[np.int64], columns: Columns) 
         "wanted length 1 and finite metres within 1e9"
         for row in np.flatnonzero(bad).tolist()
     }
-    try:
-        return Poses.leaving_gaps(str(path), times_ns, wxyz, place, broken)
-    except BrokenRecord:
-        raise
-    except LogError as error:
-        raise BrokenRecord(f"{path}: {error}") from error
+    return Poses.leaving_gaps(str(path), times_ns, wxyz, place, broken)
 
 
 def _wxyz(columns: Columns) -> Matrix:
