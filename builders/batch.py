@@ -51,6 +51,13 @@ class Batch:
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Lease:
         return self._blocks[name].take(shape)
 
+    def cut(self, name: str, rows: int) -> None:
+        """Called when a tensor of the frame has fewer rows than it took."""
+        block = self._blocks[name]
+        # all others have as many rows in every frame
+        assert isinstance(block, _Joined)
+        block.cut(rows)
+
     def end_frame(self, sizes: Mapping[str, Mapping[str, int]]) -> None:
         """Called when a frame's tensors are all written. sizes: row -> its filler's sizes."""
         for row in self._rows:
@@ -240,6 +247,10 @@ class _Joined:
             lease.array[:start], lease.written.per_row(len(lease.array))[:start] = kept
             lease.written.rows = max(lease.written.rows, start)
             lease.written.used = max(lease.written.used, kept[0].nbytes)
+
+    def cut(self, rows: int) -> None:
+        self.starts[-1] = self.starts[-2] + rows
+        self.last, self._in_the_block = self.last[:rows], self._in_the_block[:rows]
 
     def end_frame(self) -> None:
         if self._beside:

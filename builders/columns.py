@@ -15,6 +15,7 @@ from perceptum.features import Grid
 from perceptum.features.lidar import PointColumn
 from perceptum.inputs import LidarSweep
 
+from .kernels import cells
 from .kernels import load as kernels
 from .kernels.record import ABSENT, BLOCK, FLOAT32, KINDS
 from .scratch import Scratch
@@ -46,8 +47,11 @@ _LATER = (Column.INTENSITY, Column.TIME_LAG, Column.RING)
 HALVES = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
 """What each float16 is worth."""
 
-_COARSE = {np.dtype(kind) for kind in (np.uint8, np.uint16, np.float16, np.float32)}
+_COARSE = {KINDS[np.dtype(kind)] for kind in (np.uint8, np.uint16, np.float16, np.float32)}
 """What float32 holds to the last bit."""
+
+_KIND_OF = {dtype.str: (kind, dtype.itemsize) for dtype, kind in KINDS.items()}
+"""A column's dtype, as numpy writes it -> kind and bytes."""
 
 INTENSITY_MODES = {"raw": kernels.RAW, "unit": kernels.UNIT, "tanh": kernels.TANH}
 
@@ -98,23 +102,47 @@ class Work:
 class Recorded:
     """A sweep's columns where they lie, for kernels: address, stride in bytes and kind of each."""
 
-    def __init__(self, sweep: LidarSweep, with_times: bool) -> None:
+    def __init__(self, sweep: LidarSweep, with_times: bool, with_ring: bool = True) -> None:
         self.sweep = sweep
         self.with_times = with_times and sweep.offset_ns is not None
-        self._columns = (
-            *(_readable(column, np.float64) for column in (sweep.x, sweep.y, sweep.z)),
-            *(_readable(column, np.float32) for column in (sweep.intensity, sweep.ring)),
-            _readable(sweep.offset_ns if with_times else None, np.int64),
-        )
+        self._columns: list[NDArray[Any] | None] = []
         """Kept alive with the addresses."""
-        self.places = np.array([_place(column) for column in self._columns], dtype=np.int64)
-        """(6, 3) int64, in the kernels' order."""
+        self.numbers: list[int] = []
+        """Address, stride in bytes and kind of each column, in the kernels' order."""
+        for column in (sweep.x, sweep.y, sweep.z):
+            self._add(column, np.float64)
+        self._add(sweep.intensity, np.float32)
+        self._add(sweep.ring if with_ring else None, np.float32)
+        self._add(sweep.offset_ns if with_times else None, np.int64)
         # float32 holds 24 bits of a number
-        self.is_fine = not all(column.dtype in _COARSE for column in self._columns[:3] if column is not None)
+        self.is_fine = not _COARSE.issuperset(self.numbers[2:9:3])
+
+    def _add(self, column: NDArray[Any] | None, otherwise: type[np.generic]) -> None:
+        """Adds a column as it is, or a copy where kernels cannot read it: rare dtypes, foreign byte orders, odd
+        addresses."""
+        place = (0, 0, ABSENT)
+        if column is not None:
+            # all that is asked at once, which takes as long as any of it
+            lies = column.__array_interface__
+            kind, size = _KIND_OF.get(lies["typestr"], (ABSENT, 1))
+            address, (stride,) = lies["data"][0], lies["strides"] or (size,)
+            if kind == ABSENT or address % size or stride % size:
+                # a long double beyond float64 becomes infinite, and is dropped as such
+                with np.errstate(over="ignore", invalid="ignore"):
+                    column = column.astype(otherwise)
+                address, stride, kind = _address(column), column.itemsize, KINDS[column.dtype]
+            place = (address, stride, kind)
+        self._columns.append(column)
+        self.numbers += place
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """(6, 3) int64: `numbers`, a row for each column."""
+        return np.array(self.numbers, dtype=np.int64).reshape(6, 3)
 
     def lies(self, column: int) -> bool:
         """Whether kernels can read x, y, z or intensity where it was recorded, and as it is."""
-        kind = self.places[column, 2]
+        kind = self.numbers[3 * column + 2]
         return kind == FLOAT32 and self._columns[column] is getattr(self.sweep, _FROM_RECORD[column].name.lower())
 
     def span_ns(self, rules: Rules, work: Work) -> tuple[int, int] | None:
@@ -124,21 +152,6 @@ class Recorded:
         args = (rules.close_m, rules.drop_intensity, HALVES, work.xyz(self), work.values, work.times)
         first, last, kept = kernels.span(self.places, len(self.sweep), *args)
         return (first, last) if kept else None
-
-
-def _readable(column: NDArray[Any] | None, otherwise: type[np.generic]) -> NDArray[Any] | None:
-    """The column as it is, or a copy where kernels cannot read it: rare dtypes, foreign byte orders, odd addresses."""
-    if column is None or (column.dtype in KINDS and column.dtype.isnative and column.flags.aligned):
-        return column
-    # a long double beyond float64 becomes infinite, and is dropped as such
-    with np.errstate(over="ignore", invalid="ignore"):
-        return column.astype(otherwise)
-
-
-def _place(column: NDArray[Any] | None) -> tuple[int, int, int]:
-    if column is None:
-        return 0, 0, ABSENT
-    return _address(column), column.strides[0], KINDS[column.dtype]
 
 
 def _address(array: NDArray[Any]) -> int:
@@ -247,11 +260,34 @@ class Columns:
             flags[0], stays = False, 4
             # what is not finite becomes 0, and cannot stay
             rules = replace(rules, drop_intensity=True)
-        self._load(sweeps, rules, flags)
+        if flags.any() or not self._look(recorded, rules):
+            self._load(sweeps, rules, flags)
         if self.n != len(recorded.sweep):
             return False
         self._lying[:stays] = recorded.places[:stays, :2]
         self._left, self._stays = weakref.ref(recorded.sweep), stays
+        return True
+
+    def _look(self, recorded: Recorded, rules: Rules) -> bool:
+        """Only looks at a record whose points all stay where they lie; returns whether it is of that kind."""
+        looked_at = 4 if rules.drop_intensity and recorded.sweep.intensity is not None else 3
+        side_by_side = (recorded.places[:looked_at, 1:] == (4, FLOAT32)).all()
+        if rules.close_m > 0 or not side_by_side:
+            return False
+        n, with_intensity = len(recorded.sweep), looked_at == 4
+        self._block.reserve(n)
+        ids, parts = self._ids.reserve(n), split(n, self._stages.threads)
+        stays = [False] * len(parts)
+
+        def look(part: int) -> None:
+            own = parts[part]
+            where = (recorded.places, own.start, own.stop - own.start, with_intensity, kernels.FAR)
+            stays[part] = cells.look(*where, *self._grid_arrays, ids)
+
+        self._stages.each(look, range(len(parts)))
+        if not all(stays):
+            return False
+        self.n, self.nonfinite, self._first, self._left = n, 0, 0, None
         return True
 
     def _load(self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules, flags: NDArray[np.bool_]) -> None:

@@ -50,8 +50,8 @@ class Crew:
 
         needs: how many steps each step waits for. then: which steps each step is awaited by.
         """
-        if self.threads == 1:
-            # the numbering is an order in which they can run
+        if self.threads == 1 or all(k + 1 in after for k, after in enumerate(then[:-1])):
+            # the numbering is an order in which they can run, and in a chain the only one
             for k in range(len(needs)):
                 work(k)
             return

@@ -195,14 +195,13 @@ class _Flight:
         return array
 
     def _fill(self, wanted: Wanted) -> None:
-        filler, fill = wanted.filler, wanted.fill
+        filler, fill, memory = wanted.filler, wanted.fill, self._memories[wanted.model]
         if wanted.place is not None and self._blocks:
             offset, shape = wanted.place
             array: NDArray[Any] = np.ndarray(shape, wanted.dtype, self._blocks[wanted.model], offset)
             # the block was cleared as a whole
             written, clean = Written(), True
         else:
-            memory = self._memories[wanted.model]
             # a batch has checked its block, in which a place begins where the one before ends
             take = memory.take if isinstance(memory, Batch) else partial(take_checked, memory)
             array, written = take(wanted.name, wanted.shape, wanted.dtype)
@@ -227,6 +226,10 @@ class _Flight:
             raise
         except BaseException as error:
             raise stage_failed(filler, f"fill('{wanted.feature}')", error) from error
+        if wanted.ragged and len(array) > (rows := wanted.shape[0]):
+            array = array[:rows]
+            if isinstance(memory, Batch):
+                memory.cut(wanted.name, rows)
         if not self._writable:
             array.flags.writeable = False
         self._arrays[wanted] = array

@@ -30,6 +30,8 @@ class Memory(Protocol):
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Lease:
         """Returns memory for the tensor `name`, or for a plan's small tensors as one block (name "small tensors").
 
+        shape: the tensor's, or one with more rows where it is not known how many there will be.
+
         The array is C-contiguous, writable and starts at a multiple of 64. It holds zeros if its Written is new; memory
         that is given again comes back as it was left, with its own Written. Nobody else uses it until all arrays over
         it are gone.

@@ -32,6 +32,8 @@ class Reference(Stage):
         # weak: a lane that waits for its next frame must not keep the last one's records
         self._frame: weakref.ref[Frame] | None = None
         self._ref_from_ego: NDArray[np.float64] | None = None
+        self._mount = b""
+        self._inverse = np.eye(4)
 
     def run(self, sample: Sample) -> None:
         self._frame, self._ref_from_ego = weakref.ref(sample.frame), None
@@ -42,14 +44,23 @@ class Reference(Stage):
         if self._ref_from_ego is None:
             frame = None if self._frame is None else self._frame()
             assert frame is not None, "asked outside of a build"
-            self._ref_from_ego = np.eye(4) if self.is_ego else _lidar_from_ego(frame)
+            self._ref_from_ego = np.eye(4) if self.is_ego else self._lidar_from_ego(frame)
         return self._ref_from_ego
 
+    def _lidar_from_ego(self, frame: Frame) -> NDArray[np.float64]:
+        mount = _ego_from_lidar(frame)
+        # the same in every frame of most logs
+        if mount.tobytes() != self._mount:
+            self._mount, self._inverse = mount.tobytes(), inverse(mount)
+            self._inverse.flags.writeable = False
+        return self._inverse
 
-def _lidar_from_ego(frame: Frame) -> NDArray[np.float64]:
-    if frame.lidar is None:
+
+def _ego_from_lidar(frame: Frame) -> NDArray[np.float64]:
+    lidar = frame.lidar
+    if lidar is None:
         raise MissingRecord(
             f"{frame.log.source.location}: {frame} has no sweep of the primary lidar, "
             'in whose axes frame "lidar" tells the points; take frame "ego"'
         )
-    return inverse(frame.lidar.ego_from_sensor)
+    return lidar.ego_from_sensor

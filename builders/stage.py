@@ -56,7 +56,11 @@ class Filler(Stage):
         """Called when the lane is made, once for each tensor of the group that will be asked for."""
 
     def sizes(self) -> Mapping[str, int]:
-        """Returns the frame's own sizes, after `run`: {"num_voxels": 24093}."""
+        """Returns the frame's own sizes, after `run`: {"num_voxels": 24093}.
+
+        After `fill` it may say fewer rows than before, of a tensor whose rows were not counted first: the others are
+        cut off.
+        """
         return {}
 
     def clearing(self, feature: str) -> Clearing:

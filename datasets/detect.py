@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib import metadata
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from perceptum.inputs import Log, LogError, NotALog, Source
+from perceptum.inputs.regular_file import what_it_is
 
 from .files import subfolders
 from .foreign import ForeignDataset, foreign
@@ -54,6 +56,10 @@ ENTRY_POINTS = "perceptum.datasets"
 # how far below a folder that is no log we look for logs to name in the message
 _LOOK_DEPTH = 3
 _LOOK_FOLDERS = 200
+# how far above a path that is no log: sensor/camera/NAME/file lies four folders deep in its log
+_LOOK_ABOVE = 4
+# how far below the folder that the path lies in: sequences/00 is beside poses/
+_BESIDE_DEPTH = 2
 
 
 class Dataset(Protocol):
@@ -139,6 +145,7 @@ def _open_address(url: str, format: str | None, options: dict[str, Any]) -> Sour
 def _folder(path: str | os.PathLike[str]) -> Path:
     text = os.fspath(path)
     folder = Path(text)
+    _check_not_special(folder)
     # a recording is a file, and looked at as a folder is
     if os.path.isdir(folder) or _recognised(folder, _ON_DISK):
         return folder
@@ -148,10 +155,23 @@ def _folder(path: str | os.PathLike[str]) -> Path:
             "recording as hdmap="
         )
     if os.path.exists(folder):
-        raise NotALog(f"{text}: is a file, wanted the folder of a log")
+        # KITTI's poses/00.txt is beside sequences/00: a folder further up
+        said = _lies_in(folder) or _beside(folder) or _beside(folder.parent)
+        raise NotALog(f"{text}: is a file, wanted the folder of a log{f'; {said}' if said else ''}")
     near = get_close_matches(text, _formats(), n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "; check the path"
     raise NotALog(f"{text}: no such folder{hint}")
+
+
+def _check_not_special(path: Path) -> None:
+    """Raises NotALog for a pipe, a device or a socket: reading one may never end."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        # what is not there has its own message
+        return
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise NotALog(f"{path}: is {what_it_is(mode)}, wanted the folder of a log or the file of a recording")
 
 
 def _formats() -> list[str]:
@@ -222,21 +242,52 @@ def _detected(folder: Path) -> str:
 def _why_not(folder: Path) -> str:
     inside = list(islice(_logs_below(folder), 4))
     if inside:
-        listed = ", ".join(f"{path.relative_to(folder)} ({name})" for name, path in inside[:3])
-        more = ", ..." if inside[3:] else ""
-        return f"{folder}: is no log itself but holds {listed}{more}; open one of them, e.g. {inside[0][1]}"
+        return f"{folder}: is no log itself but holds {_listed(inside, folder)}; open one of them, e.g. {inside[0][1]}"
+    above = _lies_in(folder)
+    if above:
+        return f"{folder}: is no log itself; {above}"
     names = sorted({*_ON_DISK, *_usable_others()})
     known = "; ".join(f"{name}: {_module(name).LOOKS_LIKE}" for name in names)
-    return f"{folder}: no log of a format we know ({known})"
+    beside = _beside(folder)
+    return f"{folder}: no log of a format we know ({known}){f'; {beside}' if beside else ''}"
 
 
-def _logs_below(folder: Path) -> Iterator[tuple[str, Path]]:
+def _listed(logs: Sequence[tuple[str, Path]], folder: Path) -> str:
+    """Returns the first three, as seen from a folder that holds them."""
+    listed = ", ".join(f"{path.relative_to(folder)} ({name})" for name, path in logs[:3])
+    return f"{listed}{', ...' if logs[3:] else ''}"
+
+
+def _lies_in(path: Path) -> str:
+    """Returns which log a path is too deep in; "" where it is in none."""
+    above = _logs_above(Path(os.path.abspath(path)))
+    named = " and in ".join(f"{place} ({name})" for name, place in above)
+    return f"it lies in {named}; open {'that' if len(above) == 1 else 'one of these'}" if above else ""
+
+
+def _beside(path: Path) -> str:
+    """Returns which logs lie beside a path, in the folder that it is in; "" where there are none."""
+    folder = Path(os.path.abspath(path)).parent
+    beside = list(islice(_logs_below(folder, _BESIDE_DEPTH), 4))
+    return f"in {folder} beside it are {_listed(beside, folder)}; open one of them" if beside else ""
+
+
+def _logs_above(path: Path) -> list[tuple[str, Path]]:
+    """Returns (format, path) of the logs that a path lies in, the nearest of each format."""
+    found: dict[str, Path] = {}
+    for place in list(path.parents)[:_LOOK_ABOVE]:
+        for name in _recognised(place, _ON_DISK) or _recognised(place, _usable_others()):
+            found.setdefault(name, place)
+    return list(found.items())
+
+
+def _logs_below(folder: Path, depth: int = _LOOK_DEPTH) -> Iterator[tuple[str, Path]]:
     """Yields (format, path) of logs below, nearest first; looks at no more than a few hundred folders.
 
     A folder that links lead to again, as to one above, is looked at once.
     """
     level, looked, seen = [folder], 0, {os.path.realpath(folder)}
-    for _ in range(_LOOK_DEPTH):
+    for _ in range(depth):
         below = []
         for path in (child for parent in level for child in subfolders(parent)):
             looked += 1

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
+from perceptum.inputs.recycled import Recycled
 from perceptum.inputs.regular_file import IrregularFile, open_regular, regular_status
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "numbered",
     "one_file",
     "open_file",
+    "read_array",
     "read_bytes",
     "read_each",
     "read_text",
@@ -35,6 +37,8 @@ Place = TypeVar("Place")
 Value = TypeVar("Value")
 
 _INT64_MAX = 2**63 - 1
+
+_recycled = Recycled(keep_bytes=2**26)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +148,7 @@ def one_file(folder: Path, pattern: str) -> Path | None:
     return found[0] if found else None
 
 
-def check_file(path: Path, what: str) -> int:
+def check_file(path: Path | str, what: str) -> int:
     """Returns the file's size in bytes; raises MissingRecord, where `what` says what is then missing, or BrokenRecord.
 
     A pipe or a device is refused before it is opened: reading one may never end.
@@ -153,7 +157,7 @@ def check_file(path: Path, what: str) -> int:
         return regular_status(path).st_size
 
 
-def open_file(path: Path, what: str) -> BinaryIO:
+def open_file(path: Path | str, what: str) -> BinaryIO:
     """Opens a file to read its bytes; raises as `check_file` does. Every reader opens files through here."""
     with _named(path, what):
         return open_regular(path)
@@ -166,7 +170,7 @@ def read_bytes(path: Path, what: str) -> bytes:
 
 
 @contextmanager
-def _named(path: Path, what: str) -> Iterator[None]:
+def _named(path: Path | str, what: str) -> Iterator[None]:
     """Turns what the system says of a file into an error in its name."""
     try:
         yield
@@ -178,6 +182,22 @@ def _named(path: Path, what: str) -> Iterator[None]:
         raise BrokenRecord(f"{path}: cannot be read ({error.strerror})") from error
     except MemoryError as error:
         raise BrokenRecord(f"{path}: is larger than the memory there is") from error
+
+
+def read_array(path: Path | str, what: str) -> NDArray[np.uint8]:
+    """Returns the whole file as read-only bytes in memory that is used again; raises as `check_file` does.
+
+    For large files that are read again and again: those of points.
+    """
+    with open_file(path, what) as file, _named(path, what):
+        array = _recycled.take(os.fstat(file.fileno()).st_size)
+        memory, done = memoryview(cast(Any, array)), 0
+        # a file that was cut short meanwhile is as long as it is now
+        while done < len(array) and (read := os.readv(file.fileno(), [memory[done:]])):
+            done += read
+    array = array[:done]
+    array.flags.writeable = False
+    return array
 
 
 def read_text(path: Path, what: str) -> str:

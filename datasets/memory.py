@@ -29,6 +29,7 @@ class MemorySource:
 
     dataset = "memory"
     location = "memory"
+    in_memory = True
 
     def __init__(
         self,

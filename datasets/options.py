@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from perceptum.inputs import LogError
+from perceptum.inputs import BadOption
 
 __all__ = ["check_options", "options_of_text", "split_options", "texts_of_text"]
 
@@ -28,9 +28,9 @@ def options_of_text(dataset: str, text: str, wanted: bool) -> dict[str, Any]:
     for part in text.split(","):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not (name and equals and value):
-            raise LogError(f"{dataset}: option '{part.strip()}' is not of the form name=value, e.g. frames=20")
+            raise BadOption(f"{dataset}: option '{part.strip()}' is not of the form name=value, e.g. frames=20")
         if name in options:
-            raise LogError(f"{dataset}: option {name} is given twice, {options[name]} and {value}")
+            raise BadOption(f"{dataset}: option {name} is given twice, {options[name]} and {value}")
         options[name] = _value(dataset, name, value)
     return options
 
@@ -46,25 +46,36 @@ def split_options(path: str) -> tuple[str, str | None]:
 def texts_of_text(dataset: str, text: str, takes: Callable[..., Any]) -> dict[str, Any]:
     """Returns the options of "scene=scene-0061,frames=sweeps" as the parameters of `takes` annotate them.
 
-    Texts stay texts, lists are joined by +, true and false are switches, the rest are numbers and sizes.
+    Texts stay texts, lists are joined by +, true and false are switches, the rest are numbers and sizes. Raises
+    BadOption.
     """
     parameters = inspect.signature(takes).parameters
     options: dict[str, Any] = {}
     for part in text.split(","):
-        name, _, value = part.partition("=")
-        options[name] = _typed(dataset, part, value, str(parameters[name].annotation) if name in parameters else "")
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (name and equals and value):
+            raise BadOption(f"{dataset}: option '{part.strip()}' is not of the form name=value, e.g. frames=sweeps")
+        if name in options:
+            raise BadOption(f"{dataset}: option {name} is given twice, {options[name]} and {value}")
+        kind = str(parameters[name].annotation) if name in parameters else ""
+        options[name] = _typed(dataset, name, value, kind)
     return options
 
 
-def _typed(dataset: str, part: str, value: str, kind: str) -> Any:
+def _typed(dataset: str, name: str, value: str, kind: str) -> Any:
     if "Sequence[str]" in kind or "tuple[str" in kind:
         return tuple(value.split("+"))
     if "tuple[float" in kind:
-        return tuple(options_of_text(dataset, f"value={number}", True)["value"] for number in value.split("+"))
-    if "bool" in kind and value.lower() in ("true", "false"):
+        return tuple(_value(dataset, name, number) for number in value.split("+"))
+    if "bool" in kind:
+        if value.lower() not in ("true", "false"):
+            raise BadOption(f"{dataset}: option {name} is '{value}', wanted true or false")
         return value.lower() == "true"
     if "int" in kind or "float" in kind:
-        return next(iter(options_of_text(dataset, part, True).values()))
+        number = _value(dataset, name, value)
+        if "float" not in kind and not isinstance(number, int):
+            raise BadOption(f"{dataset}: option {name} is '{value}', wanted a whole number")
+        return number
     return value
 
 
@@ -77,11 +88,11 @@ def _value(dataset: str, name: str, text: str) -> int | float | tuple[int, int]:
             return kind(text)
         except ValueError:
             continue
-    raise LogError(f"{dataset}: option {name} is '{text}', wanted a number or a size such as 1600x900")
+    raise BadOption(f"{dataset}: option {name} is '{text}', wanted a number or a size such as 1600x900")
 
 
 def check_options(dataset: str, open_source: Callable[..., Any], options: Mapping[str, Any], given: int) -> None:
-    """Raises LogError for an option that `open_source` does not take; its first `given` parameters are ours."""
+    """Raises BadOption for an option that `open_source` does not take; its first `given` parameters are ours."""
     parameters = list(inspect.signature(open_source).parameters.values())[given:]
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
@@ -89,5 +100,7 @@ def check_options(dataset: str, open_source: Callable[..., Any], options: Mappin
     for name in options:
         if name not in takes:
             near = get_close_matches(name, takes, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise LogError(f"{dataset}: no option '{name}'; it takes {', '.join(takes) or 'none'}{hint}")
+            said = f"{dataset}: no option '{name}'; it takes {', '.join(takes) or 'none'}"
+            if near:
+                raise BadOption(said, f"did you mean '{near[0]}'?", f"did you mean {{log}}:{near[0]}=...?")
+            raise BadOption(said)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord
 
-from .files import read_bytes
+from .files import read_array
 
 __all__ = ["or_list", "read_points"]
 
@@ -19,13 +19,13 @@ _COUNTS = range(3, 11)
 """How many numbers a point has in the files that people publish: from x y z alone to radar points."""
 
 
-def read_points(path: Path, columns: Sequence[str], what: str) -> NDArray[np.float32]:
+def read_points(path: Path | str, columns: Sequence[str], what: str) -> NDArray[np.float32]:
     """Returns (len(columns), N) float32, views of the file's bytes; an empty file has no points.
 
     Raises MissingRecord, where `what` says what is then missing, or BrokenRecord for a size that does not fit, which
     says what numbers a point the size does fit.
     """
-    encoded = read_bytes(path, what)
+    encoded = read_array(path, what)
     point_bytes = _NUMBER_BYTES * len(columns)
     if len(encoded) % point_bytes:
         fits = [count for count in _COUNTS if len(encoded) % (_NUMBER_BYTES * count) == 0]
@@ -36,7 +36,7 @@ def read_points(path: Path, columns: Sequence[str], what: str) -> NDArray[np.flo
             f"{said} but of {or_list(_NUMBER_BYTES * count for count in fits)} ({or_list(fits)} float32 per point); "
             f"its points seem to have other columns, wanted {' '.join(columns)}"
         )
-    return np.frombuffer(encoded, dtype="<f4").astype(np.float32, copy=False).reshape(-1, len(columns)).T
+    return encoded.view("<f4").astype(np.float32, copy=False).reshape(-1, len(columns)).T
 
 
 def or_list(numbers: Iterable[int]) -> str:

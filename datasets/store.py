@@ -17,7 +17,7 @@ LOOKS_LIKE = f"a log that perceptum convert wrote, with {INDEX}"
 
 def recognises(path: Path) -> bool:
     """Whether the folder holds a store's index, which is written last."""
-    return os.path.isfile(path / INDEX)
+    return os.path.exists(path / INDEX)
 
 
 def local_path(url: str) -> Path | None:

@@ -5,7 +5,7 @@ if __name__ != "perceptum.inputs":
 
 from .cache import Cache
 from .codecs import decode_image, encode_jpeg
-from .errors import BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
+from .errors import BadOption, BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
 from .frame import Frame, Sync
 from .hdmap import GroundGrid, HDMap, LaneGraph, Shapes
 from .log import Log
@@ -14,6 +14,7 @@ from .records import CameraImage, Labels, LidarSweep, RadarSweep
 from .source import Source
 
 __all__ = [
+    "BadOption",
     "BrokenRecord",
     "Cache",
     "CameraImage",

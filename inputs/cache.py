@@ -46,6 +46,9 @@ class Cache:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._kept
+
     @property
     def nbytes(self) -> int:
         """What is kept now, in bytes."""
@@ -76,8 +79,11 @@ class _Kept:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._entries
+
     def __getitem__(self, key: Hashable) -> Any:
-        with self._guard:
+        with self._guard.lock:
             value, _ = self._entries[key]
             self._entries.move_to_end(key)
             return value

@@ -10,7 +10,7 @@ from .hdmap import HDMap
 from .longest_rise import kept_of
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
-from .source import Source, Times, ids_of, unreadable_of
+from .source import Source, Times, ids_of, in_memory, unreadable_of
 
 __all__ = ["Increasing"]
 
@@ -23,6 +23,7 @@ class Increasing:
         self.dataset, self.name, self.location = source.dataset, source.name, source.location
         self.sequential = source.sequential
         self.unreadable = unreadable_of(source)
+        self.in_memory = in_memory(source)
         self._kept = {key: kept_of(times) for key, times in _streams(source)}
         ids = ids_of(source)
         self.ids = None if ids is None else [ids[i] for i in self._kept["frames", ""].tolist()]

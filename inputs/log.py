@@ -19,7 +19,7 @@ from .increasing import Increasing
 from .once import Guard, once
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep, read_only
-from .source import Source, Times, ids_of, unreadable_of
+from .source import Source, Times, ids_of, in_memory, unreadable_of
 
 __all__ = ["Log"]
 
@@ -145,6 +145,10 @@ class Log:
         read = partial(self.source.read_lidar, sensor, index)
         return self.cache.get(("lidar", sensor, index), lambda: self._record(f"lidar/{sensor}", index, read))
 
+    def at_hand(self, sensor: str, index: int) -> bool:
+        """Whether a record of a lidar can be had without waiting for a file."""
+        return in_memory(self.source) or ("lidar", sensor, index) in self.cache
+
     def radar(self, sensor: str, index: int) -> RadarSweep | None:
         read = partial(self.source.read_radar, sensor, index)
         return self.cache.get(("radar", sensor, index), lambda: self._record(f"radar/{sensor}", index, read))
@@ -167,7 +171,7 @@ class Log:
         return None if record is None else read_only(record)
 
     def _read(self, what: str, which: str, read: Callable[[], Record]) -> Record | None:
-        with self._counting:
+        with self._counting.lock:
             self.reads[what] += 1
         return self.or_skip(which, read)
 

@@ -33,14 +33,14 @@ def read_only(record: Record) -> Record:
     The arrays that were given stay as they are, for they may be somebody's own; a record without any to change is
     returned itself.
     """
-    views = {name: _view(value) for name, value in vars(record).items() if isinstance(value, np.ndarray)}
-    changed: dict[str, Any] = {name: view for name, view in views.items() if view is not getattr(record, name)}
-    return replace(record, **changed) if changed else record
+    arrays = [item for item in vars(record).items() if isinstance(item[1], np.ndarray) and item[1].flags.writeable]
+    if not arrays:
+        return record
+    changed: dict[str, Any] = {name: _view(array) for name, array in arrays}
+    return replace(record, **changed)
 
 
 def _view(array: Column) -> Column:
-    if not array.flags.writeable:
-        return array
     view = array.view()
     view.flags.writeable = False
     return view
@@ -49,16 +49,24 @@ def _view(array: Column) -> Column:
 def _check_columns(where: str, first: Column, columns: Mapping[str, Column | None]) -> None:
     if first.ndim != 1:
         raise BrokenRecord(f"{where}: column x has shape {first.shape}, wanted one dimension")
-    for name, column in {"x": first, **columns}.items():
-        if column is not None and column.shape != first.shape:
+    for name, column in (("x", first), *columns.items()):
+        if column is None:
+            continue
+        if column.shape != first.shape:
             raise BrokenRecord(f"{where}: column {name} has shape {column.shape}, x has {first.shape}")
-        if column is not None and (column.dtype.kind not in "fiub" or isinstance(column, np.ma.MaskedArray)):
+        masked = type(column) is not np.ndarray and isinstance(column, np.ma.MaskedArray)
+        if masked or column.dtype.kind not in "fiub":
             raise BrokenRecord(f"{where}: column {name} is a {type(column).__name__} of {column.dtype}, wanted numbers")
 
 
 def _check_shape(name: str, column: Column | None, shape: tuple[int, ...]) -> None:
     if column is not None and column.shape != shape:
         raise BrokenRecord(f"labels: {name} has shape {column.shape}, wanted {shape}")
+
+
+# one for all, which nobody may change
+_AT_THE_SENSOR = np.zeros(3)
+_AT_THE_SENSOR.flags.writeable = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +96,7 @@ class LidarSweep:
     """The moment to which the points were already motion-compensated; None: as measured, each at its own time."""
     row_of_ring: NDArray[np.int32] | None = None
     """(rings,) the rank of each ring by elevation, 0 highest; None where the table is not known."""
-    origin: Matrix = field(default_factory=lambda: np.zeros(3))
+    origin: Matrix = field(default_factory=lambda: _AT_THE_SENSOR)
     """(3,) where the rays start, in this frame; not zero where a log stores points in another frame than its own."""
     source: str = ""
     """Where the record lies, for messages."""

@@ -13,7 +13,7 @@ from .hdmap import HDMap
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
 
-__all__ = ["Source", "Times", "ids_of", "unreadable_of"]
+__all__ = ["Source", "Times", "ids_of", "in_memory", "unreadable_of"]
 
 Times = NDArray[np.int64]
 
@@ -24,6 +24,7 @@ class Source(Protocol):
     The stamps of a sensor strictly increase; record i of a sensor is the one at its times[i]. What the frames' times
     come from must be whole. A reader that opens without a sensor whose own index is broken keeps why in `unreadable`.
     A dataset with names of its own for its frames lists them in `ids`, a text for each of `times_ns`, all different.
+    A reader whose records lie in memory, so that reading one waits for nothing, says so as `in_memory`.
     """
 
     dataset: str
@@ -61,4 +62,10 @@ def ids_of(source: Source) -> Sequence[str] | None:
 def unreadable_of(source: Source) -> Sequence[LogError]:
     """Returns what was broken when the source was opened, and is left out of it; most readers have nothing to say."""
     found: Sequence[LogError] = getattr(source, "unreadable", ())
+    return found
+
+
+def in_memory(source: Source) -> bool:
+    """Whether the source's records lie in memory: several are then read sooner one after the other."""
+    found: bool = getattr(source, "in_memory", False)
     return found

@@ -8,8 +8,9 @@ import numpy as np
 
 from perceptum.inputs.kernel import inner, kernel
 
+from .processor import copy_line
 from .record import BLOCK, fetch, value
-from .tally import MAX_Z, NBYTES, PLANE, SIDE, copy, empty, planes, tally
+from .tally import MAX_Z, NBYTES, PLANE, SIDE, empty, planes, tally
 
 __all__ = ["accumulate", "clear", "clear_columns", "forget", "occupy", "overflow_ids", "put_in_order", "write_columns"]
 
@@ -254,7 +255,7 @@ def write_columns(
             if in_line and column + STRIP <= columns:
                 for channel in range(channels):
                     at = place[0] + column + channel * place[3]
-                    copy(shown_at + 4 * (channel * PLANE + s * STRIP), out_address + 4 * at)
+                    copy_line(shown_at + 4 * (channel * PLANE + s * STRIP), out_address + 4 * at)
                 continue
             y = column // size_x
             x = column - y * size_x

@@ -8,7 +8,9 @@ import numpy as np
 
 from perceptum.inputs.kernel import inner, kernel
 
-__all__ = ["block_ids", "cell_ids"]
+from .record import BLOCK, floats
+
+__all__ = ["block_ids", "cell_ids", "look"]
 
 OUTSIDE = -1
 
@@ -42,3 +44,31 @@ def block_ids(x: Any, y: Any, z: Any, low: Any, voxel: Any, size: Any, out: Any)
 def cell_ids(x: Any, y: Any, z: Any, low: Any, voxel: Any, size: Any, out: Any) -> None:
     """As block_ids, for any number of points."""
     block_ids(x, y, z, low, voxel, size, out)
+
+
+@kernel
+def look(
+    columns: Any, start: int, n: int, with_intensity: bool, far: float, lows: Any, voxels: Any, sizes: Any, ids: Any
+) -> bool:
+    """Finds the cells of the points [start, start + n) where they lie; returns whether all are nearer than `far`.
+
+    If not, it does not look at the rest. columns: (>= 4, 3) int64, as `read` takes them: x, y, z, and intensity if that
+    is to be looked at, float32 without gaps. lows, voxels: (G, 3) float32, sizes: (G, 3) int64, ids: (G, >= start + n)
+    int32: grids, and where the points' cells go. Half the time of `load`, which copies what it looks at.
+    """
+    most = np.float32(far)
+    for first in range(start, start + n, BLOCK):
+        m = min(BLOCK, start + n - first)
+        x, y, z = floats(columns[0, 0], first, m), floats(columns[1, 0], first, m), floats(columns[2, 0], first, m)
+        worst = np.int32(0)
+        for i in range(m):
+            worst |= np.int32(not ((abs(x[i]) < most) & (abs(y[i]) < most) & (abs(z[i]) < most)))
+        if with_intensity:
+            intensity = floats(columns[3, 0], first, m)
+            for i in range(m):
+                worst |= np.int32(not (abs(intensity[i]) < most))
+        if worst != 0:
+            return False
+        for grid in range(len(lows)):
+            block_ids(x, y, z, lows[grid], voxels[grid], sizes[grid], ids[grid, first : first + m])
+    return True

@@ -16,7 +16,8 @@ from perceptum.inputs.kernel import inner, kernel
 from .cells import block_ids
 from .record import ABSENT, BLOCK, read
 
-__all__ = ["EACH", "MOVE", "RAW", "SHIFT", "STAY", "TANH", "UNIT", "load", "place", "scale_intensity", "span", "take"]
+__all__ = ["EACH", "FAR", "INTENSITY", "MOVE", "OFFSET", "RAW", "RING", "SHIFT", "STAY", "TANH", "UNIT", "is_far"]
+__all__ += ["load", "move_each", "place", "scale_intensity", "span", "take"]
 
 X, Y, Z, INTENSITY, RING, OFFSET = range(6)
 """The columns of a record, in the order in which `load` is given them."""
@@ -27,12 +28,12 @@ RAW, UNIT, TANH = range(3)
 STAY, SHIFT, MOVE, EACH = range(4)
 """Where points go: nowhere, not touched by any arithmetic; by a vector; by one transform; each by its own time's."""
 
-_FAR = 2.0**100
+FAR = 2.0**100
 """Metres; a number beyond is as good as infinite, and a rotation could make it so."""
 
 
 @inner
-def _is_far(x: float, y: float, z: float, far: float) -> bool:
+def is_far(x: float, y: float, z: float, far: float) -> bool:
     """Whether a point is not finite. NaN is not smaller than anything."""
     return not ((abs(x) < far) & (abs(y) < far) & (abs(z) < far))
 
@@ -60,14 +61,14 @@ def take(
         read(columns[RING], start, n, halves, ring)
     if has_times:
         read(columns[OFFSET], start, n, halves, times)
-    far = xyz.dtype.type(_FAR)
+    far = xyz.dtype.type(FAR)
     # float32, as the coordinates in most files are
     near = xyz.dtype.type(np.float32(close))
-    most = np.float32(_FAR)
+    most = np.float32(FAR)
     by_intensity = drop_intensity and has_intensity
     worst = np.int32(0)
     for i in range(n):
-        worst |= np.int32(_is_far(x[i], y[i], z[i], far) | ((abs(x[i]) < near) & (abs(y[i]) < near)))
+        worst |= np.int32(is_far(x[i], y[i], z[i], far) | ((abs(x[i]) < near) & (abs(y[i]) < near)))
     if by_intensity:
         for i in range(n):
             worst |= np.int32(not (abs(intensity[i]) < most))
@@ -76,7 +77,7 @@ def take(
         return n, 0
     kept = nonfinite = 0
     for i in range(n):
-        bad = _is_far(x[i], y[i], z[i], far)
+        bad = is_far(x[i], y[i], z[i], far)
         if by_intensity:
             bad |= not (abs(intensity[i]) < most)
         nonfinite += bad
@@ -121,7 +122,7 @@ def _move(t: Any, n: int, x: Any, y: Any, z: Any, out_x: Any, out_y: Any, out_z:
 
 
 @inner
-def _move_each(
+def move_each(
     first_ns: int, step_ns: float, knots: Any, n: int, xyz: Any, times: Any, out_x: Any, out_y: Any, out_z: Any
 ) -> None:
     last = np.int64(len(knots) - 2)
@@ -187,7 +188,7 @@ def place(
     elif how == MOVE:
         _move(knots[0], n, xyz[0], xyz[1], xyz[2], x, y, z)
     else:
-        _move_each(first_ns, step_ns, knots, n, xyz, times, x, y, z)
+        move_each(first_ns, step_ns, knots, n, xyz, times, x, y, z)
 
 
 @kernel

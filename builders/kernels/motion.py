@@ -77,6 +77,7 @@ def ref_from_sensor(
     beyond_ns: int,
     ref_ns: int,
     wanted_ns: Any,
+    mounts: Any,
     ego_from_sensor: Any,
     ref_from_ego: Any,
     work: Any,
@@ -86,7 +87,8 @@ def ref_from_sensor(
 
     Where a pose is not known it returns which: the number in `wanted_ns`, or len(wanted_ns) for the one at `ref_ns`.
     times_ns: (n,) int64, quaternions: (n, 4) float64 w x y z, translations: (n, 3) float64, of Poses.
-    ego_from_sensor, ref_from_ego: (4, 4) or (3, 4) float64; the latter at `ref_ns`. Up to `beyond_ns` after the last
+    mounts: (k,) int64, for each of `wanted_ns` where its sensor sits: (m, 4, 4) float64, of which ego_from_sensor has
+    several. ref_from_ego: (4, 4) or (3, 4) float64, at `ref_ns`. Up to `beyond_ns` after the last
     pose and before the first the motion goes on. work: (3, 3, 4) float64. out: (len(wanted_ns), 3, 4) float64.
     """
     ref, then, ego = work[0], work[1], work[2]
@@ -103,6 +105,6 @@ def ref_from_sensor(
                 ego[row, column] = (
                     ref[0, row] * then[0, column] + ref[1, row] * then[1, column] + ref[2, row] * then[2, column]
                 )
-        _product(ego, ego_from_sensor, then)
+        _product(ego, ego_from_sensor[mounts[k]], then)
         _product(ref_from_ego, then, out[k])
     return -1

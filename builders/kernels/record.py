@@ -17,13 +17,14 @@ from numba.extending import intrinsic
 
 from perceptum.inputs.kernel import inner, kernel
 
-__all__ = ["ABSENT", "BLOCK", "FLOAT16", "FLOAT32", "KINDS", "bits", "fetch", "floats", "read", "value"]
+__all__ = ["ABSENT", "BLOCK", "FLOAT16", "FLOAT32", "KINDS", "bits", "doubles", "fetch", "fetch_to_read", "floats"]
+__all__ += ["longs", "read", "settle", "stream", "value"]
 
 BLOCK = 512
 """Points that are worked on together: seven columns of them stay in the first-level cache."""
 
 ABSENT, UINT8, UINT16, INT32, INT64, FLOAT16, FLOAT32, FLOAT64 = range(-1, 7)
-KINDS = {
+KINDS: dict[np.dtype[Any], int] = {
     np.dtype(np.uint8): UINT8,
     np.dtype(np.uint16): UINT16,
     np.dtype(np.int32): INT32,
@@ -44,16 +45,14 @@ def _to_memory(_: Any, address: Any) -> Any:
     return numba.types.voidptr(numba.types.int64), generate
 
 
-def _to_cache(_: Any, address: Any) -> Any:
-    """Asks the processor to bring memory near, to be read and written soon; it may be anywhere."""
-
+def _near(address: Any, to_write: bool) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         memory = builder.inttoptr(arguments[0], cgutils.voidptr_t)
         word = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [memory.type, word, word, word])
         prefetch = builder.module.declare_intrinsic("llvm.prefetch", [memory.type], kind)
-        # to be written; of use for long; data, not code
-        builder.call(prefetch, [memory, word(1), word(3), word(1)])
+        # to be written or not; of use for long; data, not code
+        builder.call(prefetch, [memory, word(int(to_write)), word(3), word(1)])
         return context.get_dummy_value()
 
     return numba.types.void(numba.types.int64), generate
@@ -68,9 +67,47 @@ def _set_bits(_: Any, word: Any) -> Any:
     return numba.types.int64(numba.types.uint64), generate
 
 
+def _to_cache(_: Any, address: Any) -> Any:
+    """Asks the processor to bring memory near, to be read and written soon; it may be anywhere."""
+    return _near(address, to_write=True)
+
+
+def _to_cache_to_read(_: Any, address: Any) -> Any:
+    """The same for memory that is only read."""
+    return _near(address, to_write=False)
+
+
+def _past_caches(_: Any, to: Any, source: Any, lines: Any) -> Any:
+    """Copies so many cache lines to an address that is a multiple of 64, without reading what was there."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        line = ir.VectorType(ir.FloatType(), 16)
+        out, values = (builder.inttoptr(address, line.as_pointer()) for address in arguments[:2])
+        never_again = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        with cgutils.for_range(builder, arguments[2]) as loop:
+            found = builder.load(builder.gep(values, [loop.index]), align=4)
+            builder.store(found, builder.gep(out, [loop.index]), align=64).set_metadata("nontemporal", never_again)
+        return context.get_dummy_value()
+
+    return numba.types.void(numba.types.int64, numba.types.int64, numba.types.int64), generate
+
+
+def _settled(_: Any) -> Any:
+    """Returns once what was streamed can be seen by other threads."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return numba.types.void(), generate
+
+
 _pointer: Any = intrinsic(_to_memory)
 bits: Any = intrinsic(_set_bits)
 fetch: Any = intrinsic(_to_cache)
+fetch_to_read: Any = intrinsic(_to_cache_to_read)
+stream: Any = intrinsic(_past_caches)
+settle: Any = intrinsic(_settled)
 _array: Any = numba.carray  # type: ignore[attr-defined]
 
 
@@ -125,3 +162,15 @@ def value(address: int, stride: int, i: int) -> Any:
 def floats(address: int, start: int, n: int) -> Any:
     """The float32 numbers [start, start + n) of a column without gaps, as an array."""
     return _array(_pointer(address + 4 * start), (n,), np.float32)
+
+
+@inner
+def longs(address: int, n: int) -> Any:
+    """n int64 numbers at an address, as an array."""
+    return _array(_pointer(address), (n,), np.int64)
+
+
+@inner
+def doubles(address: int, n: int) -> Any:
+    """n float64 numbers at an address, as an array."""
+    return _array(_pointer(address), (n,), np.float64)

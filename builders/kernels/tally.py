@@ -13,7 +13,7 @@ import numba
 from llvmlite import ir
 from numba.extending import intrinsic
 
-__all__ = ["MAX_Z", "NBYTES", "PLANE", "SIDE", "copy", "empty", "planes", "tally"]
+__all__ = ["MAX_Z", "NBYTES", "PLANE", "SIDE", "empty", "planes", "tally"]
 
 NBYTES = 32
 SIDE = 16
@@ -25,7 +25,6 @@ MAX_Z = 16
 
 _FLOAT, _DOUBLE, _INT, _LONG = ir.FloatType(), ir.DoubleType(), ir.IntType(32), ir.IntType(64)
 _SUMS, _EXTREMES, _WORDS = (ir.VectorType(kind, n) for kind, n in ((_DOUBLE, 2), (_FLOAT, 4), (_INT, 4)))
-_LINE = ir.VectorType(_FLOAT, SIDE)
 
 
 def _to_tally(_: Any, address: Any, height: Any, strength: Any) -> Any:
@@ -74,9 +73,6 @@ def _to_empty(_: Any, address: Any) -> Any:
     return numba.types.void(numba.types.int64), generate
 
 
-empty: Any = intrinsic(_to_empty)
-
-
 def _to_planes(_: Any, address: Any, sums: Any, rest: Any) -> Any:
     """Writes SIDE tallies that lie side by side as planes: all their sums of heights side by side, and so on.
 
@@ -118,17 +114,6 @@ def _to_planes(_: Any, address: Any, sums: Any, rest: Any) -> Any:
     return numba.types.void(numba.types.int64, numba.types.int64, numba.types.int64), generate
 
 
-def _to_copy(_: Any, source: Any, address: Any) -> Any:
-    """Copies SIDE float32 numbers from one address to another."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source, target = (builder.inttoptr(address, _LINE.as_pointer()) for address in arguments)
-        builder.store(builder.load(source, align=4), target, align=4)
-        return context.get_dummy_value()
-
-    return numba.types.void(numba.types.int64, numba.types.int64), generate
-
-
+empty: Any = intrinsic(_to_empty)
 planes: Any = intrinsic(_to_planes)
-copy: Any = intrinsic(_to_copy)
 tally: Any = intrinsic(_to_tally)

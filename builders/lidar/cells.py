@@ -27,6 +27,7 @@ class Cells(Stage):
         x, y, z = grid.size
         self.title = f"cells ({x} x {y} x {z})"
         self.cloud = stages.share(Cloud, params)
+        self.cloud.want()
         self.needs = (self.cloud,)
         self._size = np.array(grid.size, dtype=np.int64)
         self._stages = stages

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
+from threading import Lock
 
 from perceptum.features.lidar import CloudParams, PointColumn
 from perceptum.inputs import Frame, LidarSweep
 
 from ..columns import Column, Columns, Move, Recorded, Rules
 from ..reference import Reference
+from ..rows import Rows
 from ..sample import Sample
 from ..stage import Stage, Stages
 from .absence import Absence
@@ -18,13 +21,15 @@ __all__ = ["Cloud"]
 
 
 class Cloud(Stage):
-    """Columns of all points, newest sweep first, in the order of the record."""
+    """Columns of all points, newest sweep first, in the order of the record; or rows, where one tensor takes all."""
 
     def __init__(self, params: CloudParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"cloud ({params.num_sweeps} sweep{'s' if params.num_sweeps > 1 else ''}, {params.frame} frame)"
         self.params = params
-        self.points = Columns(stages)
+        self._columns = Columns(stages)
+        self._rows = Rows(stages)
+        self._loading = Lock()
         # several records are read side by side
         self._each = stages.each if stages.threads > 1 and params.num_sweeps > 1 else None
         self._absence = Absence(params.required, self.title, stages)
@@ -33,19 +38,63 @@ class Cloud(Stage):
         self._placing = Placing(reference, params.compensate == "per_point")
         drop_intensity = params.nonfinite_features == "drop"
         self._rules = Rules(params.remove_close, drop_intensity, params.intensity_mode)
+        self._columns_wanted = False
+        self._tensors_of_rows = 0
+        self._as_rows = False
+        # the frame whose columns are not loaded; weak: a lane that waits for its next frame keeps no record alive
+        self._unloaded: weakref.ref[Frame] | None = None
 
     @property
     def nbytes(self) -> int:
-        return self.points.nbytes
+        return self._columns.nbytes
 
-    def want(self, columns: Iterable[PointColumn]) -> None:
-        """Says at planning time which columns are needed; the others are left alone."""
-        self.points.want(columns)
+    @property
+    def points(self) -> Columns:
+        """The columns, which are loaded now where nobody said at planning time that they are needed."""
+        if self._unloaded is not None:
+            with self._loading:
+                frame = None if self._unloaded is None else self._unloaded()
+                if frame is not None:
+                    self._columns.load(self._loads(frame), self._rules)
+                self._unloaded = None
+        return self._columns
+
+    @property
+    def rows(self) -> Rows | None:
+        """The rows of the frame that is being built, to be written once; None where there are columns instead."""
+        return self._rows if self._as_rows else None
+
+    def want(self, columns: Iterable[PointColumn] = ()) -> None:
+        """Says at planning time which columns are needed beside x, y, z; the others are left alone."""
+        self._columns.want(columns)
+        self._columns_wanted = True
+
+    def want_rows(self, columns: Iterable[PointColumn]) -> None:
+        """Says at planning time that a tensor wants all points, row by row. If it is the only one that wants any, it
+        gets them as `rows`."""
+        self._columns.want(columns)
+        self._tensors_of_rows += 1
 
     def run(self, sample: Sample) -> None:
         frame = sample.frame
-        self.points.load([self._load(frame, sweep) for sweep in self._sweeps(frame)], self._rules)
-        self.dropped = {"non-finite points": self.points.nonfinite}
+        sweeps = self._loads(frame)
+        only_rows = self._tensors_of_rows == 1 and not self._columns_wanted
+        self._as_rows = only_rows and not any(recorded.is_fine for recorded, _, _ in sweeps)
+        self._unloaded = weakref.ref(frame) if self._as_rows else None
+        if self._as_rows:
+            self._rows.take(sweeps, self._rules)
+        else:
+            self._columns.load(sweeps, self._rules)
+        self.dropped = {"non-finite points": 0 if self._as_rows else self._columns.nonfinite}
+
+    def _loads(self, frame: Frame) -> list[tuple[Recorded, Move, int]]:
+        """Returns each sweep, newest first, with how it is moved and its age in ns."""
+        # the lag is per point where its time is known, whoever compensated the motion; else the sweep's
+        lag_per_point = self.params.compensate == "per_point" and Column.TIME_LAG in self._columns.wanted
+        with_ring, per_point = Column.RING in self._columns.wanted, self._placing.per_point
+        recorded = [Recorded(sweep, lag_per_point or per_point(sweep), with_ring) for sweep in self._sweeps(frame)]
+        moves = self._placing.moves(frame, recorded, self._rules, self._columns.work())
+        return [(own, move, frame.time_ns - own.sweep.time_ns) for own, move in zip(recorded, moves, strict=True)]
 
     def _sweeps(self, frame: Frame) -> list[LidarSweep]:
         p = self.params
@@ -54,10 +103,3 @@ class Cloud(Stage):
         if not sweeps:
             self._absence.report(frame, ", ".join(names) or "any lidar")
         return sorted(sweeps, key=lambda sweep: -sweep.time_ns)
-
-    def _load(self, frame: Frame, sweep: LidarSweep) -> tuple[Recorded, Move, int]:
-        # the lag is per point where its time is known, whoever compensated the motion; else the sweep's
-        lag_per_point = self.params.compensate == "per_point" and Column.TIME_LAG in self.points.wanted
-        recorded = Recorded(sweep, with_times=lag_per_point or self._placing.per_point(sweep))
-        move = self._placing.move(frame, recorded, self._rules, self.points.work())
-        return recorded, move, frame.time_ns - sweep.time_ns

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +12,7 @@ from perceptum.inputs import BrokenRecord, Frame, LidarSweep
 
 from ..columns import STAY, Move, Recorded, Rules, Work
 from ..kernels import load as kernels
-from ..motion import ref_from_sensor
+from ..motion import ref_from_sensors
 from ..reference import Reference
 
 __all__ = ["Placing"]
@@ -33,6 +36,16 @@ class Placing:
 
     def move(self, frame: Frame, recorded: Recorded, rules: Rules, work: Work) -> Move:
         """Returns how the points of a sweep move, of those that the rules keep."""
+        return self.moves(frame, [recorded], rules, work)[0]
+
+    def moves(self, frame: Frame, several: Sequence[Recorded], rules: Rules, work: Work) -> list[Move]:
+        """The same for several sweeps, whose poses are looked up together."""
+        found = [self._move(frame, recorded, rules, work) for recorded in several]
+        asked = [(move.times_ns, move.ego_from_sensor) for move in found if isinstance(move, _ByPoses)]
+        paths = iter(ref_from_sensors(frame.poses, frame.time_ns, asked, self._reference.ref_from_ego) if asked else ())
+        return [move.along(next(paths)) if isinstance(move, _ByPoses) else move for move in found]
+
+    def _move(self, frame: Frame, recorded: Recorded, rules: Rules, work: Work) -> Move | _ByPoses:
         sweep = recorded.sweep
         if len(sweep) == 0:
             return STAY
@@ -44,12 +57,12 @@ class Placing:
                     _check_offsets(sweep, *span_ns)
             return self._all(frame, sweep)
         span_ns = recorded.span_ns(rules, work)
-        return STAY if span_ns is None else self._each(frame, sweep, *span_ns)
+        return STAY if span_ns is None else _each(sweep, *span_ns)
 
-    def _all(self, frame: Frame, sweep: LidarSweep) -> Move:
+    def _all(self, frame: Frame, sweep: LidarSweep) -> Move | _ByPoses:
         time_ns = sweep.time_ns if sweep.compensated_to_ns is None else sweep.compensated_to_ns
         if time_ns != frame.time_ns:
-            return Move(kernels.MOVE, self._ref_from_sensor(frame, sweep, np.array([time_ns])))
+            return _ByPoses(kernels.MOVE, [time_ns], sweep.ego_from_sensor)
         if self._in_place(frame, sweep):
             return STAY
         # the mount as it is, where no product is needed
@@ -63,17 +76,28 @@ class Placing:
             return sweep is frame.lidar
         return np.array_equal(sweep.ego_from_sensor, _EYE)
 
-    def _each(self, frame: Frame, sweep: LidarSweep, first_ns: int, last_ns: int) -> Move:
-        _check_offsets(sweep, first_ns, last_ns)
-        steps = max(-((first_ns - last_ns) // _KNOT_NS), 1)
-        # none beyond the last point, where a pose may not be known
-        times_ns = np.linspace(first_ns, last_ns, steps + 1).astype(np.int64) + sweep.time_ns
-        step_ns = max((last_ns - first_ns) / steps, 1.0)
-        return Move(kernels.EACH, self._ref_from_sensor(frame, sweep, times_ns), first_ns, step_ns)
 
-    def _ref_from_sensor(self, frame: Frame, sweep: LidarSweep, times_ns: NDArray[np.int64]) -> NDArray[np.float64]:
-        ref_from_ego = self._reference.ref_from_ego
-        return ref_from_sensor(frame.poses, frame.time_ns, times_ns, sweep.ego_from_sensor, ref_from_ego)
+@dataclass(frozen=True, eq=False)
+class _ByPoses:
+    """A move of which only the times are known yet, one for each knot."""
+
+    how: int
+    times_ns: Sequence[int]
+    ego_from_sensor: NDArray[np.float64]
+    first_ns: int = 0
+    step_ns: float = 1.0
+
+    def along(self, knots: NDArray[np.float64]) -> Move:
+        return Move(self.how, knots, self.first_ns, self.step_ns)
+
+
+def _each(sweep: LidarSweep, first_ns: int, last_ns: int) -> _ByPoses:
+    _check_offsets(sweep, first_ns, last_ns)
+    steps = max(-((first_ns - last_ns) // _KNOT_NS), 1)
+    # none beyond the last point, where a pose may not be known
+    times_ns = (np.linspace(first_ns, last_ns, steps + 1).astype(np.int64) + sweep.time_ns).tolist()
+    step_ns = max((last_ns - first_ns) / steps, 1.0)
+    return _ByPoses(kernels.EACH, times_ns, sweep.ego_from_sensor, first_ns, step_ns)
 
 
 def _check_offsets(sweep: LidarSweep, first_ns: int, last_ns: int) -> None:

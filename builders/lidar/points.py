@@ -12,6 +12,7 @@ from perceptum.features.lidar import PointsParams
 
 from ..columns import Column
 from ..kernels.points import crop, interleave, interleave_chosen
+from ..rows import Rows
 from ..sample import Sample
 from ..scratch import Scratch
 from ..split import split
@@ -28,28 +29,52 @@ class Points(Filler):
     def __init__(self, params: PointsParams, stages: Stages) -> None:
         super().__init__()
         self.title = "points"
+        self.params = params
         self.cloud = stages.share(Cloud, params.cloud())
         self.needs = (self.cloud,)
-        self.cloud.want(params.columns)
         self._picks = Column.picks(params.columns)
         self._stages = stages
         self._box = None if params.range is None else np.array(params.range, dtype=np.float32)
         self._most = params.max_points
         self._chosen = Scratch(np.int32)
         self._n = 0
+        self._rows: Rows | None = None
+        self._count_wanted = False
+        if self._box is not None:
+            self.cloud.want()
+
+    def want(self, feature: str, dtype: str) -> None:
+        if feature == "lidar_num_points":
+            self._count_wanted = True
+            return
+        want = self.cloud.want_rows if self._box is None else self.cloud.want
+        want(self.params.columns)
 
     @property
     def nbytes(self) -> int:
         return self._chosen.array.nbytes
 
     def run(self, sample: Sample) -> None:
+        rows = self._rows = self.cloud.rows
+        if rows is not None:
+            if self._count_wanted or self._most is not None:
+                rows.count()
+                self._say_nonfinite(rows)
+            self._keep(rows.n)
+            return
         points = self.cloud.points
-        inside = points.n
-        if self._box is not None:
+        if self._box is None:
+            self._keep(points.n)
+        else:
             # one element more: the kernel writes ahead of its count
-            inside = crop(points.lying[:3], points.n, self._box, self._chosen.reserve(points.n + 1))
+            self._keep(crop(points.lying[:3], points.n, self._box, self._chosen.reserve(points.n + 1)))
+
+    def _keep(self, inside: int) -> None:
         self._n = inside if self._most is None else min(inside, self._most)
         self.dropped = {"points over max_points": inside - self._n}
+
+    def _say_nonfinite(self, rows: Rows) -> None:
+        self.cloud.dropped = {"non-finite points": rows.nonfinite}
 
     def sizes(self) -> Mapping[str, int]:
         return {"num_points": self._n}
@@ -62,6 +87,16 @@ class Points(Filler):
             out[0] = self._n
             return
         rows = min(self._n, len(out))
+        if self._rows is None:
+            self._interleave(out[:rows])
+        else:
+            touched = self._rows.write(self._picks, out[:rows])
+            self._keep(self._rows.n)
+            self._say_nonfinite(self._rows)
+            rows, written.rows = min(self._n, rows), max(written.rows, touched)
+        written.clear_rows(rows, out)
+
+    def _interleave(self, out: NDArray[Any]) -> None:
         columns = self.cloud.points.lying[self._picks]
 
         def write(part: slice) -> None:
@@ -70,5 +105,4 @@ class Points(Filler):
             else:
                 interleave_chosen(columns, self._chosen.array[part], out[part])
 
-        self._stages.each(write, split(rows, self._stages.threads))
-        written.clear_rows(rows, out)
+        self._stages.each(write, split(len(out), self._stages.threads))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from perceptum.inputs import BrokenRecord, Frame, LidarSweep
 
 from ..columns import HALVES, INTENSITY_MODES, STAY, Move, Recorded, Rules, Work
 from ..kernels import range_image as kernels
-from ..kernels.load import SHIFT
+from ..kernels.load import RAW, SHIFT
 from ..kernels.record import BLOCK
 from ..reference import Reference
 from ..sample import Sample
@@ -26,8 +27,11 @@ from .placing import Placing
 __all__ = ["RangeImage"]
 
 _NO_TABLE = np.zeros(0, np.int32)
-_ROWS = ("x", "y", "z", "intensity")
-"""What the points' block holds."""
+_RECORDED = ("x", "y", "z", "intensity")
+"""The quantities that are shown as they were recorded, or moved."""
+_EMPTY = {"lidar_range_image_mask": 0.0, "lidar_range_image_index": -1.0}
+_FEW = 4
+"""Cells are cleared one by one where less than a quarter of them were written."""
 
 
 class RangeImage(Filler):
@@ -40,10 +44,22 @@ class RangeImage(Filler):
         self._fov_rad = np.deg2rad(np.array(params.fov))
         self._stages = stages
         cells = params.height * params.width
-        self._nearest, self._index = np.empty(cells, np.uint64), np.empty(cells, np.int32)
-        self._points = Scratch(np.float32, rows=4)
+        self._nearest = np.empty(cells + 1, np.uint64)
+        self._cells, self._numbers = np.empty((2, cells + 1), np.int32)
+        self._seen = 0
+        """How many cells have a point: they are listed, with the number of their nearest."""
+        self._points, self._finite = Scratch(np.float32, rows=4), Scratch(np.int32)
+        self._counted = 0
+        """Of how many points `_finite` says how many finite ones are before them: 0 where all are."""
+        self._empty = params.fill if params.norm is None else 0.0
+        self._lying = np.zeros((4, 2), np.int64)
+        """Where x, y, z and intensity lie, float32: address and stride in bytes, in our block or the record."""
+        self._left: weakref.ref[LidarSweep] | None = None
+        """The record in which they lie; weak, as in `Columns`."""
+        self._full_scale = 1.0
         self._work = Work()
-        self._cells, self._ranges = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.float32)
+        self._near, self._squares = np.empty((3, BLOCK), np.float32), np.empty(BLOCK)
+        self._own_cells, self._ranges = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.float32)
         self._absence = Absence(params.required, self.title, stages)
         reference = stages.share(Reference, "ego")
         self.needs = (reference,)
@@ -51,14 +67,15 @@ class RangeImage(Filler):
 
     @property
     def nbytes(self) -> int:
-        return self._points.array.nbytes + self._nearest.nbytes + self._index.nbytes
+        return self._points.array.nbytes + self._nearest.nbytes + 2 * self._cells.nbytes + self._finite.array.nbytes
 
     def run(self, sample: Sample) -> None:
         frame = sample.frame
         sweep = self._sweep(frame)
         self._nearest.fill(2**64 - 1)
+        self._counted, self._left = 0, None
         nonfinite = 0 if sweep is None else self._project(frame, sweep)
-        kernels.number(self._nearest, self._index)
+        self._seen = kernels.list_cells(self._nearest, self._cells, self._numbers)
         self.dropped = {"non-finite points": nonfinite}
 
     def _sweep(self, frame: Frame) -> LidarSweep | None:
@@ -74,17 +91,31 @@ class RangeImage(Filler):
         table = self._row_of_ring(sweep)
         recorded = Recorded(sweep, with_times=p.xyz_frame == "ego" and self._placing.per_point(sweep))
         move = self._move(frame, recorded)
-        points = self._points.reserve(len(sweep))
-        if sweep.intensity is None:
-            points[3] = 0
+        n, xyz = len(sweep), work.xyz(recorded)
         # copies, here and of the table: for read-only arrays numba would compile the kernel once more
         origin = np.array(sweep.origin, dtype=np.float64)
-        given: list[Any] = [recorded.places, len(sweep), origin, p.height, p.width, self._fov_rad]
-        given += [p.outside_fov == "clamp", p.min_range, table]
-        given += [move.how, move.knots, move.first_ns, move.step_ns]
-        given += [False, INTENSITY_MODES[p.intensity_mode], sweep.intensity_scale, HALVES]
-        given += [work.xyz(recorded), work.values, work.times, self._cells, self._ranges, self._nearest, points]
-        _, nonfinite = kernels.project(*given)
+        given: list[Any] = [recorded.places, n, origin, p.height, p.width, self._fov_rad]
+        given += [p.outside_fov == "clamp", p.min_range, table, HALVES, xyz, work.values[1]]
+        given += [self._near, self._squares, self._own_cells, self._ranges, self._nearest]
+        nonfinite = kernels.project(*given)
+        self._full_scale = sweep.intensity_scale
+        if nonfinite:
+            self._counted = n
+            kernels.count_finite(recorded.places, n, HALVES, xyz, self._finite.reserve(n))
+        lies = [recorded.lies(k) and (k == 3 or move.how == STAY.how) for k in range(4)]
+        if all(lies):
+            self._left = weakref.ref(sweep)
+            self._lying[:] = recorded.places[:4, :2]
+        else:
+            points = self._points.reserve(n)
+            if sweep.intensity is None:
+                points[3] = 0
+            kernels.bring(
+                recorded.places, n, move.how, move.knots, move.first_ns, move.step_ns, HALVES, xyz, work.times, points
+            )
+            self._left = None
+            self._lying[:, 0] = points.__array_interface__["data"][0] + points.strides[0] * np.arange(4)
+            self._lying[:, 1] = 4
         return nonfinite
 
     def _move(self, frame: Frame, recorded: Recorded) -> Move:
@@ -106,31 +137,51 @@ class RangeImage(Filler):
         return np.array(sweep.row_of_ring, dtype=np.int32)
 
     def clearing(self, feature: str) -> Clearing:
-        return "whole"
+        return "own"
 
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
-        if feature == "lidar_range_image_index":
-            np.copyto(out.reshape(-1), self._index)
-        elif feature == "lidar_range_image_mask":
-            kernels.write_mask(self._index, out.reshape(-1))
-        else:
-            self._fill_channels(out)
+        """`written` lists the cells that have a point, where they are few; else all is written."""
+        cells, numbers, few = self._cells[: self._seen], self._numbers[: self._seen], len(self._cells) // _FEW
+        listed = written.elements(self._seen if self._seen < few else 0)
+        before, written.count = listed[: written.count], 0
+        empty = self._empty if feature == "lidar_range_image" else _EMPTY[feature]
+        if len(before) == 0:
+            out[...] = empty
+        planes = out.reshape(-1, len(self._cells) - 1)
 
-    def _fill_channels(self, out: NDArray[np.float32]) -> None:
         def write(channel: int) -> None:
-            self._fill_channel(channel, out[channel].reshape(-1))
+            own = planes[channel]
+            kernels.clear_cells(before, empty, own)
+            if feature == "lidar_range_image_index":
+                kernels.write_index(cells, numbers, self._finite.array[: self._counted], own)
+            elif feature == "lidar_range_image_mask":
+                kernels.clear_cells(cells, 1.0, own)
+            else:
+                self._write_channel(channel, cells, numbers, own)
 
-        if is_much(out[0].size, self._stages.threads):
-            self._stages.each(write, range(len(out)))
+        if is_much(len(self._cells), self._stages.threads):
+            self._stages.each(write, range(len(planes)))
         else:
-            for channel in range(len(out)):
+            for channel in range(len(planes)):
                 write(channel)
+        if self._seen < few:
+            listed[: self._seen] = cells
+            written.count = self._seen
 
-    def _fill_channel(self, channel: int, out: NDArray[np.float32]) -> None:
-        name, norm = self.params.channels[channel], self.params.norm
-        scale = (0.0, 1.0) if norm is None else (norm.mean[channel], norm.std[channel])
-        how = (self.params.fill, norm is not None, *scale, out)
+    def _write_channel(
+        self, channel: int, cells: NDArray[np.int32], numbers: NDArray[np.int32], out: NDArray[np.float32]
+    ) -> None:
+        assert self._left is None or self._left() is not None, "asked outside of a build"
+        p, norm = self.params, self.params.norm
+        how = (False, 0.0, 1.0) if norm is None else (True, norm.mean[channel], norm.std[channel])
+        name = p.channels[channel]
         if name == "range":
-            kernels.gather_range(self._nearest, *how)
-        else:
-            kernels.gather_channel(self._index, self._points.array[_ROWS.index(name)], *how)
+            kernels.write_range(cells, self._nearest, *how, out)
+            return
+        is_intensity = name == "intensity"
+        mode = INTENSITY_MODES[p.intensity_mode] if is_intensity else RAW
+        full_scale = self._full_scale if is_intensity else 1.0
+        # made anew: channels are written side by side
+        work = np.empty(BLOCK, np.float32)
+        address, stride = self._lying[_RECORDED.index(name)].tolist()
+        kernels.write_quantity(cells, numbers, address, stride, mode, full_scale, *how, work, out)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from perceptum.inputs import LogError, NotALog, Source
+from perceptum.inputs import BadOption, NotALog, Source
 
 from ..files import subfolders
 
@@ -33,7 +33,7 @@ def recognises(path: Path) -> bool:
 def _versions(root: Path) -> list[Path]:
     needed = ("scene.json", "sample.json", "sample_data.json")
     folders = [folder for folder in subfolders(root) if folder.name.startswith("v1.0-")]
-    return [folder for folder in folders if all(os.path.isfile(folder / name) for name in needed)]
+    return [folder for folder in folders if all(os.path.exists(folder / name) for name in needed)]
 
 
 def open_source(
@@ -56,7 +56,8 @@ def open_source(
 
     check_filter(radar_filter)
     if frames not in ("keyframes", "sweeps"):
-        raise LogError(f"nuscenes: frames is {frames!r}, wanted 'keyframes' or 'sweeps'")
+        said = f"nuscenes: frames is {frames!r}, wanted 'keyframes' or 'sweeps'"
+        raise BadOption(said, typed_hint="e.g. {log}:frames=sweeps")
     tables = _one(path, "version", version, {folder.name: folder for folder in _versions(path)})
     index = open_index(tables, cache)
     number = _one(path, "scene", scene, {name: i for i, name in enumerate(index.names.scenes)})
@@ -64,7 +65,7 @@ def open_source(
 
 
 def _one(root: Path, kind: str, name: str | None, there: Mapping[str, Thing]) -> Thing:
-    """Returns the named one, or the only one there is; raises NotALog that names the first."""
+    """Returns the named one, or the only one there is; raises BadOption that names the first."""
     if name is None and len(there) == 1:
         return next(iter(there.values()))
     if name is not None and name in there:
@@ -74,6 +75,9 @@ def _one(root: Path, kind: str, name: str | None, there: Mapping[str, Thing]) ->
     near = get_close_matches(str(name), there, n=1)
     listed = ", ".join([*list(there)[:_NAMED], *(["..."] if len(there) > _NAMED else [])])
     if name is None:
-        raise NotALog(f"{root}: holds {len(there)} {kind}s ({listed}); say which with {kind}='{next(iter(there))}'")
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    raise NotALog(f"{root}: no {kind} '{name}' among {len(there)} ({listed}){hint}")
+        said = f"{root}: holds {len(there)} {kind}s ({listed})"
+        raise BadOption.of(said, "say which with", kind, next(iter(there)))
+    said = f"{root}: no {kind} '{name}' among {len(there)} ({listed})"
+    if near:
+        raise BadOption(said, f"did you mean '{near[0]}'?", f"did you mean {{log}}:{kind}={near[0]}?")
+    raise BadOption(said)

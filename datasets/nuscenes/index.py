@@ -13,6 +13,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord
+from perceptum.inputs.regular_file import regular_status
 
 __all__ = ["COLUMNS", "Index", "Names", "load_index", "save_index"]
 
@@ -100,5 +101,8 @@ def save_index(index: Index, folder: Path) -> None:
 
 def load_index(folder: Path) -> Index:
     """Maps what `save_index` wrote, reading next to nothing; raises OSError, ValueError or BrokenRecord."""
+    for name in (NAMES_FILE, *(f"{column}.npy" for column in COLUMNS)):
+        # a pipe in its place would be waited for
+        regular_status(folder / name)
     names = msgspec.json.decode((folder / NAMES_FILE).read_bytes(), type=Names)
     return Index(names, {name: open_memmap(folder / f"{name}.npy", mode="r") for name in COLUMNS})

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, LogError
+from perceptum.inputs import BadOption, BrokenRecord
 
 from ..files import read_bytes
 
@@ -43,9 +43,10 @@ _FORMATS = {
 
 
 def check_filter(name: str) -> None:
-    """Raises LogError that names the filters there are."""
+    """Raises BadOption that names the filters there are."""
     if name not in FILTERS:
-        raise LogError(f"nuscenes: radar_filter is '{name}', wanted one of {', '.join(FILTERS)}")
+        said = f"nuscenes: radar_filter is '{name}', wanted one of {', '.join(FILTERS)}"
+        raise BadOption(said, typed_hint="e.g. {log}:radar_filter=devkit")
 
 
 def read_radar_columns(path: Path, radar_filter: RadarFilter = "none") -> Columns:

@@ -57,6 +57,7 @@ class NuScenes:
         self.scene = scene_of(index, number, root)
         self.name = self.scene.name
         self.location = str(root)
+        self._calibration = tables / "calibrated_sensor.json"
         self._radar_filter: RadarFilter = radar_filter
         self._annotations: Annotations | None = None
         if index.names.labelled:
@@ -91,7 +92,7 @@ class NuScenes:
         """The ego poses of all records of the scene; each record's own time is among theirs."""
         return self.scene.poses(self.tables / "ego_pose.json")
 
-    def _record(self, stream: Stream, index: int) -> tuple[Path, int, NDArray[np.float64]]:
+    def _record(self, stream: Stream, index: int) -> tuple[str, int, NDArray[np.float64]]:
         """Returns a record's file, its time, and where its sensor sits."""
         name = stream.files[index]
         if not stays_inside(name):
@@ -99,9 +100,9 @@ class NuScenes:
                 f"{self.tables / 'sample_data.json'}: file name {name[:120]!r} leaves the log's folder, "
                 "wanted a path below it"
             )
-        calibration = self.tables / "calibrated_sensor.json"
-        ego_from_sensor = self.scene.ego_from_sensor(calibration, int(stream.calibration[index]))
-        return self.root / name, int(stream.times_ns[index]), ego_from_sensor
+        ego_from_sensor = self.scene.ego_from_sensor(self._calibration, int(stream.calibration[index]))
+        # text, not a Path, which takes longer to make than the file takes to open
+        return os.path.join(self.location, name), int(stream.times_ns[index]), ego_from_sensor
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
         """Points as recorded: not motion-compensated within the sweep, and without times of their own."""
@@ -118,27 +119,26 @@ class NuScenes:
             ring=ring,
             intensity_scale=255.0,
             row_of_ring=_ROW_OF_RING if sensor == _PRIMARY else None,
-            source=str(path),
+            source=path,
         )
 
     def read_radar(self, sensor: str, index: int) -> RadarSweep:
         """All 18 fields; the filter that was asked for when the log was opened, by default none."""
         path, time_ns, ego_from_sensor = self._record(self.scene.streams[sensor], index)
-        columns = read_radar_columns(path, self._radar_filter)
-        return RadarSweep(sensor=sensor, time_ns=time_ns, ego_from_sensor=ego_from_sensor, source=str(path), **columns)
+        columns = read_radar_columns(Path(path), self._radar_filter)
+        return RadarSweep(sensor=sensor, time_ns=time_ns, ego_from_sensor=ego_from_sensor, source=path, **columns)
 
     def read_camera(self, camera: str, index: int) -> CameraImage:
         """Published pictures are undistorted."""
         stream = self.scene.streams[camera]
         path, time_ns, ego_from_camera = self._record(stream, index)
-        calibration = self.tables / "calibrated_sensor.json"
         return CameraImage(
             camera=camera,
             time_ns=time_ns,
-            intrinsics=self.scene.intrinsics(calibration, int(stream.calibration[index])),
+            intrinsics=self.scene.intrinsics(self._calibration, int(stream.calibration[index])),
             ego_from_camera=ego_from_camera,
-            read=partial(read_bytes, path, "the picture is missing"),
-            source=str(path),
+            read=partial(read_bytes, Path(path), "the picture is missing"),
+            source=path,
         )
 
     def read_labels(self, time_ns: int) -> Labels | None:
@@ -178,3 +178,4 @@ class NuScenes:
 
 _ROW_OF_RING = np.arange(_RINGS - 1, -1, -1, dtype=np.int32)
 """An HDL-32E's rings count from the lowest beam up."""
+_ROW_OF_RING.flags.writeable = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError
+
+from ..files import check_file
 
 __all__ = ["Py123dFolder"]
 
@@ -22,6 +25,7 @@ class Py123dFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        _check_files(folder)
         self._library = _library()
         with self.told(str(folder)):
             self.scene: Any = self._library.ArrowSceneAPI(folder)
@@ -110,6 +114,13 @@ class Py123dFolder:
         value = table[column][index].as_py() if column in table.column_names else None
         if isinstance(value, str) and (PurePosixPath(value).is_absolute() or ".." in PurePosixPath(value).parts):
             raise BrokenRecord(f"{self._folder / key}.arrow: row {index} names {value[:80]!r}, outside of the dataset")
+
+
+def _check_files(folder: Path) -> None:
+    """Raises BrokenRecord for a pipe or device among the log's files: the library opens them itself, and would wait."""
+    for path in sorted(folder.iterdir()):
+        if not path.is_dir() and os.path.exists(path):
+            check_file(path, "py123d would wait for it")
 
 
 class _Library:

@@ -15,7 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, Poses
-from perceptum.inputs.poses import inverse, quaternion_from_rotation, rigid, rotation_from_quaternion
+from perceptum.inputs.poses import (
+    BrokenPose,
+    inverse,
+    quaternion_from_rotation,
+    rigid,
+    rotation_from_quaternion,
+)
 
 __all__ = ["Edge", "Edges", "FrameTree", "add_all", "odometry_poses", "poses_held", "set_stamp_ns"]
 
@@ -40,8 +46,8 @@ class Edge:
     static: bool
     rows: list[tuple[int, int, tuple[float, ...]]] = field(default_factory=list)
     """(stamp_ns, recorded_ns, w x y z tx ty tz) in the order in which they were recorded; stamp 0: never set."""
-    broken: list[str] = field(default_factory=list)
-    """What cannot be used."""
+    broken: list[BrokenPose] = field(default_factory=list)
+    """What cannot be used, and when it was said."""
 
 
 @dataclass
@@ -65,10 +71,12 @@ class Edges:
         row = (q.w, q.x, q.y, q.z, p.x, p.y, p.z)
         edge = self.found.setdefault(child, Edge([], static))
         if not (abs(float(np.linalg.norm(row[:4])) - 1) < 0.01 and np.abs(row[4:]).max() <= _FARTHEST_M):
-            edge.broken.append(
-                f"{self.where}: the transform of '{child}' in '{parent}' at {stamp_ns or recorded_ns} ns is {row}, "
+            time_ns = stamp_ns or recorded_ns
+            why = (
+                f"{self.where}: the transform of '{child}' in '{parent}' at {time_ns} ns is {row}, "
                 "wanted a quaternion of length 1 and finite metres"
             )
+            edge.broken.append(BrokenPose(time_ns, why))
             return
         if parent not in edge.parents:
             edge.parents.append(parent)
@@ -86,7 +94,7 @@ class Edges:
         motions = {child: self._motion(child, self.found[child]) for child in parents}
         fixed = frozenset(child for child, motion in motions.items() if _is_constant(motion))
         for child, edge in self.found.items():
-            _warn_of(edge.broken)
+            _warn_of([broken.why for broken in edge.broken])
             if child in unusable and not edge.broken:
                 _warn_of([unusable[child]])
         _warn_of(self.lost)
@@ -95,7 +103,7 @@ class Edges:
 
     def _why_unusable(self, child: str, edge: Edge) -> str:
         if not edge.rows:
-            return edge.broken[0]
+            return edge.broken[0].why
         if len(edge.parents) > 1:
             one, other = edge.parents[:2]
             return f"{self.where}: frame '{child}' has two parents, '{one}' and '{other}'; wanted one"
@@ -119,7 +127,8 @@ class Edges:
         by_time = {stamp: row for stamp, _, row in rows}
         times = sorted(by_time)[-1:] if edge.static else sorted(by_time)
         table = np.array([by_time[t] for t in times], dtype=np.float64)
-        return Poses(np.array(times, dtype=np.int64), table[:, :4], table[:, 4:], max_gap_ns=_ALWAYS_NS)
+        broken = () if edge.static else tuple(sorted(edge.broken))
+        return Poses(np.array(times, dtype=np.int64), table[:, :4], table[:, 4:], _ALWAYS_NS, broken)
 
 
 def _warn_of(lines: Sequence[str]) -> None:
@@ -238,8 +247,8 @@ class FrameTree:
     def poses(self, world: str, base: str, max_gap_ns: int, span_ns: tuple[int, int]) -> Poses:
         """Returns world_from_base at the stamps of the chain's most frequent transform, where all others are known.
 
-        So that a gap in the fastest transform stays a gap. Where all say the same at every stamp, that holds over
-        `span_ns`. Raises LogErrors.
+        So that a gap in the fastest transform stays a gap, and so is what lies next to a broken one. Where all say the
+        same at every stamp, that holds over `span_ns`. Raises LogErrors.
         """
         chain = self.chain(base)
         if world not in chain:
@@ -258,15 +267,17 @@ class FrameTree:
         last = min(int(m.times_ns[-1]) for m in moving)
         times = max(moving, key=lambda m: len(m.times_ns)).times_ns
         times = times[(times >= first) & (times <= last)]
+        for motion in moving:
+            times = times[motion.next_to_broken(times) < 0]
         if not len(times):
             raise LogError(f"{self.where}: the transforms between '{base}' and '{world}' have no time in common")
         transforms = self._to(world, chain, times)
-        return _poses(times, transforms, max_gap_ns)
+        return _poses(times, transforms, max_gap_ns, sorted(broken for motion in moving for broken in motion.broken))
 
 
-def _poses(times: NDArray[np.int64], transforms: Matrix, max_gap_ns: int) -> Poses:
+def _poses(times: NDArray[np.int64], transforms: Matrix, max_gap_ns: int, broken: Iterable[BrokenPose] = ()) -> Poses:
     quaternions = np.array([quaternion_from_rotation(t[:3, :3]) for t in transforms])
-    return Poses(times, quaternions, transforms[:, :3, 3].copy(), max_gap_ns=max_gap_ns)
+    return Poses(times, quaternions, transforms[:, :3, 3].copy(), max_gap_ns, tuple(broken))
 
 
 def poses_held(world_from_base: Matrix, span_ns: tuple[int, int]) -> Poses:
@@ -278,7 +289,7 @@ def poses_held(world_from_base: Matrix, span_ns: tuple[int, int]) -> Poses:
 def odometry_poses(motion: Poses, child_from_base: Matrix, max_gap_ns: int) -> Poses:
     """Returns world_from_base of an odometry's motion, child in world."""
     world_from_child = rigid(rotation_from_quaternion(motion.quaternions), motion.translations)
-    return _poses(motion.times_ns, world_from_child @ child_from_base, max_gap_ns)
+    return _poses(motion.times_ns, world_from_child @ child_from_base, max_gap_ns, motion.broken)
 
 
 def add_all(edges: Edges, transforms: Iterable[Any], static: bool, recorded_ns: int, by_stamp: bool) -> None:

@@ -102,9 +102,9 @@ def compressed_bytes(message: Any, where: str) -> bytes:
         raise BrokenRecord(f"{where}: format {form!r} is depth, which is not read")
     if not data.startswith((_JPEG, _PNG)):
         raise BrokenRecord(f"{where}: format {message.format[:40]!r} starts with {data[:8]!r}, wanted JPEG or PNG")
-    # the first chunk of a PNG is its head: width and height of four bytes each, then the bits of a channel
-    if data.startswith(_PNG) and data[24:25] == b"\x10":
-        raise BrokenRecord(f"{where}: format {form!r} is a PNG of 16 bits, which is not read; wanted 8")
+    # the first chunk of a PNG is its head: width and height of four bytes each, the bits of a channel, and 0 for grey
+    if data.startswith(_PNG) and data[24:26] == b"\x10\0":
+        raise BrokenRecord(f"{where}: format {form!r} is a grey PNG of 16 bits, which is not read; wanted 8")
     if encoding.strip().startswith("bayer_") and not how.strip().endswith(_COLOURS):
         raise BrokenRecord(f"{where}: format {form!r} is a Bayer mosaic in a picture, which is not read")
     return bytes(data)

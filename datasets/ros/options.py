@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from perceptum.inputs import LogError
+from perceptum.inputs import BadOption
 
 from ..options import check_options
 from .cloud import CloudOptions
@@ -55,10 +55,10 @@ class RecordingOptions:
         choices = {"clock": get_args(Clock), "duplicate_stamps": ("raise", "first"), "damaged": ("raise", "skip")}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
-                raise LogError(f"{name} is {getattr(self, name)!r}, wanted {' or '.join(map(repr, allowed))}")
+                raise BadOption(f"{name} is {getattr(self, name)!r}, wanted {' or '.join(map(repr, allowed))}")
         for name in ("lidar_topics", "radar_topics", "camera_topics"):
             if isinstance(getattr(self, name), str):
-                raise LogError(f"{name} is {getattr(self, name)!r}, wanted a list of topics")
+                raise BadOption(f"{name} is {getattr(self, name)!r}, wanted a list of topics")
         # checks itself
         _ = self.cloud
 
@@ -68,6 +68,6 @@ class RecordingOptions:
 
 
 def recording_options(dataset: str, options: Mapping[str, Any]) -> RecordingOptions:
-    """Returns the options, checked; raises LogError that names one that there is not."""
+    """Returns the options, checked; raises BadOption that names one that there is not."""
     check_options(dataset, RecordingOptions, options, given=0)
     return RecordingOptions(**options)

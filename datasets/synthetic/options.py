@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perceptum.inputs import LogError
+from perceptum.inputs import BadOption
 
 __all__ = ["Options"]
 
@@ -39,9 +39,9 @@ class Options:
         for name, (least, most) in _REAL.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-                raise LogError(f"synthetic: {name} must be a number from {least:g} to {most:g}, got {value!r}")
+                raise BadOption(f"synthetic: {name} must be a number from {least:g} to {most:g}, got {value!r}")
         if not isinstance(self.image_size, tuple | list) or len(self.image_size) != 2:
-            raise LogError(f"synthetic: image_size must be (width, height), got {self.image_size!r}")
+            raise BadOption(f"synthetic: image_size must be (width, height), got {self.image_size!r}")
         object.__setattr__(self, "image_size", tuple(self.image_size))
         for side in self.image_size:
             _check_whole("image_size", side, 8, 8192)
@@ -49,4 +49,4 @@ class Options:
 
 def _check_whole(name: str, value: object, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise LogError(f"synthetic: {name} must be a whole number from {low} to {high}, got {value!r}")
+        raise BadOption(f"synthetic: {name} must be a whole number from {low} to {high}, got {value!r}")

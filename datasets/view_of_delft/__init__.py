@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import (
+    BadOption,
     CameraImage,
     HDMap,
     Labels,
     LidarSweep,
-    LogError,
     Poses,
     PoseUnknown,
     RadarSweep,
@@ -71,9 +71,11 @@ def open_source(
     these numbers, both included, which the caller says are one drive. `world`: odom, map or utm.
     """
     if radar_scans not in _RADAR_FOLDERS:
-        raise LogError(f"view_of_delft: option radar_scans is {radar_scans!r}, wanted 1, 3 or 5")
+        said = f"view_of_delft: option radar_scans is {radar_scans!r}, wanted 1, 3 or 5"
+        raise BadOption(said, typed_hint="e.g. {log}:radar_scans=5")
     if world not in _WORLDS:
-        raise LogError(f"view_of_delft: option world is {world!r}, wanted one of {', '.join(_WORLDS)}")
+        said = f"view_of_delft: option world is {world!r}, wanted one of {', '.join(_WORLDS)}"
+        raise BadOption(said, typed_hint="e.g. {log}:world=utm")
     return ViewOfDelft(path, _RADAR_FOLDERS[radar_scans], first, last, world)
 
 

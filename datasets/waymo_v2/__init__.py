@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import (
+    BadOption,
     BrokenRecord,
     CameraImage,
     HDMap,
     Labels,
     LidarSweep,
-    LogError,
     MissingRecord,
     NotALog,
     Poses,
@@ -82,7 +82,7 @@ def open_source(
     `drop_no_label_zones`: leaves out points in them. `compensate`: False leaves TOP's points where they were measured.
     """
     if returns not in (1, 2):
-        raise LogError(f"waymo_v2: option returns is {returns!r}, wanted 1 or 2")
+        raise BadOption(f"waymo_v2: option returns is {returns!r}, wanted 1 or 2", typed_hint="e.g. {log}:returns=2")
     return WaymoV2(path, _chosen(path, segment), returns, drop_no_label_zones, compensate)
 
 
@@ -94,9 +94,9 @@ def _chosen(path: Path, segment: str | None) -> str:
         return there[0]
     listed = ", ".join(there[:3]) + (", ..." if there[3:] else "") if there else "none"
     near = get_close_matches(segment or "", there, n=1) or there[:1]
-    hint = f"; say which with segment='{near[0]}'" if near else ""
     which = "no segment" if segment is None else f"no segment '{segment}'"
-    raise NotALog(f"{path}: {which if segment or not there else f'{len(there)} segments'}, it has {listed}{hint}")
+    said = f"{path}: {which if segment or not there else f'{len(there)} segments'}, it has {listed}"
+    raise BadOption.of(said, "say which with", "segment", near[0]) if near else NotALog(said)
 
 
 class WaymoV2:

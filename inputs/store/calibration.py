@@ -102,7 +102,8 @@ class CalibrationTable:
         return self._once("camera", row, self._camera)
 
     def _once(self, kind: str, row: int, make: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
-        return get_or_make(self._made, (kind, row), lambda: _locked(make(row)))
+        known = self._made.get((kind, row))
+        return get_or_make(self._made, (kind, row), lambda: _locked(make(row))) if known is None else known
 
     def _lidar(self, row: int) -> dict[str, Any]:
         scale = self._cell("intensity_scale", row).as_py()

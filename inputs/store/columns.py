@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BrokenRecord
+from ..once import once
 
-__all__ = ["batch_of", "columns_of", "read_batch"]
+__all__ = ["Reader", "batch_of", "columns_of", "read_batch"]
 
 Column = NDArray[Any]
 
@@ -62,30 +63,75 @@ def read_batch(where: str, encoded: Any, schema: Any) -> Any:
 
     With a compressed batch the buffers are made anew.
     """
-    import pyarrow as pa
-
-    try:
-        batch = pa.ipc.read_record_batch(pa.ipc.read_message(encoded), schema)
-        batch.validate()
-        nulls = sum(column.null_count for column in batch.columns)
-    # a broken length shows as a MemoryError
-    except (pa.ArrowException, OSError, EOFError, ValueError, TypeError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise BrokenRecord(f"{where}: no whole record ({reason}); perceptum check tells what is broken") from error
+    batch = _opened(where, encoded, schema)
+    nulls = sum(column.null_count for column in batch.columns)
     if nulls:
         raise BrokenRecord(f"{where}: {nulls} nulls, wanted a value in each row")
     return batch
 
 
+def _opened(where: str, encoded: Any, schema: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        batch = pa.ipc.read_record_batch(pa.ipc.read_message(encoded), schema)
+        batch.validate()
+    # a broken length shows as a MemoryError
+    except (pa.ArrowException, OSError, EOFError, ValueError, TypeError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise BrokenRecord(f"{where}: no whole record ({reason}); perceptum check tells what is broken") from error
+    return batch
+
+
 def columns_of(where: str, batch: Any, known: Collection[str]) -> dict[str, Column]:
     """Returns the columns as read-only views of the batch's memory; raises BrokenRecord for names not in `known`."""
+    _check_names(where, batch.schema, known)
+    return {field.name: _decoded(where, field, batch.column(i)) for i, field in enumerate(batch.schema)}
+
+
+def _check_names(where: str, schema: Any, known: Collection[str]) -> None:
     try:
-        unknown = [name for name in batch.schema.names if name not in known]
+        unknown = [name for name in schema.names if name not in known]
     except UnicodeDecodeError as error:
         raise BrokenRecord(f"{where}: a column's name is no text ({error.reason}); the file is damaged") from None
     if unknown:
         raise BrokenRecord(f"{where}: column {unknown[0][:40]!r} is not known; a newer Perceptum may have written it")
-    return {field.name: _decoded(where, field, batch.column(i)) for i, field in enumerate(batch.schema)}
+
+
+class Reader:
+    """Reads the columns of records of one schema: what the schema says is looked at once, and not for each record."""
+
+    def __init__(self, schema: Any, known: Collection[str]) -> None:
+        self._schema = schema
+        self._known = known
+
+    @once
+    def _numbers(self) -> list[tuple[str, np.dtype[Any]]] | None:
+        """Each column's name and dtype; None where not all are plain numbers, or a name is not known."""
+        try:
+            _check_names("", self._schema, self._known)
+        except BrokenRecord:
+            return None
+        dtypes = [None if field.metadata else _number_types().get(field.type.id) for field in self._schema]
+        if None in dtypes:
+            return None
+        return list(zip(self._schema.names, cast(list[np.dtype[Any]], dtypes), strict=True))
+
+    def read(self, where: str, encoded: Any) -> tuple[int, dict[str, Column]]:
+        """Returns how many rows there are, and the columns as read-only views of the memory; raises BrokenRecord."""
+        numbers = self._numbers
+        if numbers is not None:
+            batch = _opened(where, encoded, self._schema)
+            # its columns' buffers in one list, a bitmap of nulls and the values of each: pyarrow makes an object of
+            # every column that is asked for, which takes longer than to read the batch
+            _, *buffers = batch.to_struct_array().buffers()
+            if not any(buffers[::2]):
+                n = batch.num_rows
+                return n, {
+                    name: _values(data, dtype, n) for (name, dtype), data in zip(numbers, buffers[1::2], strict=True)
+                }
+        batch = read_batch(where, encoded, self._schema)
+        return len(batch), columns_of(where, batch, self._known)
 
 
 def _decoded(where: str, field: Any, array: Any) -> Column:
@@ -117,10 +163,14 @@ def _view(where: str, name: str, array: Any, count: int, first: int) -> Column:
     dtype = _number_types().get(array.type.id)
     if dtype is None:
         raise BrokenRecord(f"{where}: column {name} is {array.type}, wanted numbers")
-    data = array.buffers()[-1]
+    return _values(array.buffers()[-1], dtype, count, first)
+
+
+def _values(data: Any, dtype: np.dtype[Any], count: int, first: int = 0) -> Column:
     values = np.frombuffer(data, dtype, count, first * dtype.itemsize) if count and data else np.zeros(0, dtype)
     # what was decompressed is memory of our own, and could be written to
-    values.flags.writeable = False
+    if values.flags.writeable:
+        values.flags.writeable = False
     return values
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BrokenRecord, LogError, NotALog
+from ..once import once
 from .layout import FORMAT, KINDS, VERSION, Kind
 
 __all__ = ["NO_RECORD", "SKIPPED", "File", "Index", "Row", "Stream", "record_schema"]
@@ -90,7 +92,12 @@ class Index:
     """A pyarrow RecordBatch of `record_schema`."""
 
     def row(self, index: int) -> Row:
-        return Row(*(column[index].as_py() for column in self.records.columns))
+        return Row(*[cell(index) for cell in self._cells])
+
+    @once
+    def _cells(self) -> list[Callable[[int], Any]]:
+        """By column of the records: from a row's number to its value. Asking pyarrow took 10 us for each row."""
+        return [_cells_of(column) for column in self.records.columns]
 
     def times_ns(self, stream: Stream) -> NDArray[np.int64]:
         times: NDArray[np.int64] = self.records.column(0).to_numpy()[stream.first : stream.first + stream.count]
@@ -156,6 +163,32 @@ class Index:
             raise ValueError("it does not tell name, dataset and location")
         if sum(stream.kind == "labels" for stream in self.streams) != 1:
             raise ValueError("it has no one stream of frames")
+
+
+def _cells_of(column: Any) -> Callable[[int], Any]:
+    if column.null_count == len(column):
+        return lambda index: None
+    if column.null_count == 0 and column.type.id in _number_ids():
+        found: Callable[[int], Any] = column.to_numpy().item
+        return found
+    if column.null_count == 0 and column.type.id == _checksum_id():
+        data, width = memoryview(column.buffers()[1]), column.type.byte_width
+        first = column.offset
+        return lambda index: bytes(data[(first + index) * width : (first + index + 1) * width])
+    return lambda index: column[index].as_py()
+
+
+@cache
+def _number_ids() -> frozenset[int]:
+    import pyarrow as pa
+
+    return frozenset(field.type.id for field in record_schema() if pa.types.is_integer(field.type))
+
+
+@cache
+def _checksum_id() -> int:
+    found: int = record_schema().field("checksum").type.id
+    return found
 
 
 def _only_batch(where: str, encoded: Any) -> Any:

@@ -31,6 +31,8 @@ LABEL_COLUMNS = tuple(f.name for f in fields(Labels) if f.name not in LABEL_OWN)
 PICTURE = "encoded"
 
 _FLOAT16_MOST = 65504.0
+_FLOAT16_METRES = 1024.0
+"""From here on neighbouring float16 are 1 m apart, and soon more."""
 
 
 class Encoded(NamedTuple):
@@ -78,4 +80,10 @@ def _as_float16(where: str, axis: str, column: NDArray[Any]) -> NDArray[np.float
     beyond = np.isfinite(column) & (np.abs(column) > _FLOAT16_MOST)
     if beyond.any():
         raise BrokenRecord(f"{where}: {axis} is {column[beyond][0]}, which float16 cannot hold; convert without it")
+    # a stray point may be anywhere; a cloud that is recorded far from its origin would lose metres
+    near = np.abs(column[np.isfinite(column)]).min(initial=np.inf)
+    if _FLOAT16_METRES < near < np.inf:
+        raise BrokenRecord(
+            f"{where}: {axis} is {near:g} and more, where float16 has steps of 1 m and more; convert without it"
+        )
     return column.astype(np.float16)

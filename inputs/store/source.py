@@ -17,10 +17,10 @@ from ..poses import BrokenPose, Poses
 from ..records import CameraImage, Labels, LidarSweep, RadarSweep
 from .arrays import arrays_of
 from .calibration import CalibrationTable
-from .columns import columns_of, read_batch
-from .files import Files
+from .columns import Reader, columns_of, read_batch
+from .files import Files, LocalFiles
 from .hdmaps import map_of_arrays
-from .index import NO_RECORD, SKIPPED, Index, Row, Stream
+from .index import NO_RECORD, SKIPPED, File, Index, Row, Stream
 from .layout import CALIBRATION, IDS, INDEX, MAP, POSES, Kind
 from .records import LABEL_COLUMNS, LIDAR_COLUMNS, PICTURE, RADAR_COLUMNS
 from .tables import read_table
@@ -41,6 +41,8 @@ class StoreSource:
         self.index = Index.from_buffer(f"{files.location}/{INDEX}", files.whole(INDEX))
         self.name = str(self.index.about["name"])
         self.sequential = bool(self.index.about.get("sequential", True))
+        self.in_memory = isinstance(files, LocalFiles) and self.index.about.get("compression") == "none"
+        self._readers: dict[tuple[int, tuple[str, ...]], Reader] = {}
         self._streams: dict[tuple[Kind, str], Stream] = {(s.kind, s.sensor): s for s in self.index.streams}
         self.lidars: Mapping[str, Times] = self._times("lidar")
         self.radars: Mapping[str, Times] = self._times("radar")
@@ -151,16 +153,30 @@ class StoreSource:
 
     def batch(self, row: Row, where: str) -> Any:
         """Returns the record's pyarrow RecordBatch; raises BrokenRecord or MissingRecord."""
+        file = self._file(row, where)
+        batch = read_batch(where, self.files.part(file.path, row.offset, row.size), self.index.schemas[file.schema])
+        self._check_rows(row, where, len(batch))
+        return batch
+
+    def _file(self, row: Row, where: str) -> File:
         file = self.index.files[row.file]
         if not 0 <= file.schema < len(self.index.schemas):
             raise BrokenRecord(f"{where}: {file.path} has no schema in the index; convert again")
-        batch = read_batch(where, self.files.part(file.path, row.offset, row.size), self.index.schemas[file.schema])
-        if len(batch) != row.rows:
-            raise BrokenRecord(f"{where}: {len(batch)} rows in {file.path}, the index says {row.rows}; convert again")
-        return batch
+        return file
+
+    def _check_rows(self, row: Row, where: str, rows: int) -> None:
+        if rows != row.rows:
+            path = self.index.files[row.file].path
+            raise BrokenRecord(f"{where}: {rows} rows in {path}, the index says {row.rows}; convert again")
 
     def _columns(self, row: Row, where: str, known: tuple[str, ...]) -> dict[str, Any]:
-        columns = columns_of(where, self.batch(row, where), known)
+        file = self._file(row, where)
+        key = (file.schema, known)
+        reader = self._readers.get(key)
+        if reader is None:
+            reader = self._readers[key] = Reader(self.index.schemas[file.schema], known)
+        rows, columns = reader.read(where, self.files.part(file.path, row.offset, row.size))
+        self._check_rows(row, where, rows)
         needed = ("boxes", "category", "track_id") if known is LABEL_COLUMNS else ("x", "y", "z")
         missing = [name for name in needed if name not in columns]
         if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,13 +30,23 @@ class Problem(NamedTuple):
     """One thing that is wrong."""
 
     kind: str
-    """open, index, file, path, times, sensors, poses, record, points, labels or map."""
+    """open, index, file, path, times, sensors, poses, record, points, labels, map or left out."""
     what: str
     """The file or record, what was found, and what was wanted."""
 
 
 def check_log(log: str, track: Track = lambda items, _, __: items) -> list[Problem]:
     """Reads the whole log; raises NotALog where there is none, and nothing else."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        problems = _problems(log, track)
+    # what a reader leaves out is a warning, since it stops nothing
+    lines = dict.fromkeys(str(warning.message) for warning in found if warning.category is UserWarning)
+    left_out = [line for line in lines if not any(problem.what in line for problem in problems)]
+    return problems + [Problem("left out", line.removeprefix("left out: ")) for line in left_out]
+
+
+def _problems(log: str, track: Track) -> list[Problem]:
     try:
         source = open_source(log)
     except NotALog:

@@ -3,6 +3,7 @@
 ValueError
     LogError               a log: its folder, files, records          (perceptum.inputs)
         NotALog            no format that we know
+            BadOption      an option of a dataset that cannot be
         BrokenRecord       there, but cannot be read
         MissingRecord      asked for, but not there
         PoseUnknown        no pose at that time
@@ -19,11 +20,12 @@ from __future__ import annotations
 
 from perceptum.features import SchemaMismatch, SpecError, UnknownFeature
 from perceptum.features.errors import BuildError
-from perceptum.inputs import BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
+from perceptum.inputs import BadOption, BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
 from perceptum.neuropod import NeuropodError
 from perceptum.neuropod.errors import NotTrusted
 
 __all__ = [
+    "BadOption",
     "BrokenRecord",
     "BuildError",
     "LogError",

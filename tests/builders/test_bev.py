@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptum.builders import InputBuilder
+from perceptum.builders import InputBuilder, split
 
 GRID = {"range": [-4, -3, -1, 4, 3, 1], "voxel": [0.5, 0.75, 0.5]}
 X, Y, Z = 16, 8, 4
@@ -109,6 +109,41 @@ def test_every_layout_and_flip_is_the_same_view(frame_of, build, layout, flip_x,
     expected = arrange(occupancy(points, binary=False, overflow=True), layout, flip_x, flip_y)
     assert np.array_equal(got["lidar_bev_occupancy"], expected)
     assert np.array_equal(got["lidar_bev_stats"], arrange(statistics(points), layout, flip_x, flip_y))
+
+
+@pytest.mark.parametrize("layout", ["CYX", "CXY", "YXC"])
+@pytest.mark.parametrize(("flip_x", "flip_y"), [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_grids_need_not_be_multiples_of_a_cache_line(monkeypatch, frame_of, layout, flip_x, flip_y, threads):
+    """Columns are kept sixteen at a time: here these end within rows, and the last lie beyond the grid."""
+    monkeypatch.setattr(split, "_FEWEST", 1)
+    for name, value in {
+        "X": 21,
+        "Y": 5,
+        "Z": 2,
+        "GRID": {"range": [-4, -3, -1, 6.5, 2, 1], "voxel": [0.5, 1, 1]},
+    }.items():
+        monkeypatch.setitem(globals(), name, value)
+    view = {"grid": GRID, "bev_layout": layout, "flip_x": flip_x, "flip_y": flip_y}
+    params = {"lidar_bev_stats": {**view, "channels": CHANNELS, "intensity_mode": "raw"}}
+    builder = InputBuilder(["lidar_bev_stats"], params=params, threads=threads)
+    for n in (1500, 20, 0, 700, 5):
+        points = cloud(n, seed=n)
+        got = builder.build(frame_of(points[:, :3], points[:, 3]))["lidar_bev_stats"]
+        assert np.array_equal(got, arrange(statistics(points), layout, flip_x, flip_y))
+
+
+def test_zeros_keep_the_sign_of_the_first(frame_of, build):
+    """Of equal heights the first is shown, and a mean of nothing but -0 is -0."""
+    heights = np.float32([-0.0, 0.0, 0.0, -0.0, -0.0, -0.0])
+    xyz = np.column_stack([[0, 0, 1, 1, 2, 2], np.zeros(6), heights]).astype(np.float32)
+    params = {"lidar_bev_stats": {"grid": GRID, "channels": ["max_z", "min_z", "mean_z"]}}
+    got = build(["lidar_bev_stats"], frame_of(xyz), params)["lidar_bev_stats"]
+    assert np.signbit(got[:, 4, [8, 10, 12]]).tolist() == [
+        [True, False, True],
+        [True, False, True],
+        [False, False, True],
+    ]
 
 
 @pytest.mark.parametrize("channels", [["density"], ["top_i", "count"], CHANNELS[::-1]])

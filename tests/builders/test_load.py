@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from perceptum.builders import InputBuilder, split
-from perceptum.builders.kernels import bev, cells, load, motion, points, range_image, record, voxels
+from perceptum.builders.kernels import bev, cells, load, motion, points, range_image, record, rows, voxels
 from perceptum.features import canonical
 from perceptum.inputs import LidarSweep, Poses
 from perceptum.inputs.poses import rigid
@@ -277,7 +277,7 @@ def test_kernels_are_compiled_once_whatever_a_record_is_made_of(memory_log, swee
 def compiled():
     """Kernel -> the types that it was compiled for."""
     found = {}
-    for module in (bev, cells, load, motion, points, range_image, record, voxels):
+    for module in (bev, cells, load, motion, points, range_image, record, rows, voxels):
         for name, kernel in vars(module).items():
             if hasattr(kernel, "signatures"):
                 found[f"{module.__name__}.{name}"] = len(kernel.signatures)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
-from perceptum.builders.motion import ref_from_sensor
+from perceptum.builders.motion import ref_from_sensors
 from perceptum.inputs import BrokenRecord, MissingRecord, Poses, PoseUnknown
 from perceptum.inputs.poses import quaternion_from_yaw
 
@@ -268,7 +268,7 @@ def test_compiled_motion_is_that_of_the_poses(seed, n, far, small):
     times = np.append(random.integers(stamps[0] - 50 * MS, stamps[-1] + 50 * MS + 1, 9), stamps)
     mount = rigid(Rotation.from_rotvec(random.normal(size=3)), random.normal(size=3))
     out = rigid(Rotation.from_rotvec(random.normal(size=3)), random.normal(size=3))
-    got = ref_from_sensor(poses, ref, times, mount, out)
+    got = ref_from_sensors(poses, ref, [(times.tolist(), mount)], out)[0]
     wanted = out @ relative(poses, ref, times) @ mount
     assert got.shape == (len(times), 3, 4)
     assert np.abs(got - wanted[:, :3]).max() < 1e-7 * (far == 5e6) + 1e-9
@@ -278,7 +278,7 @@ def test_compiled_motion_is_that_of_the_poses(seed, n, far, small):
 def test_motion_is_not_made_up_where_no_pose_is_known(ref_ms, time_ms):
     poses = Poses(T0 + np.array([0, 250]) * MS, np.tile([1.0, 0, 0, 0], (2, 1)), np.zeros((2, 3)), max_gap_ns=200 * MS)
     with pytest.raises(PoseUnknown, match=r"^no pose at \d+ ns: "):
-        ref_from_sensor(poses, T0 + ref_ms * MS, T0 + np.array([0, time_ms]) * MS, np.eye(4), np.eye(4))
+        ref_from_sensors(poses, T0 + ref_ms * MS, [([T0, T0 + time_ms * MS], np.eye(4))], np.eye(4))
 
 
 @pytest.mark.parametrize("far", [-(2**63), 2**62, 11 * 10**9])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from math import floor, pi, radians
 
 import numpy as np
@@ -10,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.builders import InputBuilder
-from perceptum.builders.kernels.range_image import arctangent2
+from perceptum.builders.columns import HALVES, Recorded
+from perceptum.builders.kernels import range_image
+from perceptum.builders.kernels.range_image import arctangent2, project
+from perceptum.builders.kernels.record import BLOCK
 from perceptum.inputs import BrokenRecord, Poses
 from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
 
@@ -22,7 +26,7 @@ def image_params(**params):
     return {"lidar_range_image": {"intensity_mode": "raw", **params}}
 
 
-def range_image(points, height, width, fov, drop=False, min_range=0.1, origin=(0, 0, 0), rows=None):
+def image_by_definition(points, height, width, fov, drop=False, min_range=0.1, origin=(0, 0, 0), rows=None):
     """Section 2.6, a point at a time in float64: the channels, and the index of the nearest point, first of equals."""
     index = np.full((height, width), -1, np.int32)
     best = np.full((height, width), np.inf)
@@ -74,7 +78,7 @@ def test_the_image_is_that_of_the_definition(frame_of, build, seed, outside, hei
     points = scan(1500, seed)
     params = image_params(height=height, width=width, fov=list(fov), outside_fov=outside, channels=CHANNELS)
     got = build(NAMES, frame_of(points[:, :3], points[:, 3]), params)
-    assert_same(got, range_image(points, height, width, fov, drop=outside == "drop"))
+    assert_same(got, image_by_definition(points, height, width, fov, drop=outside == "drop"))
 
 
 awkward = st.one_of(
@@ -88,7 +92,7 @@ def test_awkward_points_go_where_the_definition_says(frame_of, build, points, dr
     cloud = np.float32([(*p, 5.0) for p in points]).reshape(-1, 4)
     params = image_params(height=8, width=36, fov=[20, -20], outside_fov="drop" if drop else "clamp", channels=CHANNELS)
     got = build(NAMES, frame_of(cloud[:, :3], cloud[:, 3]), params)
-    assert_same(got, range_image(cloud, 8, 36, (20, -20), drop))
+    assert_same(got, image_by_definition(cloud, 8, 36, (20, -20), drop))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +117,7 @@ def test_the_origin_of_the_rays_may_lie_beside_the_origin_of_the_points(frame_of
     points, origin = scan(800), np.array([1.5, -0.5, 1.9])
     params = image_params(height=32, width=360, channels=CHANNELS)
     got = build(NAMES, frame_of(points[:, :3], points[:, 3], origin=origin), params)
-    assert_same(got, range_image(points, 32, 360, (3, -25), origin=origin))
+    assert_same(got, image_by_definition(points, 32, 360, (3, -25), origin=origin))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
@@ -125,7 +129,7 @@ def test_rows_by_ring_follow_the_table_of_elevations(frame_of, build, dtype):
     rows = [table[r] if r < 16 else -1 for r in ring[finite]]
     params = image_params(height=12, width=360, rows="ring", channels=CHANNELS)
     frame = frame_of(points[:, :3], points[:, 3], ring=ring.astype(dtype), row_of_ring=table)
-    assert_same(build(NAMES, frame, params), range_image(points, 12, 360, (3, -25), rows=rows))
+    assert_same(build(NAMES, frame, params), image_by_definition(points, 12, 360, (3, -25), rows=rows))
 
 
 @pytest.mark.parametrize(
@@ -218,3 +222,106 @@ def test_arctangent2_is_numpys_to_fourteen_digits_save_for_the_sign_of_zero():
     turn = np.linspace(-np.pi, np.pi, 20_011)
     got = np.array([arctangent2(s, c) for s, c in zip(np.sin(turn), np.cos(turn), strict=True)])
     assert np.abs(got - np.arctan2(np.sin(turn), np.cos(turn))).max() <= 1e-14
+
+
+SIZES = [
+    (64, 2048, (3, -25), True),
+    (32, 1000, (15, -15), False),
+    (180, 360, (90, -90), False),
+    (400, 20_000, (2, -2), True),
+    (7, 3, (0.01, 0), False),
+]
+
+
+def cells_of(sweep, height, width, fov, clamp, origin=(0, 0, 0), min_range=0.1):
+    """Each point's own cell, row * width + column, and how many are not finite, as the kernel has them."""
+    recorded, found, bad = Recorded(sweep, with_times=False), [], 0
+    fine = np.float64 if recorded.is_fine else np.float32
+    for start in range(0, len(sweep), BLOCK):
+        own = recorded.places.copy()
+        own[:3, 0] += start * own[:3, 1]
+        n = min(BLOCK, len(sweep) - start)
+        cells, ranges, nearest = (
+            np.empty(BLOCK, np.int32),
+            np.empty(BLOCK, np.float32),
+            np.full(height * width + 1, 2**64 - 1, np.uint64),
+        )
+        what = (own, n, np.float64(origin), height, width, np.deg2rad(np.float64(fov)), clamp, min_range)
+        work = (np.empty((3, BLOCK), fine), np.empty(BLOCK, np.float32), np.empty((3, BLOCK), np.float32))
+        bad += project(*what, np.zeros(0, np.int32), HALVES, *work, np.empty(BLOCK), cells, ranges, nearest)
+        found.append(np.where(cells[:n] < 0, -1, cells[:n]))
+    return np.concatenate(found), bad
+
+
+def cells_looked_at_twice(xyz, height, width, fov, clamp, origin=(0, 0, 0), min_range=0.1):
+    """The same, every point in float64, by the kernel."""
+    cells = np.empty(len(xyz), np.int32)
+    what = (np.float64(origin), height, width, np.deg2rad(np.float64(fov)), clamp, False, min_range)
+    range_image._look_again(len(xyz), len(xyz), np.ascontiguousarray(xyz.T), *what, cells)
+    return cells
+
+
+def cells_by_definition(xyz, height, width, fov, clamp, origin=(0, 0, 0), min_range=0.1):
+    """The same in numpy, in float64 throughout."""
+    finite = (np.abs(xyz) < 2.0**100).all(axis=1)
+    with np.errstate(all="ignore"):
+        x, y, z = (np.where(finite[:, None], xyz, 0).astype(np.float64) - origin + 0.0).T
+        upper, lower = np.deg2rad(np.float64(fov))
+        row = np.floor((upper - np.arctan2(z, np.sqrt(x * x + y * y))) / (upper - lower) * height)
+        row = np.clip(row, 0, height - 1) if clamp else row
+        column = np.floor(0.5 * (1 - np.arctan2(y, x) / pi) * width) % width
+        seen = finite & (np.sqrt(x * x + y * y + z * z) >= min_range) & (row >= 0) & (row < height)
+    return np.where(seen, row * width + column, -1).astype(np.int64), int((~finite).sum())
+
+
+def beside_borders(height, width, fov, n=6000):
+    """Points as near to the borders of cells as float32 can say, on both sides."""
+    random = np.random.default_rng(4)
+    azimuth = random.integers(-width, width + 1, n) * (pi / width)
+    upper, lower = np.deg2rad(fov)
+    elevation = upper - random.integers(-1, height + 2, n) * ((upper - lower) / height)
+    azimuth[: n // 2] = random.uniform(-pi, pi, n // 2)
+    elevation[n // 3 :: 2] = random.uniform(lower, upper, len(elevation[n // 3 :: 2]))
+    distance = 10 ** random.uniform(-1, 3, n)
+    flat = np.cos(elevation)
+    xyz = distance[:, None] * np.column_stack([np.cos(azimuth) * flat, np.sin(azimuth) * flat, np.sin(elevation)])
+    xyz = xyz.astype(np.float32)
+    for _ in range(3):
+        towards = np.where(random.integers(0, 2, xyz.shape), np.float32(np.inf), np.float32(-np.inf))
+        xyz = np.concatenate([xyz, np.nextafter(xyz, np.where(random.integers(0, 3, xyz.shape), xyz, towards))])
+    return xyz
+
+
+@pytest.mark.parametrize(("height", "width", "fov", "clamp"), SIZES)
+@pytest.mark.parametrize("origin", [(0, 0, 0), (1.5, -0.5, 1.9)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_estimate_says_another_cell_than_float64(sweep_of, height, width, fov, clamp, origin, dtype):
+    """Cells are found in float32 first; what lies near a border is looked at again."""
+    random = np.random.default_rng(3)
+    anywhere = random.normal(0, (30, 30, 4), (20_000, 3)).astype(np.float32)
+    strange = [0.0, -0.0, 1e-45, -1e-40, 1e-30, -1e-19, 0.1, -1.0, 1e10, -1e19, 1e25, 3e38, np.inf, -np.inf, np.nan]
+    for xyz in (
+        anywhere,
+        beside_borders(height, width, fov) + np.float32(origin),
+        np.float32([*product(strange, repeat=3)]),
+    ):
+        sweep = sweep_of(xyz.astype(dtype))
+        got = cells_of(sweep, height, width, fov, clamp, origin)
+        wanted = cells_by_definition(xyz.astype(dtype), height, width, fov, clamp, origin)
+        assert got[1] == wanted[1]
+        # another arctangent: within 1e-14 of a border the last bit decides
+        assert (got[0] != wanted[0]).sum() <= len(xyz) * 1e-4
+        assert np.array_equal(got[0], cells_looked_at_twice(xyz.astype(dtype), height, width, fov, clamp, origin))
+
+
+@pytest.mark.parametrize("norm", [None, {"mean": [1, 2, 3, 4, 5], "std": [2, 3, 4, 5, 6]}])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_nothing_stays_of_the_frame_before_however_full_it_was(frame_of, norm, threads):
+    """Where few cells are written they are cleared one by one."""
+    params = image_params(height=16, width=128, fill=-7, norm=norm, channels=CHANNELS)
+    frames = [frame_of(p[:, :3], p[:, 3]) for p in (scan(n, seed=n) for n in (40, 9000, 300, 0, 200, 1, 8000, 40, 60))]
+    builder = InputBuilder(NAMES, params=params, threads=threads)
+    for frame in [*frames, *frames[::-1]]:
+        wanted = InputBuilder(NAMES, params=params).build(frame)
+        got = builder.build(frame)
+        assert {name: got[name].tobytes() for name in NAMES} == {name: wanted[name].tobytes() for name in NAMES}

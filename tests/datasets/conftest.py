@@ -2,7 +2,11 @@
 
 import functools
 import json
+import os
 import runpy
+import signal
+import socket
+import tempfile
 import types
 from pathlib import Path
 
@@ -81,6 +85,38 @@ def said_of():
         return said
 
     return said_of
+
+
+@pytest.fixture
+def special(tmp_path):
+    """special(path, kind): a pipe, socket or device in place of a file; a test that waits for one is ended."""
+
+    def waited(*_):
+        raise TimeoutError("waited for what is not a file")
+
+    open_sockets = []
+
+    def put(path, kind):
+        path.unlink(missing_ok=True)
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        else:
+            # a socket's name has at most 100 characters: bound elsewhere, and moved
+            server = socket.socket(socket.AF_UNIX)
+            name = tempfile.mktemp(dir="/tmp")
+            server.bind(name)
+            os.rename(name, path)
+            open_sockets.append(server)
+
+    before = signal.signal(signal.SIGALRM, waited)
+    signal.setitimer(signal.ITIMER_REAL, 30)
+    yield put
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+    for server in open_sockets:
+        server.close()
 
 
 @pytest.fixture

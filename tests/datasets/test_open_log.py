@@ -52,8 +52,10 @@ def test_a_misspelt_name_is_guessed():
 
 
 def test_a_file_is_no_log(tmp_path):
-    (tmp_path / "a.bin").write_bytes(b"")
-    assert message(tmp_path / "a.bin") == f"{tmp_path}/a.bin: is a file, wanted the folder of a log"
+    path = tmp_path / "nothing" / "else" / "a.bin"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    assert message(path) == f"{path}: is a file, wanted the folder of a log"
 
 
 def test_an_address_of_an_unknown_kind_is_refused():
@@ -86,6 +88,64 @@ def test_looking_for_logs_below_comes_to_an_end(tmp_path):
     for i in range(300):
         (tmp_path / f"b{i}").mkdir()
     assert "no log of a format we know" in message(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "deep", "name"),
+    [
+        ("kitti", "training/velodyne", "kitti_object"),
+        ("kitti", "training/velodyne/000003.bin", "kitti_object"),
+        ("kitti_odometry", "image_2/000000.png", "kitti_odometry"),
+        ("kitti_odometry", "calib.txt", "kitti_odometry"),
+        ("kitti_raw", "velodyne_points/data", "kitti_raw"),
+        ("kitti_raw", "oxts/data/0000000000.txt", "kitti_raw"),
+        ("argoverse2", "sensors/lidar", "argoverse2"),
+        ("argoverse2", "city_SE3_egovehicle.feather", "argoverse2"),
+        ("aimotive", "sensor/camera/M_FISHEYE_L/M_FISHEYE_L_0033643.jpg", "aimotive"),
+        ("nuscenes", "v1.0-mini", "nuscenes"),
+        ("nuscenes", "samples/LIDAR_TOP", "nuscenes"),
+        ("waymo_v2", "vehicle_pose", "waymo_v2"),
+    ],
+)
+def test_a_path_too_deep_in_a_log_says_what_to_open(dataset, deep, name, request):
+    folder = request.getfixturevalue(dataset)
+    if dataset == "nuscenes":
+        deep = deep.replace("v1.0-mini", next(folder.glob("v1.0-*")).name)
+    path = folder / deep
+    assert path.exists()
+    log = folder / "training" if name == "kitti_object" else folder
+    what = "is a file, wanted the folder of a log" if path.is_file() else "is no log itself"
+    assert message(path) == f"{path}: {what}; it lies in {log} ({name}); open that"
+    assert open_log(log).source.dataset == name
+
+
+def test_a_path_in_logs_of_several_formats_names_each(view_of_delft):
+    path = view_of_delft / "lidar" / "training" / "velodyne"
+    assert message(path) == (
+        f"{path}: is no log itself; it lies in {path.parent} (kitti_object) and in {view_of_delft} (view_of_delft); "
+        "open one of these"
+    )
+
+
+def test_a_path_beside_logs_says_which_there_are(kitti_odometry):
+    root = kitti_odometry.parents[1]
+    assert message(root / "poses" / "04.txt") == (
+        f"{root}/poses/04.txt: is a file, wanted the folder of a log; in {root} beside it are "
+        "sequences/04 (kitti_odometry); open one of them"
+    )
+    text = message(root / "poses")
+    assert text.startswith(f"{root}/poses: no log of a format we know (")
+    assert text.endswith(f"); in {root} beside it are sequences/04 (kitti_odometry); open one of them")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+@pytest.mark.parametrize("format", [None, "kitti_object", "mcap", "store"])
+@pytest.mark.parametrize("name", ["drive", "drive.mcap", "drive.bag"])
+def test_what_is_neither_file_nor_folder_is_no_log(tmp_path, special, kind, format, name):
+    special(tmp_path / name, kind)
+    assert message(tmp_path / name, format=format) == (
+        f"{tmp_path}/{name}: is a {kind}, wanted the folder of a log or the file of a recording"
+    )
 
 
 def test_an_unknown_format_lists_those_there_are(tmp_path):
@@ -160,13 +220,13 @@ def theirs(source):
     )
 
 
-def test_others_datasets_come_in_by_entry_points(others, tmp_path, kitti):
+def test_others_datasets_come_in_by_entry_points(others, tmp_path, tmp_path_factory, kitti):
     source = open_log(kitti).source
     others.append(Entry("theirs", theirs(source)))
     (tmp_path / "theirs").write_text("")
     assert open_log(tmp_path).source.source is source
     assert open_log(tmp_path, format="theirs").source.source is source
-    assert "theirs: a file theirs" in message(kitti / "training" / "velodyne")
+    assert "theirs: a file theirs" in message(tmp_path_factory.mktemp("nothing"))
 
 
 def test_two_datasets_that_recognise_one_folder_are_named(others, tmp_path):
@@ -184,12 +244,12 @@ def test_a_dataset_that_cannot_be_used_is_named(others, tmp_path):
     assert message(tmp_path, format="half") == "dataset 'half' (somewhere:half) lacks LOOKS_LIKE, open_source"
 
 
-def test_a_dataset_that_cannot_be_used_stops_no_other(others, tmp_path, kitti, caplog):
+def test_a_dataset_that_cannot_be_used_stops_no_other(others, tmp_path, tmp_path_factory, kitti, caplog):
     source = open_log(kitti).source
     others += [Entry("broken", ZeroDivisionError("in their code")), Entry("theirs", theirs(source))]
     (tmp_path / "theirs").write_text("")
     assert [open_log(tmp_path).source.source for _ in range(2)] == [source] * 2
-    assert "theirs: a file theirs" in message(kitti / "training" / "velodyne")
+    assert "theirs: a file theirs" in message(tmp_path_factory.mktemp("nothing"))
     assert caplog.messages == [
         "dataset 'broken' (somewhere:broken) cannot be imported: ZeroDivisionError: in their code; mend or uninstall it"
     ]

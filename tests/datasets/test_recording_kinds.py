@@ -23,7 +23,7 @@ from perceptum.datasets.ros.recording import Topic
 from perceptum.datasets.ros.rosbag_ros1 import Ros1Bag
 from perceptum.datasets.ros.rosbag_sqlite import SqliteBag
 from perceptum.datasets.ros.types import add_topic
-from perceptum.inputs import BrokenRecord, LogError, MissingRecord, NotALog, encode_jpeg
+from perceptum.inputs import BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown, encode_jpeg
 
 from .made_recording import (
     CONTAINERS,
@@ -668,7 +668,11 @@ def test_one_bad_transform_among_good_ones_is_left_out_and_reported(tmp_path, co
 
     log = open_log(write_as(container, tmp_path, rows))
     with pytest.warns(UserWarning, match="left out: .*the transform of 'base_link' in 'odom' at .* is .*nan"):
-        assert log[1].world_from_ego[0, 3] == 1
+        assert [frame.world_from_ego[0, 3] for frame in log] == [0, 1, 2]
+    # between those around it no pose is known, as in other datasets
+    assert "the transform of 'base_link' in 'odom'" in said(lambda: log.world_from_ego(FIRST_NS + 9), PoseUnknown)
+    assert log.world_from_ego(FIRST_NS + STEP_NS + STEP_NS // 2)[0, 3] == 1.5
+    assert len(log.skipped) == 1
 
 
 def test_a_world_above_an_unusable_transform_is_not_another_in_silence(tmp_path):
@@ -706,10 +710,38 @@ def test_a_bad_odometry_message_is_left_out_and_reported(tmp_path, container):
     log = open_log(write_as(container, tmp_path, rows))
     with pytest.warns(UserWarning, match="left out: .*/odom: the transform of 'base_link' in 'odom' at "):
         assert log[2].world_from_ego[0, 3] == 2
+    assert "/odom: the transform of 'base_link'" in said(lambda: log[1].world_from_ego, PoseUnknown)
     other = tmp_path / "none"
     other.mkdir()
     log = open_log(write_as(container, other, lambda maker: rows(maker, ((NAN, 0, 0),))))
     assert "/odom: the transform of 'base_link'" in said(lambda: quiet(lambda: log[0].world_from_ego))
+
+
+@every_container
+def test_check_lists_what_was_left_out(tmp_path, container):
+    from perceptum.check import check_log
+
+    def rows(maker):
+        wheel = maker.transform(FIRST_NS, *UNUSABLE["nan"][0])
+        return [mount(maker), ("/tf", FIRST_NS, maker.tf(wheel)), *moving(maker), *clouds(maker)]
+
+    (problem,) = check_log(str(write_as(container, tmp_path, rows)))
+    assert problem.kind == "left out"
+    assert "the transform of 'wheel' in 'base_link' at " in problem.what
+
+
+def test_a_bad_transform_of_a_slow_frame_leaves_a_gap_between_those_around_it(tmp_path):
+    def rows(maker):
+        slow = [(0, 10.0), (STEP_NS, NAN), (2 * STEP_NS, 12.0), (4 * STEP_NS, 14.0)]
+        above = [
+            ("/tf", FIRST_NS + t, maker.tf(maker.transform(FIRST_NS + t, "map", "odom", (x, 0, 0)))) for t, x in slow
+        ]
+        return [mount(maker), *above, *moving(maker), *clouds(maker, 4)]
+
+    log = quiet(lambda: open_log(write_as("mcap", tmp_path, rows), on_error="skip"))
+    assert [quiet(lambda f=frame: f.world_from_ego[0, 3]) for frame in (log[0], log[2], log[3])] == [10, 14, 16]
+    assert "the transform of 'odom' in 'map'" in said(lambda: log[1].world_from_ego, PoseUnknown)
+    assert len(log.skipped) == 1
 
 
 # K: what says the same at every stamp holds for ever

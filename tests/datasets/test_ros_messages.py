@@ -479,9 +479,9 @@ def png(array):
         (
             "mono16; png compressed",
             png(np.zeros((4, 5), np.uint16)),
-            "is a PNG of 16 bits, which is not read; wanted 8",
+            "is a grey PNG of 16 bits, which is not read",
         ),
-        ("png", png(np.zeros((4, 5), np.uint16)), "is a PNG of 16 bits, which is not read; wanted 8"),
+        ("png", png(np.zeros((4, 5), np.uint16)), "is a grey PNG of 16 bits, which is not read"),
         ("bayer_rggb8; jpeg compressed ", encode_jpeg(picture()), "is a Bayer mosaic in a picture, which is not read"),
         ("bayer_rggb8; png compressed", png(np.zeros((4, 5), np.uint8)), "is a Bayer mosaic in a picture, which"),
     ],

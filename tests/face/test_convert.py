@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -381,6 +382,16 @@ def test_float16_points_are_lossy_and_said_to_be(tmp_path, command):
     assert {read.x.dtype, read.y.dtype, read.z.dtype} == {np.dtype(np.float16)}
     assert read.intensity.dtype == np.float32
     assert command("info", tmp_path / "store", "--json").json["store"]["lossy"] == "lidar x y z are float16"
+
+
+def test_a_cloud_far_from_its_origin_is_not_made_float16_and_one_stray_point_is_no_matter(tmp_path):
+    far = replace(sweep(1), x=np.full(4, 3000.0) + np.arange(4))
+    with pytest.raises(BrokenRecord) as caught:
+        convert(memory_log([far]), tmp_path / "store", float16=True)
+    assert str(caught.value) == ("L: x is 3000 and more, where float16 has steps of 1 m and more; convert without it")
+    stray = replace(sweep(1), x=np.array([1.0, 2.0, np.nan, 3000.0]))
+    convert(memory_log([stray]), tmp_path / "stray", float16=True)
+    assert open_log(tmp_path / "stray")[0].lidar.x[[0, 1, 3]].tolist() == [1, 2, 3000]
 
 
 def test_a_point_that_float16_cannot_hold_is_refused_not_made_infinite(tmp_path):

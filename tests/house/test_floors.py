@@ -146,11 +146,11 @@ def test_the_ground_floor_needs_little_from_outside(folder):
     assert outside - set(sys.stdlib_module_names) - {"perceptum"} <= FOUNDATION[folder]
 
 
-def test_only_the_decorator_of_kernels_and_what_reads_addresses_import_numba():
+def test_only_the_decorator_of_kernels_and_what_speaks_to_the_processor_import_numba():
     importing = {
         m for m, path in modules(ROOT).items() for f in imports_of(m, path) if f.target.split(".")[0] == "numba"
     }
-    kernels = {"perceptum.builders.kernels.record", "perceptum.builders.kernels.tally"}
+    kernels = {f"perceptum.builders.kernels.{name}" for name in ("processor", "record", "tally", "turns")}
     assert importing == {"perceptum.inputs.kernel", *kernels}
 
 
@@ -171,7 +171,7 @@ def test_only_modules_of_kernels_import_their_decorator():
             if isinstance(node, ast.FunctionDef)
             for decorator in node.decorator_list
         }
-        assert any(name.startswith("kernel") for name in decorated), module
+        assert any(name.startswith(("kernel", "inner")) for name in decorated), module
 
 
 @pytest.mark.parametrize("folder", ["inputs", "datasets"])

@@ -401,3 +401,20 @@ def test_a_message_is_one_printable_line_whatever_a_file_calls_its_things():
     sent = pickle.loads(pickle.dumps(error))
     assert (type(sent), str(sent)) == (MissingRecord, str(error))
     assert str(LogError()) == ""
+
+
+@pytest.mark.parametrize("at_hand", ["in memory", "kept by the log", "read by the frame"])
+def test_sweeps_that_are_at_hand_are_not_handed_to_other_threads(at_hand):
+    """Waking a thread takes longer than to look at memory."""
+    source = Made()
+    source.in_memory = at_hand == "in memory"
+    log = Log(source, cache_bytes=2**20 if at_hand == "kept by the log" else 0)
+    frame = log[1]
+    if at_hand != "in memory":
+        frame.sweeps(2)
+    if at_hand == "kept by the log":
+        frame = log[1]
+    handed = []
+    read = frame.sweeps(2, each=lambda work, items: handed.extend(items))
+    assert handed == []
+    assert stamps(read) == stamps(Log(Made())[1].sweeps(2))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -28,6 +29,7 @@ __all__ = [
     "one_frame",
     "open_named",
     "open_rows",
+    "typed",
 ]
 
 
@@ -51,16 +53,24 @@ OnBroken = Annotated[
 
 
 def open_named(log: str, on_error: Literal["raise", "skip"] = "raise") -> Log:
-    """Opens the log that was named; options of "synthetic:..." that cannot be are a UsageError."""
+    """Opens the log that was named; an option of it that cannot be is a UsageError, spelled as it is typed."""
     from perceptum.datasets import open_log
-    from perceptum.inputs import LogError
+
+    with typed(log):
+        return open_log(log, on_error=on_error)
+
+
+@contextmanager
+def typed(log: str) -> Iterator[None]:
+    """Turns a bad option of the log into a UsageError that spells options as a command line does: LOG:scene=..."""
+    from perceptum.inputs import BadOption
 
     try:
-        return open_log(log, on_error=on_error)
-    except LogError as error:
-        if log.startswith("synthetic:"):
-            raise UsageError(str(error)) from error
-        raise
+        yield
+    except BadOption as error:
+        from perceptum.datasets.options import split_options
+
+        raise UsageError(error.typed(split_options(log)[0])) from error
 
 
 def file_name(frame: Frame, suffix: str) -> str:

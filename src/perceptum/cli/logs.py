@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .arguments import LogPath, OnBroken, OnError, open_named
+from .arguments import LogPath, OnBroken, OnError, open_named, typed
 from .output import Json, print_json, print_table, tell_skipped, track
 
 __all__ = ["add_to"]
@@ -115,7 +115,8 @@ def check(log: LogPath, json: Json = False) -> None:
     """List everything that is wrong with a log, all at once; exit status 1 where anything is."""
     from perceptum.check import check_log
 
-    problems = check_log(log, track)
+    with typed(log):
+        problems = check_log(log, track)
     if json:
         print_json({"log": log, "problems": [problem._asdict() for problem in problems]})
     else:
