@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from perceptum.features import Row, Schema, Spec, SpecError, UnknownFeature, canonical
+from perceptum.features.foreign import foreign
 from perceptum.inputs import Frame
 
 from .batch import Batch, check_collation
@@ -101,8 +102,10 @@ class InputBuilder(Generic[Built]):
         options = Options(threads, writable, training)
         schema = schema or canonical()
         several = _several(wanted)
-        specs = _specs(schema, wanted if several else {SINGLE: wanted}, params, training)
-        self.plan = Plan(schema, specs, options)
+        # parameters of others are asked for sizes here; what ours refuses, and what is not installed, says so itself
+        with foreign("the plan cannot be made", SpecError, TypeError, ValueError, OSError, ImportError, MemoryError):
+            specs = _specs(schema, wanted if several else {SINGLE: wanted}, params, training)
+            self.plan = Plan(schema, specs, options)
         models: dict[str, Any] = dict(wanted) if several else {SINGLE: wanted}
         allocators = {name: getattr(model, "allocator", None) or allocate_pages for name, model in models.items()}
         self._start(models, allocators)

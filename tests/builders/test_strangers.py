@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from random import Random
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from perceptum.builders import BuildError, Draw, InputBuilder
-from perceptum.features import Concat, Group, Schema, SpecError
+from perceptum.features import Concat, Group, Params, Schema, SpecError
 from perceptum.inputs import BrokenRecord
 
 from .strangers import GROUPS, NAMES, SCHEMA, Graph, GraphParams, feature, truth
@@ -253,6 +254,25 @@ def test_whatever_a_filler_raises_when_it_is_made_is_refused_when_planning(error
         SpecError, match=r"^input 'acme_nodes': the filler Failing of group 'acme_graph' fails: "
     ) as told:
         InputBuilder(["acme_nodes"], schema=with_filler(failing))
+    assert told.value.__cause__ is error
+
+
+class Sly(Params, frozen=True, kw_only=True):
+    asked: ClassVar[list[BaseException]] = []
+
+    def dims(self):
+        if self.asked:
+            raise self.asked[0]
+        return {"F": 3}
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+def test_whatever_others_parameters_raise_is_refused_when_planning(error, monkeypatch):
+    group = Group(name="acme_sly", params=Sly(), features=(feature("acme_sly", ("F",)),), filler=Graph)
+    schema = Schema("mine", "1", (group,))
+    monkeypatch.setattr(Sly, "asked", [error])
+    with pytest.raises(SpecError, match=rf"the plan cannot be made: {type(error).__name__}") as told:
+        InputBuilder(["acme_sly"], schema=schema)
     assert told.value.__cause__ is error
 
 
