@@ -59,7 +59,7 @@ def sweep_of(
     path: Path, images: Sequence[Image], lidar: Lidar, poses: Image | None, world_from_ego: Matrix, drop_zones: bool
 ) -> SweepColumns:
     """Returns the points of the images of one sweep's returns, in the ego frame of `world_from_ego`."""
-    from . import points as points
+    from . import points
 
     height, width = images[0].shape[:2] if images else (0, 0)
     table = lidar.inclinations

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import perceptum
-from perceptum.neuropod import NeuropodError, compat, loader, packagers
+from perceptum.neuropod import NeuropodError, loader, packagers
+from perceptum.neuropod.uber import compat
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from perceptum.neuropod.tied_folder import PREFIX, TiedFolder, sweep
+from perceptum.neuropod.package.tied_folder import PREFIX, TiedFolder, sweep
 
 LOAD = """
 import sys, time, perceptum
