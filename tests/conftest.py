@@ -134,7 +134,7 @@ def least() -> Callable[..., float]:
 # answers self-tests in the order in which they come, as `python -m perceptum.neuropod.pack.selftest` answers one
 WARM = """
 import json, os, sys, tempfile, traceback
-from perceptum.neuropod import selftest
+from perceptum.neuropod.pack import selftest
 
 answers = os.fdopen(int(sys.argv[1]), "w")
 for line in sys.stdin:

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 import perceptum
-from perceptum.neuropod import NeuropodError, loader, packagers
-from perceptum.neuropod.uber import compat
+from perceptum.neuropod import NeuropodError, compat, loader, packagers
 
 
 @pytest.fixture

@@ -290,7 +290,7 @@ def test_none_of_these_pickles_takes_memory(tmp_path):
     path.write_bytes(pickle.dumps(PICKLES))
     code = (
         "import pickle, resource, sys\n"
-        "from perceptum.neuropod import NeuropodError, test_data\n"
+        "from perceptum.neuropod import NeuropodError\nfrom perceptum.neuropod.package import test_data\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "for data in pickle.load(open(sys.argv[1], 'rb')).values():\n"
         "    try:\n"

@@ -18,8 +18,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from perceptum.neuropod import NeuropodError
-from perceptum.neuropod.uber import compat
+from perceptum.neuropod import NeuropodError, compat
 
 pytestmark = pytest.mark.usefixtures("warm")
 
