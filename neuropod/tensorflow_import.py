@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from perceptum.install import install_command
+
 from .errors import NeuropodError
 
 __all__ = ["LOG_LEVEL", "import_tensorflow"]
@@ -34,7 +36,7 @@ def _import() -> Any:
     try:
         import tensorflow as tf
     except ImportError as error:
-        raise NeuropodError("running TensorFlow needs tensorflow: pip install 'perceptum[tensorflow]'") from error
+        raise NeuropodError(f"running TensorFlow needs tensorflow: {install_command('tensorflow')}") from error
     return tf
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, HDMap, LogError, Shapes
+from perceptum.install import install_command
 
 from ..unread import Unread
 from .lanelet2_lanes import Heights, lane_graph, points_of
@@ -82,7 +83,7 @@ def _library() -> Any:
         import lanelet2.io
         import lanelet2.projection
     except ImportError as error:
-        raise LogError("reading Lanelet2 maps needs lanelet2: pip install 'perceptum[lanelet2]'") from error
+        raise LogError(f"reading Lanelet2 maps needs lanelet2: {install_command('lanelet2')}") from error
     return lanelet2
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features.foreign import said
+from perceptum.install import install_command
 
 from ..config import Config
 from ..errors import NeuropodError
@@ -214,7 +215,7 @@ def import_jax() -> Any:
         import jax
         import jax.export
     except ImportError as error:
-        raise NeuropodError("running JAX functions needs jax: pip install 'perceptum[jax]'") from error
+        raise NeuropodError(f"running JAX functions needs jax: {install_command('jax')}") from error
     if not known:
         os.environ.pop(LOG_LEVEL, None)
     return jax
