@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 from perceptum.features import Row, Schema, Spec, SpecError, UnknownFeature, canonical
 from perceptum.features.foreign import foreign
 from perceptum.inputs import Frame
+from perceptum.plural import counted
 
 from .batch import Batch, check_collation
 from .crew import Crew
@@ -44,6 +45,8 @@ class _Last:
 
     lane: Lane
     times_s: Mapping[str, float]
+    once_s: Mapping[str, float]
+    """Of the builder's life so far."""
 
 
 class InputBuilder(Generic[Built]):
@@ -138,10 +141,7 @@ class InputBuilder(Generic[Built]):
         self._start({}, {})
 
     def __repr__(self) -> str:
-        parts = [
-            f"{model + ': ' if model else ''}{len(spec)} tensor{'' if len(spec) == 1 else 's'}"
-            for model, spec in self.specs.items()
-        ]
+        parts = [f"{model + ': ' if model else ''}{counted(len(spec), 'tensor')}" for model, spec in self.specs.items()]
         return f"<InputBuilder {', '.join(parts)}, schema {self.schema.name} {self.schema.version}>"
 
     @property
@@ -182,7 +182,7 @@ class InputBuilder(Generic[Built]):
         _check_frame(frame, "build")
         lane = self._take_lane()
         built = lane.run(Sample(frame, draw), self._memories(into), on_ready)
-        self._keep(lane, built)
+        self._keep(lane, built, built)
         return built[SINGLE] if self.plan.single else built  # type: ignore[return-value]
 
     def build_batch(
@@ -207,7 +207,7 @@ class InputBuilder(Generic[Built]):
             raise ValueError("a batch needs at least one frame")
         drawn = [None] * len(frames) if draws is None else list(draws)
         if len(drawn) != len(frames):
-            raise ValueError(f"a batch of {len(frames)} frames needs as many draws, got {len(drawn)}")
+            raise ValueError(f"a batch of {counted(len(frames), 'frame')} needs as many draws, got {len(drawn)}")
         for rows in self.plan.rows.values():
             check_collation(rows)
         memories, writable = self._memories(into), self.plan.options.writable
@@ -225,17 +225,18 @@ class InputBuilder(Generic[Built]):
                 batch.end_frame(sizes[model])
                 _add(out[model].dropped, last[model].dropped)
                 _add(out[model].times_s, last[model].times_s)
+                _add(out[model].once_s, last[model].once_s)
         for model, batch in batches.items():
             out[model].update(batch.tensors(writable))
-        self._keep(lane, last)
+        self._keep(lane, last, out)
         return out[SINGLE] if self.plan.single else out  # type: ignore[return-value]
 
     def explain(self) -> Explanation:
         """Returns the plan as it is, with sizes and times once a frame has been built. Print it."""
         last = self._last
         if last is not None:
-            return explain(self.plan, last.lane, self._models, len(self._lanes), last.times_s)
-        return explain(self.plan, self._new_lane(), self._models, len(self._lanes), {})
+            return explain(self.plan, last.lane, self._models, len(self._lanes), last.times_s, last.once_s)
+        return explain(self.plan, self._new_lane(), self._models, len(self._lanes), {}, {})
 
     def _take_lane(self) -> Lane:
         try:
@@ -243,9 +244,11 @@ class InputBuilder(Generic[Built]):
         except IndexError:
             return self._new_lane()
 
-    def _keep(self, lane: Lane, built: Mapping[str, Tensors]) -> None:
+    def _keep(self, lane: Lane, last: Mapping[str, Tensors], whole: Mapping[str, Tensors]) -> None:
         """Only after all went well: what an interrupted lane's scratch holds nobody knows, so that it is let go."""
-        self._last = _Last(lane, next(iter(built.values())).times_s)
+        once_s = dict(self._last.once_s) if self._last is not None else {}
+        _add(once_s, next(iter(whole.values())).once_s)
+        self._last = _Last(lane, next(iter(last.values())).times_s, once_s)
         self._lanes.append(lane)
 
     def _only(self, of_models: Mapping[str, Of], name: str) -> Of:

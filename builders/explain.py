@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features import FRAMES, UNITS, Resolved
+from perceptum.plural import counted
 
 from .errors import OURS, stage_failed
 from .lane import Lane, Wanted
@@ -92,6 +93,8 @@ class Explanation:
     """Sizes that a frame decides -> the most that they can be, None where nothing bounds them."""
     built: bool
     """Whether a frame has been built, so that sizes, scratch and times are its own."""
+    once_ms: dict[str, float]
+    """What first builds of this builder took besides, and no later one: loading kernels, compiling them."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -115,10 +118,10 @@ class Explanation:
             for b in self.blocks
         ]
         lines.append(
-            f"{self.threads} thread{'s' if self.threads > 1 else ''} per build; {self.lanes} "
-            f"lane{'s' if self.lanes != 1 else ''}, one per frame in flight"
+            f"{counted(self.threads, 'thread')} per build; {counted(self.lanes, 'lane')}, one per frame in flight"
             + (f", of {_size(sum(s.scratch_bytes for s in self.stages))} scratch" if self.built else "")
         )
+        lines += [f"once, and in none of these times: {what} {ms:.1f} ms" for what, ms in self.once_ms.items()]
         lines.append(f"tensors are {'writable' if self.writable else 'read-only'}, 64-byte aligned")
         return "\n".join(lines)
 
@@ -130,8 +133,15 @@ class Explanation:
     __repr__ = __str__
 
 
-def explain(plan: Plan, lane: Lane, models: Mapping[str, Any], lanes: int, times_s: Mapping[str, float]) -> Explanation:
-    """times_s: of the lane's last frame, by label, as Tensors has them; empty before the first."""
+def explain(
+    plan: Plan,
+    lane: Lane,
+    models: Mapping[str, Any],
+    lanes: int,
+    times_s: Mapping[str, float],
+    once_s: Mapping[str, float],
+) -> Explanation:
+    """times_s: of the lane's last frame, by label, as Tensors has them; empty before the first. once_s: of all."""
     labels = lane.labels
     stages = tuple(
         StageLine(
@@ -163,6 +173,7 @@ def explain(plan: Plan, lane: Lane, models: Mapping[str, Any], lanes: int, times
         plan.options.training,
         {size: most for wanted in lane.wanted for size, most in _by_frame(wanted.row).items()},
         bool(times_s),
+        {what: round(seconds * 1e3, 3) for what, seconds in once_s.items()},
     )
 
 

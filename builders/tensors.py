@@ -13,19 +13,24 @@ __all__ = ["Tensors"]
 class Tensors(dict[str, NDArray[Any]]):
     """Name -> array, 64-byte aligned, in the spec's order."""
 
-    __slots__ = ("dropped", "times_s")
+    __slots__ = ("dropped", "once_s", "times_s")
 
     def __init__(
         self,
         tensors: Mapping[str, NDArray[Any]],
         dropped: Mapping[str, int] | None = None,
         times_s: Mapping[str, float] | None = None,
+        once_s: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(tensors)
         self.dropped: dict[str, int] = dict(dropped or {})
         """What was left out, by reason: points that are not finite, points over a limit. Of a batch: in all frames."""
         self.times_s: dict[str, float] = dict(times_s or {})
-        """Seconds by stage and tensor, those of other models in the same plan too. Of a batch: in all frames."""
+        """Seconds by stage and tensor, those of other models in the same plan too. Of a batch: in all frames. Reading
+        the records counts, for the stages that first ask for them; what `once_s` has does not."""
+        self.once_s: dict[str, float] = dict(once_s or {})
+        """Seconds that only a process's first builds take, by what took them: "loading kernels", "compiling kernels";
+        empty where nothing of that happened. What threads waited for at the same time counts once."""
 
     def __repr__(self) -> str:
         tensors = ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in self.items())
@@ -33,4 +38,4 @@ class Tensors(dict[str, NDArray[Any]]):
         return f"<Tensors: {tensors or 'none'}{'; dropped ' if dropped else ''}{dropped}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tensors, (dict(self), self.dropped, self.times_s)
+        return Tensors, (dict(self), self.dropped, self.times_s, self.once_s)

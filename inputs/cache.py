@@ -10,6 +10,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from perceptum.plural import counted
+
 from .errors import LogError
 from .once import Guard, get_or_make
 
@@ -41,7 +43,7 @@ class Cache:
         return Cache, (self.most_bytes,)
 
     def __repr__(self) -> str:
-        return f"<Cache {len(self)} things, {self.nbytes} of {self.most_bytes} bytes>"
+        return f"<Cache {counted(len(self), 'thing')}, {self.nbytes} of {self.most_bytes} bytes>"
 
     def __len__(self) -> int:
         return len(self._kept)

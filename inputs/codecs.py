@@ -7,6 +7,8 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.install import install_command
+
 from .errors import BrokenRecord, LogError
 from .jpeg import JPEG, decode_past_warnings, orientation_of
 
@@ -17,7 +19,7 @@ _MOST_PIXELS = 178_956_970
 _ORIENTATION = 0x0112
 _UPRIGHT = (0, 1)
 """EXIF knows 1 to 8; 0 is written by those who do not know."""
-_INSTALL = "reading pictures needs simplejpeg or Pillow: pip install 'perceptum[camera]'"
+_NEEDED = "reading pictures needs simplejpeg or Pillow"
 
 
 def decode_image(encoded: bytes, out: NDArray[np.uint8] | None = None, source: str = "picture") -> NDArray[np.uint8]:
@@ -71,7 +73,7 @@ def _decode_with_pillow(encoded: bytes, source: str) -> NDArray[np.uint8]:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
-        raise LogError(_INSTALL) from error
+        raise LogError(f"{_NEEDED}: {install_command('camera')}") from error
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             _check_colours(image.mode, source)
@@ -126,7 +128,7 @@ def _encode_with_pillow(image: NDArray[np.uint8], quality: int) -> bytes:
     try:
         from PIL import Image
     except ImportError as error:
-        raise LogError(_INSTALL) from error
+        raise LogError(f"{_NEEDED}: {install_command('camera')}") from error
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

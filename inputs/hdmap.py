@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from perceptum.plural import counted
+
 from .arrays import Matrix
 from .errors import BrokenRecord
 from .once import once
@@ -30,7 +32,7 @@ class Shapes:
     """(n,)"""
 
     def __repr__(self) -> str:
-        return f"<Shapes: {len(self)} {self.kind}s of {len(self.points)} points>"
+        return f"<Shapes: {counted(len(self), self.kind)} of {counted(len(self.points), 'point')}>"
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -156,7 +158,7 @@ class HDMap:
 
     def __repr__(self) -> str:
         layers = ", ".join(f"{len(shapes)} {name}" for name, shapes in self.layers.items()) or "no layers"
-        lanes = "no lane graph" if self.lanes is None else f"{len(self.lanes)} lanes"
+        lanes = "no lane graph" if self.lanes is None else counted(len(self.lanes), "lane")
         unread = f"; not read: {', '.join(self.unread)}" if self.unread else ""
         return f"<HDMap: {layers}; {lanes}; {'no ' if self.ground is None else ''}ground height{unread}>"
 

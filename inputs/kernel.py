@@ -18,12 +18,16 @@ from types import CodeType, ModuleType
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-import numba
 import numpy as np
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
 
+from .first_calls import COMPILING, LOADING, Kind, first_call
 from .kernel_folder import kernel_folder
 from .once import once
+
+# the compiler itself, which takes longest of all where a first frame is what imports it
+with first_call([LOADING]):
+    import numba
+    from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
 
 __all__ = ["inner", "kernel"]
 
@@ -44,8 +48,25 @@ def kernel(function: Function) -> Function:
     # with NUMBA_DISABLE_JIT it is the function itself
     if hasattr(compiled, "py_func"):
         # numba's cache=True puts its FunctionCache there
-        compiled._cache = _Kept(function)
+        compiled._cache = kept = _Kept(function)
+        # what numba calls where it has no code yet for the arguments' types
+        compiled._compile_for_args = _noted(compiled._compile_for_args, kept)
     return cast(Function, compiled)
+
+
+def _noted(find_code: Callable[..., Any], kept: _Kept) -> Callable[..., Any]:
+    """Notes how long a call waits for its code: it is loaded, unless it is given to be kept meanwhile."""
+
+    def find_noted(*args: Any, **kwargs: Any) -> Any:
+        compiled, kinds = kept.compiled, list[Kind]([LOADING])
+        with first_call(kinds):
+            try:
+                return find_code(*args, **kwargs)
+            finally:
+                if kept.compiled != compiled:
+                    kinds.append(COMPILING)
+
+    return find_noted
 
 
 def inner(function: Function) -> Function:
@@ -68,6 +89,8 @@ class _Kept(NullCache):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
+        self.compiled = 0
+        """How often it was compiled in this process."""
         # of the file as it is imported: by the first call it may have been edited
         _sources[function] = _digest(function.__code__.co_filename)
 
@@ -96,6 +119,7 @@ class _Kept(NullCache):  # type: ignore[misc, unused-ignore]
                 return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
+        self.compiled += 1
         if self._files is not None:
             # the disk may be full, the folder gone, or what lies there damaged and not ours to replace
             with suppress(Exception), _locked(self._files.cache_path):

@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.plural import counted
+
 from .arrays import Times
 from .cache import Cache
 from .errors import BrokenRecord, LogError, MissingRecord, PoseUnknown
@@ -87,7 +89,7 @@ class Log:
         return {name: value for name, value in vars(self).items() if name not in ("map", "ids", "poses")}
 
     def __repr__(self) -> str:
-        return f"<Log {self.source.dataset} {self.source.name}: {len(self)} frames>"
+        return f"<Log {self.source.dataset} {self.source.name}: {counted(len(self), 'frame')}>"
 
     def __len__(self) -> int:
         return len(self.source.times_ns)

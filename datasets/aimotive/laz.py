@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError
+from perceptum.install import install_command
 
 from ..reading.files import read_bytes
 
 __all__ = ["LazPoints", "read_laz"]
 
-_INSTALL = "reading .laz points needs laspy and lazrs: pip install 'perceptum[laz]'"
+_NEEDED = "reading .laz points needs laspy and lazrs"
 _HEADER_BYTES = 227
 _MOST_VLRS = 1000
 _MOST_RECORD_BYTES = 1000
@@ -129,7 +130,7 @@ def _decoded(path: Path, encoded: bytes) -> Any:
         import laspy
         import lazrs
     except ImportError as error:
-        raise LogError(_INSTALL) from error
+        raise LogError(f"{_NEEDED}: {install_command('laz')}") from error
     try:
         return laspy.read(io.BytesIO(encoded), laz_backend=laspy.LazBackend.Lazrs)
     except (

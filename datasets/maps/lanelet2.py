@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from perceptum.inputs import BrokenRecord, HDMap, LogError, Shapes
+from perceptum.install import install_command
 
 from ..reading.unread import Unread
 from .lanelet2_lanes import Heights, lane_graph, points_of
@@ -80,7 +81,7 @@ def _library() -> Any:
         import lanelet2.io
         import lanelet2.projection
     except ImportError as error:
-        raise LogError("reading Lanelet2 maps needs lanelet2: pip install 'perceptum[lanelet2]'") from error
+        raise LogError(f"reading Lanelet2 maps needs lanelet2: {install_command('lanelet2')}") from error
     return lanelet2
 
 

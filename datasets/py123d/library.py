@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError
+from perceptum.install import install_command
 
 from ..reading.files import check_file
 
@@ -137,4 +138,4 @@ def _library() -> _Library:
     try:
         return _Library()
     except ImportError as error:
-        raise LogError("reading logs of py123d needs its library: pip install 'perceptum[py123d]'") from error
+        raise LogError(f"reading logs of py123d needs its library: {install_command('py123d')}") from error

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, CameraImage, LogError
+from perceptum.install import install_command
 
 __all__ = ["RawImage", "colours", "png_bytes"]
 
@@ -53,7 +54,7 @@ def png_bytes(image: Pixels) -> bytes:
     try:
         from PIL import Image
     except ImportError as error:
-        raise LogError("packing pictures needs Pillow: pip install 'perceptum[camera]'") from error
+        raise LogError(f"packing pictures needs Pillow: {install_command('camera')}") from error
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

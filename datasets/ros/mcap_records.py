@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from perceptum.inputs import BrokenRecord, LogError
+from perceptum.install import install_command
 
 __all__ = ["Contents", "library", "read_record", "records_of", "said", "walk"]
 
@@ -21,7 +22,7 @@ LARGEST = 1 << 30
 """A chunk, and a summary, of more than 1 GiB is not believed."""
 
 MESSAGE_HEAD = struct.Struct("<HIQQ")
-_INSTALL = "reading MCAP needs mcap and rosbags: pip install 'perceptum[mcap]'"
+_NEEDED = "reading MCAP needs mcap and rosbags"
 
 
 def library() -> Any:
@@ -29,7 +30,7 @@ def library() -> Any:
     try:
         import mcap.stream_reader
     except ImportError as error:
-        raise LogError(_INSTALL) from error
+        raise LogError(f"{_NEEDED}: {install_command('mcap')}") from error
     return mcap.stream_reader
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from perceptum.inputs import BrokenRecord, LogError
 from perceptum.inputs.once import Guard
+from perceptum.install import install_command
 
 from ..reading.files import check_file
 from .recording import Found, Place, Topic, first_of
@@ -200,7 +201,7 @@ def _reader(path: Path) -> Any:
     try:
         from rosbags.rosbag1 import Reader
     except ImportError as error:
-        raise LogError("reading bags needs rosbags: pip install 'perceptum[mcap]'") from error
+        raise LogError(f"reading bags needs rosbags: {install_command('mcap')}") from error
     return Reader(path)
 
 

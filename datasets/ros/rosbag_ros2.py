@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from perceptum.inputs import BrokenRecord, LogError
+from perceptum.install import install_command
 
 from ..reading.files import read_text
 from .loose_files import METADATA, recordings_in
@@ -79,7 +80,7 @@ def _metadata(path: Path) -> Mapping[str, Any]:
         from ruamel.yaml import YAML
         from ruamel.yaml.error import YAMLError
     except ImportError as error:
-        raise LogError("reading bags needs rosbags: pip install 'perceptum[mcap]'") from error
+        raise LogError(f"reading bags needs rosbags: {install_command('mcap')}") from error
     if os.path.exists(path) and os.stat(path).st_size > 1 << 26:
         raise BrokenRecord(f"{path}: {os.stat(path).st_size} bytes, wanted the metadata of one bag")
     try:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from perceptum.inputs import BrokenRecord, LogError
+from perceptum.install import install_command
 
 from ..reading.files import check_file
 from .recording import WHOLE, Found, Place, Topic, first_of, type_name
@@ -95,7 +96,7 @@ class SqliteBag:
         try:
             import zstandard
         except ImportError as error:
-            raise LogError("compressed bags need zstandard: pip install 'perceptum[mcap]'") from error
+            raise LogError(f"compressed bags need zstandard: {install_command('mcap')}") from error
         try:
             size = zstandard.frame_content_size(data) if data.startswith(_ZSTD) else _LARGEST_MESSAGE + 1
             if size > _LARGEST_MESSAGE:

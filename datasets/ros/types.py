@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from perceptum.inputs import BrokenRecord, LogError
+from perceptum.install import install_command
 
 from .recording import Topic
 
@@ -67,7 +68,7 @@ def _store(encoding: str) -> Any:
     try:
         from rosbags.typesys import Stores, get_types_from_msg, get_typestore
     except ImportError as error:
-        raise LogError("reading ROS messages needs rosbags: pip install 'perceptum[mcap]'") from error
+        raise LogError(f"reading ROS messages needs rosbags: {install_command('mcap')}") from error
     ros1 = encoding == "ros1"
     store = get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_HUMBLE)
     store.max_sequence_length = _LONGEST_SEQUENCE

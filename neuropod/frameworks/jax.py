@@ -8,6 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from perceptum.install import install_command
+
 from ..errors import NeuropodError
 from .strings import is_string
 from .tensorflow import LOG_LEVEL
@@ -22,7 +24,7 @@ def import_jax() -> Any:
         import jax
         import jax.export
     except ImportError as error:
-        raise NeuropodError("running JAX functions needs jax: pip install 'perceptum[jax]'") from error
+        raise NeuropodError(f"running JAX functions needs jax: {install_command('jax')}") from error
     if not known:
         os.environ.pop(LOG_LEVEL, None)
     return jax

@@ -12,6 +12,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from perceptum.install import install_command
+
 from ..errors import NeuropodError
 from .handoff import private_copy, refuse_text, why_copied, writable_alias
 from .strings import is_string, to_list
@@ -53,7 +55,7 @@ def _import() -> Any:
     try:
         import tensorflow as tf
     except ImportError as error:
-        raise NeuropodError("running TensorFlow needs tensorflow: pip install 'perceptum[tensorflow]'") from error
+        raise NeuropodError(f"running TensorFlow needs tensorflow: {install_command('tensorflow')}") from error
     return tf
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from perceptum.builders import InputBuilder
 from perceptum.features import canonical
+from perceptum.first_call import in_ms
 from perceptum.inputs import Frame
+from perceptum.inputs.first_calls import COMPILING, LOADING
 
 __all__ = ["measure_builder"]
 
@@ -23,6 +25,8 @@ def measure_builder(
 ) -> list[dict[str, Any]]:
     """Returns a line per tensor and one for all: median and least milliseconds per frame, frames per second.
 
+    Apart from these, the first build of each: the whole time, and how much of it went into loading or compiling
+    kernels. A kernel that several builders need is loaded by the first of them alone.
     The builders take turns, so that a slow moment of the machine falls on all of them.
     """
     wanted = list(rows) if rows is not None else [feature.name for feature in canonical()]
@@ -30,25 +34,33 @@ def measure_builder(
     if len(wanted) > 1:
         builders[f"all {len(wanted)}"] = InputBuilder(wanted, threads=threads)
     times: dict[str, list[float]] = {name: [] for name in builders}
+    first: dict[str, tuple[float, dict[str, float]]] = {}
     for frame in frames:
         frame.sweeps()
     for number in track(range(rounds + 1), "measuring", rounds + 1):
         for frame in frames:
             for name, builder in builders.items():
                 start = perf_counter()
-                builder.build(frame)
+                once_s = builder.build(frame).once_s
+                took_ms = (perf_counter() - start) * 1e3
                 # the first round compiles and allocates
                 if number:
-                    times[name].append((perf_counter() - start) * 1e3)
-    return [
-        {
-            "tensors": name,
-            "median ms": round(median(took), 3),
-            "least ms": round(min(took), 3),
-            "frames/s": round(1e3 / median(took), 1),
-        }
-        for name, took in times.items()
-    ]
+                    times[name].append(took_ms)
+                else:
+                    first.setdefault(name, (took_ms, in_ms(once_s)))
+    return [_line(name, took, *first[name]) for name, took in times.items()]
+
+
+def _line(name: str, took_ms: Sequence[float], first_ms: float, once_ms: dict[str, float]) -> dict[str, Any]:
+    return {
+        "tensors": name,
+        "median ms": round(median(took_ms), 3),
+        "least ms": round(min(took_ms), 3),
+        "frames/s": round(1e3 / median(took_ms), 1),
+        "first ms": round(first_ms, 3),
+        "of it loading": once_ms.get(LOADING, 0.0),
+        "of it compiling": once_ms.get(COMPILING, 0.0),
+    }
 
 
 def _name(row: Any) -> str:

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 import numpy as np
 
 from perceptum.inputs import HDMap, LogError, Shapes, Source
+from perceptum.install import install_command
+from perceptum.plural import counted
 
 from .check_records import NOT_CHECKED, wants_a_library
 
@@ -28,7 +30,7 @@ def map_problems(source: Source) -> Iterator[tuple[str, str]]:
     areas = [shapes for shapes in hdmap.layers.values() if shapes.kind == "polygon" and len(shapes)]
     has_shapely = find_spec("shapely") is not None
     if areas and not has_shapely:
-        yield NOT_CHECKED, "areas of the map: that needs shapely: pip install 'perceptum[map]'"
+        yield NOT_CHECKED, f"areas of the map: that needs shapely: {install_command('map')}"
     yield from (("map", line) for line in _lines(hdmap, has_shapely))
 
 
@@ -54,7 +56,7 @@ def _crossing(shapes: Shapes) -> Iterator[str]:
 
     for id, points in zip(shapes.ids, (shapes[i] for i in range(len(shapes))), strict=True):
         if len(points) < 3:
-            yield f"{id}: an area of {len(points)} corners, wanted at least 3"
+            yield f"{id}: an area of {counted(len(points), 'corner')}, wanted at least 3"
         elif np.isfinite(points[:, :2]).all():
             area = shapely.Polygon(points[:, :2])
             if not area.is_valid:

@@ -10,6 +10,7 @@ import numpy as np
 
 from perceptum.inputs import BrokenRecord, CameraImage, Labels, LidarSweep, LogError, RadarSweep, Source
 from perceptum.inputs.source import sensor_streams
+from perceptum.plural import counted
 
 __all__ = ["NOT_CHECKED", "RecordKey", "record_keys", "record_problems", "wants_a_library"]
 
@@ -111,4 +112,4 @@ def _label_lines(labels: Labels) -> Iterator[str]:
         yield f"{int(negative.sum())} of {len(labels)} boxes have a negative size"
     names, counts = np.unique(labels.track_id, return_counts=True)
     if (counts > 1).any():
-        yield f"track {names[np.argmax(counts)]} has {int(counts.max())} boxes at one time"
+        yield f"track {names[np.argmax(counts)]} has {counted(int(counts.max()), 'box')} at one time"

@@ -9,6 +9,7 @@ import numpy as np
 
 from perceptum.inputs import LogError, Source, Times
 from perceptum.inputs.source import sensor_streams
+from perceptum.plural import counted
 
 __all__ = ["Gaps", "gap_lines", "gaps_of", "pose_problems", "time_problems"]
 
@@ -70,7 +71,7 @@ def gap_lines(times: Times) -> Iterator[str]:
     gaps = gaps_of(times)
     if gaps is not None:
         yield (
-            f"{gaps.wide} gaps where about {gaps.missing} records are missing, "
+            f"{counted(gaps.wide, 'gap')}, with about {counted(gaps.missing, 'record')} missing, "
             f"the longest {gaps.longest_s:.3f} s after {gaps.after_ns} ns"
         )
 
@@ -103,7 +104,7 @@ def pose_problems(source: Source) -> Iterator[str]:
     if len(gaps):
         at = gaps[int(np.argmax(steps[gaps]))]
         yield (
-            f"{len(gaps)} gaps longer than the {poses.max_gap_ns * 1e-9:.3f} s that are interpolated, "
+            f"{counted(len(gaps), 'gap')} longer than the {poses.max_gap_ns * 1e-9:.3f} s that are interpolated, "
             f"the longest {float(steps[at]) * 1e-9:.3f} s after {int(poses.times_ns[at])} ns"
         )
     first, last = poses.span_ns

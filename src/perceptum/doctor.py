@@ -12,6 +12,7 @@ from typing import Any
 
 import perceptum
 from perceptum.inputs.kernel_folder import kernel_folder
+from perceptum.install import install_command
 
 __all__ = ["examine", "missing_package"]
 
@@ -33,6 +34,7 @@ _PACKAGES = {
     "rosbags": ("rosbags", "ROS bags", "mcap"),
     "laspy": ("laspy", "aiMotive's .laz points", "laz"),
     "lanelet2": ("lanelet2", "Lanelet2 maps", "lanelet2"),
+    "shapely": ("shapely", "checks of a map's areas", "map"),
 }
 
 
@@ -59,12 +61,8 @@ def missing_package(module: str | None) -> str | None:
     top = (module or "").partition(".")[0]
     for package, (name, use, extra) in _PACKAGES.items():
         if name == top:
-            return f"{package} is not installed ({use}): {_install(extra)}"
+            return f"{package} is not installed ({use}): {install_command(extra)}"
     return None
-
-
-def _install(extra: str) -> str:
-    return f"pip install 'perceptum[{extra}]'" if extra.strip("-") else "pip install perceptum"
 
 
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
@@ -93,9 +91,10 @@ def _free(folder: str) -> str:
 
 
 def _advice(packages: list[dict[str, Any]], machine: dict[str, Any]) -> list[str]:
-    found = [
-        f"{p['package']} is not installed ({p['for']}): {_install(p['extra'])}" for p in packages if p["version"] == "-"
-    ]
+    absent = [p for p in packages if p["version"] == "-"]
+    found = [f"{p['package']} is not installed ({p['for']}): {install_command(p['extra'].strip('-'))}" for p in absent]
+    if len({p["extra"] for p in absent}) > 1:
+        found.append(f"all that is missing at once: {install_command('all')}")
     if machine["kernel cache"].startswith("none"):
         found.append(
             "no folder can be written, so every process compiles its kernels: set NUMBA_CACHE_DIR to one that can"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from perceptum.builders import InputBuilder
 from perceptum.features import ReferenceFrame, SpecError, canonical, output_frame
+from perceptum.first_call import in_ms
 from perceptum.inputs import Frame
 from perceptum.neuropod import Model
 
@@ -25,16 +26,34 @@ class Times:
     """Milliseconds per frame, in the order of the frames."""
 
     build_ms: list[float] = field(default_factory=list)
+    """Reading and building, without what is in `once_ms`."""
     infer_ms: list[float] = field(default_factory=list)
+    once_ms: list[Mapping[str, float]] = field(default_factory=list)
+    """What only first builds took besides: loading kernels, compiling them."""
 
-    def summary(self) -> dict[str, float | int]:
-        """Returns medians and minima; the first two frames, in which all is made and compiled, count only where
-        there are no others."""
+    def add(self, build_s: float, infer_s: float, once_s: Mapping[str, float]) -> None:
+        """Adds a frame. build_s: the whole time, also what is in `once_s`."""
+        self.build_ms.append((build_s - sum(once_s.values())) * 1e3)
+        self.infer_ms.append(infer_s * 1e3)
+        self.once_ms.append(in_ms(once_s))
+
+    def summary(self) -> dict[str, Any]:
+        """Returns medians and minima, and the first frame apart: its build with what it waited for, and its infer.
+
+        The first two frames, in which all is made and frameworks prepare, count only where there are no others.
+        """
         build, infer = self.build_ms[2:] or self.build_ms, self.infer_ms[2:] or self.infer_ms
         if not build:
             return {"frames": 0}
+        once = dict(self.once_ms[0]) if self.once_ms else {}
+        first_ms = self.build_ms[0] + sum(once.values())
         return {
             "frames": len(self.build_ms),
+            "first": {
+                "build_ms": round(first_ms, 3),
+                "of_which_ms": once,
+                "infer_ms": round(self.infer_ms[0], 3),
+            },
             "build_ms": round(median(build), 3),
             "build_ms_min": round(min(build), 3),
             "infer_ms": round(median(infer), 3),
@@ -83,6 +102,5 @@ def run_model(
             continue
         built = perf_counter()
         outputs = model.infer(tensors)
-        times.build_ms.append((built - start) * 1e3)
-        times.infer_ms.append((perf_counter() - built) * 1e3)
+        times.add(built - start, perf_counter() - built, tensors.once_s)
         yield Answer(frame, outputs)

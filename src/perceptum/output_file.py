@@ -10,14 +10,60 @@ from pathlib import Path
 
 from .errors import UsageError
 
-__all__ = ["FORMATS", "check_ending", "whole_file"]
+__all__ = ["FORMATS", "check_ending", "check_folder_name", "whole_file"]
 
-_DATA = (".arrow", ".csv", ".feather", ".h5", ".hdf5", ".ipc", ".json", ".jsonl", ".mcap", ".npy", ".npz", ".onnx")
-_MORE_DATA = (".orc", ".parquet", ".pickle", ".pkl", ".pt", ".txt", ".xlsx", ".zarr", ".zip")
-_PICTURES = (".bmp", ".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff", ".webp")
-FORMATS = frozenset((*_DATA, *_MORE_DATA, *_PICTURES))
-"""Endings by which people and programs know what is in a file."""
-
+FORMATS = frozenset(
+    {
+        *(
+            ".arrow",
+            ".feather",
+            ".ipc",
+            ".parquet",
+            ".orc",
+            ".avro",
+            ".csv",
+            ".tsv",
+            ".json",
+            ".jsonl",
+            ".yaml",
+            ".xlsx",
+        ),
+        *(
+            ".h5",
+            ".hdf5",
+            ".npz",
+            ".npy",
+            ".mat",
+            ".pkl",
+            ".txt",
+            ".html",
+            ".mcap",
+            ".bag",
+            ".db3",
+            ".bin",
+            ".pcd",
+            ".ply",
+        ),
+        *(".las", ".laz", ".png", ".jpg", ".jpeg", ".svg", ".pdf", ".eps", ".tif", ".tiff", ".webp", ".gif", ".bmp"),
+        *(
+            ".mp4",
+            ".zip",
+            ".tar",
+            ".gz",
+            ".neuropod",
+            ".onnx",
+            ".pt",
+            ".pth",
+            ".pt2",
+            ".pb",
+            ".keras",
+            ".safetensors",
+            ".pickle",
+            ".zarr",
+        ),
+    }
+)
+"""Endings that promise a format. Others, as in run.v2, promise none."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -28,6 +74,12 @@ def check_ending(path: Path, endings: tuple[str, ...], what: str) -> None:
     """
     if path.suffix.lower() in FORMATS and path.suffix.lower() not in endings:
         raise UsageError(f"cannot write {path}: {what}; name it {path.with_suffix(endings[0])}")
+
+
+def check_folder_name(path: Path, what: str) -> None:
+    """Raises UsageError where a folder is to be written and the name is that of a file, such as tensors.parquet."""
+    if path.suffix.lower() in FORMATS and not path.is_dir():
+        raise UsageError(f"cannot write {path}: {what}; name one without an ending")
 
 
 @contextmanager

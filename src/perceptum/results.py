@@ -1,4 +1,4 @@
-"""Outputs of a model over a log, as one Arrow file: a row per frame.
+"""Outputs of a model over a log, as one Arrow or Parquet file: a row per frame.
 
 Outputs are kept as the model gave them. The frame of reference of each is kept beside its column, and where that is the
 lidar's, each row has the way to the ego frame.
@@ -22,7 +22,10 @@ from perceptum.inputs.poses import moved_boxes
 from .errors import UsageError
 from .output_file import check_ending, whole_file
 
-__all__ = ["ResultsWriter", "read_results"]
+__all__ = ["ENDINGS", "ResultsWriter", "check_results_name", "read_results"]
+
+ENDINGS = (".arrow", ".feather", ".ipc", ".parquet")
+"""Of files of results: all but the last are Arrow's own format, which Feather is too."""
 
 About = Mapping[bytes | str, bytes | str]
 
@@ -30,9 +33,16 @@ _OWN = {"frame": pa.int64(), "frame_id": pa.string(), "time_ns": pa.int64()}
 _MOUNTING = "ego_from_lidar"
 
 
+def check_results_name(path: Path) -> None:
+    """Raises UsageError for a name that promises a format which results are not written in."""
+    check_ending(path, ENDINGS, "results are an Arrow file, which pyarrow.feather reads, or a .parquet file")
+
+
 class ResultsWriter:
     """Writes frames as they come; the file appears under its name when it is whole, and not otherwise.
 
+    A name that ends in .parquet makes a Parquet file, every other an Arrow file (IPC), in batches of one frame. A name
+    that promises another format is a UsageError.
     Columns: frame int64, frame_id string, time_ns int64, and per output a struct {shape: list<int64>, values:
     list<dtype>} in row-major order. The Arrow schema's metadata names the log and the model, an output's field the
     frame of reference that `frames` gives. Where one is in the lidar's axes, a column ego_from_lidar has 16 float64.
@@ -45,7 +55,7 @@ class ResultsWriter:
         about: About,
         frames: Mapping[str, ReferenceFrame] | None = None,
     ) -> None:
-        check_ending(path, (".arrow", ".feather", ".ipc"), "results are an Arrow file, which pyarrow.feather reads")
+        check_results_name(path)
         self._path = path
         self._kinds = {row["name"]: _struct(_type(row["dtype"])) for row in outputs}
         frames = frames or {}
@@ -63,9 +73,17 @@ class ResultsWriter:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             beside = opening.enter_context(whole_file(self._path))
-            self._writer = opening.enter_context(pa.ipc.new_file(str(beside), self._schema))
+            self._writer = opening.enter_context(self._new_file(str(beside)))
             self._open = opening.pop_all()
         return self
+
+    def _new_file(self, beside: str) -> Any:
+        if not _is_parquet(self._path):
+            return pa.ipc.new_file(beside, self._schema)
+        from pyarrow import parquet
+
+        # the schema with its metadata, as the Arrow file has it
+        return parquet.ParquetWriter(beside, self._schema, store_schema=True)
 
     @property
     def wants_mounting(self) -> bool:
@@ -122,11 +140,10 @@ def read_results(path: str | Path, boxes: str | None = None) -> Iterator[dict[st
     output that the model left out is None. Where an output is in the lidar's axes, ego_from_lidar is (4, 4) float64,
     None where that was not known.
     """
-    with pa.memory_map(str(path)) as source:
-        reader = pa.ipc.open_file(source)
-        turned = boxes if boxes is not None and _frame_of(path, reader.schema, boxes) == "lidar" else None
-        for index in range(reader.num_record_batches):
-            batch = reader.get_batch(index)
+    with ExitStack() as opening:
+        schema, batches = _opened(Path(path), opening)
+        turned = boxes if boxes is not None and _frame_of(path, schema, boxes) == "lidar" else None
+        for batch in batches:
             there = [name for name in _OWN if name in batch.schema.names]
             row: dict[str, Any] = {name: batch.column(name)[0].as_py() for name in there}
             if _MOUNTING in batch.schema.names and pa.types.is_fixed_size_list(batch.schema.field(_MOUNTING).type):
@@ -140,6 +157,21 @@ def read_results(path: str | Path, boxes: str | None = None) -> Iterator[dict[st
                     raise UsageError(f"{path}: frame {row['frame']} does not say where the lidar is mounted")
                 row[turned] = moved_boxes(row[turned], row[_MOUNTING])
             yield row
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def _opened(path: Path, opening: ExitStack) -> tuple[Any, Iterator[Any]]:
+    """Returns the schema and the batches, one per frame, of a file that `opening` closes."""
+    if not _is_parquet(path):
+        reader = pa.ipc.open_file(opening.enter_context(pa.memory_map(str(path))))
+        return reader.schema, map(reader.get_batch, range(reader.num_record_batches))
+    from pyarrow import parquet
+
+    file = opening.enter_context(parquet.ParquetFile(path))
+    return file.schema_arrow, file.iter_batches(batch_size=1)
 
 
 def _frame_of(path: str | Path, schema: Any, output: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +16,21 @@ from numpy.typing import NDArray
 from perceptum.builders import InputBuilder
 from perceptum.errors import UsageError
 from perceptum.inputs import Frame
+from perceptum.install import install_command
 from perceptum.neuropod import Model, load_neuropod
 from perceptum.picture import RANGE_M, Picture
 from perceptum.problems import Detection
 
-__all__ = ["Scene", "box_corners", "predicted_boxes"]
+__all__ = ["Range", "Scene", "box_corners", "predicted_boxes"]
+
+Range = tuple[float, float, float, float]
+"""x_min y_min x_max y_max, metres, ego frame."""
+_AWAY_M = 40.0
+"""The vehicle stays in the picture, 5 m from its edge."""
+_GROUNDS: tuple[Range, ...] = tuple(
+    (RANGE_M[0] + x, RANGE_M[1] + y, RANGE_M[2] + x, RANGE_M[3] + y)
+    for x, y in ((0.0, 0.0), (_AWAY_M, 0.0), (-_AWAY_M, 0.0), (0.0, _AWAY_M), (0.0, -_AWAY_M))
+)
 
 _EDGES = (
     [(i, (i + 1) % 4) for i in range(4)] + [(i + 4, (i + 1) % 4 + 4) for i in range(4)] + [(i, i + 4) for i in range(4)]
@@ -56,10 +68,10 @@ class Scene:
                     boxes[name] = found
         return cls(frame, points, boxes)
 
-    def draw(self, path: Path, range_m: tuple[float, float, float, float] = RANGE_M) -> None:
-        """Writes a PNG from above, of the ground x_min y_min x_max y_max in the ego frame."""
+    def draw(self, path: Path, range_m: Range | None = None) -> None:
+        """Writes a PNG from above, of the ground x_min y_min x_max y_max in the ego frame; `ground` if not given."""
         frame = self.frame
-        picture = Picture(range_m, f"{frame.log.source.dataset} {frame.log.source.name}, {frame}")
+        picture = Picture(range_m or self.ground, f"{frame.log.source.dataset} {frame.log.source.name}, {frame}")
         picture.points(self.points)
         if frame.map is not None:
             pose = frame.log.or_skip(f"{frame}: its map", lambda: frame.world_from_ego)
@@ -71,9 +83,39 @@ class Scene:
             picture.boxes(boxes, name)
         picture.save(path)
 
+    @property
+    def ground(self) -> Range:
+        """The square of 90 m that shows where the points are: around the vehicle, ahead of it, behind it or to a side.
+
+        Around, unless another shows a twentieth more: KITTI has points up to 80 m ahead, and none behind.
+        """
+        x, y = self.points[:, :2].T
+        shown = [np.count_nonzero((x > r[0]) & (y > r[1]) & (x < r[2]) & (y < r[3])) for r in _GROUNDS]
+        best = int(np.argmax(shown))
+        return _GROUNDS[best] if shown[best] > 1.05 * shown[0] else _GROUNDS[0]
+
+    def to_dict(self, range_m: Range | None = None) -> dict[str, Any]:
+        """Returns what is drawn, as plain data: the frame, the ground, points and boxes."""
+        frame, labels = self.frame, self.frame.labels
+        return {
+            "frame": frame.index,
+            "frame_id": frame.id,
+            "time_ns": frame.time_ns,
+            "range_m": list(range_m or self.ground),
+            "points": len(self.points),
+            "labels": None if labels is None else len(labels),
+            "boxes": {name: boxes.tolist() for name, boxes in self.boxes.items()},
+        }
+
     def show(self) -> None:
-        """Opens open3d's window until it is closed."""
+        """Opens open3d's window until it is closed; raises UsageError where there is no display to open it on."""
         o3d = _open3d()
+        # open3d itself hangs then, and cannot be interrupted
+        if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise UsageError(
+                "the 3D viewer needs a display, and neither DISPLAY nor WAYLAND_DISPLAY is set; "
+                "draw a picture instead (--viewer png)"
+            )
         o3d.visualization.draw_geometries(self.geometries(), window_name=str(self.frame))
 
     def geometries(self) -> list[Any]:
@@ -128,7 +170,7 @@ def _open3d() -> Any:
         import open3d
     except ImportError as error:
         raise ImportError(
-            f"the 3D viewer needs open3d ({error}): pip install 'perceptum[open3d]', and on Debian or Ubuntu "
+            f"the 3D viewer needs open3d ({error}): {install_command('open3d')}, and on Debian or Ubuntu "
             "apt-get install libusb-1.0-0 libegl1 libgl1 libx11-6"
         ) from error
     return open3d

@@ -13,6 +13,7 @@ from perceptum.datasets import open_log
 from perceptum.datasets.aimotive.laz import read_laz
 from perceptum.datasets.aimotive.records import read_boxes, read_stamp, read_targets
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
+from perceptum.install import install_command
 
 
 def points_of(sweep):
@@ -131,7 +132,7 @@ def test_without_laspy_the_message_says_what_to_install(aimotive, monkeypatch):
     monkeypatch.setitem(sys.modules, "laspy", None)
     with pytest.raises(LogError) as caught:
         _ = open_log(aimotive)[0].lidar
-    assert str(caught.value) == "reading .laz points needs laspy and lazrs: pip install 'perceptum[laz]'"
+    assert str(caught.value) == f"reading .laz points needs laspy and lazrs: {install_command('laz')}"
 
 
 def test_broken_records_are_named(aimotive, made):

@@ -9,6 +9,7 @@ import pytest
 from perceptum.datasets import open_log
 from perceptum.inputs import BrokenRecord, LogError, PoseUnknown, encode_jpeg
 from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
+from perceptum.install import install_command
 
 pa = pytest.importorskip("pyarrow")
 
@@ -314,7 +315,7 @@ def test_what_the_library_cannot_read_is_named(library, folder):
 def test_without_the_library_it_says_what_to_install(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "py123d", None)
     assert said(lambda: open_log(folder), LogError) == (
-        "reading logs of py123d needs its library: pip install 'perceptum[py123d]'"
+        f"reading logs of py123d needs its library: {install_command('py123d')}"
     )
 
 

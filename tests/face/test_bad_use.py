@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perceptum.install import install_command
+
 SMALL = "synthetic:frames=3,beams=16,azimuth_steps=300"
 POSE_OUT = [{"name": "out", "dtype": "float64", "shape": [4, 4]}]
 ECHO = "def model(ego_pose): return {'out': ego_pose}"
@@ -98,22 +100,32 @@ def test_without_need_of_it_a_missing_calibration_is_no_fault(command, kitti):
 # frames
 
 
-@pytest.mark.parametrize("frames", ["abc", "", " ", "1.5", "0:2:x", "1:2:3:4", "::0", "1e3"])
+THREE = "the log has 3 frames, numbers 0 to 2, ids 000000 to 000002"
+
+
+@pytest.mark.parametrize("frames", ["abc", "007", "", " ", "1.5", "0:2:x", "1:2:3:4", "::0", "1e3"])
 def test_frames_that_are_no_frames(refusal, frames):
-    said = f"--frames must be like 12, 0:50 or 0:50:5, got '{frames}'"
+    said = f"--frames must be like 12, 0:50, 0:50:5 or an id, got '{frames}'; {THREE}"
     assert refusal("build", SMALL, "ego_pose", "--frames", frames) == (2, said)
 
 
 @pytest.mark.parametrize("frames", ["3", "-4", "3:", "2:1", "5:9", ":0", "2:0:1"])
 def test_frames_that_the_log_has_not(refusal, frames):
-    said = f"--frames {frames} picks none of the log's 3 frames"
+    said = f"--frames {frames} picks no frame; {THREE}"
+    assert refusal("build", SMALL, "ego_pose", f"--frames={frames}") == (2, said)
+
+
+@pytest.mark.parametrize("frames", ["000009:", ":x", "0:000009:2"])
+def test_an_id_that_the_log_has_not(refusal, frames):
+    unknown = next(part for part in frames.split(":") if part not in ("", "0", "2"))
+    said = f"--frames {frames}: no frame '{unknown}'; {THREE}"
     assert refusal("build", SMALL, "ego_pose", f"--frames={frames}") == (2, said)
 
 
 @pytest.mark.parametrize("words", [["view"], ["explain", "ego_pose", "--log"]])
-@pytest.mark.parametrize("frame", [3, -4])
+@pytest.mark.parametrize("frame", [3, -4, "000009", "x", ""])
 def test_a_frame_that_the_log_has_not(refusal, words, frame):
-    said = f"synthetic(frames=3, seed=0): no frame {frame}, the log has 3"
+    said = f"synthetic(frames=3, seed=0): no frame '{frame}'; {THREE}"
     assert refusal(*words, SMALL, f"--frame={frame}") == (2, said)
 
 
@@ -195,11 +207,11 @@ def test_a_folder_that_is_no_package(refusal):
 # a package
 
 
-def test_a_missing_package(refusal):
-    assert refusal("infer", SMALL, "gone.neuropod") == (
-        1,
-        "Error loading Neuropod. No file or directory at 'gone.neuropod'",
-    )
+@pytest.mark.parametrize(
+    "words", [["infer", SMALL], ["view", SMALL, "--model"], ["inspect"], ["verify"], ["diff", "."]]
+)
+def test_a_missing_package(refusal, words):
+    assert refusal(*words, "gone.neuropod") == (2, "gone.neuropod: no such file or folder")
 
 
 def test_a_package_that_is_code_runs_only_when_trusted(refusal, command, echo):
@@ -271,6 +283,43 @@ def test_results_in_place_of_a_folder(refusal, echo):
     assert refusal("infer", SMALL, echo, "--trust", "--out", "made") == (2, said)
 
 
+@pytest.mark.parametrize("name", ["r.json", "r.csv", "R.NPZ", "r.png"])
+def test_results_are_not_written_under_the_name_of_another_format(refusal, name):
+    said = f"cannot write {name}: results are an Arrow file, which pyarrow.feather reads, or a .parquet file; "
+    better = Path(name).with_suffix(".arrow")
+    assert refusal("infer", SMALL, "m.neuropod", "--out", name) == (2, f"{said}name it {better}")
+
+
+@pytest.mark.parametrize("name", ["p.jpg", "p.pdf", "p.npz"])
+def test_a_picture_is_not_written_under_the_name_of_another_format(refusal, name):
+    said = f"cannot write {name}: pictures are PNG files; name it p.png"
+    assert refusal("view", SMALL, "--out", name) == (2, said)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.npy", "t.zip"])
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["build", SMALL, "ego_pose", "--out"], "each frame gets an .npz file in a folder"),
+        (["demo", "--out"], "packages and a picture go into a folder"),
+        (["convert", SMALL], "a store is a folder"),
+    ],
+)
+def test_a_folder_is_not_written_under_the_name_of_a_file(refusal, words, what, name):
+    said = f"cannot write {name}: {what}; name one without an ending"
+    assert refusal(*words, name) == (2, said)
+
+
+def test_several_frames_are_not_one_npz_file(refusal):
+    said = "cannot write t.npz: it holds one frame, got 3; name a folder, or one frame"
+    assert refusal("build", SMALL, "ego_pose", "--out", "t.npz") == (2, said)
+
+
+def test_a_package_is_not_written_under_the_name_of_a_model(refusal):
+    said = "cannot write m.onnx: a package is a zip file, or a folder; name it m.neuropod"
+    assert refusal("pack", "model.pt", "m.onnx", "--problem", "detection") == (2, said)
+
+
 def test_a_picture_into_a_missing_folder(refusal):
     assert refusal("view", SMALL, "--out", "no/p.png") == (2, "cannot write no/p.png: there is no folder no")
 
@@ -302,7 +351,6 @@ def test_results_where_nobody_can_write(refusal, echo):
         ["bench", SMALL, "--rounds", 0],
         ["demo", "--frames", 0],
         ["demo", "--seed", -1],
-        ["view", SMALL, "--frame", "x"],
         ["view", SMALL, "--viewer", "vtk"],
     ],
 )
@@ -324,8 +372,8 @@ def test_without_words_the_help_is_told(command):
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        ("matplotlib", "matplotlib is not installed (drawings): pip install 'perceptum[view]'"),
-        ("torch", "torch is not installed (TorchScript and PyTorch models): pip install 'perceptum[torch]'"),
+        ("matplotlib", f"matplotlib is not installed (drawings): {install_command('view')}"),
+        ("torch", f"torch is not installed (TorchScript and PyTorch models): {install_command('torch')}"),
     ],
 )
 def test_an_absent_package_is_named_with_what_brings_it(refusal, monkeypatch, module, said):
@@ -338,13 +386,23 @@ def test_an_absent_package_is_named_with_what_brings_it(refusal, monkeypatch, mo
     assert refusal("view", SMALL) == (1, said)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have their own ways to a display")
+def test_a_window_without_a_display_is_refused(refusal, monkeypatch):
+    """open3d waited for ever, whatever was pressed."""
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("perceptum.view._open3d", lambda: None)
+    said = "the 3D viewer needs a display, and neither DISPLAY nor WAYLAND_DISPLAY is set; "
+    assert refusal("view", SMALL, "--viewer", "open3d") == (2, said + "draw a picture instead (--viewer png)")
+
+
 def test_an_absent_viewer_says_how_to_get_it(refusal, monkeypatch):
     monkeypatch.setitem(sys.modules, "open3d", None)
     status, text = refusal("view", SMALL, "--viewer", "open3d")
     assert status == 1
     assert text.startswith("the 3D viewer needs open3d (")
     assert text.endswith(
-        "pip install 'perceptum[open3d]', and on Debian or Ubuntu apt-get install libusb-1.0-0 libegl1 libgl1 libx11-6"
+        f"{install_command('open3d')}, and on Debian or Ubuntu apt-get install libusb-1.0-0 libegl1 libgl1 libx11-6"
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 import perceptum as pc
 from perceptum import bench
+from perceptum.builders import Tensors
 from perceptum.features import Row
 from perceptum.inputs import Frame
 
@@ -71,12 +72,15 @@ def test_the_first_round_does_not_count(frames, monkeypatch):
     class Slow(pc.InputBuilder):
         def build(self, frame):
             now_s[0] += next(took_s)
+            return Tensors({}, once_s={"loading kernels": 8.0} if now_s[0] == 9.0 else {})
 
     monkeypatch.setattr(bench, "InputBuilder", Slow)
     monkeypatch.setattr(bench, "perf_counter", lambda: now_s[0])
     one, _, everything = bench.measure_builder(frames, ["ego_pose", "reference_stamp"], rounds=1)
     assert (one["median ms"], one["least ms"], one["frames/s"]) == (1.0, 1.0, 1000.0)
     assert (everything["median ms"], everything["frames/s"]) == (2.0, 500.0)
+    first = [(line["first ms"], line["of it loading"], line["of it compiling"]) for line in (one, everything)]
+    assert first == [(9000.0, 8000.0, 0.0), (9000.0, 0.0, 0.0)]
 
 
 def test_records_are_read_before_the_clock_starts(frames, builds):
@@ -101,7 +105,7 @@ def test_the_rounds_are_tracked(frames):
 def test_the_command_says_what_was_measured(command):
     done = command("bench", SMALL, "--spec", "ego_pose", "--frames", ":2", "--rounds", 1, "--threads", 2)
     assert done.status == 0
-    said = "synthetic(frames=3, seed=0): 2 frames, 1 rounds, 2 threads; frame 0 (000000) to frame 1 (000001)"
+    said = "synthetic(frames=3, seed=0): 2 frames, 1 round, 2 threads; frame 0 (000000) to frame 1 (000001)"
     assert said in " ".join(done.out.split())
     assert "ego_pose" in done.out
 

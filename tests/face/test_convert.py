@@ -321,7 +321,7 @@ def test_skipped_records_are_counted_on_the_command_line(command, kitti):
     assert "3 bytes is not a multiple of 16" in done.err
     done = command("convert", kitti, "store", "--on-error", "skip")
     assert done.status == 0
-    assert done.err.endswith("1 broken records were left out\n")
+    assert done.err.endswith("1 broken record was left out\n")
     assert command("info", "store", "--json").json["store"]["skipped_records"] == 1
 
 

@@ -12,6 +12,7 @@ from perceptum.datasets import detect, memory_log, open_log
 from perceptum.datasets.maps.opendrive import read_opendrive
 from perceptum.info import describe
 from perceptum.inputs import CameraImage, HDMap, Labels, LaneGraph, LidarSweep, LogError, Poses, Shapes
+from perceptum.install import install_command
 
 SMALL = "synthetic:frames=4,beams=8,azimuth_steps=64,image_size=32x24"
 STEP = 100_000_000
@@ -129,7 +130,7 @@ def test_gaps_and_sensors_that_fall_silent_are_told(checked):
     times = [i * STEP for i in range(40) if i not in (10, 11, 20)]
     jpeg = [CameraImage("C", i * STEP, np.eye(3), np.eye(4), lambda: b"") for i in range(15, 25)]
     wrong = checked(memory_log([sweep(t) for t in times], cameras=jpeg, poses=poses(*times)))
-    gap = "2 gaps where about 3 records are missing, the longest 0.300 s after 900000000 ns"
+    gap = "2 gaps, with about 3 records missing, the longest 0.300 s after 900000000 ns"
     assert [line for line in wrong if line[0] in ("times", "sensors", "poses")] == [
         ("times", f"frames: {gap}"),
         ("times", f"lidar L: {gap}"),
@@ -196,11 +197,11 @@ def test_without_shapely_a_check_says_that_areas_were_not_checked(checked, monke
     monkeypatch.setattr("perceptum.check_map.find_spec", lambda name: None)
     area = Shapes.of("polygon", {"box": [(0, 0), (1, 0), (1, 1), (0, 1)]})
     wrong = checked(memory_log([sweep(0)], hdmap=HDMap({"area": area})))
-    assert wrong == [("not checked", "areas of the map: that needs shapely: pip install 'perceptum[map]'")]
+    assert wrong == [("not checked", f"areas of the map: that needs shapely: {install_command('map')}")]
 
 
 def test_records_that_no_library_here_reads_are_not_checked(checked, monkeypatch):
-    wanting = "reading pictures needs simplejpeg or Pillow: pip install 'perceptum[camera]'"
+    wanting = f"reading pictures needs simplejpeg or Pillow: {install_command('camera')}"
 
     def fail(picture):
         raise LogError(wanting)
@@ -212,7 +213,7 @@ def test_records_that_no_library_here_reads_are_not_checked(checked, monkeypatch
 
 
 def test_a_map_or_a_log_that_no_library_here_reads_is_not_checked(checked, monkeypatch):
-    wanting = "reading Lanelet2 maps needs lanelet2: pip install 'perceptum[lanelet2]'"
+    wanting = f"reading Lanelet2 maps needs lanelet2: {install_command('lanelet2')}"
     source = memory_log([sweep(0)]).source
 
     def fail(*_):
@@ -227,7 +228,7 @@ def test_a_map_or_a_log_that_no_library_here_reads_is_not_checked(checked, monke
 def test_what_is_not_checked_has_a_count_and_a_status_of_its_own(command, monkeypatch):
     pytest.importorskip("shapely")
     monkeypatch.setattr("perceptum.check_map.find_spec", lambda name: None)
-    areas = "areas of the map: that needs shapely: pip install 'perceptum[map]'"
+    areas = f"areas of the map: that needs shapely: {install_command('map')}"
     done = command("check", SMALL)
     assert (done.status, done.out) == (3, f"not checked: {areas}\n{SMALL}: nothing wrong, 1 not checked\n")
     done = command("check", SMALL, "--json")

@@ -12,6 +12,7 @@ import pytest
 
 import perceptum
 from perceptum import doctor
+from perceptum.install import install_command
 
 HEAVY = {"torch", "tensorflow", "numba", "open3d", "matplotlib", "PIL"}
 
@@ -43,13 +44,13 @@ def test_what_is_absent_is_told_with_what_brings_it(absent):
     absent("torch", "PIL")
     found = doctor.examine()
     assert (packages(found)["torch"], packages(found)["pillow"]) == ("-", "-")
-    assert "torch is not installed (TorchScript and PyTorch models): pip install 'perceptum[torch]'" in found["advice"]
-    assert "pillow is not installed (pictures): pip install 'perceptum[camera]'" in found["advice"]
+    assert f"torch is not installed (TorchScript and PyTorch models): {install_command('torch')}" in found["advice"]
+    assert f"pillow is not installed (pictures): {install_command('camera')}" in found["advice"]
 
 
 def test_an_absent_core_package_has_no_extra(absent):
     absent("msgspec")
-    assert "msgspec is not installed (core: schema): pip install perceptum" in doctor.examine()["advice"]
+    assert f"msgspec is not installed (core: schema): {install_command()}" in doctor.examine()["advice"]
 
 
 def test_a_package_of_unknown_version_is_here_all_the_same(monkeypatch):
@@ -94,10 +95,10 @@ def test_nothing_heavy_is_loaded():
     [
         (
             "tensorflow.python.eager",
-            "tensorflow is not installed (TensorFlow models): pip install 'perceptum[tensorflow]'",
+            f"tensorflow is not installed (TensorFlow models): {install_command('tensorflow')}",
         ),
-        ("PIL", "pillow is not installed (pictures): pip install 'perceptum[camera]'"),
-        ("numba", "numba is not installed (core: kernels): pip install perceptum"),
+        ("PIL", f"pillow is not installed (pictures): {install_command('camera')}"),
+        ("numba", f"numba is not installed (core: kernels): {install_command()}"),
         ("somebody_elses", None),
         (None, None),
     ],
@@ -113,7 +114,7 @@ def test_the_command_tells_the_same(command, absent):
     assert packages(told) == packages(doctor.examine())
     shown = command("doctor")
     assert shown.status == 0
-    assert "advice: open3d is not installed (the 3D viewer): pip install 'perceptum[open3d]'\n" in shown.out
+    assert f"advice: open3d is not installed (the 3D viewer): {install_command('open3d')}\n" in shown.out
 
 
 def test_every_extra_that_is_advised_exists():

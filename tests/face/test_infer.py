@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -85,9 +86,35 @@ def test_the_json_tells_shapes_and_times(command, counting):
     assert [row["boxes"] for row in told["outputs"]] == ["(0, 7) float32", "(1, 7) float32"]
 
 
+def test_what_only_the_first_frame_takes_is_shown_apart(command, counting):
+    told = command("infer", SMALL, counting, "--trust", "--json").json
+    assert told["load_ms"] > 0
+    assert told["first"].keys() == {"build_ms", "of_which_ms", "infer_ms"}
+    assert told["first"]["build_ms"] > sum(told["first"]["of_which_ms"].values())
+    *_, first, last = command("infer", SMALL, counting, "--trust").out.splitlines()
+    assert re.fullmatch(
+        r"loading the model [\d.]+ ms; first frame: reading and building [\d.]+ ms(, of which .*)?; infer [\d.]+ ms",
+        first,
+    )
+    assert re.fullmatch(r"3 frames: reading and building [\d.]+ ms, infer [\d.]+ ms \(medians\)", last)
+
+
+def test_kernels_that_are_loaded_are_in_no_frames_time():
+    times = Times()
+    times.add(0.287, 0.004, {"loading kernels": 0.280, "compiling kernels": 0.004})
+    once = {"loading kernels": 280.0, "compiling kernels": 4.0}
+    first = {"build_ms": 287.0, "of_which_ms": once, "infer_ms": 4.0}
+    assert times.summary()["first"] == first
+    assert times.summary()["build_ms"] == pytest.approx(3.0)
+    for _ in range(3):
+        times.add(0.002, 0.001, {})
+    assert (times.summary()["first"], times.summary()["build_ms"]) == (first, 2.0)
+
+
 def test_one_frame_is_spoken_of_as_one(command, counting):
     done = command("infer", SMALL, counting, "--trust", "--frames", 1, "--out", "r.arrow")
     assert "1 frame: reading and building " in done.out
+    assert " ms (first calls); written to" in done.out
     assert done.out.endswith("; written to r.arrow\n")
 
 

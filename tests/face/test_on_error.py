@@ -41,7 +41,7 @@ def test_build_makes_what_can_be_made_and_tells_the_rest(command, broken):
     done = command("build", broken, "lidar_points", "--on-error", "skip", "--json")
     assert [row["lidar_points"].partition(",")[0] for row in done.json] == ["(500", "(0", "(500"]
     assert "skipped: lidar/velodyne 1: " in done.err
-    assert done.err.endswith("1 broken records were left out\n")
+    assert done.err.endswith("1 broken record was left out\n")
     first, last = (np.load(Path("out", f"{i:06}.npz"))["lidar_points"] for i in (0, 2))
     command("build", broken, "lidar_points", "--frames", "::2", "--out", "alone")
     for tensor, name in ((first, "000000.npz"), (last, "000002.npz")):
@@ -57,7 +57,7 @@ def test_build_leaves_out_a_frame_that_cannot_be(command, broken, spec):
 def test_bench_measures_the_frames_that_can_be_built(command, broken, spec):
     done = command("bench", broken, "--spec", spec, "--rounds", 1, "--on-error", "skip")
     assert done.status == 0
-    assert "2 frames, 1 rounds" in " ".join(done.out.split())
+    assert "2 frames, 1 round" in " ".join(done.out.split())
     assert "skipped: frame 1 (000001): " in done.err
 
 
@@ -80,7 +80,7 @@ def test_a_log_of_which_nothing_can_be_built_is_an_error(command, broken, spec):
     for words in (["build", broken, spec], ["bench", broken, "--spec", spec]):
         done = command(*words, "--frames", "1:2", "--on-error", "skip")
         assert (done.status, done.out) == (1, "")
-        assert f"perceptum: {broken / 'training'}: all 1 frames are broken, the last: frame 1 (000001): " in done.err
+        assert f"perceptum: {broken / 'training'}: the one frame asked for is broken: frame 1 (000001): " in done.err
 
 
 def test_results_are_not_replaced_by_those_of_no_frame(command, broken, code_package):

@@ -427,9 +427,9 @@ def test_packing_again_replaces_a_package_where_that_is_asked_for(command, model
 
 
 def test_building_into_what_looks_like_a_file_is_refused(refusal):
-    status, told = refusal("build", "synthetic:frames=1", "time_ns", "--out", "x.npz")
+    status, told = refusal("build", "synthetic:frames=1", "time_ns", "--out", "x.parquet")
     assert status == 2
-    assert told == "--out x.npz: is a folder, in which each frame gets an .npz file; name one without an ending"
+    assert told == "cannot write x.parquet: each frame gets an .npz file in a folder; name one without an ending"
 
 
 def test_inspect_shows_what_a_preset_meant_and_the_axes_of_outputs(code_package, command):

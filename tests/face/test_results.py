@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from perceptum.errors import UsageError
-from perceptum.results import ResultsWriter, read_results
+from perceptum.results import ENDINGS, ResultsWriter, read_results
 
 DTYPES = (
     "float32",
@@ -28,6 +28,39 @@ def row(name, dtype):
 
 def fail_with(error: type[BaseException], *_: object) -> None:
     raise error
+
+
+ENDINGS_AND_NONE = [*ENDINGS, "", ".v2"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS_AND_NONE)
+def test_a_file_is_of_the_format_that_its_name_says(tmp_path, ending):
+    path = tmp_path / f"r{ending}"
+    round_trip(path, "float32", np.zeros((2, 7), np.float32))
+    assert path.read_bytes().startswith(b"PAR1" if ending == ".parquet" else b"ARROW1")
+
+
+@pytest.mark.parametrize("ending", [".arrow", ".parquet"])
+def test_both_formats_hold_the_same(tmp_path, ending):
+    path = tmp_path / f"r{ending}"
+    outputs = [*(row(dtype, dtype) for dtype in DTYPES), row("string", "string"), row("late", "float64")]
+    arrays = {dtype: np.arange(6, dtype=dtype).reshape(2, 3) for dtype in DTYPES}
+    arrays |= {"string": np.array([["car", ""]]), "late": np.zeros((0, 7))}
+    with ResultsWriter(path, outputs, {"model": "m"}, {"late": "lidar"}) as writer:
+        writer.write(0, 10**18, arrays, "000134", np.eye(4))
+        writer.write(1, 10**18 + 1, {}, "a:b")
+    first, second = read_results(path)
+    assert (first["frame"], first["frame_id"], first["time_ns"]) == (0, "000134", 10**18)
+    for name, array in arrays.items():
+        assert (first[name].shape, first[name].tolist(), second[name]) == (array.shape, array.tolist(), None)
+        assert name == "string" or first[name].dtype == array.dtype
+    assert (first["ego_from_lidar"].tolist(), second["ego_from_lidar"]) == (np.eye(4).tolist(), None)
+    assert next(iter(read_results(path, boxes="late")))["late"].shape == (0, 7)
+
+
+def test_a_file_of_another_format_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(UsageError, match=r"results are an Arrow file, .* or a \.parquet file; name it .*r\.arrow$"):
+        ResultsWriter(tmp_path / "r.npz", [], {})
 
 
 def round_trip(path: Path, dtype: str, *arrays):

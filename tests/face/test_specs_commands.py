@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,20 @@ def test_a_plan_with_times_says_which_frame_was_built(command):
     assert "built: " not in command("explain", "ego_pose").out
 
 
+def test_a_plan_shows_first_calls_apart_from_the_work(command):
+    done = command("explain", "lidar_points", "--log", SMALL, "--frame", "000002")
+    *_, times, built = done.out.splitlines()
+    assert built == "built: frame 2 (000002) of street-0"
+    assert re.fullmatch(
+        r"first build, with reading its records: [\d.]+ ms(, of which .* kernels)?; second build: [\d.]+ ms", times
+    )
+    told = command("explain", "lidar_points", "--log", SMALL, "--json").json["built"]
+    assert (told["log"], told["frame"], told["frame_id"]) == ("street-0", 0, "000000")
+    assert told["first_ms"] > sum(told["of_which_ms"].values())
+    assert told["second_ms"] > 0
+    assert command("explain", "lidar_points", "--json").json["built"] is None
+
+
 def test_a_spec_file_is_a_spec(command):
     Path("spec.json").write_text(ONE_ROW)
     (tensor,) = command("explain", "spec.json", "--json").json["tensors"]
@@ -98,13 +113,34 @@ def test_an_unpacked_package_is_a_spec(command, unpacked, bev_detector):
 
 @pytest.mark.parametrize(
     ("frames", "picked"),
-    [(":", [0, 1, 2]), ("1", [1]), ("-1", [2]), ("-3", [0]), ("1:", [1, 2]), (":-1", [0, 1]), ("::2", [0, 2]),
+    [("000001", [1]), ("000001:", [1, 2]), ("0:000002", [0, 1]), ("000002::-1", [2, 1, 0]),
+     (":", [0, 1, 2]), ("1", [1]), ("-1", [2]), ("-3", [0]), ("1:", [1, 2]), (":-1", [0, 1]), ("::2", [0, 2]),
      ("::-1", [2, 1, 0]), ("0:99", [0, 1, 2]), (" 0 : 2 ", [0, 1])],
 )  # fmt: skip
 def test_frames_are_picked_as_python_slices_them(command, frames, picked):
     rows = command("build", SMALL, "reference_stamp", f"--frames={frames}", "--json").json
     assert [row["file"] for row in rows] == [str(Path("out", f"{index:06d}.npz")) for index in picked]
     assert sorted(p.name for p in Path("out").iterdir()) == sorted(f"{index:06d}.npz" for index in picked)
+
+
+def test_a_number_of_the_log_is_a_number_also_where_it_is_an_id(command, monkeypatch):
+    from perceptum.datasets.synthetic import SyntheticSource
+
+    monkeypatch.setattr(SyntheticSource, "ids", ["1", "17", "a:b"])
+    for frames, picked in (("1", [1]), ("17", [1]), ("a:b", [2]), ("-1", [2]), ("17:", [1, 2])):
+        rows = command("build", SMALL, "ego_pose", f"--frames={frames}", "--json").json
+        assert [row["frame"] for row in rows] == picked
+    assert command("explain", "ego_pose", "--log", SMALL, "--frame", "17").out.endswith("frame 1 (17) of street-0\n")
+
+
+def test_one_frame_may_be_one_file(command):
+    (row,) = command("build", SMALL, "ego_pose", "--frames", 1, "--out", "one.npz", "--json").json
+    assert (row["file"], row["frame_id"]) == ("one.npz", "000001")
+    assert list(np.load("one.npz")) == ["ego_pose"]
+    # a folder stays one, whatever its name
+    Path("many.npz").mkdir()
+    command("build", SMALL, "ego_pose", "--out", "many.npz")
+    assert len(list(Path("many.npz").iterdir())) == 3
 
 
 def test_what_is_built_is_what_the_builder_builds(command):

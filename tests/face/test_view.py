@@ -146,6 +146,57 @@ def test_a_range_of_a_window_is_refused(refusal):
     assert refusal("view", SMALL, "--range", 0, 0, 1, 1, "--viewer", "open3d") == (2, said)
 
 
+def scene_of(xy) -> Scene:
+    x, y = np.asarray(xy, np.float32).reshape(-1, 2).T
+    sweep = LidarSweep("lidar", 0, np.eye(4), x, y, np.zeros_like(x))
+    return Scene.of(memory_log([sweep])[0])
+
+
+AHEAD = np.stack(np.meshgrid(np.linspace(5, 78, 40), np.linspace(-40, 40, 40)), -1)
+
+
+@pytest.mark.parametrize(
+    ("turn", "shift", "ground"),
+    [
+        # KITTI's points are those that its camera sees
+        (0, (0, 0), (-5, -45, 85, 45)),
+        (np.pi, (0, 0), (-85, -45, 5, 45)),
+        (np.pi / 2, (0, 0), (-45, -5, 45, 85)),
+        (-np.pi / 2, (0, 0), (-45, -85, 45, 5)),
+        # all round, perhaps a little more on one side
+        (0, (-40, 0), (-45, -45, 45, 45)),
+        (0, (-38, 0), (-45, -45, 45, 45)),
+    ],
+)
+def test_the_ground_is_where_the_points_are(turn, shift, ground):
+    cos, sin = np.cos(turn), np.sin(turn)
+    scene = scene_of((AHEAD + shift) @ [[cos, sin], [-sin, cos]])
+    assert scene.ground == ground
+
+
+def test_without_points_the_ground_is_round_the_vehicle():
+    assert scene_of([]).ground == (-45, -45, 45, 45)
+
+
+def test_what_is_drawn_is_told_as_json(command, code_package):
+    package = code_package(SOURCE, OUTPUTS)
+    words = ("view", SMALL, "--frame", "000001", "--model", package, "--trust", "--out", "p.png", "--json")
+    told = command(*words).json
+    scene = Scene.of(pc.open_log(SMALL)[1])
+    assert told == {
+        "picture": "p.png",
+        "frame": 1,
+        "frame_id": "000001",
+        "time_ns": scene.frame.time_ns,
+        "range_m": [-45, -45, 45, 45],
+        "points": len(scene.points),
+        "labels": len(scene.frame.labels),
+        "boxes": {"made of code": [[20, 10, 1, 4, 2, 1.5, 0.5]]},
+    }
+    assert Path("p.png").is_file()
+    assert command("view", SMALL, "--range", 0, -5, 10, 5, "--json").json["range_m"] == [0, -5, 10, 5]
+
+
 def test_a_picture_is_named_after_its_frame_whatever_that_is_called(command, monkeypatch):
     from perceptum.datasets.synthetic import SyntheticSource
 

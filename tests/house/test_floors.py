@@ -12,6 +12,8 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+# modules of the face that import nothing of ours, and that messages on every floor need
+GROUND = {"install", "plural"}
 # folder -> what it may import from; the face, on top, may import all of them
 MAY_IMPORT = {
     "features": set(),
@@ -94,7 +96,8 @@ def trespasses(root: Path) -> list[str]:
         for found in imports_of(module, path):
             parts = found.target.split(".")
             bare = parts[0] in MAY_IMPORT
-            upward = parts[0] == "perceptum" and (len(parts) == 1 or parts[1] not in MAY_IMPORT[folder] | {folder})
+            below = MAY_IMPORT[folder] | GROUND | {folder}
+            upward = parts[0] == "perceptum" and (len(parts) == 1 or parts[1] not in below)
             if bare or upward:
                 lines.append(f"{path.relative_to(root)}:{found.line}: {folder} may not import {found.target}")
     return lines
@@ -129,6 +132,13 @@ def _way_back(start: str, needs: dict[str, set[str]]) -> list[str]:
 def test_imports_only_go_down():
     assert len(modules(ROOT)) > len(MAY_IMPORT)
     assert trespasses(ROOT) == []
+
+
+def test_the_ground_imports_nothing_of_ours():
+    for name in GROUND:
+        module = f"perceptum.{name}"
+        outside = {found.target.split(".")[0] for found in imports_of(module, modules(ROOT)[module])}
+        assert outside <= set(sys.stdlib_module_names)
 
 
 def test_no_module_imports_itself_through_others():

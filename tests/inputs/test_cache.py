@@ -34,7 +34,7 @@ def test_what_was_made_is_kept_and_made_once():
         assert cache.get("a", lambda: made.append(1)) is None
     assert made == [1]
     assert (len(cache), cache.nbytes) == (1, ENTRY)
-    assert repr(cache) == "<Cache 1 things, 1024 of 10000 bytes>"
+    assert repr(cache) == "<Cache 1 thing, 1024 of 10000 bytes>"
     cache.clear()
     assert (len(cache), cache.nbytes) == (0, 0)
 

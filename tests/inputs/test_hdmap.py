@@ -144,5 +144,5 @@ def test_a_turned_grid_is_turned_back():
 
 def test_a_map_is_told_in_a_line():
     area = Shapes.of("polygon", {"a": [[0, 0], [1, 0], [1, 1]]})
-    assert repr(area) == "<Shapes: 1 polygons of 3 points>"
+    assert repr(area) == "<Shapes: 1 polygon of 3 points>"
     assert repr(HDMap({"crossing": area})) == "<HDMap: 1 crossing; no lane graph; no ground height>"

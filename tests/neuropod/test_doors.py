@@ -11,6 +11,7 @@ import pytest
 
 import perceptum
 from perceptum.features import canonical
+from perceptum.install import install_command
 from perceptum.neuropod import NeuropodError, create_python_neuropod, load_neuropod, loader
 from perceptum.neuropod.frameworks.versions import check_range, check_version
 
@@ -283,7 +284,7 @@ def test_a_framework_that_is_not_installed_is_named_with_what_to_do(packed):
             "import perceptum\n"
             f"perceptum.load_neuropod({str(packed(backend, 'scalar'))!r})"
         )
-        assert f"needs {module}: pip install 'perceptum[{extra}]'" in run_python(code).stderr.splitlines()[-1]
+        assert f"needs {module}: {install_command(extra)}" in run_python(code).stderr.splitlines()[-1]
 
 
 def test_loading_a_tensorflow_package_is_quiet_and_leaves_the_environment_alone(packed):

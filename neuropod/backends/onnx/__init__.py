@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features.foreign import said
+from perceptum.install import install_command
 
 from ...errors import NeuropodError
 from ...frameworks.handoff import why_copied
@@ -135,5 +136,5 @@ def import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise NeuropodError("running ONNX needs onnxruntime: pip install 'perceptum[onnx]'") from error
+        raise NeuropodError(f"running ONNX needs onnxruntime: {install_command('onnx')}") from error
     return onnxruntime

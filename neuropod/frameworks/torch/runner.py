@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from perceptum.features.foreign import said
+from perceptum.install import install_command
 
 from ...errors import NeuropodError
 from ...package.config import Config
@@ -146,7 +147,7 @@ def import_torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise NeuropodError("running torch models needs torch: pip install 'perceptum[torch]'") from error
+        raise NeuropodError(f"running torch models needs torch: {install_command('torch')}") from error
     return torch
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -22,15 +23,22 @@ __all__ = [
     "LogPath",
     "OnBroken",
     "OnError",
+    "OneFrame",
     "Threads",
     "check_some",
+    "check_there",
     "file_name",
     "frame_indices",
     "one_frame",
+    "one_in_words",
     "open_named",
     "open_rows",
     "typed",
 ]
+
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
+"""A number as one writes it; what begins with zeros is an id."""
 
 
 class OnError(StrEnum):
@@ -45,7 +53,16 @@ LogPath = Annotated[
         help='A log, or "synthetic"; options behind a colon: "synthetic:frames=20", "nuscenes/:scene=scene-0061".',
     ),
 ]
-Frames = Annotated[str, typer.Option("--frames", metavar="A:B[:STEP]", help="Which frames, as Python slices them.")]
+Frames = Annotated[
+    str,
+    typer.Option(
+        "--frames", metavar="A:B[:STEP]", help="Which frames, as Python slices them; A and B are numbers or ids."
+    ),
+]
+OneFrame = Annotated[
+    str,
+    typer.Option("--frame", metavar="N|ID", help="Which frame: its number, negative from the end, or its id."),
+]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads within a build; no byte depends on it.")]
 OnBroken = Annotated[
     OnError, typer.Option("--on-error", help="Stop at a broken record, or leave it out, and what cannot be without it.")
@@ -73,33 +90,76 @@ def typed(log: str) -> Iterator[None]:
         raise UsageError(error.typed(split_options(log)[0])) from error
 
 
+def check_there(package: Path) -> None:
+    """Raises UsageError where there is no package of that name."""
+    if not package.exists():
+        raise UsageError(f"{package}: no such file or folder")
+
+
 def file_name(frame: Frame, suffix: str) -> str:
     """Returns the name of a file for a frame: its id, escaped, for an id may hold anything, a slash too."""
     return f"{quote(frame.id, safe='')}{suffix}"
 
 
-def one_frame(log: Log, index: int) -> Frame:
-    """Returns frame `index`, from the end where negative; raises UsageError where the log has no such frame."""
-    try:
-        return log[index]
-    except IndexError as error:
-        raise UsageError(str(error)) from error
+def one_frame(log: Log, frame: str) -> Frame:
+    """Returns the frame of a number, from the end where negative, or of an id; raises UsageError that names both."""
+    index = _number_of(log, frame)
+    if index is None or not -len(log) <= index < len(log):
+        raise UsageError(f"{log.source.location}: no frame '{frame}'; {_frames_of(log)}")
+    return log[index]
+
+
+def _number_of(log: Log, text: str) -> int | None:
+    """Returns the number of a frame that is given by number or id; None where it is neither.
+
+    A number within the log is one, also where another frame has it for its id; "000134" is an id.
+    """
+    text = text.strip()
+    number = int(text) if _NUMBER.fullmatch(text) else None
+    if number is not None and -len(log) <= number < len(log):
+        return number
+    return log.ids.index(text) if text in log.ids else number
+
+
+def _frames_of(log: Log) -> str:
+    last = len(log) - 1
+    if last == 0:
+        return f"the log has one frame, number 0, id {log.ids[0]}"
+    return f"the log has {last + 1} frames, numbers 0 to {last}, ids {log.ids[0]} to {log.ids[last]}"
+
+
+def one_in_words(row: Mapping[str, Any]) -> str:
+    """Returns "frame 2 (000134)" for a row that has the frame's number and id, as messages call it."""
+    return f"frame {row['frame']} ({row['frame_id']})"
 
 
 def frame_indices(log: Log, frames: str) -> range:
-    """Returns the indices that `a:b:step`, or one number, picks; raises UsageError for nonsense and for no frame."""
-    try:
-        numbers = [int(part) if part.strip() else None for part in frames.split(":")]
-        if len(numbers) == 1:
-            only = int(frames)
-            picked = range(len(log))[slice(only, None if only == -1 else only + 1)]
-        else:
-            picked = range(len(log))[slice(*numbers)]
-    except (ValueError, TypeError):
-        raise UsageError(f"--frames must be like 12, 0:50 or 0:50:5, got '{frames}'") from None
+    """Returns the indices that `a:b:step`, or one frame, picks; raises UsageError for nonsense and for no frame.
+
+    a and b are numbers or ids. An id may hold a colon: the whole is looked up first.
+    """
+    start = stop = _number_of(log, frames)
+    step = 1
+    if start is not None:
+        stop = None if start == -1 else start + 1
+    else:
+        parts = [part.strip() for part in frames.split(":")]
+        last = parts.pop() if len(parts) == 3 else ""
+        if len(parts) != 2 or not re.fullmatch(r"(-?[1-9][0-9]*)?", last):
+            raise UsageError(f"--frames must be like 12, 0:50, 0:50:5 or an id, got '{frames}'; {_frames_of(log)}")
+        start, stop = (_end_of(log, frames, part) for part in parts)
+        step = int(last or 1)
+    picked = range(len(log))[start:stop:step]
     if not picked:
-        raise UsageError(f"--frames {frames} picks none of the log's {len(log)} frames")
+        raise UsageError(f"--frames {frames} picks no frame; {_frames_of(log)}")
     return picked
+
+
+def _end_of(log: Log, frames: str, part: str) -> int | None:
+    number = _number_of(log, part) if part else None
+    if part and number is None:
+        raise UsageError(f"--frames {frames}: no frame '{part}'; {_frames_of(log)}")
+    return number
 
 
 def check_some(done: Sequence[object], log: Log, wanted: int) -> None:
@@ -107,7 +167,8 @@ def check_some(done: Sequence[object], log: Log, wanted: int) -> None:
     from perceptum.inputs import LogError
 
     if not done:
-        raise LogError(f"{log.source.location}: all {wanted} frames are broken, the last: {log.skipped[-1]}")
+        what = "the one frame asked for is broken" if wanted == 1 else f"all {wanted} frames are broken, the last"
+        raise LogError(f"{log.source.location}: {what}: {log.skipped[-1]}")
 
 
 def open_rows(spec: str) -> Sequence[Any]:

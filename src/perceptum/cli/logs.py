@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from perceptum.plural import counted
 
 from .arguments import LogPath, OnBroken, OnError, open_named, typed
 from .output import Json, print_json, print_table, tell_skipped, track
@@ -30,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def info(log: LogPath, json: Json = False) -> None:
-    """Tell what a log holds: sensors, rates, gaps, map layers, label classes."""
+    """Show what a log holds: sensors, rates, gaps, map layers, label classes."""
     from perceptum.info import describe
 
     found = describe(open_named(log))
@@ -71,7 +74,7 @@ def _columns(of_sensors: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
 def _listed(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    texts = {k: f"{v['shapes']} {v['kind']}s" if isinstance(v, dict) else v for k, v in value.items()}
+    texts = {k: counted(v["shapes"], v["kind"]) if isinstance(v, dict) else v for k, v in value.items()}
     return [f"{k}: {v}" for k, v in texts.items()]
 
 
@@ -88,7 +91,10 @@ def convert(
 ) -> None:
     """Write a log as a store that maps straight into memory; run again, it goes on where it stopped."""
     from perceptum.convert import convert as write
+    from perceptum.output_file import check_folder_name
 
+    if "://" not in dst:
+        check_folder_name(Path(dst), "a store is a folder")
     open_named(log, on_error.value)
     done = write(
         log,
@@ -104,10 +110,10 @@ def convert(
     if json:
         print_json(done.to_dict())
         return
-    rate = done.bytes / 1e6 / max(done.seconds, 1e-9)
-    typer.echo(f"{done.path}: {done.records} records, {done.bytes / 1e6:.1f} MB, {done.seconds:.1f} s, {rate:.0f} MB/s")
+    size, rate = f"{done.bytes / 1e6:.1f} MB", done.bytes / 1e6 / max(done.seconds, 1e-9)
+    typer.echo(f"{done.path}: {counted(done.records, 'record')}, {size}, {done.seconds:.1f} s, {rate:.0f} MB/s")
     if done.resumed:
-        typer.echo(f"{done.resumed} of {done.shards} shards were there from an interrupted run")
+        typer.echo(f"shards that an interrupted run had left: {done.resumed} of {done.shards}")
     tell_skipped(done.skipped)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from perceptum.errors import UsageError
 
-from .arguments import LogPath, OnBroken, OnError, file_name, one_frame, open_named
+from .arguments import LogPath, OnBroken, OneFrame, OnError, check_there, file_name, one_frame, open_named
 from .output import Json, print_json, print_table, tell_skipped
 
 __all__ = ["add_to"]
@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
 def view(
     log: LogPath,
-    frame: Annotated[int, typer.Option(help="Which frame.")] = 0,
+    frame: OneFrame = "0",
     model: Annotated[list[Path] | None, typer.Option(help="Draw this detector's boxes too; may be repeated.")] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run packages that are code: Python, custom ops, graphs that touch files.")
@@ -40,24 +40,33 @@ def view(
         typer.Option(
             "--range",
             metavar="X_MIN Y_MIN X_MAX Y_MAX",
-            help="The ground in the picture, metres in the ego frame; 45 m to each side if not given.",
+            help="The ground in the picture, metres in the ego frame; 90 m where the points are if not given.",
         ),
     ] = None,
     on_error: OnBroken = OnError.stop,
     out: Annotated[Path | None, typer.Option(help="Where the picture goes; ID.png of the frame if not given.")] = None,
+    json: Json = False,
 ) -> None:
     """Draw a frame: points, map, labels, and the boxes of models."""
+    from perceptum.output_file import check_ending
     from perceptum.view import Scene
 
-    ground = {} if range_m is None else {"range_m": _checked(range_m, viewer)}
+    if out is not None:
+        check_ending(out, (".png",), "pictures are PNG files")
+    ground = None if range_m is None else _checked(range_m, viewer)
     opened = open_named(log, on_error.value)
     chosen = one_frame(opened, frame)
+    for package in model or ():
+        check_there(package)
     scene = Scene.of(chosen, model or [], trust)
+    path = Path(file_name(chosen, ".png")) if out is None else out
     if viewer is Viewer.open3d:
         scene.show()
     else:
-        path = Path(file_name(chosen, ".png")) if out is None else out
-        scene.draw(path, **ground)
+        scene.draw(path, ground)
+    if json:
+        print_json({"picture": str(path) if viewer is Viewer.png else None, **scene.to_dict(ground)})
+    elif viewer is Viewer.png:
         typer.echo(f"picture: {path}")
     tell_skipped(opened.skipped)
 
@@ -74,7 +83,7 @@ def _checked(range_m: tuple[float, float, float, float], viewer: Viewer) -> tupl
 
 
 def doctor(json: Json = False) -> None:
-    """Tell what is installed here, what is missing, and what would make trouble."""
+    """Show what is installed here, what is missing, and what would make trouble."""
     from perceptum.doctor import examine
 
     found: dict[str, Any] = examine()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Any
 
 import typer
 
-from .arguments import Frames, LogPath, OnBroken, OnError, Threads, check_some, frame_indices, open_named
+from perceptum.first_call import first_in_words
+from perceptum.plural import counted
+
+from .arguments import Frames, LogPath, OnBroken, OnError, Threads, check_some, check_there, frame_indices, open_named
 from .output import Json, print_json, print_table, say, tell_skipped, track
 
 __all__ = ["add_to"]
@@ -28,7 +33,10 @@ def demo(
 ) -> None:
     """Pack two detectors in two frameworks, run both on one drive, compare them, and draw a frame."""
     from perceptum.demo.run import run_demo
+    from perceptum.output_file import check_folder_name
     from perceptum.problems import Detection
+
+    check_folder_name(out, "packages and a picture go into a folder")
 
     result = run_demo(out, frames, seed, say, track)
     if json:
@@ -37,6 +45,8 @@ def demo(
     columns = {"inputs": "inputs", "build_ms": "build ms", "infer_ms": "infer ms"}
     keys = ("model", "framework", "inputs", "build_ms", "infer_ms", "precision", "recall")
     print_table([{columns.get(k, k): row[k] for k in keys} for row in (m.to_dict() for m in result.models)])
+    for m in result.models:
+        typer.echo(f"{m.model}, {_first(m.times.summary())}".replace("reading and building", "building"))
     p = Detection()
     typer.echo(
         f"precision and recall: objects within {p.range_m:g} m with at least {p.min_points} points, found by a box of "
@@ -50,7 +60,7 @@ def infer(
     log: LogPath,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A packaged model: a folder or a zip file.")],
     frames: Frames = ":",
-    out: Annotated[Path | None, typer.Option(help="Write the outputs to this Arrow file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the outputs to this file: .arrow, or .parquet.")] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run a package that is code: Python, custom ops, graphs that touch files.")
     ] = False,
@@ -58,27 +68,43 @@ def infer(
     on_error: OnBroken = OnError.stop,
     json: Json = False,
 ) -> None:
-    """Run a packaged model on a log: build what it asks for, frame by frame, and tell or write its answers."""
+    """Run a packaged model on a log: build what it asks for, frame by frame, and show or write its answers."""
     from perceptum.inference import Times
     from perceptum.neuropod import load_neuropod
+    from perceptum.results import check_results_name
 
+    if out is not None:
+        check_results_name(out)
     opened = open_named(log, on_error.value)
     picked = frame_indices(opened, frames)
+    check_there(model)
+    start = perf_counter()
     with load_neuropod(model, trust=trust) as loaded:
+        load_ms = round((perf_counter() - start) * 1e3, 3)
         times = Times()
         rows = _run(opened, picked, loaded, times, out, threads)
-    summary = {"model": loaded.name, "platform": loaded.platform, "log": opened.info()["name"], **times.summary()}
+    about = {"model": loaded.name, "platform": loaded.platform, "log": opened.info()["name"], "load_ms": load_ms}
+    summary = {**about, **times.summary()}
     if json:
         print_json({**summary, "out": None if out is None else str(out), "outputs": rows})
         return
     print_table(rows[:_SHOWN], f"{loaded.name} ({loaded.platform}) on {opened.source.location}")
     if len(rows) > _SHOWN:
-        typer.echo(f"... and {len(rows) - _SHOWN} more; --json tells all")
-    frame = "1 frame" if len(rows) == 1 else f"{len(rows)} frames"
+        typer.echo(f"... and {len(rows) - _SHOWN} more; --json shows all")
+    typer.echo(f"loading the model {load_ms:.1f} ms; {_first(summary)}")
+    # the two in which frameworks still prepare count only where there are no others
+    which = "medians" if len(rows) > 2 else "first calls"
     typer.echo(
-        f"{frame}: reading and building {summary['build_ms']} ms, infer {summary['infer_ms']} ms (medians)"
-        + (f"; written to {out}" if out else "")
+        f"{counted(len(rows), 'frame')}: reading and building {summary['build_ms']} ms, "
+        f"infer {summary['infer_ms']} ms ({which})" + (f"; written to {out}" if out else "")
     )
+
+
+def _first(summary: Mapping[str, Any]) -> str:
+    """Returns how long the first frame took, and what of it no later one takes."""
+    first = summary["first"]
+    built = first_in_words(first["build_ms"], first["of_which_ms"])
+    return f"first frame: reading and building {built}; infer {first['infer_ms']:.1f} ms"
 
 
 def _run(log: Any, picked: range, model: Any, times: Any, out: Path | None, threads: int) -> list[dict[str, Any]]:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 
+from perceptum.plural import counted
+
 __all__ = ["Json", "print_json", "print_table", "say", "tell_skipped", "track", "visible", "working"]
 
 T = TypeVar("T")
@@ -30,7 +32,7 @@ def tell_skipped(lines: Sequence[str]) -> None:
     for line in lines:
         say(f"skipped: {line}")
     if lines:
-        say(f"{len(lines)} broken records were left out")
+        say(f"{counted(len(lines), 'broken record')} {'was' if len(lines) == 1 else 'were'} left out")
 
 
 def print_json(value: Any) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from perceptum.errors import SpecError, UsageError
 
+from .arguments import check_there
 from .output import Json, print_json, print_table, working
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def pack(
         Path, typer.Argument(metavar="PKG", help="Where the package goes; nothing may be there, but with --overwrite.")
     ],
     spec: Annotated[
-        Path | None, typer.Option(metavar="JSON", help='{"input_spec": [rows], "output_spec": [rows]}.')
+        Path | None, typer.Option(metavar="JSON", help='{"input_spec": rows, "output_spec": rows}.')
     ] = None,
     problem: Annotated[
         str | None, typer.Option(metavar="NAME|JSON", help='What the model must suit: "detection", or a file.')
@@ -58,7 +59,9 @@ def pack(
 ) -> None:
     """Pack a model that a framework saved, and run it once in a fresh process: on the test data, or on zeros."""
     from perceptum.model_files import find_packager
+    from perceptum.output_file import check_ending
 
+    check_ending(out, (".neuropod", ".zip"), "a package is a zip file, or a folder")
     create, source = find_packager(model)
     chosen, own = _problem(spec, problem, test_data)
     if node is not None:
@@ -140,10 +143,10 @@ def _pair(word: str) -> tuple[str, str]:
 
 
 def inspect(package: PackagePath, json: Json = False) -> None:
-    """Tell what is in a package, without running any of it."""
+    """Show what is in a package, without running any of it."""
     from perceptum.neuropod.pack.inspection import inspect_package
 
-    _require_there(package)
+    check_there(package)
     found = inspect_package(package)
     if json:
         print_json(found)
@@ -154,11 +157,6 @@ def inspect(package: PackagePath, json: Json = False) -> None:
         devices, meanings = (found[key] if is_input else {} for key in ("input_devices", "meanings"))
         print_table([_row(row, devices, meanings.get(row["name"], {})) for row in found[side]], side)
     print_table(found["files"], "files")
-
-
-def _require_there(package: Path) -> None:
-    if not package.exists():
-        raise UsageError(f"{package}: no such file or folder")
 
 
 def _facts(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,7 +213,7 @@ def verify(
     """Check a package: its files, its spec, its framework, and that it loads and answers right on this machine."""
     from perceptum.neuropod.pack.verification import verify_package
 
-    _require_there(package)
+    check_there(package)
     with working(f"checking {package}, and running it in a fresh process"):
         steps = verify_package(package, trust)
     if json:
@@ -231,11 +229,11 @@ def diff(
     second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
     json: Json = False,
 ) -> None:
-    """Tell what is different between two packages; exit status 0 where nothing is, 1 where something is."""
+    """Show what is different between two packages; exit status 0 where nothing is, 1 where something is."""
     from perceptum.neuropod.pack.difference import compare_packages
 
-    _require_there(first)
-    _require_there(second)
+    check_there(first)
+    check_there(second)
     rows = compare_packages(first, second)
     if json:
         print_json(rows)

@@ -5,29 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from perceptum.errors import UsageError
-from perceptum.output_file import FORMATS
+from perceptum.first_call import first_in_words, in_ms
+from perceptum.plural import counted
 
 from .arguments import (
     Frames,
     LogPath,
     OnBroken,
+    OneFrame,
     OnError,
     Threads,
     check_some,
     file_name,
     frame_indices,
     one_frame,
+    one_in_words,
     open_named,
     open_rows,
 )
 from .output import Json, print_json, print_table, tell_skipped, track
 
 if TYPE_CHECKING:
+    from perceptum.builders import InputBuilder
     from perceptum.inputs import Frame, Log
 
 __all__ = ["add_to"]
@@ -130,8 +135,8 @@ def _pairs(value: Any) -> Any:
 
 def explain(
     spec: SpecArgument,
-    log: Annotated[str | None, typer.Option(help="Build a frame of this log, to tell sizes and times too.")] = None,
-    frame: Annotated[int, typer.Option(help="Which frame.")] = 0,
+    log: Annotated[str | None, typer.Option(help="Build a frame of this log, to show sizes and times too.")] = None,
+    frame: OneFrame = "0",
     training: Training = False,
     threads: Threads = 1,
     json: Json = False,
@@ -140,27 +145,36 @@ def explain(
     from perceptum.builders import InputBuilder
 
     builder = InputBuilder(open_rows(spec), threads=threads, training=training)
-    built = None
-    if log is not None:
-        one = one_frame(open_named(log), frame)
-        # the first build compiles and allocates; the second tells what every later one takes
-        builder.build(one)
-        builder.build(one)
-        built = f"{one} of {one.log.source.name}"
+    built = None if log is None else _build_twice(builder, one_frame(open_named(log), frame))
     explanation = builder.explain()
     if json:
-        print_json(explanation.to_dict())
-    else:
-        typer.echo(str(explanation))
-        if built is not None:
-            typer.echo(f"built: {built}")
+        print_json({**explanation.to_dict(), "built": built})
+        return
+    typer.echo(str(explanation))
+    if built is not None:
+        first = first_in_words(built["first_ms"], built["of_which_ms"])
+        typer.echo(f"first build, with reading its records: {first}; second build: {built['second_ms']:.1f} ms")
+        typer.echo(f"built: {one_in_words(built)} of {built['log']}")
+
+
+def _build_twice(builder: InputBuilder[Any], frame: Frame) -> dict[str, Any]:
+    """Builds a frame twice and returns which it was, and how long both took: the first reads, loads and allocates."""
+    start = perf_counter()
+    once_s = builder.build(frame).once_s
+    between = perf_counter()
+    builder.build(frame)
+    took_ms = {"first_ms": between - start, "second_ms": perf_counter() - between}
+    own = {"log": frame.log.source.name, "frame": frame.index, "frame_id": frame.id, "time_ns": frame.time_ns}
+    return {**own, **in_ms(took_ms), "of_which_ms": in_ms(once_s)}
 
 
 def build(
     log: LogPath,
     spec: SpecArgument,
     frames: Frames = ":",
-    out: Annotated[Path, typer.Option(help="Folder for one .npz file per frame.")] = Path("out"),
+    out: Annotated[Path, typer.Option(help="Folder for one .npz file per frame; or the .npz file of one.")] = Path(
+        "out"
+    ),
     training: Training = False,
     threads: Threads = 1,
     on_error: OnBroken = OnError.stop,
@@ -168,21 +182,26 @@ def build(
 ) -> None:
     """Build the tensors of a spec and write them, one .npz file per frame, named after its id."""
     from perceptum.builders import InputBuilder
+    from perceptum.output_file import check_folder_name
     from perceptum.tensors import write_tensors
 
-    if out.suffix.lower() in FORMATS:
-        raise UsageError(f"--out {out}: is a folder, in which each frame gets an .npz file; name one without an ending")
+    one_file = out.suffix.lower() == ".npz" and not out.is_dir()
+    if not one_file:
+        check_folder_name(out, "each frame gets an .npz file in a folder")
     builder = InputBuilder(open_rows(spec), threads=threads, training=training)
     opened = open_named(log, on_error.value)
     picked = frame_indices(opened, frames)
+    if one_file and len(picked) > 1:
+        raise UsageError(f"cannot write {out}: it holds one frame, got {len(picked)}; name a folder, or one frame")
     rows = []
     for index in track(picked, "building", len(picked)):
         frame = opened[index]
         tensors = opened.or_skip(str(frame), partial(builder.build, frame))
         if tensors is None:
             continue
-        out.mkdir(parents=True, exist_ok=True)
-        path = out / file_name(frame, ".npz")
+        if not one_file:
+            out.mkdir(parents=True, exist_ok=True)
+        path = out if one_file else out / file_name(frame, ".npz")
         write_tensors(path, tensors)
         shapes = {name: f"{tuple(array.shape)} {array.dtype}" for name, array in tensors.items()}
         rows.append({"file": str(path), "frame": index, "frame_id": frame.id, **shapes})
@@ -217,7 +236,7 @@ def bench(
         print_json(rows)
     else:
         which = str(picked[0]) if len(picked) == 1 else f"{picked[0]} to {picked[-1]}"
-        how = f"{len(picked)} frames, {rounds} rounds, {threads} threads"
+        how = ", ".join([counted(len(picked), "frame"), counted(rounds, "round"), counted(threads, "thread")])
         print_table(rows, f"{opened.source.location}: {how}; {which}")
 
 

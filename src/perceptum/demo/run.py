@@ -17,6 +17,7 @@ from perceptum.inference import Times, run_model
 from perceptum.inputs import Frame
 from perceptum.neuropod import Model, load_neuropod
 from perceptum.picture import Picture
+from perceptum.plural import counted
 from perceptum.problems import Detection, Score
 
 from .packing import PACKERS
@@ -77,7 +78,7 @@ def run_demo(
     problem, results, found = Detection(), [], []
     for path in packages:
         with load_neuropod(path) as model:
-            say(f"running '{model.name}' ({model.platform}) on {len(log)} frames of the synthetic drive")
+            say(f"running '{model.name}' ({model.platform}) on {counted(len(log), 'frame')} of the synthetic drive")
             result, boxes = _run(model, track(drive, model.name, len(drive)), problem, shown.index)
         results.append(result)
         found.append((result, boxes))
