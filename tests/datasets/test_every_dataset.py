@@ -8,6 +8,7 @@ import pytest
 
 from perceptum.datasets import open_log
 from perceptum.inputs import Frame, HDMap, Labels, LogError, MissingRecord, PoseUnknown
+from perceptum.plural import counted
 
 SMALL = {"frames": 4, "seed": 1, "beams": 8, "azimuth_steps": 180, "image_size": (80, 48)}
 LOGS = [
@@ -106,7 +107,7 @@ def test_names_and_info_are_plain(log):
     assert info["dataset"] == log.source.dataset
     assert info["start_ns"] == log[0].time_ns
     assert set(info["cameras"]) == set(log.source.cameras)
-    assert repr(log) == f"<Log {log.source.dataset} {log.source.name}: {len(log)} frames>"
+    assert repr(log) == f"<Log {log.source.dataset} {log.source.name}: {counted(len(log), 'frame')}>"
     frame = log[0]
     assert repr(frame) == f"<Frame 0 ({frame.id}) of {log.source.name} at {frame.time_ns} ns>"
     assert str(frame) == f"frame 0 ({frame.id})"

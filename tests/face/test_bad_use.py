@@ -37,7 +37,10 @@ def test_a_folder_that_is_missing(refusal, words):
     assert refusal(name, "nowhere", *rest) == (2, "nowhere: no such folder; check the path")
 
 
-def test_a_file_in_place_of_a_log(refusal):
+def test_a_file_in_place_of_a_log(refusal, monkeypatch):
+    # logs beside the folder, as other tests make them, would be named
+    Path("inner/most").mkdir(parents=True)
+    monkeypatch.chdir("inner/most")
     Path("notes.txt").touch()
     assert refusal("info", "notes.txt") == (2, "notes.txt: is a file, wanted the folder of a log")
 

@@ -102,7 +102,7 @@ SAID = {
     "ground": r"<GroundGrid: \d+ x \d+ cells of 0\.3 m>",
     "builder": r"<InputBuilder 3 tensors, schema canonical .*>",
     "plan": r"<Plan lidar_points, lidar_num_points, ego_pose; schema canonical .*, 1 thread>",
-    "options": r"Options\(threads=1, writable=False\)",
+    "options": r"Options\(threads=1, writable=False, training=False\)",
     "layouts": r"mappingproxy\({'': Layout\(places=\(Place\(name='lidar_num_points', offset=0, .*",
     "pool": r"<Pool: buffers made \d+, bytes kept for later \d+>",
     "tensors": r"<Tensors: lidar_points \(\d+, 5\) float32, lidar_num_points \(1,\) int32, ego_pose \(4, 4\) float64>",
@@ -121,7 +121,7 @@ SAID = {
     "spec": r"<Spec: lidar_points float32 \(num_points, 5\), lidar_num_points int32 \(1\), ego_pose float64 \(4, 4\)>",
     "row": r"Row\(name='lidar_points', dtype='float32', shape=\('num_points', 5\), params=None, .*\)",
     "grid": r"Grid\(range=\(.*\), voxel=\(.*\)\)",
-    "preset": r"{.*}",
+    "preset": r"Preset\(params={.*}, training={.*}, follows=.*\)",
     "catalogue": r"schema canonical .*\nlidar_points(.*\n)*.*",
 }
 OF_LOG = {"log", "frame", "cameras", "radars", "sync", "poses", "cache"}

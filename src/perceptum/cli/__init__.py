@@ -12,6 +12,14 @@ __all__ = ["main"]
 _INTERRUPTED = 130
 
 
+class _Stopped(KeyboardInterrupt):
+    """SIGTERM, which passes through the code of models and plug-ins as Ctrl-C does; SystemExit would end there."""
+
+
+_status: list[int] = []
+"""The exit status that a signal asked for."""
+
+
 def main() -> None:
     """Runs the command line; an error that is the user's to mend, and Ctrl-C, is one line, without a traceback."""
     # as after Ctrl-C, so that what is half written is taken away
@@ -28,6 +36,8 @@ def main() -> None:
     try:
         run()
     except (KeyboardInterrupt, SystemExit) as stop:
+        if _status:
+            sys.exit(_status[0])
         # what typer ends with after Ctrl-C, or a second one that comes while it does
         if isinstance(stop, SystemExit) and stop.code != _INTERRUPTED:
             raise
@@ -49,7 +59,7 @@ def _leave(*_: object) -> None:
 
 def _not_raised(lost: sys.UnraisableHookArgs) -> None:
     """Callbacks, as those of importlib and numba, cannot raise: Ctrl-C in one of them comes again a little later."""
-    if lost.exc_type is not KeyboardInterrupt:
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(lost)
         return
     signal.signal(signal.SIGALRM, signal.default_int_handler)
@@ -57,4 +67,5 @@ def _not_raised(lost: sys.UnraisableHookArgs) -> None:
 
 
 def _stop(number: int, _: object) -> None:
-    sys.exit(128 + number)
+    _status.append(128 + number)
+    raise _Stopped
