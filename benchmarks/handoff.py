@@ -10,7 +10,7 @@ import numpy as np
 from harness import Result, compare
 
 from perceptum.builders import Pool
-from perceptum.neuropod import handoff
+from perceptum.neuropod.frameworks import handoff
 
 __all__ = ["run"]
 

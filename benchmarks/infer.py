@@ -25,8 +25,8 @@ from perceptum.neuropod import (
     create_torchscript_neuropod,
     load_neuropod,
 )
-from perceptum.neuropod.handoff import aligned_empty
-from perceptum.neuropod.tensorflow_import import import_tensorflow
+from perceptum.neuropod.frameworks.handoff import aligned_empty
+from perceptum.neuropod.frameworks.tensorflow import import_tensorflow
 
 __all__ = ["run"]
 

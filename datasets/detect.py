@@ -22,9 +22,9 @@ from typing import Any, Literal, Protocol
 from perceptum.inputs import Log, LogError, NotALog, Source
 from perceptum.inputs.regular_file import what_it_is
 
-from .files import subfolders
 from .foreign import ForeignDataset, foreign
 from .options import check_options, options_of_text, split_options, texts_of_text
+from .reading.files import subfolders
 
 __all__ = ["DATASETS", "open_log", "open_source"]
 

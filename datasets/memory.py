@@ -12,15 +12,14 @@ from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, Log, LogError, Poses, RadarSweep
+from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, Log, LogError, Poses, RadarSweep, Times
 from perceptum.inputs.once import once
 from perceptum.inputs.records import read_only
 
 __all__ = ["MemorySource", "memory_log"]
 
-Times = NDArray[np.int64]
 Record = TypeVar("Record", LidarSweep, RadarSweep, CameraImage, Labels)
 
 

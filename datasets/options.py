@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from perceptum.inputs import BadOption
@@ -24,14 +25,19 @@ def options_of_text(dataset: str, text: str, wanted: bool) -> dict[str, Any]:
     """
     if not wanted:
         return {}
+    return _each_option(dataset, text, "frames=20", partial(_value, dataset))
+
+
+def _each_option(dataset: str, text: str, such_as: str, value_of: Callable[[str, str], Any]) -> dict[str, Any]:
+    """Returns the options of "name=value,name=value", each as `value_of(name, value)` reads it."""
     options: dict[str, Any] = {}
     for part in text.split(","):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not (name and equals and value):
-            raise BadOption(f"{dataset}: option '{part.strip()}' is not of the form name=value, e.g. frames=20")
+            raise BadOption(f"{dataset}: option '{part.strip()}' is not of the form name=value, e.g. {such_as}")
         if name in options:
             raise BadOption(f"{dataset}: option {name} is given twice, {options[name]} and {value}")
-        options[name] = _value(dataset, name, value)
+        options[name] = value_of(name, value)
     return options
 
 
@@ -50,16 +56,12 @@ def texts_of_text(dataset: str, text: str, takes: Callable[..., Any]) -> dict[st
     BadOption.
     """
     parameters = inspect.signature(takes).parameters
-    options: dict[str, Any] = {}
-    for part in text.split(","):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if not (name and equals and value):
-            raise BadOption(f"{dataset}: option '{part.strip()}' is not of the form name=value, e.g. frames=sweeps")
-        if name in options:
-            raise BadOption(f"{dataset}: option {name} is given twice, {options[name]} and {value}")
+
+    def typed(name: str, value: str) -> Any:
         kind = str(parameters[name].annotation) if name in parameters else ""
-        options[name] = _typed(dataset, name, value, kind)
-    return options
+        return _typed(dataset, name, value, kind)
+
+    return _each_option(dataset, text, "frames=sweeps", typed)
 
 
 def _typed(dataset: str, name: str, value: str, kind: str) -> Any:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.neuropod.handoff import address, aligned_empty, as_tensorflow, as_torch
-from perceptum.neuropod.tensorflow_import import import_tensorflow
+from perceptum.neuropod import as_tensorflow, as_torch
+from perceptum.neuropod.frameworks.handoff import address, aligned_empty
+from perceptum.neuropod.frameworks.tensorflow import import_tensorflow
 
 PAGE = Path(__file__).with_name("zero_copy.md")
 DTYPES = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -195,7 +196,7 @@ _NOTES = (
     "- An output that is an input, a weight or another output is copied: outputs are the caller's own.",
     "- numpy's own arrays seldom start on a multiple of 64; those of a builder always do.",
     "- TensorFlow aborts the process when DLPack brings it memory that does not start on a multiple of 64: `infer` and",
-    "  `handoff.as_tensorflow` check, and copy.",
+    "  `as_tensorflow` check, and copy.",
 )
 
 

@@ -3,6 +3,7 @@
 if __name__ != "perceptum.inputs":
     raise ImportError("import this folder as perceptum.inputs, not by its bare name")
 
+from .arrays import Matrix, Times
 from .cache import Cache
 from .codecs import decode_image, encode_jpeg
 from .errors import BadOption, BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
@@ -26,6 +27,7 @@ __all__ = [
     "LidarSweep",
     "Log",
     "LogError",
+    "Matrix",
     "MissingRecord",
     "NotALog",
     "PoseUnknown",
@@ -34,6 +36,7 @@ __all__ = [
     "Shapes",
     "Source",
     "Sync",
+    "Times",
     "decode_image",
     "encode_jpeg",
 ]

@@ -10,12 +10,13 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Times
 from .errors import MissingRecord
 from .hdmap import HDMap
 from .once import get_or_make, once
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
-from .source import Source, Times
+from .source import Source
 
 __all__ = ["Frame", "Sync"]
 

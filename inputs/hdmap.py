@@ -11,13 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from perceptum.plural import counted
 
+from .arrays import Matrix
 from .errors import BrokenRecord
 from .once import once
 from .shape_index import BoundsIndex
 
 __all__ = ["GroundGrid", "HDMap", "LaneGraph", "Shapes"]
-
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

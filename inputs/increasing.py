@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from .arrays import Times
 from .hdmap import HDMap
 from .longest_rise import kept_of
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
-from .source import Source, Times, ids_of, in_memory, unreadable_of
+from .source import Source, ids_of, in_memory, sensor_streams, unreadable_of
 
 __all__ = ["Increasing"]
 
@@ -66,5 +67,4 @@ class Increasing:
 
 def _streams(source: Source) -> Iterator[tuple[tuple[str, str], Times]]:
     yield ("frames", ""), source.times_ns
-    kinds = {"lidar": source.lidars, "radar": source.radars, "camera": source.cameras}
-    yield from (((kind, name), times) for kind, streams in kinds.items() for name, times in streams.items())
+    yield from (((kind, sensor), times) for kind, sensor, times in sensor_streams(source))

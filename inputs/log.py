@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from perceptum.plural import counted
 
+from .arrays import Times
 from .cache import Cache
 from .errors import BrokenRecord, LogError, MissingRecord, PoseUnknown
 from .frame import Frame
@@ -21,7 +22,7 @@ from .increasing import Increasing
 from .once import Guard, once
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep, read_only
-from .source import Source, Times, ids_of, in_memory, unreadable_of
+from .source import Source, ids_of, in_memory, sensor_streams, unreadable_of
 
 __all__ = ["Log"]
 
@@ -226,8 +227,7 @@ class Log:
 
 def _streams(source: Source) -> Iterator[tuple[str, Times]]:
     yield "frames", source.times_ns
-    for streams in (source.lidars, source.radars, source.cameras):
-        yield from streams.items()
+    yield from ((sensor, times) for _, sensor, times in sensor_streams(source))
 
 
 def _check_kinds(source: Source) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import Matrix
 from .errors import BrokenRecord, LogError, PoseUnknown
 from .longest_rise import kept_of
 from .once import once
@@ -25,7 +26,6 @@ __all__ = [
     "yaw_from_rotation",
 ]
 
-Matrix = NDArray[np.float64]
 
 # nlerp is exact to rounding below this angle between neighbours, where slerp divides by nearly zero
 _SMALL_ANGLE_DOT = 1.0 - 1e-12
@@ -182,8 +182,10 @@ class Poses:
 
         source: the file, for messages. broken: row -> why it is known to be broken, with the file in it; such a row
         may hold anything. Broken is also a row that is no rigid pose within 1e9 m, or whose time is repeated or out
-        of order; of equal times the first is kept. Raises LogError for no rows, BrokenRecord where none can be used.
+        of order; of equal times the first is kept. Raises BrokenRecord where none can be used, or there is none.
         """
+        if not len(times_ns):
+            raise BrokenRecord(f"{source}: a log needs at least one pose, got none")
         why = dict(broken or {})
         with np.errstate(over="ignore", invalid="ignore"):
             lengths = np.linalg.norm(quaternions, axis=1)

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Matrix
 from .codecs import decode_image
 from .errors import BrokenRecord, LogError
 from .once import once
@@ -22,7 +23,6 @@ from .poses import inverse, moved_boxes
 __all__ = ["CameraImage", "Labels", "LidarSweep", "RadarSweep", "read_only"]
 
 Column = NDArray[Any]
-Matrix = NDArray[np.float64]
 
 _MOST_SHOWN = 5
 """Categories in a line that stands for labels."""

@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Matrix
+
 __all__ = ["BoundsIndex"]
 
-Matrix = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 _MOST_CELLS_EACH = 64

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from .arrays import Times
 from .errors import LogError
 from .hdmap import HDMap
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
 
-__all__ = ["Source", "Times", "ids_of", "in_memory", "unreadable_of"]
+__all__ = ["SensorKind", "Source", "ids_of", "in_memory", "sensor_streams", "unreadable_of"]
 
-Times = NDArray[np.int64]
+SensorKind = Literal["lidar", "radar", "camera"]
 
 
 class Source(Protocol):
@@ -51,6 +49,18 @@ class Source(Protocol):
     def read_camera(self, camera: str, index: int) -> CameraImage: ...
     def read_labels(self, time_ns: int) -> Labels | None: ...
     def read_map(self) -> HDMap | None: ...
+
+
+def sensor_streams(source: Source) -> Iterator[tuple[SensorKind, str, Times]]:
+    """Yields kind, sensor and the stamps of its records: of all lidars, then radars, then cameras."""
+    kinds: dict[SensorKind, Mapping[str, Times]] = {
+        "lidar": source.lidars,
+        "radar": source.radars,
+        "camera": source.cameras,
+    }
+    for kind, streams in kinds.items():
+        for sensor, times in streams.items():
+            yield kind, sensor, times
 
 
 def ids_of(source: Source) -> Sequence[str] | None:

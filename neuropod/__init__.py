@@ -4,6 +4,8 @@ if __name__ != "perceptum.neuropod":
     raise ImportError("import this folder as perceptum.neuropod, not by its bare name")
 
 from .errors import NeuropodError
+from .frameworks.tensorflow import as_tensorflow
+from .frameworks.torch import as_torch
 from .front_door import load_neuropod
 from .model import Model
 from .packagers import (
@@ -21,6 +23,8 @@ from .packagers import (
 __all__ = [
     "Model",
     "NeuropodError",
+    "as_tensorflow",
+    "as_torch",
     "create_jax_neuropod",
     "create_keras_neuropod",
     "create_onnx_neuropod",

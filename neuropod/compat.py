@@ -33,7 +33,7 @@ _UTILS = (
 _MODULES: dict[str, str | None] = {
     ROOT: None,
     f"{ROOT}.loader": f"{_HERE}.loader",
-    f"{ROOT}.packagers": f"{_HERE}.compat_packagers",
+    f"{ROOT}.packagers": f"{_HERE}.uber.compat_packagers",
     f"{ROOT}.registry": f"{_HERE}.registry",
     f"{ROOT}.neuropod_native": f"{_HERE}.neuropod_native",
     f"{ROOT}.utils": f"{_HERE}.utils",
@@ -42,10 +42,10 @@ _MODULES: dict[str, str | None] = {
     f"{ROOT}.backends.config_utils": f"{_HERE}.utils.config_utils",  # its place in 0.2.0, the last stable version
     **{f"{ROOT}.backends.{name}": None for name in ("keras", "python", "pytorch", "tensorflow", "torchscript")},
     **{
-        f"{ROOT}.backends.{name}.packager": f"{_HERE}.compat_packagers"
+        f"{ROOT}.backends.{name}.packager": f"{_HERE}.uber.compat_packagers"
         for name in ("keras", "python", "pytorch", "tensorflow", "torchscript")
     },
-    f"{ROOT}.backends.python.utils": f"{_HERE}.preinstall",
+    f"{ROOT}.backends.python.utils": f"{_HERE}.uber.preinstall",
 }
 
 _installed: dict[str, ModuleType] = {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .errors import NeuropodError
 from .model import Model, open_model
-from .trust import Trust
+from .package.trust import Trust
 
 if TYPE_CHECKING:
     from perceptum.features import Schema

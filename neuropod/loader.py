@@ -13,7 +13,7 @@ from typing import Any
 
 from .errors import NeuropodError
 from .model import Model, open_model
-from .trust import Trust
+from .package.trust import Trust
 
 __all__ = ["load_neuropod", "load_with"]
 
@@ -42,7 +42,7 @@ def _main(words: Sequence[str] | None = None) -> None:
     import pickle
     from pathlib import Path
 
-    from .test_data import load
+    from .package.test_data import load
 
     parser = argparse.ArgumentParser("python -m perceptum.neuropod.loader", description="Run a packaged model once.")
     parser.add_argument("--neuropod-path", required=True, help="the package")

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from perceptum.features.foreign import foreign, said
 
 from .backends import Runner, find_backend
-from .config import Config
 from .errors import NeuropodError
-from .handoff import private_copy
-from .incoming import as_numpy
-from .outgoing import converter
-from .package import Package, open_package
-from .trust import Trust
+from .frameworks.handoff import private_copy
+from .frameworks.incoming import as_numpy
+from .frameworks.outgoing import converter
+from .frameworks.versions import check_version
+from .package.config import Config
+from .package.package import Package, open_package
+from .package.trust import Trust
 from .validation import compile_checks
-from .versions import check_version
 
 if TYPE_CHECKING:
     from perceptum.features import Schema

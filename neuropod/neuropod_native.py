@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from . import serialization
 from .errors import NeuropodError
+from .frameworks.strings import is_string, to_list
 from .loader import load_neuropod
 from .serialization import serialize
-from .strings import is_string, to_list
 
 __all__ = [
     "BackendLoadSpec",

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from .config import Config
 from .errors import NeuropodError
-from .packing import Common, pack
+from .pack.packing import Common, pack
+from .package.config import Config
 
 __all__ = [
     "create_jax_neuropod",
@@ -79,7 +79,7 @@ def create_onnx_neuropod(
         raise NeuropodError("Exactly one of 'model' or 'model_path' must be provided.")
 
     def write(folder: Path, config: Config) -> None:
-        from .backends import onnx_write
+        from .backends.onnx import write as onnx_write
 
         onnx_write.write(folder, config, model, model_path)
 
@@ -103,7 +103,7 @@ def create_jax_neuropod(
         raise NeuropodError("Exactly one of 'function', 'exported' or 'exported_path' must be provided.")
 
     def write(folder: Path, config: Config) -> None:
-        from .backends import jax_write
+        from .backends.jax import write as jax_write
 
         jax_write.write(folder, config, function, exported, exported_path)
 
@@ -150,7 +150,7 @@ def create_tensorflow_neuropod(
     init_ops = [init_op_names] if isinstance(init_op_names, str) else list(init_op_names)
 
     def write(folder: Path, config: Config) -> None:
-        from .backends import tensorflow_write
+        from .backends.tensorflow import write as tensorflow_write
 
         if saved_model_dir is not None or trackable_obj is not None:
             tensorflow_write.write_saved(folder, config, saved_model_dir, trackable_obj, node_name_mapping, init_ops)
@@ -183,7 +183,7 @@ def create_python_neuropod(
     """
 
     def write(folder: Path, _: Config) -> None:
-        from .backends import python_write
+        from .backends.python import write as python_write
 
         package = None if common.get("package_as_zip", True) else Path(common["neuropod_path"])
         python_write.write_code(folder, package, code_path_spec)
@@ -214,7 +214,7 @@ def create_keras_neuropod(
     input_spec and output_spec may be left out, or None: they are read off the model, the first axis being "batch_size".
     The other keywords are those of `packing.PackOptions`.
     """
-    from .backends import keras_export
+    from .backends.tensorflow import keras as keras_export
 
     if sess is not None:
         raise NeuropodError("create_keras_neuropod packs Keras 3 models, which have no session; leave sess out")

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from perceptum.features import DTYPES
 
 from .errors import NeuropodError
-from .incoming import as_numpy
-from .strings import is_string, to_list, to_unicode
+from .frameworks.incoming import as_numpy
+from .frameworks.strings import is_string, to_list, to_unicode
 
 __all__ = ["deserialize", "deserialize_dict", "serialize"]
 

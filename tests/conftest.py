@@ -131,10 +131,10 @@ def least() -> Callable[..., float]:
     return ask
 
 
-# answers self-tests in the order in which they come, as `python -m perceptum.neuropod.selftest` answers one
+# answers self-tests in the order in which they come, as `python -m perceptum.neuropod.pack.selftest` answers one
 WARM = """
 import json, os, sys, tempfile, traceback
-from perceptum.neuropod import selftest
+from perceptum.neuropod.pack import selftest
 
 answers = os.fdopen(int(sys.argv[1]), "w")
 for line in sys.stdin:
@@ -154,7 +154,7 @@ for line in sys.stdin:
 
 
 class WarmProcess:
-    """Stands in for the module `subprocess` in neuropod/selftest.py: one process answers many self-tests.
+    """Stands in for the module `subprocess` in neuropod/pack/selftest.py: one process answers many self-tests.
 
     A framework is loaded there once, which takes seconds. A model that ends the process ends it here too.
     """
@@ -165,7 +165,7 @@ class WarmProcess:
 
     def run(self, command: Sequence[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
         *start, path, source, answer, wanted = command
-        assert start == [sys.executable, "-P", "-m", "perceptum.neuropod.selftest"]
+        assert start == [sys.executable, "-P", "-m", "perceptum.neuropod.pack.selftest"]
         running = self._running or self._start(env)
         assert running.stdin is not None
         said_before = self._stderr.stat().st_size
@@ -213,7 +213,7 @@ def warm(_warm_process: WarmProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     For tests that ask what a self-test finds, and not that it runs in a fresh process: tests/neuropod/test_selftest.py
     asks that, and what the commands of the docs and the demo pack is tested as everywhere.
     """
-    from perceptum.neuropod import selftest
+    from perceptum.neuropod.pack import selftest
 
     monkeypatch.setattr(selftest, "subprocess", _warm_process)
 

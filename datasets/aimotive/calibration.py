@@ -6,15 +6,13 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, MissingRecord
+from perceptum.inputs import BrokenRecord, Matrix, MissingRecord
 
-from ..files import read_bytes
+from ..reading.files import read_bytes
 
 __all__ = ["Calibration", "Lens", "read_calibration"]
 
-Matrix = NDArray[np.float64]
 
 _ORTHONORMAL_WITHIN = 1e-3
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, LogError
 from perceptum.install import install_command
 
-from ..files import read_bytes
+from ..reading.files import read_bytes
 
 __all__ = ["LazPoints", "read_laz"]
 

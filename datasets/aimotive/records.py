@@ -6,16 +6,14 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, Labels, RadarSweep
+from perceptum.inputs import BrokenRecord, Labels, Matrix, RadarSweep
 from perceptum.inputs.poses import rotation_from_quaternion, yaw_from_rotation
 
-from ..typed_json import read_json
+from ..reading.typed_json import read_json
 
 __all__ = ["read_boxes", "read_stamp", "read_targets"]
 
-Matrix = NDArray[np.float64]
 
 _FARTHEST = 1e6
 

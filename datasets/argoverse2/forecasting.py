@@ -14,25 +14,23 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import (
     BrokenRecord,
-    CameraImage,
     HDMap,
     Labels,
-    LidarSweep,
+    Matrix,
     MissingRecord,
     Poses,
-    RadarSweep,
     Source,
+    Times,
 )
 from perceptum.inputs.once import once
 from perceptum.inputs.poses import quaternion_from_yaw
 
-from ..files import one_file
+from ..reading.files import one_file
+from ..reading.reader import Reader
 from .forecasting_tracks import AV, STEP_NS, Tracks, read_tracks
 
 __all__ = ["LOOKS_LIKE", "NOMINAL_SIZES", "Argoverse2Forecasting", "open_source", "recognises"]
 
-Times = NDArray[np.int64]
-Matrix = NDArray[np.float64]
 
 LOOKS_LIKE = "one scenario with scenario_ID.parquet and log_map_archive_ID.json"
 
@@ -61,27 +59,23 @@ def open_source(path: Path, nominal_sizes: bool = False) -> Source:
     return Argoverse2Forecasting(path, nominal_sizes)
 
 
-class Argoverse2Forecasting:
+class Argoverse2Forecasting(Reader):
     """One scenario, read whole when it is opened: it is small, and the times stand in it."""
 
     dataset = "argoverse2_forecasting"
     sequential = True
+    lacks = "a forecasting scenario has no sensors"
 
     def __init__(self, folder: Path, nominal_sizes: bool = False) -> None:
         path = one_file(folder, "scenario_*.parquet")
         if path is None:
             raise MissingRecord(f"{folder}: no file scenario_*.parquet; the scenario has no tracks")
-        self.folder = folder
-        self.location = str(folder)
         self.nominal_sizes = nominal_sizes
         self.tracks: Tracks = read_tracks(path)
-        self.name = self.tracks.scenario_id
+        super().__init__(folder, name=self.tracks.scenario_id)
         # the test split has the first 50 of its 110 steps
         steps = int(self.tracks.step[-1]) + 1
         self.times_ns: Times = self.tracks.start_ns + STEP_NS * np.arange(steps, dtype=np.int64)
-        self.lidars: Mapping[str, Times] = {}
-        self.radars: Mapping[str, Times] = {}
-        self.cameras: Mapping[str, Times] = {}
 
     @property
     def ids(self) -> list[str]:
@@ -135,12 +129,3 @@ class Argoverse2Forecasting:
         from .map import read_map
 
         return read_map(self.folder)
-
-    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
-        raise MissingRecord(f"{self.location}: no sensor '{sensor}'; a forecasting scenario has no sensors")
-
-    def read_radar(self, sensor: str, index: int) -> RadarSweep:
-        raise MissingRecord(f"{self.location}: no sensor '{sensor}'; a forecasting scenario has no sensors")
-
-    def read_camera(self, camera: str, index: int) -> CameraImage:
-        raise MissingRecord(f"{self.location}: no sensor '{camera}'; a forecasting scenario has no sensors")

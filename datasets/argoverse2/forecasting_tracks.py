@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, LogError, MissingRecord
+from perceptum.inputs import BrokenRecord, LogError, Matrix, MissingRecord
 from perceptum.inputs.once import once
 
-from ..files import read_bytes
+from ..reading.files import read_bytes
 
 __all__ = ["AV", "STEP_NS", "Tracks", "read_tracks"]
 
-Matrix = NDArray[np.float64]
 
 AV = "AV"
 """The track of the car that recorded."""

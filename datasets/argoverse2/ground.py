@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, GroundGrid, MissingRecord
 
-from ..files import one_file, read_bytes
-from ..typed_json import read_json
+from ..reading.files import one_file, read_bytes
+from ..reading.typed_json import read_json
 
 __all__ = ["GROUND_FILE", "read_ground"]
 

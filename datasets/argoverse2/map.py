@@ -7,18 +7,16 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, Shapes
+from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, Matrix, Shapes
 
-from ..files import one_file
-from ..typed_json import read_json, read_table_sizes
-from ..unread import Unread
+from ..reading.files import one_file
+from ..reading.typed_json import read_json, read_table_sizes
+from ..reading.unread import Unread
 from .ground import GROUND_FILE, read_ground
 
 __all__ = ["midline", "read_map", "read_vector_map"]
 
-Matrix = NDArray[np.float64]
 
 MIDLINE_POINTS = 10
 _FARTHEST_M = 1e9

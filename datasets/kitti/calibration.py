@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, MissingRecord
+from perceptum.inputs import BrokenRecord, Matrix, MissingRecord
 from perceptum.inputs.poses import rigid
 
-from ..files import floats, read_text
+from ..reading.files import floats, read_text
 
 __all__ = ["calibration_lines", "camera_of", "matrix_of", "read_calibration", "rectified_from_velodyne", "rotation_of"]
 
-Matrix = NDArray[np.float64]
 
 _SHAPES: Mapping[str, tuple[int, int]] = {
     "P2": (3, 4),

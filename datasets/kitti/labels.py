@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, Labels
+from perceptum.inputs import BrokenRecord, Labels, Matrix
 
-from ..files import floats, read_text
+from ..reading.files import floats, read_text
 
 __all__ = ["read_labels"]
 
-Matrix = NDArray[np.float64]
 
 _COLUMNS = 15
 _DONT_CARE = "DontCare"

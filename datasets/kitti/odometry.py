@@ -7,41 +7,34 @@ frame. The published poses are those of camera 0, and are taken to the velodyne 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perceptum.inputs import (
     BrokenRecord,
     CameraImage,
-    HDMap,
-    Labels,
-    LidarSweep,
+    Matrix,
     MissingRecord,
     Poses,
     PoseUnknown,
-    RadarSweep,
     Source,
+    Times,
 )
 from perceptum.inputs.once import once
 from perceptum.inputs.poses import rigid
 
-from ..files import Numbered, floats, has_numbered, numbered, read_bytes, read_each, read_text
-from ..pose_matrices import poses_of, rows_or_nan
+from ..reading.files import Numbered, floats, has_numbered, numbered, read_each, read_text
+from ..reading.picture_file import picture_file
+from ..reading.pose_matrices import poses_of, rows_or_nan
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
-from .points import velodyne_sweep
+from .folders import LIDAR, KittiReader
 
 __all__ = ["LOOKS_LIKE", "KittiOdometry", "open_source", "recognises"]
 
-Times = NDArray[np.int64]
-Matrix = NDArray[np.float64]
 
 LOOKS_LIKE = "one sequences/NN with times.txt, calib.txt and velodyne/NNNNNN.bin"
 
-_LIDAR = "velodyne"
 _PROJECTIONS = {"image_0": "P0", "image_1": "P1", "image_2": "P2", "image_3": "P3"}
 _LONGEST_S = 1e6
 
@@ -50,7 +43,7 @@ def recognises(path: Path) -> bool:
     """Whether `path` is one sequence."""
     if not all(os.path.exists(path / name) for name in ("times.txt", "calib.txt")):
         return False
-    return has_numbered(path / _LIDAR, ".bin") or any(has_numbered(path / name, ".png") for name in _PROJECTIONS)
+    return has_numbered(path / LIDAR, ".bin") or any(has_numbered(path / name, ".png") for name in _PROJECTIONS)
 
 
 def open_source(path: Path) -> Source:
@@ -58,42 +51,19 @@ def open_source(path: Path) -> Source:
     return KittiOdometry(path)
 
 
-class KittiOdometry:
+class KittiOdometry(KittiReader):
     """One sequence, read in place; opening it lists its files and reads times.txt."""
 
     dataset = "kitti_odometry"
     sequential = True
+    lacks = "KITTI odometry has no radar"
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.name = os.path.basename(os.path.abspath(folder))
-        self.location = str(folder)
-        self._all_times = _read_times(folder / "times.txt")
-        self._points = numbered(folder / _LIDAR, ".bin")
+        stamps = folder / "times.txt"
+        self._all_times = all_times = _read_times(stamps)
         pictures = {name: numbered(folder / name, ".png", ".jpg") for name in _PROJECTIONS}
-        self._pictures = {name: files for name, files in pictures.items() if len(files)}
-        self.lidars: Mapping[str, Times] = {_LIDAR: self._times_of(self._points)} if len(self._points) else {}
-        self.radars: Mapping[str, Times] = {}
-        self.cameras: Mapping[str, Times]
-        self.cameras, left_out = read_each(self._pictures, lambda _, files: self._times_of(files))
-        self.unreadable = list(left_out.values())
-        # the frames are the sweeps; in a download without any, the pictures of the first camera
-        self.times_ns: Times = next(iter([*self.lidars.values(), *self.cameras.values()]), np.zeros(0, np.int64))
-
-    def _times_of(self, files: Numbered) -> Times:
-        last = int(files.numbers[-1])
-        if last >= len(self._all_times):
-            raise BrokenRecord(
-                f"{self.folder / 'times.txt'}: {len(self._all_times)} lines, but {files.paths[-1].name} "
-                f"wants line {last + 1}"
-            )
-        return self._all_times[files.numbers]
-
-    @once
-    def ids(self) -> list[str]:
-        """The frames' numbers, as the files are called."""
-        files = self._points if self.lidars else self._pictures[next(iter(self.cameras))]
-        return files.stems
+        points = numbered(folder / LIDAR, ".bin")
+        super().__init__(folder, points, pictures, lambda _, files: _times_of(files, stamps, all_times))
 
     @once
     def poses(self) -> Poses:
@@ -140,9 +110,6 @@ class KittiOdometry:
         tr = self._calibrated("Tr")
         return rigid(rotation_of(self.folder / "calib.txt", "Tr", tr), tr[:, 3])
 
-    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
-        return velodyne_sweep(self._points.paths[index], sensor, int(self.lidars[sensor][index]))
-
     def read_camera(self, camera: str, index: int) -> CameraImage:
         path, projection = self._pictures[camera].paths[index], _PROJECTIONS[camera]
         calibration = {
@@ -151,23 +118,8 @@ class KittiOdometry:
             "Tr_velo_to_cam": self._camera_from_velodyne[:3],
         }
         intrinsics, ego_from_camera = camera_of(self.folder / "calib.txt", calibration, projection)
-        return CameraImage(
-            camera=camera,
-            time_ns=int(self.cameras[camera][index]),
-            intrinsics=intrinsics,
-            ego_from_camera=ego_from_camera,
-            read=partial(read_bytes, path, "the frame has no such picture"),
-            source=str(path),
-        )
-
-    def read_labels(self, time_ns: int) -> Labels | None:
-        return None
-
-    def read_radar(self, sensor: str, index: int) -> RadarSweep:
-        raise MissingRecord(f"{self.location}: no sensor '{sensor}'; KITTI odometry has no radar")
-
-    def read_map(self) -> HDMap | None:
-        return None
+        time_ns = int(self.cameras[camera][index])
+        return picture_file(path, camera, time_ns, intrinsics, ego_from_camera, "the frame has no such picture")
 
 
 def _lines_of(text: str, wanted: int) -> list[str]:
@@ -179,6 +131,14 @@ def _lines_of(text: str, wanted: int) -> list[str]:
     while len(lines) > wanted and not lines[-1].strip():
         lines.pop()
     return lines
+
+
+def _times_of(files: Numbered, path: Path, all_times: Times) -> Times:
+    """Returns (n,) ns: a file's number is the line of its time."""
+    last = int(files.numbers[-1])
+    if last >= len(all_times):
+        raise BrokenRecord(f"{path}: {len(all_times)} lines, but {files.paths[-1].name} wants line {last + 1}")
+    return all_times[files.numbers]
 
 
 def _read_times(path: Path) -> Times:

@@ -8,41 +8,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perceptum.inputs import (
     CameraImage,
-    HDMap,
-    Labels,
-    LidarSweep,
+    Matrix,
     MissingRecord,
     NotALog,
     Poses,
     PoseUnknown,
-    RadarSweep,
     Source,
 )
 from perceptum.inputs.once import once
 from perceptum.inputs.poses import rigid
 
-from ..files import has_numbered, numbered, read_bytes, read_each
-from ..pose_matrices import poses_of
+from ..reading.files import has_numbered, numbered
+from ..reading.picture_file import picture_file
+from ..reading.pose_matrices import poses_of
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
-from .points import velodyne_sweep
+from .folders import LIDAR, KittiReader
 from .raw_oxts import carry_to, read_stamps, read_stamps_or_gaps, world_from_imus
 
 __all__ = ["LOOKS_LIKE", "KittiRaw", "open_source", "recognises"]
 
-Times = NDArray[np.int64]
-Matrix = NDArray[np.float64]
 
 LOOKS_LIKE = "one DATE_drive_NNNN_sync with velodyne_points/data/NNNNNNNNNN.bin, the calib_*.txt one folder up"
 
-_LIDAR = "velodyne"
 _PROJECTIONS = {f"image_{i:02}": f"P{i}" for i in range(4)}
 _CARRY_NS = 50_000_000
 """How far the first and last motion goes on: a drive's first sweep may be stamped before its first GPS packet."""
@@ -64,39 +57,27 @@ def open_source(path: Path) -> Source:
     return KittiRaw(path)
 
 
-class KittiRaw:
+class KittiRaw(KittiReader):
     """One drive, read in place; opening it lists its files and reads the timestamps.txt."""
 
     dataset = "kitti_raw"
     sequential = True
+    lacks = "KITTI raw has no radar"
+    compensated = False
+    """The points are as measured over 0.1 s, and none has a time of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.name = os.path.basename(os.path.abspath(folder))
-        self.location = str(folder)
         if has_numbered(folder / "velodyne_points" / "data", ".txt"):
             raise NotALog(f"{folder}: an unsynced drive (points as text, raw pictures); open the _sync drive instead")
         points = numbered(folder / "velodyne_points" / "data", ".bin")
         pictures = {name: numbered(folder / name / "data", ".png", ".jpg") for name in _PROJECTIONS}
-        self._points = points
-        self._pictures = {name: files for name, files in pictures.items() if len(files)}
-        self.lidars: Mapping[str, Times] = (
-            {_LIDAR: read_stamps(folder / "velodyne_points" / "timestamps.txt", points)} if len(points) else {}
+        folders = {LIDAR: "velodyne_points"}
+        super().__init__(
+            folder,
+            points,
+            pictures,
+            lambda sensor, files: read_stamps(folder / folders.get(sensor, sensor) / "timestamps.txt", files),
         )
-        self.radars: Mapping[str, Times] = {}
-        self.cameras: Mapping[str, Times]
-        self.cameras, left_out = read_each(
-            self._pictures, lambda name, files: read_stamps(folder / name / "timestamps.txt", files)
-        )
-        self.unreadable = list(left_out.values())
-        # the frames are the sweeps; in a download without any, the pictures of the first camera
-        self.times_ns: Times = next(iter([*self.lidars.values(), *self.cameras.values()]), np.zeros(0, np.int64))
-
-    @once
-    def ids(self) -> list[str]:
-        """The frames' numbers, as the files are called."""
-        files = self._points if self.lidars else self._pictures[next(iter(self.cameras))]
-        return files.stems
 
     @once
     def poses(self) -> Poses:
@@ -136,31 +117,11 @@ class KittiRaw:
             calibration[_PROJECTIONS[camera]] = _of(path, lines, key, (3, 4))
         return path, calibration
 
-    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
-        """The points are as measured over 0.1 s, not motion-compensated, and none has a time of its own."""
-        time_ns = int(self.lidars[sensor][index])
-        return velodyne_sweep(self._points.paths[index], sensor, time_ns, compensated=False)
-
     def read_camera(self, camera: str, index: int) -> CameraImage:
         path = self._pictures[camera].paths[index]
         intrinsics, ego_from_camera = camera_of(*self._camera_files, _PROJECTIONS[camera])
-        return CameraImage(
-            camera=camera,
-            time_ns=int(self.cameras[camera][index]),
-            intrinsics=intrinsics,
-            ego_from_camera=ego_from_camera,
-            read=partial(read_bytes, path, "the drive has no such picture"),
-            source=str(path),
-        )
-
-    def read_labels(self, time_ns: int) -> Labels | None:
-        return None
-
-    def read_radar(self, sensor: str, index: int) -> RadarSweep:
-        raise MissingRecord(f"{self.location}: no sensor '{sensor}'; KITTI raw has no radar")
-
-    def read_map(self) -> HDMap | None:
-        return None
+        time_ns = int(self.cameras[camera][index])
+        return picture_file(path, camera, time_ns, intrinsics, ego_from_camera, "the drive has no such picture")
 
 
 def _of(path: Path, lines: Mapping[str, str], key: str, shape: tuple[int, int]) -> Matrix:

@@ -6,18 +6,15 @@ import re
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, LogError, Poses, PoseUnknown
+from perceptum.inputs import BrokenRecord, LogError, Matrix, Poses, PoseUnknown, Times
 from perceptum.inputs.poses import quaternion_from_rotation, rigid
 
-from ..files import Numbered, floats, read_each, read_text
-from ..pose_matrices import rows_or_nan
+from ..reading.files import Numbered, floats, read_each, read_text
+from ..reading.pose_matrices import rows_or_nan
 
 __all__ = ["carry_to", "read_stamps", "read_stamps_or_gaps", "world_from_imus"]
 
-Times = NDArray[np.int64]
-Matrix = NDArray[np.float64]
 
 _STAMP = re.compile(r"(?:19[789]|20)\d+-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
 _PACKET_NUMBERS = 30

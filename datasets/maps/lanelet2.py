@@ -13,19 +13,17 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, HDMap, LogError, Shapes
 from perceptum.install import install_command
 
-from ..unread import Unread
+from ..reading.unread import Unread
 from .lanelet2_lanes import Heights, lane_graph, points_of
 from .lanelet2_unread import count_relations, count_unread
 from .safe_xml import read_xml
 
 __all__ = ["read_lanelet2"]
 
-Matrix = NDArray[np.float64]
 
 _WALKED = ("walkway", "shared_walkway", "stairs")
 _NO_LANES = ("crosswalk", *_WALKED)

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import LaneGraph, Shapes
+from perceptum.inputs import LaneGraph, Matrix, Shapes
 
 __all__ = ["CENTRE_STEP_M", "Heights", "lane_graph", "points_of"]
 
-Matrix = NDArray[np.float64]
 Heights = frozenset[int]
 """The nodes that have an elevation."""
 

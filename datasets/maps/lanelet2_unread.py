@@ -6,7 +6,7 @@ from collections.abc import Iterable, Set
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from ..unread import Unread
+from ..reading.unread import Unread
 
 __all__ = ["count_relations", "count_unread"]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, LogError, Shapes
+from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, LogError, Matrix, Shapes
 
-from ..unread import Unread
+from ..reading.unread import Unread
+from .opendrive_curves import Floats
 from .opendrive_links import Connections, LaneKey, connections_of, following
 from .opendrive_objects import crosswalks
 from .opendrive_roads import Lane, Road, Section, road_of
@@ -27,8 +27,6 @@ from .safe_xml import read_xml
 
 __all__ = ["read_opendrive"]
 
-Matrix = NDArray[np.float64]
-Floats = NDArray[np.float64]
 
 _DRIVEN = (
     *("driving", "entry", "exit", "onRamp", "offRamp", "connectingRamp", "slipLane", "mwyEntry", "mwyExit"),

@@ -14,7 +14,7 @@ from perceptum.inputs import BrokenRecord
 
 from .safe_xml import number, word
 
-__all__ = ["Cubics", "Geometry", "geometry_of", "reference_line"]
+__all__ = ["Cubics", "Floats", "Geometry", "geometry_of", "reference_line"]
 
 Floats = NDArray[np.float64]
 

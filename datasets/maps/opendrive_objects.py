@@ -7,16 +7,13 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord
+from perceptum.inputs import BrokenRecord, Matrix
 
 from .opendrive_roads import Road
 from .safe_xml import number, yes
 
 __all__ = ["crosswalks", "outline_of"]
-
-Matrix = NDArray[np.float64]
 
 
 def crosswalks(file: Path, road: Road) -> Iterator[tuple[str, Matrix]]:

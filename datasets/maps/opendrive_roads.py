@@ -9,16 +9,14 @@ from typing import Literal
 from xml.etree.ElementTree import Element
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord
 
-from .opendrive_curves import Cubics, Geometry, geometry_of, reference_line
+from .opendrive_curves import Cubics, Floats, Geometry, geometry_of, reference_line
 from .safe_xml import number, whole, word, yes
 
 __all__ = ["Lane", "Link", "Road", "Section", "contact_of", "road_of"]
 
-Floats = NDArray[np.float64]
 End = Literal["start", "end"]
 
 _LONGEST_M = 1e6

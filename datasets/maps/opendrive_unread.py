@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from ..unread import Unread
+from ..reading.unread import Unread
 from .opendrive_objects import outline_of
 from .opendrive_roads import Road
 from .safe_xml import yes

@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 from perceptum.inputs import BrokenRecord
 
-from ..files import read_bytes
+from ..reading.files import read_bytes
 
 __all__ = ["number", "read_xml", "whole", "word", "yes"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from perceptum.inputs import BadOption, NotALog, Source
 
-from ..files import subfolders
+from ..reading.files import subfolders
 
 if TYPE_CHECKING:
     from .cache import Cache

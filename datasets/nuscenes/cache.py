@@ -16,7 +16,7 @@ import xxhash
 from perceptum.inputs import BrokenRecord
 from perceptum.inputs.kernel_folder import user_cache
 
-from ..files import check_file
+from ..reading.files import check_file
 from .build import TABLES, build_index
 from .index import Index, load_index, save_index
 

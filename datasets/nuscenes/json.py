@@ -13,7 +13,7 @@ from msgspec.json import Decoder
 
 from perceptum.inputs import BrokenRecord
 
-from ..files import open_file
+from ..reading.files import open_file
 
 __all__ = ["pieces"]
 

@@ -8,19 +8,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, Labels
+from perceptum.inputs import BrokenRecord, Labels, Matrix
 from perceptum.inputs.poses import inverse, rotation_from_quaternion, yaw_from_rotation
 
+from ..reading.track_velocity import neighbours, track_velocity
 from .index import Index
 
 __all__ = ["Annotations", "Details", "annotations_of"]
 
-Matrix = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 _FARTHEST_M = 1e9
-_MAX_STEP_US = 1_500_000
-"""From one box of a track to the next; twice that between the two neighbours of a box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +105,7 @@ def annotations_of(index: Index, number: int, path: Path) -> Annotations:
     }
     names, instance = index.names, columns["instance"]
     time_us = index.columns["sample_time_us"][columns["sample"]]
+    before, after = neighbours(instance, time_us)
     return Annotations(
         path=path,
         sample=columns["sample"],
@@ -122,28 +121,9 @@ def annotations_of(index: Index, number: int, path: Path) -> Annotations:
         # row -1, not given, is the last
         visibility=_texts([*names.visibilities, ""], columns["visibility"]),
         attributes=_texts(names.attribute_sets, columns["attribute_set"]),
-        velocity=_velocity(instance, time_us, columns["xyz"]),
+        velocity=track_velocity(before, after, time_us, 1e-6, columns["xyz"]),
     )
 
 
 def _texts(texts: list[str], rows: NDArray[np.int32]) -> NDArray[np.str_]:
     return np.asarray(np.array(texts, dtype=np.str_)[rows]) if len(rows) else np.zeros(0, dtype=np.str_)
-
-
-def _velocity(instance: NDArray[np.int32], time_us: NDArray[np.int64], centre: Matrix) -> Matrix:
-    """Returns (N, 3) m/s: the central difference of a track, at its ends the one-sided one.
-
-    NaN for a track seen once, and across more than 1.5 s (3 s between both neighbours). The neighbours are those in
-    time, which in the published tables are the rows named by prev and next.
-    """
-    order = np.lexsort((time_us, instance))
-    same = instance[order][1:] == instance[order][:-1]
-    before, after = np.arange(len(order)), np.arange(len(order))
-    before[order[1:][same]] = order[:-1][same]
-    after[order[:-1][same]] = order[1:][same]
-    step_us = time_us[after] - time_us[before]
-    both = (before != np.arange(len(order))) & (after != np.arange(len(order)))
-    known = (step_us > 0) & (step_us <= np.where(both, 2, 1) * _MAX_STEP_US)
-    step_s = np.where(known, step_us, 1) * 1e-6
-    with np.errstate(invalid="ignore"):
-        return np.where(known[:, None], (centre[after] - centre[before]) / step_s[:, None], np.nan)

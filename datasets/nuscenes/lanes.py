@@ -8,13 +8,11 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, LaneGraph, Shapes
+from perceptum.inputs import BrokenRecord, LaneGraph, Matrix, Shapes
 
 __all__ = ["ArcPath", "Connection", "Lane", "centreline", "lane_graph"]
 
-Matrix = NDArray[np.float64]
 
 STEP_M = 1.0
 """Points of a centreline are no further apart than this."""

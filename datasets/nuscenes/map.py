@@ -10,17 +10,15 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, Shapes
+from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, Matrix, Shapes
 
-from ..typed_json import read_json, read_table_sizes
-from ..unread import Unread
+from ..reading.typed_json import read_json, read_table_sizes
+from ..reading.unread import Unread
 from .lanes import ArcPath, Connection, Lane, lane_graph
 
 __all__ = ["read_map"]
 
-Matrix = NDArray[np.float64]
 
 _FARTHEST_M = 1e9
 _NOT_TABLES = ("version", "canvas_edge")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BadOption, BrokenRecord
 
-from ..files import read_bytes
+from ..reading.files import read_bytes
 
 __all__ = ["FILTERS", "RADAR_COLUMNS", "RadarFilter", "check_filter", "read_radar_columns"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, LogError, Poses
+from perceptum.inputs import BrokenRecord, LogError, Matrix, Poses
 from perceptum.inputs.poses import rigid, rotation_from_quaternion
 
 from .index import Index
@@ -19,7 +19,6 @@ from .index import Index
 __all__ = ["Scene", "Stream", "scene_of", "stays_inside"]
 
 Columns = Mapping[str, NDArray[Any]]
-Matrix = NDArray[np.float64]
 
 _FARTHEST_M = 1e9
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +22,13 @@ from perceptum.inputs import (
     MissingRecord,
     Poses,
     RadarSweep,
+    Times,
 )
 from perceptum.inputs.once import once
 
-from ..files import read_bytes
-from ..point_file import read_points
-from ..unread import Unread
+from ..reading.picture_file import picture_file
+from ..reading.point_file import read_points
+from ..reading.unread import Unread
 from .index import Index
 from .labels import Annotations, Details, annotations_of
 from .radar import RadarFilter, read_radar_columns
@@ -36,7 +36,6 @@ from .scene import Stream, scene_of, stays_inside
 
 __all__ = ["NuScenes"]
 
-Times = NDArray[np.int64]
 
 _PRIMARY = "LIDAR_TOP"
 _POINT_COLUMNS = ("x", "y", "z", "intensity", "ring")
@@ -132,14 +131,8 @@ class NuScenes:
         """Published pictures are undistorted."""
         stream = self.scene.streams[camera]
         path, time_ns, ego_from_camera = self._record(stream, index)
-        return CameraImage(
-            camera=camera,
-            time_ns=time_ns,
-            intrinsics=self.scene.intrinsics(self._calibration, int(stream.calibration[index])),
-            ego_from_camera=ego_from_camera,
-            read=partial(read_bytes, Path(path), "the picture is missing"),
-            source=path,
-        )
+        intrinsics = self.scene.intrinsics(self._calibration, int(stream.calibration[index]))
+        return picture_file(Path(path), camera, time_ns, intrinsics, ego_from_camera, "the picture is missing")
 
     def read_labels(self, time_ns: int) -> Labels | None:
         """The boxes of a keyframe; None between keyframes, and where the version has no annotations."""

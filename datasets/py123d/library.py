@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, LogError
 from perceptum.install import install_command
 
-from ..files import check_file
+from ..reading.files import check_file
 
 __all__ = ["Py123dFolder"]
 

@@ -6,15 +6,13 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import HDMap, LaneGraph, Shapes
+from perceptum.inputs import HDMap, LaneGraph, Matrix, Shapes
 
-from ..unread import Unread
+from ..reading.unread import Unread
 
 __all__ = ["map_of"]
 
-Matrix = NDArray[np.float64]
 
 _POLYGONS = {
     "GENERIC_DRIVABLE": "drivable_area",

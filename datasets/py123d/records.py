@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, Labels
+from perceptum.inputs import BrokenRecord, Labels, Matrix
 from perceptum.inputs.poses import inverse, rotation_from_quaternion, yaw_from_rotation
 
 __all__ = ["label_boxes", "lens_of", "lidar_columns", "radar_columns"]
 
 Column = NDArray[Any]
-Matrix = NDArray[np.float64]
 
 _RADAR = {
     "rcs": "rcs",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, LogError, MissingRecord, Poses
+from perceptum.inputs import BrokenRecord, LogError, Matrix, MissingRecord, Poses
 from perceptum.inputs.poses import (
     BrokenPose,
     inverse,
@@ -25,7 +25,6 @@ from perceptum.inputs.poses import (
 
 __all__ = ["Edge", "Edges", "FrameTree", "add_all", "odometry_poses", "poses_held", "set_stamp_ns"]
 
-Matrix = NDArray[np.float64]
 
 _ALWAYS_NS = 2**62
 _FARTHEST_M = 1e9

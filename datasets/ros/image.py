@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord
+from perceptum.inputs import BrokenRecord, Matrix
 
 from .bayer import PATTERNS, demosaic
 from .rows import row_stride
@@ -16,7 +16,6 @@ from .rows import row_stride
 __all__ = ["RAW_ENCODINGS", "Lens", "compressed_bytes", "lens_of", "pixels_of"]
 
 Pixels = NDArray[np.uint8]
-Matrix = NDArray[np.float64]
 
 _CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0), "8UC3": (2, 1, 0)}
 _GREY = ("mono8", "8UC1")

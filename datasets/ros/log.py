@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from perceptum.inputs import BrokenRecord, CameraImage, HDMap, Labels, LidarSweep, LogError, Poses, RadarSweep
+from perceptum.inputs import BrokenRecord, CameraImage, HDMap, LidarSweep, LogError, Poses, RadarSweep, Times
 from perceptum.inputs.once import get_or_make, once
 
-from ..raw_image import RawImage, png_bytes
+from ..reading.raw_image import RawImage, png_bytes
+from ..reading.reader import Reader
 from .cloud import lidar_columns, radar_columns
 from .image import Lens, Pixels, compressed_bytes, lens_of, pixels_of
 from .index import NeverStamped, streams_of
@@ -29,16 +25,15 @@ from .types import COMPRESSED, RADAR_SCAN, RADAR_TRACKS, decode
 
 __all__ = ["RecordedLog"]
 
-Times = NDArray[np.int64]
 
-
-class RecordedLog:
+class RecordedLog(Reader):
     """One recording, read in place. A sensor's name is its topic."""
 
     sequential = True
 
     def __init__(self, dataset: str, path: Path, recording: Recording, options: RecordingOptions) -> None:
-        self.dataset, self.location, self.name = dataset, str(path), os.path.basename(os.path.abspath(path))
+        super().__init__(path)
+        self.dataset = dataset
         self._recording, self._options = recording, options
         sensors = sensors_of(recording, options)
         self._streams, left_out = streams_of(recording, sensors.all, options.clock, options.duplicate_stamps)
@@ -53,9 +48,9 @@ class RecordedLog:
             self._streams, left_out = streams_of(recording, sensors.all, "log", options.duplicate_stamps)
         self._sensors = sensors.among(self._streams, options.reference)
         self.unreadable: list[LogError] = [error for errors in left_out.values() for error in errors]
-        self.lidars: Mapping[str, Times] = self._times(self._sensors.lidars)
-        self.radars: Mapping[str, Times] = self._times(self._sensors.radars)
-        self.cameras: Mapping[str, Times] = self._times(self._sensors.cameras)
+        self.lidars = self._times(self._sensors.lidars)
+        self.radars = self._times(self._sensors.radars)
+        self.cameras = self._times(self._sensors.cameras)
         if self._sensors.reference not in self._streams:
             if self._sensors.reference in left_out:
                 raise left_out[self._sensors.reference][0]
@@ -157,10 +152,6 @@ class RecordedLog:
         info = decode(topic, first.data, where)
         rectified = any(part.startswith("image_rect") for part in camera.split("/"))
         return lens_of(info, rectified, where), str(info.header.frame_id).lstrip("/")
-
-    def read_labels(self, time_ns: int) -> Labels | None:
-        """Recordings have no labels."""
-        return None
 
     def read_map(self) -> HDMap | None:
         """The map that was named when the recording was opened."""

@@ -13,7 +13,7 @@ from typing import IO, Any
 from perceptum.inputs import BrokenRecord
 from perceptum.inputs.once import get_or_make, once
 
-from ..files import check_file
+from ..reading.files import check_file
 from .mcap_chunks import chunk_data, messages_of
 from .mcap_index import contents_of, skip
 from .mcap_records import MESSAGE, MESSAGE_HEAD, RECORD, library, read_record

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, LogError, MissingRecord, Poses
+from perceptum.inputs import BrokenRecord, LogError, Matrix, MissingRecord, Poses
 from perceptum.inputs.once import once
 
 from .frames import Edges, FrameTree, add_all, odometry_poses, poses_held, set_stamp_ns
@@ -18,7 +17,6 @@ from .types import ODOMETRY, TF, decode
 
 __all__ = ["Motion"]
 
-Matrix = NDArray[np.float64]
 
 _EGO_FRAME = "base_link"
 _STATIC = "tf_static"

@@ -16,7 +16,7 @@ from perceptum.inputs import BrokenRecord, LogError
 from perceptum.inputs.once import Guard
 from perceptum.install import install_command
 
-from ..files import check_file
+from ..reading.files import check_file
 from .recording import Found, Place, Topic, first_of
 from .rosbag_ros1_walk import MAGIC, BagContents, has_index, walk_bag
 from .types import add_topic

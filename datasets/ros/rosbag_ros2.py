@@ -11,7 +11,7 @@ from typing import Any
 from perceptum.inputs import BrokenRecord, LogError
 from perceptum.install import install_command
 
-from ..files import read_text
+from ..reading.files import read_text
 from .loose_files import METADATA, recordings_in
 from .recording import Recording
 from .rosbag_sqlite import SqliteBag

@@ -11,7 +11,7 @@ from pathlib import Path
 from perceptum.inputs import BrokenRecord, LogError
 from perceptum.install import install_command
 
-from ..files import check_file
+from ..reading.files import check_file
 from .recording import WHOLE, Found, Place, Topic, first_of, type_name
 from .sqlite_file import SqliteFile
 from .types import add_topic

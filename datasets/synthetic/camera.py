@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.inputs import Matrix
+
 from . import surfaces
 from .lidar import sensor_motion
 from .rig import CAMERAS, ego_from_camera, intrinsics
@@ -13,7 +15,6 @@ from .solids import Solids
 
 __all__ = ["draw"]
 
-Matrix = NDArray[np.float64]
 
 _REACH_M = 200.0
 _NEAREST_M = 0.05

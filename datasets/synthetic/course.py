@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from perceptum.inputs import Matrix
 
 from . import chance
 from .trig import angle, cosine, sine
 
 __all__ = ["Course", "Motion", "Table"]
 
-Matrix = NDArray[np.float64]
 
 _BENDS = ((22.0, 420.0), (2.6, 165.0))
 """Height and length of the waves of the centre line, metres: curves down to 90 m of radius."""

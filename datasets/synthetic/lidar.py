@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import LidarSweep
+from perceptum.inputs import LidarSweep, Matrix
 
 from . import chance, surfaces
 from .options import Options
@@ -24,7 +24,6 @@ from .trig import angle, cosine, product, sine
 
 __all__ = ["Cast", "cast", "elevations_rad", "firing_offsets_ns", "sweep_of"]
 
-Matrix = NDArray[np.float64]
 
 _PI = 3.141592653589793
 _TOP_RAD, _BOTTOM_RAD = 3.0 * _PI / 180, -25.0 * _PI / 180

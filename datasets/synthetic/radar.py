@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import RadarSweep
+from perceptum.inputs import Matrix, RadarSweep
 
 from . import chance
 from .lidar import sensor_motion
@@ -20,7 +20,6 @@ from .trig import cosine, sine
 
 __all__ = ["detect"]
 
-Matrix = NDArray[np.float64]
 
 _REACH_M = 110.0
 _HALF_VIEW_RAD = 60.0 * 3.141592653589793 / 180

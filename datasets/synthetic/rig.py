@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perceptum.inputs import Matrix
 from perceptum.inputs.poses import rigid
 
 from .trig import cosine, product, sine
@@ -24,7 +24,6 @@ __all__ = [
     "turned",
 ]
 
-Matrix = NDArray[np.float64]
 
 PERIOD_NS = 100_000_000
 """Of one lidar revolution."""

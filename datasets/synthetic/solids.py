@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from perceptum.inputs import Matrix
+
 from .course import Motion
 
 __all__ = [
@@ -23,7 +25,6 @@ __all__ = [
     "standing",
 ]
 
-Matrix = NDArray[np.float64]
 
 CATEGORIES = ("car", "truck", "pedestrian", "cyclist")
 

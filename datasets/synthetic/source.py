@@ -16,6 +16,7 @@ from perceptum.inputs import (
     MissingRecord,
     Poses,
     RadarSweep,
+    Times,
     encode_jpeg,
 )
 from perceptum.inputs.once import get_or_make, once
@@ -30,7 +31,6 @@ from .streetmap import map_of
 
 __all__ = ["START_NS", "SyntheticSource"]
 
-Times = NDArray[np.int64]
 
 START_NS = 1_700_000_000_123_456_789
 """When the first revolution begins."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.inputs import Matrix
+
 from . import chance
 from .course import Course
 from .layout import CURB_M, PARKING_EDGE_M, SEGMENT_M, WALK_EDGE_M
@@ -13,7 +15,6 @@ from .traffic import look
 
 __all__ = ["crossing_in", "parked_things", "segments_between", "standing_solids"]
 
-Matrix = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 _BUILDINGS, _TREES, _LAMPS, _SIGNS, _PARKED = range(5)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import GroundGrid, HDMap, LaneGraph, Shapes
+from perceptum.inputs import GroundGrid, HDMap, LaneGraph, Matrix, Shapes
 
 from .course import Course
 from .layout import CROSSING_HALF_M, CURB_M, LANE_M, LANES, SEGMENT_M, WALK_EDGE_M
@@ -16,7 +16,6 @@ from .trig import cosine, sine
 
 __all__ = ["GROUND_CELL_M", "map_of"]
 
-Matrix = NDArray[np.float64]
 
 GROUND_CELL_M = 0.3
 _BESIDE_M = 40.0

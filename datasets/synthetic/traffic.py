@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.inputs import Matrix
+
 from . import chance
 from .course import Course, Motion
 from .layout import BIKE_EDGE_M, LANE_M, PARKING_EDGE_M
@@ -19,7 +21,6 @@ from .trig import cosine, sine
 
 __all__ = ["ego_motion", "look", "moving_things"]
 
-Matrix = NDArray[np.float64]
 
 _BIKE_M = 0.5 * (BIKE_EDGE_M + PARKING_EDGE_M)
 _TURN_RAD = 6.283185307179586

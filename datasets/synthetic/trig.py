@@ -8,11 +8,12 @@ for the same reason. Within 1e-11 of the true value for |x| up to 1e5.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from perceptum.inputs import Matrix
 
 __all__ = ["angle", "cosine", "product", "sine"]
 
-Matrix = NDArray[np.float64]
 
 # pi in two parts, the first with few enough bits that whole multiples of it are exact
 _PI_HIGH = 3.1415926534682512

@@ -1,65 +1,25 @@
-"""View-of-Delft: a lidar, a 3+1D radar and a camera in KITTI's layout, with poses.
-
-The ego frame is the lidar's own (x forward, y left, z up). No times are published with the frames: frame NNNNN is said
-to be at NNNNN x 100 ms. The folder holds many drives, one after the other, and does not say where one ends: the frames
-are unrelated moments unless the caller names a range that is one drive.
-"""
+"""View-of-Delft: recognises the dataset's root and opens it; source.py reads what is in it."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from perceptum.inputs import BadOption, Source
 
-from perceptum.inputs import (
-    BadOption,
-    CameraImage,
-    HDMap,
-    Labels,
-    LidarSweep,
-    Poses,
-    PoseUnknown,
-    RadarSweep,
-    Source,
-)
-from perceptum.inputs.once import once
+from ..reading.files import has_numbered
 
-from ..files import Numbered, has_numbered, numbered, read_bytes, read_each
-from ..kitti.calibration import camera_of, read_calibration, rectified_from_velodyne
-from ..kitti.labels import read_labels
-from ..kitti.points import velodyne_sweep
-from ..point_file import read_points
-from ..pose_matrices import poses_of, rows_or_nan
-
-__all__ = ["FRAME_NS", "LOOKS_LIKE", "ViewOfDelft", "open_source", "recognises"]
-
-Times = NDArray[np.int64]
-Matrix = NDArray[np.float64]
+__all__ = ["LOOKS_LIKE", "open_source", "recognises"]
 
 LOOKS_LIKE = "lidar/training/velodyne/NNNNN.bin beside radar/training/velodyne/NNNNN.bin"
-FRAME_NS = 100_000_000
-"""The nominal time from one frame number to the next."""
 
-_LIDAR = "lidar"
-_RADAR = "radar"
-_CAMERA = "image_2"
 _RADAR_FOLDERS = {1: "radar", 3: "radar_3frames", 5: "radar_5frames"}
-_RADAR_COLUMNS = ("x", "y", "z", "rcs", "v_r", "v_r_compensated", "time")
 _WORLDS = {"odom": "odomToCamera", "map": "mapToCamera", "utm": "UTMToCamera"}
 """Option -> the key in the pose file. Its name says to camera; its numbers are world from camera."""
 
 
 def recognises(path: Path) -> bool:
     """Whether `path` is the dataset's root: radar points in one of its folders."""
-    return any(has_numbered(_training(path, name) / "velodyne", ".bin") for name in _RADAR_FOLDERS.values())
-
-
-def _training(path: Path, sensor: str) -> Path:
-    return path / sensor / "training"
+    return any(has_numbered(path / name / "training" / "velodyne", ".bin") for name in _RADAR_FOLDERS.values())
 
 
 def open_source(
@@ -70,116 +30,12 @@ def open_source(
     `radar_scans`: 1, 3 or 5, the files of as many radar scans put together. `first` and `last`: only the frames of
     these numbers, both included, which the caller says are one drive. `world`: odom, map or utm.
     """
+    from .source import ViewOfDelft
+
     if radar_scans not in _RADAR_FOLDERS:
         said = f"view_of_delft: option radar_scans is {radar_scans!r}, wanted 1, 3 or 5"
         raise BadOption(said, typed_hint="e.g. {log}:radar_scans=5")
     if world not in _WORLDS:
         said = f"view_of_delft: option world is {world!r}, wanted one of {', '.join(_WORLDS)}"
         raise BadOption(said, typed_hint="e.g. {log}:world=utm")
-    return ViewOfDelft(path, _RADAR_FOLDERS[radar_scans], first, last, world)
-
-
-class ViewOfDelft:
-    """The dataset, read in place."""
-
-    dataset = "view_of_delft"
-
-    def __init__(self, folder: Path, radar: str, first: int | None, last: int | None, world: str) -> None:
-        self.folder = folder
-        self.name = os.path.basename(os.path.abspath(folder))
-        self.location = str(folder)
-        self.sequential = first is not None or last is not None
-        self._world = world
-        listed = partial(_within, first=first, last=last)
-        self._points = listed(_training(folder, "lidar") / "velodyne", (".bin",))
-        self._detections = listed(_training(folder, radar) / "velodyne", (".bin",))
-        self._pictures = listed(_training(folder, "lidar") / "image_2", (".jpg", ".png"))
-        self.lidars: Mapping[str, Times] = {_LIDAR: self._points.numbers} if len(self._points) else {}
-        self.radars: Mapping[str, Times] = {_RADAR: self._detections.numbers} if len(self._detections) else {}
-        self.cameras: Mapping[str, Times] = {_CAMERA: self._pictures.numbers} if len(self._pictures) else {}
-        # the frames are the sweeps; in a download without lidar, the radar's
-        self._frames = self._points if len(self._points) else self._detections
-        self.times_ns: Times = self._frames.numbers
-
-    @once
-    def ids(self) -> list[str]:
-        """The frames' numbers: 01047."""
-        return self._frames.stems
-
-    @once
-    def poses(self) -> Poses:
-        """World from lidar; a frame without a pose file has none."""
-        from .poses import read_world_from_camera
-
-        folder = _training(self.folder, "lidar") / "pose"
-        stored = numbered(folder, ".json", unit=FRAME_NS)
-        kept = np.flatnonzero(np.isin(stored.numbers, self.times_ns))
-        if not len(kept):
-            raise PoseUnknown(f"{folder}: no NNNNN.json of these frames, so the log has no poses")
-        paths = [stored.paths[i] for i in kept]
-        found, broken = read_each(
-            dict(enumerate(paths)),
-            lambda _, path: read_world_from_camera(path, _WORLDS[self._world]) @ self._camera_from("lidar", path.stem),
-        )
-        world_from_lidar = rows_or_nan(len(paths), found, (4, 4))
-        return poses_of(folder, stored.numbers[kept], world_from_lidar, broken, paths)
-
-    def _calibration(self, sensor: str, stem: str) -> tuple[Path, dict[str, Matrix]]:
-        path = _training(self.folder, sensor) / "calib" / f"{stem}.txt"
-        return path, read_calibration(path)
-
-    def _camera_from(self, sensor: str, stem: str) -> Matrix:
-        """Returns (4, 4): Tr_velo_to_cam is, in the radar's file, the radar's."""
-        return rectified_from_velodyne(self._calibration(sensor, stem)[1])
-
-    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
-        return velodyne_sweep(self._points.paths[index], sensor, int(self._points.numbers[index]))
-
-    def read_radar(self, sensor: str, index: int) -> RadarSweep:
-        """`id` is the stored scan number: 0 the newest, -1 the one before, ..."""
-        path = self._detections.paths[index]
-        x, y, z, rcs, v_radial, v_radial_comp, scan = read_points(path, _RADAR_COLUMNS, "the frame has no radar points")
-        camera_from_ego, camera_from_radar = (self._camera_from(name, path.stem) for name in ("lidar", "radar"))
-        return RadarSweep(
-            sensor=sensor,
-            time_ns=int(self._detections.numbers[index]),
-            # a general inverse: the published rotations have few digits
-            ego_from_sensor=np.asarray(np.linalg.inv(camera_from_ego) @ camera_from_radar),
-            x=x,
-            y=y,
-            z=z,
-            rcs=rcs,
-            v_radial=v_radial,
-            v_radial_comp=v_radial_comp,
-            id=scan,
-            source=str(path),
-        )
-
-    def read_camera(self, camera: str, index: int) -> CameraImage:
-        path = self._pictures.paths[index]
-        intrinsics, ego_from_camera = camera_of(*self._calibration("lidar", path.stem), "P2")
-        return CameraImage(
-            camera=camera,
-            time_ns=int(self._pictures.numbers[index]),
-            intrinsics=intrinsics,
-            ego_from_camera=ego_from_camera,
-            read=partial(read_bytes, path, "the frame has no such picture"),
-            source=str(path),
-        )
-
-    def read_labels(self, time_ns: int) -> Labels | None:
-        """The boxes of the frame at `time_ns`; None where it has no file, as in the test split."""
-        stem = self._frames.paths[int(np.searchsorted(self._frames.numbers, time_ns))].stem
-        path = _training(self.folder, "lidar") / "label_2" / f"{stem}.txt"
-        return read_labels(path, time_ns, self._camera_from("lidar", stem)) if os.path.lexists(path) else None
-
-    def read_map(self) -> HDMap | None:
-        return None
-
-
-def _within(folder: Path, suffixes: tuple[str, ...], first: int | None, last: int | None) -> Numbered:
-    """The numbered files of a folder, as times, from `first` to `last`, both included."""
-    files = numbered(folder, *suffixes, unit=FRAME_NS)
-    low = 0 if first is None else int(np.searchsorted(files.numbers, first * FRAME_NS, side="left"))
-    high = len(files) if last is None else int(np.searchsorted(files.numbers, last * FRAME_NS, side="right"))
-    return Numbered(files.numbers[low:high], files.paths[low:high])
+    return ViewOfDelft(path, _RADAR_FOLDERS[radar_scans], first, last, _WORLDS[world])

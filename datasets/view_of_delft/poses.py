@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, MissingRecord
 
-from ..files import read_text
+from ..reading.files import read_text
 
 __all__ = ["read_world_from_camera"]
 

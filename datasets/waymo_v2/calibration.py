@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord
+from perceptum.inputs import BrokenRecord, Matrix
 from perceptum.inputs.poses import rigid
 
-from ..widened import widened
+from ..reading.widened import widened
 from .parquet import read_table
 
 __all__ = ["CAMERAS", "LIDARS", "Camera", "Lidar", "read_cameras", "read_lidars"]
 
-Matrix = NDArray[np.float64]
 
 LIDARS = {1: "TOP", 2: "FRONT", 3: "SIDE_LEFT", 4: "SIDE_RIGHT", 5: "REAR"}
 CAMERAS = {1: "FRONT", 2: "FRONT_LEFT", 3: "FRONT_RIGHT", 4: "SIDE_LEFT", 5: "SIDE_RIGHT"}

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 from perceptum.inputs.once import Guard
 
-from ..files import check_file, read_each
-from ..pose_matrices import rows_or_nan
-from ..widened import widened
+from ..reading.files import check_file, read_each
+from ..reading.pose_matrices import rows_or_nan
+from ..reading.widened import widened
 from .float_lists import rows_of
 
 __all__ = ["Rows", "Table", "read_table"]

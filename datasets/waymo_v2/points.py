@@ -6,13 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perceptum.inputs import Matrix
 from perceptum.inputs.kernel import kernel
 
 __all__ = ["azimuths", "count", "fill", "inclinations"]
 
-Matrix = NDArray[np.float64]
 
 _SLOTS, _TRIED, _SHIFT = 1 << 13, 4, np.uint64(64 - 13)
 _ONE, _NONE, _MIX = np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(0x9E3779B97F4A7C15)

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord
+from perceptum.inputs import BrokenRecord, Times
 
-from ..widened import widened
+from ..reading.widened import widened
 from .parquet import Table, read_table
 
 __all__ = ["FRAME", "Stream", "frame_times", "read_streams"]
 
-Times = NDArray[np.int64]
 
 FRAME = "key.frame_timestamp_micros"
 _LATEST_US = 4_000_000_000_000_000  # the year 2096

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord
+from perceptum.inputs import BrokenRecord, Matrix
 
 from .calibration import Lidar
 
 __all__ = ["IMAGE", "POSES", "SweepColumns", "image_columns", "range_image", "sweep_of"]
 
-Matrix = NDArray[np.float64]
 Image = NDArray[np.float32]
 
 IMAGE = "[LiDARComponent].range_image_return"
@@ -59,7 +58,7 @@ def sweep_of(
     path: Path, images: Sequence[Image], lidar: Lidar, poses: Image | None, world_from_ego: Matrix, drop_zones: bool
 ) -> SweepColumns:
     """Returns the points of the images of one sweep's returns, in the ego frame of `world_from_ego`."""
-    from . import points as points
+    from . import points
 
     height, width = images[0].shape[:2] if images else (0, 0)
     table = lidar.inclinations

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Matrix
 from ..errors import BrokenRecord
 from ..once import get_or_make
 from ..records import CameraImage, LidarSweep, RadarSweep
 
 __all__ = ["CalibrationTable", "Calibrations"]
-
-Matrix = NDArray[np.float64]
 
 
 def _schema() -> Any:

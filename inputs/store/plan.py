@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Times
 from ..errors import LogError
-from ..source import Source, ids_of
+from ..source import Source, ids_of, sensor_streams
 from .layout import UNFINISHED, VERSION, Kind
 from .record_file import Hasher
 from .shard import Shard
@@ -18,7 +18,6 @@ from .target import Target
 
 __all__ = ["PLAN", "begin", "plan_shards", "plan_text", "streams_of"]
 
-Times = NDArray[np.int64]
 
 PLAN = f"{UNFINISHED}/plan.json"
 
@@ -28,12 +27,7 @@ _MAY_CHANGE = ("location", "on_error")
 
 def streams_of(source: Source) -> Iterator[tuple[Kind, str, Times]]:
     """Yields every stream of a log; the labels' times are the frames'."""
-    for sensor, times in source.lidars.items():
-        yield "lidar", sensor, times
-    for sensor, times in source.radars.items():
-        yield "radar", sensor, times
-    for sensor, times in source.cameras.items():
-        yield "camera", sensor, times
+    yield from sensor_streams(source)
     yield "labels", "", source.times_ns
 
 

@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..arrays import Times
 from ..errors import BrokenRecord, LogError, MissingRecord, PoseUnknown
-from ..source import Source
+from ..source import Source, sensor_streams
 from .calibration import Calibrations, CalibrationTable
 from .index import NO_RECORD, SKIPPED, File, Index, Stream, record_schema
 from .layout import Compression, Kind, shard_path, unfinished_path
@@ -42,9 +43,9 @@ class ShardOptions:
     on_error: Literal["raise", "skip"] = "raise"
 
 
-def _times(source: Source, shard: Shard) -> Any:
-    streams = {"lidar": source.lidars, "radar": source.radars, "camera": source.cameras}
-    return source.times_ns if shard.kind == "labels" else streams[shard.kind][shard.sensor]
+def _times(source: Source, shard: Shard) -> Times:
+    streams = {(kind, sensor): times for kind, sensor, times in sensor_streams(source)}
+    return source.times_ns if shard.kind == "labels" else streams[shard.kind, shard.sensor]
 
 
 class _ShardWriter:

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Times
 from ..errors import BrokenRecord, MissingRecord
 from ..hdmap import HDMap
 from ..once import once
@@ -26,8 +26,6 @@ from .records import LABEL_COLUMNS, LIDAR_COLUMNS, PICTURE, RADAR_COLUMNS
 from .tables import read_table
 
 __all__ = ["StoreSource"]
-
-Times = NDArray[np.int64]
 
 
 class StoreSource:

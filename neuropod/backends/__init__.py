@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from perceptum.features.foreign import foreign
 
 from ..errors import NeuropodError
-from ..package import Package
+from ..package.package import Package
 
 __all__ = ["Backend", "Runner", "find_backend"]
 

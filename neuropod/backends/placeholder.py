@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Config
 from ..errors import NeuropodError
-from ..handoff import why_copied
-from ..package import MODEL_CONFIG, Package
-from ..placeholder import Placeholder, choose_sizes
+from ..frameworks.handoff import why_copied
+from ..package.config import Config
+from ..package.package import MODEL_CONFIG, Package
+from .random_tensors import Placeholder, choose_sizes
 
 __all__ = ["FRAMEWORK", "RUNS_CODE", "copy_reason", "load", "version", "write"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from perceptum.features import Row
 
-from ..config import Config
 from ..errors import NeuropodError
+from ..package.config import Config
 
 __all__ = ["check_names", "check_sizes", "check_types", "refuse_strings", "warn_of_chance"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from perceptum.features import DTYPES, Row
 
-from ..config import Config
 from ..errors import NeuropodError
-from ..package import CONFIG
-from ..rows import read_row
+from ..package.config import Config
+from ..package.package import CONFIG
+from ..package.rows import read_row
 
 __all__ = [
     "ALLOWED_DTYPES",

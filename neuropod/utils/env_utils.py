@@ -11,9 +11,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..selftest import child_environment
-from ..test_data import load
-from ..tied_folder import TiedFolder
+from ..pack.selftest import child_environment
+from ..package.test_data import load
+from ..package.tied_folder import TiedFolder
 
 __all__ = ["eval_in_new_process"]
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import selftest, test_data
 from ..errors import NeuropodError
+from ..pack import selftest
+from ..package import test_data
 
 __all__ = [
     "TEST_DATA_FILENAME",

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config import Config
-from ..packing import PackOptions, pack
+from ..pack.packing import PackOptions, pack
+from ..package.config import Config
 
 __all__ = ["expand_default_kwargs", "packager", "set_packager_docstring"]
 
-_DOC_PRE = "The keywords of every packager: see perceptum.neuropod.packing.PackOptions."
+_DOC_PRE = "The keywords of every packager: see perceptum.neuropod.pack.packing.PackOptions."
 _OPTIONS = tuple(PackOptions.__dataclass_fields__)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..requirements import compile_lock
+from ..package.requirements import compile_lock
 
 __all__ = ["compile_requirements"]
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from perceptum.features import Row
 
+from ..backends.random_tensors import choose_sizes
+from ..frameworks.tensorflow import import_tensorflow
+from ..package.rows import read_rows
 from ..packagers import create_tensorflow_neuropod
-from ..placeholder import choose_sizes
-from ..rows import read_rows
-from ..tensorflow_import import import_tensorflow
 
 __all__ = ["randomify_neuropod"]
 

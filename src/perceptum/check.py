@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import xxhash
 
 from perceptum.datasets.detect import open_source
-from perceptum.datasets.unread import NotRead
+from perceptum.datasets.reading.unread import NotRead
 from perceptum.inputs import LogError, NotALog, Source
 from perceptum.inputs.source import unreadable_of
 from perceptum.inputs.store import StoreSource, broken_files, broken_index, broken_records, stray_files

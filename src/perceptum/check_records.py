@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from perceptum.inputs import BrokenRecord, CameraImage, Labels, LidarSweep, LogError, RadarSweep, Source
+from perceptum.inputs.source import sensor_streams
 from perceptum.plural import counted
 
 __all__ = ["NOT_CHECKED", "RecordKey", "record_keys", "record_problems", "wants_a_library"]
@@ -34,10 +35,8 @@ class RecordKey(NamedTuple):
 
 
 def record_keys(source: Source) -> Iterator[RecordKey]:
-    kinds = {"lidar": source.lidars, "radar": source.radars, "camera": source.cameras}
-    for kind, streams in kinds.items():
-        for sensor, times in streams.items():
-            yield from (RecordKey(kind, sensor, i) for i in range(len(times)))
+    for kind, sensor, times in sensor_streams(source):
+        yield from (RecordKey(kind, sensor, i) for i in range(len(times)))
     yield from (RecordKey("labels", "", i) for i in range(len(source.times_ns)))
 
 

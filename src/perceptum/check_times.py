@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perceptum.inputs import LogError, Source
+from perceptum.inputs import LogError, Source, Times
+from perceptum.inputs.source import sensor_streams
 from perceptum.plural import counted
 
 __all__ = ["Gaps", "gap_lines", "gaps_of", "pose_problems", "time_problems"]
 
-Times = NDArray[np.int64]
 
 _GAP = 1.75
 """Of the usual step: from here on a record is missing between two."""
@@ -46,12 +45,7 @@ def gaps_of(times: Times) -> Gaps | None:
 
 
 def _streams(source: Source) -> dict[str, Times]:
-    kinds: Mapping[str, Mapping[str, Times]] = {
-        "lidar": source.lidars,
-        "radar": source.radars,
-        "camera": source.cameras,
-    }
-    return {f"{kind} {name}": times for kind, streams in kinds.items() for name, times in streams.items()}
+    return {f"{kind} {sensor}": times for kind, sensor, times in sensor_streams(source)}
 
 
 def time_problems(source: Source) -> Iterator[tuple[str, str]]:

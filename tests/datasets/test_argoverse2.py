@@ -9,7 +9,7 @@ import pytest
 
 from perceptum.datasets import open_log
 from perceptum.datasets.argoverse2.beams import BEAM_ELEVATION_DEG, row_of_ring
-from perceptum.datasets.feather import read_columns
+from perceptum.datasets.reading.feather import read_columns
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, PoseUnknown
 
 FIRST_NS = 315966265259836000

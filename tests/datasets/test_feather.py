@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptum.datasets.feather import read_columns
+from perceptum.datasets.reading.feather import read_columns
 from perceptum.inputs import LogError
 
 

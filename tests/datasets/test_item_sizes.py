@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from perceptum.datasets import open_log
-from perceptum.datasets.point_file import read_points
+from perceptum.datasets.reading.point_file import read_points
 from perceptum.inputs import BrokenRecord
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.datasets import open_log
-from perceptum.datasets.files import numbered
 from perceptum.datasets.kitti.raw_oxts import read_stamps, world_from_imus
+from perceptum.datasets.reading.files import numbered
 from perceptum.inputs import BrokenRecord, MissingRecord, NotALog, PoseUnknown
 
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from perceptum.datasets.rotations import check_finite, quaternions, translations
+from perceptum.datasets.reading.rotations import check_finite, quaternions, translations
+from perceptum.datasets.reading.widened import widened
 from perceptum.datasets.waymo_v2.parquet import read_table
-from perceptum.datasets.widened import widened
 from perceptum.inputs import BrokenRecord
 
 SIGNALLING = np.array([0x7FA00000], np.uint32).view(np.float32)

@@ -65,7 +65,7 @@ def torch_export(models):
 @pytest.fixture(scope="session")
 def saved_model(models):
     pytest.importorskip("tensorflow")
-    from perceptum.neuropod.tensorflow_import import import_tensorflow
+    from perceptum.neuropod.frameworks.tensorflow import import_tensorflow
 
     tf = import_tensorflow()
     module = tf.Module()
@@ -78,7 +78,7 @@ def saved_model(models):
 @pytest.fixture(scope="session")
 def frozen(models):
     pytest.importorskip("tensorflow")
-    from perceptum.neuropod.tensorflow_import import import_tensorflow
+    from perceptum.neuropod.frameworks.tensorflow import import_tensorflow
 
     tf = import_tensorflow()
     with tf.Graph().as_default() as graph:
@@ -230,7 +230,7 @@ def test_inspect_tells_all_without_running_any(add, command):
 def test_inspect_and_diff_import_no_framework(add, tmp_path):
     code = (
         "import sys\n"
-        "from perceptum.neuropod.difference import compare_packages\n"
+        "from perceptum.neuropod.pack.difference import compare_packages\n"
         f"assert compare_packages({str(add())!r}, {str(add('b'))!r}) == []\n"
         "print([m for m in ('torch', 'tensorflow', 'jax', 'onnxruntime') if m in sys.modules])"
     )
@@ -303,7 +303,7 @@ def test_verify_says_what_was_not_checked(add_folder, command):
 
 
 def changed_test_data(path, test_input, test_output):
-    from perceptum.neuropod import test_data
+    from perceptum.neuropod.package import test_data
 
     (path / "manifest.json").unlink()
     (path / "test_data.pkl").write_bytes(test_data.dump(test_input, test_output))

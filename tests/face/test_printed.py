@@ -221,7 +221,7 @@ def test_tensors_say_what_was_dropped():
 
 
 def test_a_model_and_its_package_are_a_line(tmp_path):
-    from perceptum.neuropod.package import open_package
+    from perceptum.neuropod.package.package import open_package
     from perceptum.neuropod.packagers import create_placeholder_neuropod
 
     spec = [{"name": "x", "dtype": "float32", "shape": [2]}]

@@ -433,7 +433,7 @@ def package_folder(tmp_path):
 @pytest.fixture
 def aligned():
     """Returns aligned(values) -> the array in memory that starts on a multiple of 64, as a builder's does."""
-    from perceptum.neuropod.handoff import aligned_empty
+    from perceptum.neuropod.frameworks.handoff import aligned_empty
 
     def make(values):
         values = np.asarray(values)

@@ -17,9 +17,9 @@ from perceptum.neuropod import (
     create_tensorflow_neuropod,
     create_torch_export_neuropod,
     create_torchscript_neuropod,
-    custom_ops,
     load_neuropod,
 )
+from perceptum.neuropod.package import custom_ops
 
 SOURCES = Path(__file__).parent / "custom_ops"
 X = np.arange(6, dtype=np.float32)
@@ -261,7 +261,7 @@ def test_threads_load_a_library_once(tmp_path):
 
 
 def test_inspect_names_the_libraries(packed):
-    from perceptum.neuropod.inspection import inspect_package
+    from perceptum.neuropod.pack.inspection import inspect_package
 
     found = json.loads(json.dumps(inspect_package(packed["tensorflow"])))
     assert (found["custom_ops"], found["code"]) == (["double.so"], "it brings custom ops")

@@ -13,7 +13,7 @@ import perceptum
 from perceptum.features import canonical
 from perceptum.install import install_command
 from perceptum.neuropod import NeuropodError, create_python_neuropod, load_neuropod, loader
-from perceptum.neuropod.versions import check_range, check_version
+from perceptum.neuropod.frameworks.versions import check_range, check_version
 
 
 def test_the_front_door_is_the_packages_own_name():
@@ -301,8 +301,8 @@ def test_loading_a_tensorflow_package_is_quiet_and_leaves_the_environment_alone(
 def test_an_input_goes_to_the_device_that_its_package_says():
     torch = pytest.importorskip("torch")
     from perceptum.features import Row
-    from perceptum.neuropod.backends.torch_runner import TorchRunner
-    from perceptum.neuropod.config import Config
+    from perceptum.neuropod.frameworks.torch.runner import TorchRunner
+    from perceptum.neuropod.package.config import Config
 
     rows = tuple(Row(name, "float32", (2,)) for name in "ab")
     config = Config("m", "torchscript", rows, (), input_tensor_device={"a": "CPU"})

@@ -14,7 +14,7 @@ from perceptum.neuropod import (
     create_torchscript_neuropod,
     load_neuropod,
 )
-from perceptum.neuropod.other_sizes import Tried, try_other_sizes
+from perceptum.neuropod.pack.other_sizes import Tried, try_other_sizes
 
 
 def row(name, *shape):

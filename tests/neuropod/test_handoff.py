@@ -6,13 +6,18 @@ import time
 import numpy as np
 import pytest
 
-from perceptum.neuropod import NeuropodError, create_tensorflow_neuropod, create_torchscript_neuropod, load_neuropod
-from perceptum.neuropod.backends import tensorflow, torchscript
-from perceptum.neuropod.handoff import (
-    address,
-    aligned_empty,
+from perceptum.neuropod import (
+    NeuropodError,
     as_tensorflow,
     as_torch,
+    create_tensorflow_neuropod,
+    create_torchscript_neuropod,
+    load_neuropod,
+)
+from perceptum.neuropod.backends import tensorflow, torchscript
+from perceptum.neuropod.frameworks.handoff import (
+    address,
+    aligned_empty,
     private_copy,
     writable_alias,
 )
@@ -252,7 +257,7 @@ def test_tensorflow_copies_what_is_not_aligned(tensorflow_model):
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_a_model_that_writes_into_its_input_is_found_out_and_gets_copies(torch_model, caplog):
-    from perceptum.neuropod.backends import torch_runner
+    from perceptum.neuropod.frameworks.torch import runner as torch_runner
 
     model = torch_model("scribbles", ["x", "y"])
     first, second = read_only(filled((4,), "float32")), read_only(filled((4,), "float32"))

@@ -12,14 +12,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from perceptum.neuropod import (
-    NeuropodError,
-    create_placeholder_neuropod,
-    create_python_neuropod,
-    load_neuropod,
-    test_data,
-)
-from perceptum.neuropod.package import open_package
+from perceptum.neuropod import NeuropodError, create_placeholder_neuropod, create_python_neuropod, load_neuropod
+from perceptum.neuropod.package import test_data
+from perceptum.neuropod.package.package import open_package
 
 
 def zip_of(path, files, compression=zipfile.ZIP_DEFLATED):
@@ -146,7 +141,7 @@ def test_metadata_of_another_form_is_an_error(folder, text, wanted):
 
 
 def test_test_data_that_is_no_array_fails_its_step(folder):
-    from perceptum.neuropod.verification import verify_package
+    from perceptum.neuropod.pack.verification import verify_package
 
     for side in ("test_input", "test_output"):
         data = {"test_input": None, "test_output": None, side: {"x": [[1], [1, 2]]}}
@@ -295,7 +290,7 @@ def test_none_of_these_pickles_takes_memory(tmp_path):
     path.write_bytes(pickle.dumps(PICKLES))
     code = (
         "import pickle, resource, sys\n"
-        "from perceptum.neuropod import NeuropodError, test_data\n"
+        "from perceptum.neuropod import NeuropodError\nfrom perceptum.neuropod.package import test_data\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "for data in pickle.load(open(sys.argv[1], 'rb')).values():\n"
         "    try:\n"
@@ -351,8 +346,8 @@ def test_a_pickle_in_a_package_is_not_even_read_when_it_is_loaded(packed, packag
 @pytest.fixture
 def folder(packed, package_folder):
     """A package that is a folder, with a manifest that holds."""
-    from perceptum.neuropod import manifest
-    from perceptum.neuropod.archive import FolderFiles
+    from perceptum.neuropod.package import manifest
+    from perceptum.neuropod.package.archive import FolderFiles
 
     path = package_folder(packed("python", "scalar"))
     (path / "manifest.json").write_text(manifest.write(FolderFiles(path)))
@@ -403,7 +398,7 @@ def test_nothing_is_at_the_path_until_the_package_has_passed_its_test(tmp_path, 
         seen.append((package.is_file(), (tmp_path / "m").exists()))
         raise NeuropodError(f"{package}: wrong")
 
-    monkeypatch.setattr("perceptum.neuropod.selftest.check_package", check)
+    monkeypatch.setattr("perceptum.neuropod.pack.selftest.check_package", check)
     with pytest.raises(NeuropodError, match=rf"^{tmp_path}/m: wrong$"):
         create_placeholder_neuropod(
             neuropod_path=tmp_path / "m",

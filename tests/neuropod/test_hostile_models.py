@@ -96,7 +96,7 @@ def test_who_trusts_a_package_may_run_what_does_more(tf, tmp_path, monkeypatch):
 
 
 def test_verify_looks_into_the_graph(tf, tmp_path):
-    from perceptum.neuropod.verification import verify_package
+    from perceptum.neuropod.pack.verification import verify_package
 
     files = frozen(tf, lambda x: GRAPHS["WriteFile"](tf.raw_ops, x, str(tmp_path / "written")))
     path = package(tmp_path / "m", "tensorflow", files)
@@ -268,7 +268,7 @@ def test_a_torchscript_archive_that_unpacks_without_end_is_refused(torch, tmp_pa
 
 
 def test_an_old_archives_attributes_cannot_ask_for_memory():
-    from perceptum.neuropod.backends.torchscript_archive import _attributes
+    from perceptum.neuropod.backends.torchscript.archive import _attributes
 
     with pytest.raises(NeuropodError, match="attributes cannot be read"):
         _attributes({"attributes.pkl": b"\x80\x04]r\xff\xff\xff\xff"})

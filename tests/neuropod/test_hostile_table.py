@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from perceptum.neuropod import NeuropodError, create_placeholder_neuropod, load_neuropod
-from perceptum.neuropod.inspection import inspect_package
+from perceptum.neuropod.pack.inspection import inspect_package
 
 ROWS = {
     "input_spec": [{"name": "x", "dtype": "float32", "shape": ["n", 2]}],

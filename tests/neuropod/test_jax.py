@@ -11,7 +11,7 @@ import pytest
 
 from perceptum.neuropod import NeuropodError, create_jax_neuropod, load_neuropod
 from perceptum.neuropod.backends import jax as backend
-from perceptum.neuropod.handoff import address
+from perceptum.neuropod.frameworks.handoff import address
 
 jax = pytest.importorskip("jax")
 

@@ -54,7 +54,7 @@ def old_package(tmp_path):
 
 def frozen(draw, producer):
     """Returns the bytes of the graph that `draw(tf.compat.v1)` makes, as an old TensorFlow would have signed it."""
-    from perceptum.neuropod.tensorflow_import import import_tensorflow
+    from perceptum.neuropod.frameworks.tensorflow import import_tensorflow
 
     v1 = import_tensorflow().compat.v1
     with v1.Graph().as_default() as graph:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perceptum.neuropod import NeuropodError, create_onnx_neuropod, load_neuropod
-from perceptum.neuropod.backends.onnx_files import external_files
+from perceptum.neuropod.backends.onnx.files import external_files
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

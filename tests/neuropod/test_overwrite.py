@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perceptum.neuropod import NeuropodError, create_placeholder_neuropod, load_neuropod
-from perceptum.neuropod.packing import pack
+from perceptum.neuropod.pack.packing import pack
 
 ROWS = {
     "input_spec": [{"name": "x", "dtype": "float32", "shape": ["n"]}],

@@ -12,8 +12,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from perceptum.neuropod import NeuropodError, archive, create_python_neuropod, load_neuropod
-from perceptum.neuropod.package import open_package
+from perceptum.neuropod import NeuropodError, create_python_neuropod, load_neuropod
+from perceptum.neuropod.package import archive
+from perceptum.neuropod.package.package import open_package
 
 ROWS = {
     "input_spec": [
@@ -118,7 +119,7 @@ def test_a_disk_error_in_the_middle_leaves_nothing_behind(pack, tmp_path, monkey
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("perceptum.neuropod.package.write_zip", full)
+    monkeypatch.setattr("perceptum.neuropod.package.package.write_zip", full)
     with pytest.raises(OSError, match="No space left") as error:
         pack("half")
     assert error.value.filename == str(tmp_path / "half")
@@ -151,7 +152,7 @@ def test_a_package_that_may_not_be_read_is_named(pack, monkeypatch):
     def denied(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("perceptum.neuropod.package.ZipFiles", denied)
+    monkeypatch.setattr("perceptum.neuropod.package.package.ZipFiles", denied)
     with pytest.raises(NeuropodError, match=rf"^{re.escape(str(path))}: cannot be read: .*Permission denied"):
         load_neuropod(path)
 

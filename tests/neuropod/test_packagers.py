@@ -9,8 +9,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from perceptum.neuropod import NeuropodError, custom_ops, load_neuropod, packagers, requirements
-from perceptum.neuropod.packing import PackOptions
+from perceptum.neuropod import NeuropodError, load_neuropod, packagers
+from perceptum.neuropod.pack.packing import PackOptions
+from perceptum.neuropod.package import custom_ops, requirements
 
 NUMBERS = {
     "x": {"name": "x", "dtype": "float32", "shape": (None,)},
@@ -604,7 +605,7 @@ def test_keras_inputs_and_outputs_may_have_names_that_python_and_tensorflow_do_n
 
 
 def test_a_keras_input_may_have_a_name_that_tensorflows_tracing_has_itself():
-    from perceptum.neuropod.backends.keras_export import _parameters
+    from perceptum.neuropod.backends.tensorflow.keras import _parameters
 
     assert list(_parameters(["self", "selfie", "in"])) == ["perceptum_input_0", "selfie", "perceptum_input_2"]
 

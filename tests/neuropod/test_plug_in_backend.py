@@ -10,9 +10,9 @@ import pytest
 import perceptum as pc
 from perceptum.builders import InputBuilder
 from perceptum.neuropod import NeuropodError, load_neuropod
-from perceptum.neuropod.inspection import inspect_package
-from perceptum.neuropod.packing import pack
-from perceptum.neuropod.verification import verify_package
+from perceptum.neuropod.pack.inspection import inspect_package
+from perceptum.neuropod.pack.packing import pack
+from perceptum.neuropod.pack.verification import verify_package
 
 BACKEND = textwrap.dedent(
     '''
@@ -20,7 +20,7 @@ BACKEND = textwrap.dedent(
 
     import numpy as np
 
-    from perceptum.neuropod.handoff import why_copied
+    from perceptum.neuropod.frameworks.handoff import why_copied
 
     FRAMEWORK = "acme"
     RUNS_CODE = False

@@ -11,9 +11,9 @@ import pytest
 
 from perceptum.features import Row, RowError, Spec
 from perceptum.neuropod import NeuropodError, packagers
-from perceptum.neuropod.config import Config
-from perceptum.neuropod.packing import PackOptions
-from perceptum.neuropod.rows import read_rows
+from perceptum.neuropod.pack.packing import PackOptions
+from perceptum.neuropod.package.config import Config
+from perceptum.neuropod.package.rows import read_rows
 from perceptum.neuropod.utils import config_utils
 
 INPUT = {"name": "x", "dtype": "float32", "shape": [1]}

@@ -7,8 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from perceptum.neuropod import NeuropodError, create_python_neuropod, test_data
-from perceptum.neuropod.selftest import compare
+from perceptum.neuropod import NeuropodError, create_python_neuropod
+from perceptum.neuropod.pack.selftest import compare
+from perceptum.neuropod.package import test_data
 
 SOURCE = """
 import os, sys
@@ -72,7 +73,7 @@ def test_a_test_that_cannot_be_made_is_not_taken_for_a_full_disk_at_the_package(
     def full(*_):
         raise OSError(28, "No space left on device", "/tmp/elsewhere")
 
-    monkeypatch.setattr("perceptum.neuropod.selftest.check_package", full)
+    monkeypatch.setattr("perceptum.neuropod.pack.selftest.check_package", full)
     with pytest.raises(NeuropodError, match=r"add: cannot be tested: .*No space left on device: '/tmp/elsewhere'"):
         pack("add", test_input_data=GIVEN)
     assert not (tmp_path / "add").exists()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from perceptum.neuropod import create_tensorflow_neuropod, load_neuropod
-from perceptum.neuropod.backends.tensorflow_aliases import kept_outputs
+from perceptum.neuropod.backends.tensorflow.aliases import kept_outputs
 
 
 def test_sessions_and_eager_tensors_live_side_by_side(loaded, aligned):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from perceptum.neuropod import NeuropodError, load_neuropod
-from perceptum.neuropod.handoff import address
-from perceptum.neuropod.incoming import as_numpy
-from perceptum.neuropod.tensorflow_import import import_tensorflow
+from perceptum.neuropod.frameworks.handoff import address
+from perceptum.neuropod.frameworks.incoming import as_numpy
+from perceptum.neuropod.frameworks.tensorflow import import_tensorflow
 
 X = np.arange(6, dtype=np.float32).reshape(3, 2)
 

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from perceptum.neuropod.tied_folder import PREFIX, TiedFolder, sweep
+from perceptum.neuropod.package.tied_folder import PREFIX, TiedFolder, sweep
 
 LOAD = """
 import sys, time, perceptum
@@ -20,7 +20,7 @@ time.sleep(100)
 """
 WATCHER = """
 import sys, time
-from perceptum.neuropod import tied_folder
+from perceptum.neuropod.package import tied_folder
 {change}
 folder = tied_folder.TiedFolder()
 (folder.path / "file").write_text("weights")

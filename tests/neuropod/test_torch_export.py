@@ -238,7 +238,7 @@ def test_an_archive_that_would_run_code_is_refused(archive, load, change, messag
 
 def test_what_torch_reads_is_what_was_checked(archive):
     """Bytes before and after the archive, and a second archive in them, do not get to torch."""
-    from perceptum.neuropod.backends.torch_export_archive import checked_archive
+    from perceptum.neuropod.backends.torch_export.archive import checked_archive
 
     buffer, other = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as out, zipfile.ZipFile(other, "w") as second:

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from perceptum.neuropod import NeuropodError
-from perceptum.neuropod.backends.torch_export_archive import checked_archive
-from perceptum.neuropod.backends.torch_export_expressions import is_guard, is_size
+from perceptum.neuropod.backends.torch_export.archive import checked_archive
+from perceptum.neuropod.backends.torch_export.expressions import is_guard, is_size
 
 MODEL = "models/model.json"
 CODE = '__import__("os").mkdir("ran")'

@@ -10,7 +10,7 @@ import pytest
 
 from perceptum.neuropod import NeuropodError, create_torchscript_neuropod, load_neuropod
 from perceptum.neuropod.backends import torchscript
-from perceptum.neuropod.backends.torchscript_archive import is_old, rewrite
+from perceptum.neuropod.backends.torchscript.archive import is_old, rewrite
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 

@@ -222,7 +222,7 @@ def pack_script(tmp_path, neuropod, torch_module):
 @pytest.mark.parametrize("which", ["arguments", "one_dict", "one_tensor", "named"])
 def test_torchscript_packaging(pack_script, which):
     """The test of what is packed is the same process for each: a wrong expectation is compared with its answer here."""
-    from perceptum.neuropod import selftest
+    from perceptum.neuropod.pack import selftest
 
     path = pack_script(which, **RIGHT)
     with compat_loaded(path) as model, pytest.raises(ValueError, match="out does not match expected value!"):
@@ -243,7 +243,7 @@ def test_torchscript_output_that_comes_twice_is_an_error(pack_script):
 
 @pytest.fixture
 def pack_saved(tmp_path, neuropod):
-    from perceptum.neuropod.tensorflow_import import import_tensorflow
+    from perceptum.neuropod.frameworks.tensorflow import import_tensorflow
 
     tf = import_tensorflow()
 
@@ -280,7 +280,7 @@ def test_tensorflow_versions(pack_saved, wanted):
 
 @pytest.mark.parametrize("as_list", [True, False])
 def test_tensorflow_state_and_its_init_op(tmp_path, neuropod, as_list):
-    from perceptum.neuropod.tensorflow_import import import_tensorflow
+    from perceptum.neuropod.frameworks.tensorflow import import_tensorflow
 
     v1 = import_tensorflow().compat.v1
     with v1.Graph().as_default() as graph:
@@ -409,7 +409,7 @@ def test_a_package_runs_in_another_python(neuropod, pack_code, capfd):
 def test_the_loader_is_a_command(pack_code, tmp_path):
     import pickle
 
-    from perceptum.neuropod import test_data
+    from perceptum.neuropod.package import test_data
 
     path = pack_code("def get_model(_):\n    return lambda x, y: {'out': x + y}\n")
     (tmp_path / "in.pkl").write_bytes(pickle.dumps(NUMBERS))

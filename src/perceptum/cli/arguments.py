@@ -216,7 +216,7 @@ def _inputs_of(text: bytes) -> bytes:
 
 def _package_rows(path: Path) -> Sequence[Any]:
     from perceptum.neuropod import NeuropodError
-    from perceptum.neuropod.package import open_package
+    from perceptum.neuropod.package.package import open_package
 
     package = open_package(path)
     try:

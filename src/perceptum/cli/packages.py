@@ -144,7 +144,7 @@ def _pair(word: str) -> tuple[str, str]:
 
 def inspect(package: PackagePath, json: Json = False) -> None:
     """Show what is in a package, without running any of it."""
-    from perceptum.neuropod.inspection import inspect_package
+    from perceptum.neuropod.pack.inspection import inspect_package
 
     check_there(package)
     found = inspect_package(package)
@@ -211,7 +211,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check a package: its files, its spec, its framework, and that it loads and answers right on this machine."""
-    from perceptum.neuropod.verification import verify_package
+    from perceptum.neuropod.pack.verification import verify_package
 
     check_there(package)
     with working(f"checking {package}, and running it in a fresh process"):
@@ -230,7 +230,7 @@ def diff(
     json: Json = False,
 ) -> None:
     """Show what is different between two packages; exit status 0 where nothing is, 1 where something is."""
-    from perceptum.neuropod.difference import compare_packages
+    from perceptum.neuropod.pack.difference import compare_packages
 
     check_there(first)
     check_there(second)

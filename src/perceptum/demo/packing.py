@@ -13,7 +13,7 @@ from perceptum.builders import InputBuilder
 from perceptum.features import canonical
 from perceptum.inputs import Frame
 from perceptum.neuropod import create_tensorflow_neuropod, create_torchscript_neuropod
-from perceptum.neuropod.tensorflow_import import import_tensorflow
+from perceptum.neuropod.frameworks.tensorflow import import_tensorflow
 from perceptum.problems import Detection
 
 __all__ = ["PACKERS", "pack_bev_detector", "pack_range_detector"]

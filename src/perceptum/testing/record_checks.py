@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, RadarSweep
+from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, RadarSweep, Times
 
 __all__ = ["check_labels", "check_lidar", "check_map", "check_picture", "check_radar", "check_transform"]
 
-Times = NDArray[np.int64]
 _RIGID = 1e-5
 """Datasets publish rotations of 7 digits."""
 _FURTHEST_NS = 10**10

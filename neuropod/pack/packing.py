@@ -1,0 +1,180 @@
+"""What all packagers share: the options, and the order in which a package is made."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Required, TypedDict
+
+from perceptum.features.foreign import foreign
+
+from ..errors import NeuropodError
+from ..frameworks.versions import check_range
+from ..package import metadata, test_data
+from ..package.config import Config
+from ..package.metadata import Metadata
+from ..package.package import CONFIG, OPS, refuse_existing, write_package
+from ..package.rows import read_rows
+from . import selftest
+
+if TYPE_CHECKING:
+    from perceptum.features import Schema
+
+__all__ = ["Common", "PackOptions", "pack"]
+
+
+class Common(TypedDict, total=False):
+    """The keywords of every packager, Uber's and `schema`; PackOptions says what each means and its default."""
+
+    neuropod_path: Required[str | os.PathLike[str]]
+    model_name: Required[str]
+    input_spec: Required[Iterable[Any]]
+    output_spec: Required[Iterable[Any]]
+    platform_version_semver: str
+    custom_ops: Sequence[str | os.PathLike[str]]
+    input_tensor_device: Mapping[str, str] | None
+    default_input_tensor_device: str
+    package_as_zip: bool
+    zip_compression: int
+    test_input_data: Mapping[str, Any] | None
+    test_expected_out: Mapping[str, Any] | None
+    persist_test_data: bool
+    neuropod_load_args: Mapping[str, Any]
+    schema: Schema | None
+    all_outputs: bool
+    overwrite: bool
+
+
+_log = logging.getLogger(__name__)
+
+# code may do anything when it is called twice, and random outputs settle their sizes themselves
+_OWN_MASTERS = ("python", "placeholder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackOptions:
+    """How a package is made, whatever is in it."""
+
+    neuropod_path: str | os.PathLike[str]
+    """Where it goes: a zip file, or a folder. Nothing may be there, unless overwrite says so."""
+    model_name: str
+    input_spec: Iterable[Any]
+    """Rows of name, dtype and shape; "params" beside them give a feature's parameters."""
+    output_spec: Iterable[Any]
+    platform_version_semver: str = "*"
+    """The framework's versions that the model runs with: "1.13.1", "> 1.13.1", "1.4.0 - 1.6.0"; checked at load."""
+    custom_ops: Sequence[str | os.PathLike[str]] = ()
+    """Shared libraries (TensorFlow, TorchScript) or modules (Python) to bring along."""
+    input_tensor_device: Mapping[str, str] | None = None
+    """Input name to "GPU" or "CPU": where the model wants it, if there is a GPU."""
+    default_input_tensor_device: str = "GPU"
+    package_as_zip: bool = True
+    zip_compression: int = zipfile.ZIP_DEFLATED
+    test_input_data: Mapping[str, Any] | None = None
+    """Inputs to test the package with, in a fresh process, as soon as it is made."""
+    test_expected_out: Mapping[str, Any] | None = None
+    """What must come out then; only these outputs are compared."""
+    persist_test_data: bool = True
+    neuropod_load_args: Mapping[str, Any] = field(default_factory=dict)
+    """Keywords of `loader.load_neuropod` for that test."""
+    schema: Schema | None = None
+    """The schema that the model was trained under; it is recorded. Rows with params are recorded in any case."""
+    all_outputs: bool = False
+    """Whether the test fails where the model leaves out an output of the spec."""
+    overwrite: bool = False
+    """Whether a package that is there already is replaced, once the new one is whole and tested; what is there and is
+    not a package is left alone."""
+
+    def __post_init__(self) -> None:
+        if self.test_expected_out is not None and self.test_input_data is None:
+            raise NeuropodError("test_expected_out needs test_input_data beside it")
+        if self.platform_version_semver != "*":
+            check_range(self.platform_version_semver)
+        for op in self.custom_ops:
+            if not Path(op).is_file():
+                raise NeuropodError(f"custom op '{os.fspath(op)}' is no file")
+        places = {Path(op).name: Path(op) for op in self.custom_ops}
+        for op in self.custom_ops:
+            other = places[Path(op).name]
+            if not other.samefile(op):
+                raise NeuropodError(f"custom ops '{os.fspath(op)}' and '{other}' have one name; rename one of them")
+
+    def config(self, platform: str) -> Config:
+        inputs = read_rows(self.input_spec, "input_spec")
+        devices = self.input_tensor_device or {}
+        return Config(
+            name=self.model_name,
+            platform=platform,
+            inputs=inputs,
+            outputs=read_rows(self.output_spec, "output_spec"),
+            custom_ops=tuple(Path(op).name for op in self.custom_ops),
+            input_tensor_device={**{r.name: self.default_input_tensor_device for r in inputs}, **devices},
+            platform_version_semver=self.platform_version_semver,
+        )
+
+
+def pack(
+    platform: str,
+    common: Common,
+    write_model: Callable[[Path, Config], None],
+    gradients: bool | None = None,
+) -> None:
+    """Makes the package and tests it where there is test data; one that fails its test is taken away.
+
+    Uber's library left it there, and the next try failed since it was.
+
+    `write_model` writes the model into the package's folder. `gradients`: whether torch differentiates while it runs,
+    where that is said.
+    """
+    _refuse_unknown(common)
+    options = PackOptions(**common)
+    path = Path(options.neuropod_path)
+    refuse_existing(path, options.overwrite)
+    if not path.absolute().parent.is_dir():
+        raise NeuropodError(f"{path}: the folder that it should go into does not exist; make it first")
+    config = options.config(platform)
+    extra = Metadata.of(config, options.schema, gradients)
+
+    def fill(folder: Path) -> None:
+        _write_common(folder, options, config, extra)
+        with foreign(f"{path}: the model cannot be packed", NeuropodError, OSError):
+            write_model(folder, config)
+        if options.test_input_data is not None and options.persist_test_data:
+            data = test_data.dump(options.test_input_data, options.test_expected_out)
+            (folder / test_data.FILE_NAME).write_bytes(data)
+
+    def test(package: Path) -> None:
+        if options.test_input_data is not None:
+            required = [row.name for row in config.outputs] if options.all_outputs else []
+            expected, load_args = options.test_expected_out, options.neuropod_load_args
+            tries = platform not in _OWN_MASTERS
+            ran = selftest.check_package(package, options.test_input_data, expected, load_args, required, tries)
+            if ran.code is not None and platform != "python" and not config.custom_ops:  # what is code anyway
+                _log.warning("%s is code (%s): who loads it must trust it, by trust=True or --trust", path, ran.code)
+
+    write_package(path, fill, test, options.package_as_zip, options.zip_compression, options.overwrite)
+
+
+def _refuse_unknown(common: Mapping[str, Any]) -> None:
+    known = [option.name for option in fields(PackOptions)]
+    for name in common.keys() - set(known):
+        near = get_close_matches(name, known, 1)
+        hint = (
+            f"did you mean '{near[0]}'?" if near else "help(perceptum.neuropod.pack.packing.PackOptions) tells them all"
+        )
+        raise TypeError(f"a packager has no keyword '{name}'; {hint}")
+
+
+def _write_common(folder: Path, options: PackOptions, config: Config, extra: Metadata | None) -> None:
+    (folder / OPS).mkdir(parents=True)
+    for op in options.custom_ops:
+        shutil.copy(op, folder / OPS)
+    (folder / CONFIG).write_text(config.to_json(), encoding="utf-8")
+    if extra is not None:
+        (folder / metadata.FILE_NAME).write_text(extra.to_json(), encoding="utf-8")

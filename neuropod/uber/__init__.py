@@ -1,0 +1,1 @@
+"""What is only there for code that was written for Uber's library."""
