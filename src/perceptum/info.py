@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import Log, LogError
 from perceptum.inputs.store import StoreSource
 
-from .check_times import gaps_of
+from .check.times import gaps_of
 
 __all__ = ["describe"]
 

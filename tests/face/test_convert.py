@@ -448,7 +448,7 @@ def bucket(tmp_path, monkeypatch):
     """An object store: s3:// addresses lead to a pyarrow file system of its own below a folder."""
     from pyarrow import fs
 
-    from perceptum import convert_place
+    from perceptum.convert import place as convert_place
     from perceptum.datasets import store
 
     (tmp_path / "bucket").mkdir()

@@ -194,7 +194,7 @@ def test_lane_lines_are_looked_at_and_a_lane_may_have_no_boundary(checked):
 
 
 def test_without_shapely_a_check_says_that_areas_were_not_checked(checked, monkeypatch):
-    monkeypatch.setattr("perceptum.check_map.find_spec", lambda name: None)
+    monkeypatch.setattr("perceptum.check.map.find_spec", lambda name: None)
     area = Shapes.of("polygon", {"box": [(0, 0), (1, 0), (1, 1), (0, 1)]})
     wrong = checked(memory_log([sweep(0)], hdmap=HDMap({"area": area})))
     assert wrong == [("not checked", f"areas of the map: that needs shapely: {install_command('map')}")]
@@ -206,7 +206,7 @@ def test_records_that_no_library_here_reads_are_not_checked(checked, monkeypatch
     def fail(picture):
         raise LogError(wanting)
 
-    monkeypatch.setattr("perceptum.check_records._decode", fail)
+    monkeypatch.setattr("perceptum.check.records._decode", fail)
     pictures = [CameraImage("C", i * STEP, np.eye(3), np.eye(4), lambda: b"") for i in range(3)]
     log = memory_log([sweep(i * STEP) for i in range(3)], cameras=pictures)
     assert checked(log) == [("not checked", f"3 records: {wanting}")]
@@ -227,7 +227,7 @@ def test_a_map_or_a_log_that_no_library_here_reads_is_not_checked(checked, monke
 
 def test_what_is_not_checked_has_a_count_and_a_status_of_its_own(command, monkeypatch):
     pytest.importorskip("shapely")
-    monkeypatch.setattr("perceptum.check_map.find_spec", lambda name: None)
+    monkeypatch.setattr("perceptum.check.map.find_spec", lambda name: None)
     areas = f"areas of the map: that needs shapely: {install_command('map')}"
     done = command("check", SMALL)
     assert (done.status, done.out) == (3, f"not checked: {areas}\n{SMALL}: nothing wrong, 1 not checked\n")

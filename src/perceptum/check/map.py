@@ -11,7 +11,7 @@ from perceptum.inputs import HDMap, LogError, Shapes, Source
 from perceptum.install import install_command
 from perceptum.plural import counted
 
-from .check_records import NOT_CHECKED, wants_a_library
+from .records import NOT_CHECKED, wants_a_library
 
 __all__ = ["map_problems"]
 

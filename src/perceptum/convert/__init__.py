@@ -30,9 +30,9 @@ from perceptum.inputs.store import (
     plan_text,
 )
 
-from .convert_place import place_for
-from .convert_workers import write_shards
-from .errors import UsageError
+from ..errors import UsageError
+from .place import place_for
+from .workers import write_shards
 
 __all__ = ["Converted", "convert"]
 

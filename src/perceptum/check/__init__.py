@@ -16,9 +16,9 @@ from perceptum.inputs import LogError, NotALog, Source
 from perceptum.inputs.source import unreadable_of
 from perceptum.inputs.store import StoreSource, broken_files, broken_index, broken_records, stray_files
 
-from .check_map import map_problems
-from .check_records import NOT_CHECKED, RecordKey, record_keys, record_problems, wants_a_library
-from .check_times import gap_lines, pose_problems, time_problems
+from .map import map_problems
+from .records import NOT_CHECKED, RecordKey, record_keys, record_problems, wants_a_library
+from .times import gap_lines, pose_problems, time_problems
 
 __all__ = ["NOT_CHECKED", "NOT_READ", "Problem", "check_log", "gap_lines"]
 

@@ -23,7 +23,7 @@ from perceptum.inputs.store import (
     filesystem_of,
 )
 
-from .errors import UsageError
+from ..errors import UsageError
 
 __all__ = ["place_for"]
 
