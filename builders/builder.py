@@ -347,6 +347,6 @@ def _spec(
         if not hasattr(wanted, "inputs"):
             raise
         raise UnknownFeature(
-            f"model '{getattr(wanted, 'name', '') or name}' takes what is no feature, so that no log fills it; "
+            f"model '{getattr(wanted, 'name', '') or name}' takes inputs that are not features, so no log has them; "
             f"give it arrays of your own: {error}"
         ) from error

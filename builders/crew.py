@@ -37,7 +37,7 @@ class Crew:
         weakref.finalize(self, _send_home, self._queue, threads - 1).atexit = False
 
     def each(self, work: Callable[[Item], object], items: Iterable[Item]) -> None:
-        """Calls `work` on every item; the first error is raised once nobody works any more."""
+        """Calls `work` on every item; the first error is raised once no one is working any more."""
         items = list(items)
         if self.threads == 1 or len(items) < 2:
             for item in items:

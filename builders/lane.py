@@ -138,7 +138,7 @@ class Lane:
         return total
 
     def _graph(self) -> tuple[list[Stage | Wanted], list[int], list[list[int]]]:
-        """Returns the steps, each stage directly followed by the tensors it fills, so that they are ready early."""
+        """Returns the steps, each stage directly followed by the tensors it fills, so they are ready early."""
         steps: list[Stage | Wanted] = []
         for stage in self.stages:
             steps.append(stage)

@@ -84,7 +84,7 @@ class _Kept(NullCache):  # type: ignore[misc, unused-ignore]
 
     numba's own way, `cache=True`, raises where no folder can be written; processes that compile one function for
     different types at the same time can take each other's file for their own, and call the wrong code; and a kernel is
-    not compiled anew when another file's kernel or constant that went into it has changed.
+    not compiled again when another file's kernel or constant that went into it has changed.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -237,7 +237,7 @@ def _locked(folder: Any) -> Iterator[None]:
 
 
 def _wait_for(lock: int) -> None:
-    """Takes the lock; not after some seconds, for who holds it may have been stopped: others must not wait for ever."""
+    """Takes the lock; not after some seconds, for who holds it may have been stopped: others must not wait forever."""
     until = monotonic() + _LONGEST_WAIT_S
     while monotonic() < until:
         try:

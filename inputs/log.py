@@ -55,7 +55,7 @@ class Log:
         if unreadable and (on_error == "raise" or len(source.times_ns) == 0):
             raise unreadable[0]
         if len(source.times_ns) == 0:
-            raise LogError(f"{source.location}: not a single frame in this {source.dataset} log")
+            raise LogError(f"{source.location}: no frames in this {source.dataset} log")
         _check_kinds(source)
         disorder = _disorder(source)
         if disorder is not None and on_error == "raise":

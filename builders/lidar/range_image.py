@@ -181,7 +181,7 @@ class RangeImage(Filler):
         is_intensity = name == "intensity"
         mode = INTENSITY_MODES[p.intensity_mode] if is_intensity else RAW
         full_scale = self._full_scale if is_intensity else 1.0
-        # made anew: channels are written side by side
+        # made afresh: channels are written side by side
         work = np.empty(BLOCK, np.float32)
         address, stride = self._lying[_RECORDED.index(name)].tolist()
         kernels.write_quantity(cells, numbers, address, stride, mode, full_scale, *how, work, out)

@@ -34,7 +34,7 @@ def read_stamps(path: Path, files: Numbered) -> Times:
 
 
 def read_stamps_or_gaps(path: Path, files: Numbered) -> tuple[Times, dict[int, LogError]]:
-    """Returns the same, 0 for a line that is no time, and the row of each such file with what is wrong."""
+    """Returns the same, 0 for a line that is not a time, and the row of each such file with what is wrong."""
     lines = read_text(path, "the records have no times").splitlines()
     last = int(files.numbers[-1])
     if last >= len(lines):

@@ -50,13 +50,13 @@ def _is_whole(where: str, file: IO[bytes], size: int, skip_damaged: bool) -> boo
     file.seek(0)
     found = file.read(len(MAGIC))
     if found != MAGIC:
-        raise BrokenRecord(f"{where}: starts with {found!r}, wanted {MAGIC!r} (MCAP); it is no MCAP file")
+        raise BrokenRecord(f"{where}: starts with {found!r}, wanted {MAGIC!r} (MCAP); it is not an MCAP file")
     file.seek(max(size - len(MAGIC), 0))
     is_whole = size >= _FOOTER_BYTES + len(MAGIC) and file.read() == MAGIC
     if not (is_whole or skip_damaged):
         raise BrokenRecord(
             f"{where}: {size} bytes do not end with {MAGIC!r}; the file is cut short; "
-            "repair it with `mcap recover`, or read what is whole with damaged='skip'"
+            "repair it with `mcap recover`, or read what is intact with damaged='skip'"
         )
     return is_whole
 

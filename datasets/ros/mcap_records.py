@@ -141,7 +141,7 @@ def records_of(where: str, encoded: bytes, messages: bool = True) -> Iterator[An
         opcode, length = RECORD.unpack_from(encoded, at)
         end = at + RECORD.size + length
         if end > len(encoded):
-            # the magic at the file's end is no record
+            # the magic at the file's end is not a record
             if encoded[at:] == MAGIC:
                 return
             raise BrokenRecord(f"{where}: a record of {length} bytes where {len(encoded) - at} are left; it is damaged")

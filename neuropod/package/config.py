@@ -135,5 +135,5 @@ def _check_names(rows: Iterable[Row], key: str) -> None:
     seen: set[str] = set()
     for row in rows:
         if row.name in seen:
-            raise NeuropodError(f"'{row.name}' stands twice in '{key}'; names must differ")
+            raise NeuropodError(f"'{row.name}' is listed twice in '{key}'; names must differ")
         seen.add(row.name)

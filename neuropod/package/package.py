@@ -145,7 +145,7 @@ def _opened(kind: Callable[[Path], Files], path: Path) -> Files:
 
 def _require_config(is_there: bool, path: Path) -> None:
     if not is_there:
-        raise NeuropodError(f"{path}: no {CONFIG}, so this is no package; a package holds it at its root")
+        raise NeuropodError(f"{path}: no {CONFIG}, so this is not a package; a package holds it at its root")
 
 
 def _parse(files: Files, name: str, parse: Callable[[bytes], T]) -> T:
@@ -236,7 +236,7 @@ def refuse_existing(path: Path, overwrite: bool = False) -> None:
             f"The specified neuropod path ({path}) already exists! Aborting... overwrite=True (--overwrite) replaces it"
         )
     if not _looks_like_a_package(path):
-        raise NeuropodError(f"{path}: is there and is not a package, so it is not overwritten; name another path")
+        raise NeuropodError(f"{path}: exists and is not a package, so it is not overwritten; name another path")
 
 
 def _looks_like_a_package(path: Path) -> bool:

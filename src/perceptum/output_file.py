@@ -93,7 +93,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     # a link stays one; a device would be replaced by a file of its name
     target = path.resolve() if path.is_symlink() else path
     if target.exists() and not target.is_file():
-        raise UsageError(f"cannot write {path}: it is no regular file; name another")
+        raise UsageError(f"cannot write {path}: it is not a regular file; name another")
     if not target.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no folder {target.parent}")
     beside = target.with_name(f".{target.name}.part")

@@ -259,7 +259,7 @@ def test_a_builder_goes_at_once_and_not_when_the_collector_comes_by(frames, thre
 
 
 def test_the_hash_table_is_kept_when_clouds_grow_and_shrink(frame_of, street):
-    """It was made anew whenever the number of points passed a power of two."""
+    """It was made again whenever the number of points passed a power of two."""
     grid = {"range": [-51.2, -51.2, -5, 51.2, 51.2, 3], "voxel": [0.1, 0.1, 0.2]}
     builder = InputBuilder(["lidar_voxels"], params={"lidar_voxels": {"grid": grid}})
     large, small = frame_of(street(3000)[:, :3]), frame_of(street(500)[:, :3])

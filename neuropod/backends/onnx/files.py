@@ -44,7 +44,7 @@ def external_files(model: bytes) -> list[str]:
 
 def _locations(data: memoryview, kind: str, depth: int) -> Iterator[str]:
     if depth > _MOST_DEPTH:
-        raise NeuropodError(f"the model's graphs lie more than {_MOST_DEPTH} deep in each other; do not use it")
+        raise NeuropodError(f"the model's graphs are nested more than {_MOST_DEPTH} deep; do not use it")
     for field, value in _fields(data):
         inner = _FIELDS[kind].get(field)
         if inner == "entry":

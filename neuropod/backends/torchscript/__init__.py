@@ -95,7 +95,7 @@ def write(folder: Path, module: Any = None, module_path: str | os.PathLike[str] 
 def _warn_of_training(module: Any) -> None:
     changing = sorted({m.original_name for m in module.modules() if m.training and _CHANGING.search(m.original_name)})
     if changing:
-        _log.warning("the model is packed in training mode, in which %s answers otherwise; .eval() first", changing[0])
+        _log.warning("the model is packed in training mode, in which %s differs; .eval() first", changing[0])
 
 
 def _random_operators(graph: Any) -> set[str]:

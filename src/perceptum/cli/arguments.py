@@ -63,9 +63,9 @@ OneFrame = Annotated[
     str,
     typer.Option("--frame", metavar="N|ID", help="Which frame: its number, negative from the end, or its id."),
 ]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads within a build; no byte depends on it.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads within a build; they never change the result.")]
 OnBroken = Annotated[
-    OnError, typer.Option("--on-error", help="Stop at a broken record, or leave it out, and what cannot be without it.")
+    OnError, typer.Option("--on-error", help="Stop at a broken record, or leave it out, and all that needs it.")
 ]
 
 

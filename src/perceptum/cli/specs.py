@@ -42,9 +42,7 @@ SpecArgument = Annotated[
 ]
 
 
-Training = Annotated[
-    bool, typer.Option("--training", help="Take the values that presets have in training, such as fewer voxels.")
-]
+Training = Annotated[bool, typer.Option("--training", help="Use the presets' training values, such as fewer voxels.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,7 +53,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def features(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One feature, with all it says.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One feature, in full.")] = None,
     json: Json = False,
 ) -> None:
     """List the features: what each tensor is."""
@@ -217,7 +215,7 @@ def bench(
     log: LogPath = "synthetic:frames=10",
     spec: Annotated[str, typer.Option(metavar="SPEC", help="As for explain; all features if not given.")] = "",
     frames: Frames = ":10",
-    rounds: Annotated[int, typer.Option(min=1, help="How often every frame is built.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="How many times each frame is built.")] = 5,
     threads: Threads = 1,
     on_error: OnBroken = OnError.stop,
     json: Json = False,

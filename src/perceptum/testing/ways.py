@@ -27,7 +27,7 @@ from .subject import Case, Subject
 __all__ = ["WAYS"]
 
 _CLEARED = (
-    "the filler keeps something of the frame before: make it anew in run(), and clear in fill() what `written` says "
+    "the filler keeps something of the frame before: make it new in run(), and clear in fill() what `written` says "
     'was written before, or leave clearing() at "before"'
 )
 _ORDER = "what a tensor holds must not depend on which others are asked for, or on their order: look at want()"
