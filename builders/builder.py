@@ -46,7 +46,7 @@ class _Last:
     lane: Lane
     times_s: Mapping[str, float]
     once_s: Mapping[str, float]
-    """Of the builder's life so far."""
+    """Over the builder's life so far."""
 
 
 class InputBuilder(Generic[Built]):
@@ -195,7 +195,7 @@ class InputBuilder(Generic[Built]):
         """Returns the tensors of several frames as one.
 
         Tensors whose size the frame decides stand one after the other, with `<group>_batch_ptr` (B + 1,) int32
-        telling where each frame begins; voxel coordinates get the frame's number as their first column. All
+        saying where each frame begins; voxel coordinates get the frame's number as their first column. All
         others get a new first axis. draws: one per frame.
         """
         if not isinstance(frames, Iterable):

@@ -22,7 +22,7 @@ Work = Callable[[], object]
 
 
 class Crew:
-    """Whoever calls works too: `threads` counts the caller, the others are kept waiting.
+    """The caller works too: `threads` counts the caller, the others are kept waiting.
 
     Several callers at once share the others. Nobody waits for work that has not been begun, so that work within work
     cannot lock up, however few threads there are.
@@ -67,7 +67,7 @@ class Crew:
                 try:
                     thread.start()
                     self._started += 1
-                # no more threads to be had, or the interpreter is about to end: whoever calls does all himself
+                # no more threads to be had, or the interpreter is about to end: the caller does it all
                 except RuntimeError:
                     pass
         self._queue.put(work)

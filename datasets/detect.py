@@ -90,7 +90,7 @@ def open_log(
     `format` forces a dataset, `options` are the dataset's own. A frame has of each camera the picture nearest to its
     time, or the last one before it (`camera_sync`), if that is within `camera_tolerance_ns`, and of a lidar or radar
     the last record before it, unless that is older than `sweep_tolerance_ns`. A record that is broken, missing or out
-    of order in time is an error, or is left out and told in `log.skipped` (`on_error`). Records that frames share are
+    of order in time is an error, or is left out and listed in `log.skipped` (`on_error`). Records that frames share are
     read once and kept, up to `cache_bytes`, in every process that reads; 0 keeps none. Raises NotALog or LogError.
     """
     rules: dict[str, Any] = {

@@ -35,7 +35,7 @@ class Row(msgspec.Struct, frozen=True):
     params: dict[str, Any] | None = None
     """The feature's parameters that differ from the schema's; {"preset": NAME} takes a preset first."""
     frame: ReferenceFrame | None = None
-    """Of an output: the axes in which its places and directions are given. None: those that the inputs agree on."""
+    """For an output: the axes in which its places and directions are given. None: those that the inputs agree on."""
 
     def __post_init__(self) -> None:
         name = self.name

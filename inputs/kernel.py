@@ -91,7 +91,7 @@ class _Kept(NullCache):  # type: ignore[misc, unused-ignore]
         self._function = function
         self.compiled = 0
         """How often it was compiled in this process."""
-        # of the file as it is imported: by the first call it may have been edited
+        # for the file as it is imported: by the first call it may have been edited
         _sources[function] = _digest(function.__code__.co_filename)
 
     @once
@@ -198,7 +198,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _digest(path: str) -> str:
-    """Of a file as it is now; of one that cannot be read, as within an archive, that of nothing."""
+    """The digest of a file as it is now; for one that cannot be read, as within an archive, that of nothing."""
     try:
         status = os.stat(path)
         return _digest_then(path, status.st_mtime_ns, status.st_size)
@@ -237,7 +237,7 @@ def _locked(folder: Any) -> Iterator[None]:
 
 
 def _wait_for(lock: int) -> None:
-    """Takes the lock; not after some seconds, for who holds it may have been stopped: others must not wait forever."""
+    """Takes the lock; not after some seconds, since its holder may have been stopped: others must not wait forever."""
     until = monotonic() + _LONGEST_WAIT_S
     while monotonic() < until:
         try:

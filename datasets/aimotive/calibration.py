@@ -27,7 +27,7 @@ class _Sensor(msgspec.Struct):
 
 
 class Lens(msgspec.Struct, frozen=True):
-    """Of a camera, with the distortion in the order that a CameraImage wants."""
+    """A camera's, with the distortion in the order that a CameraImage wants."""
 
     intrinsics: Matrix
     distortion: Matrix

@@ -64,7 +64,7 @@ def world_from_imus(files: Numbered) -> tuple[Matrix, dict[int, LogError]]:
     """Returns (n, 4, 4): east, north, up from the inertial unit's forward, left, up; and what could not be read.
 
     Mercator at the scale of the first latitude, as the development kit does; altitude as recorded. The origin is the
-    first place. Raises the first error where not a single packet can be read; row i of one that cannot is NaN.
+    first place. Raises the first error where no packet can be read; row i of one that cannot is NaN.
     """
     found, broken = read_each(dict(enumerate(files.paths)), lambda _, path: _packet(path))
     if not found:

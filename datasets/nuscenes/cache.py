@@ -82,7 +82,7 @@ def _kept(folder: Path) -> Index | None:
 
 
 def _keep(index: Index, folder: Path, place: str) -> Index | None:
-    """Writes beside, then renames: whoever else makes the same index at the same time, each finds a whole one."""
+    """Writes beside, then renames: whoever else makes the same index at the same time, each finds a complete one."""
     beside = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -91,7 +91,7 @@ def read_map(path: Path) -> HDMap:
     """Returns the layers and the lane graph of one place; raises BrokenRecord.
 
     Layers of areas with holes have a second layer, `NAME_holes`: what lies in a hole is not part of the area. There is
-    no lane graph where the map has lanes and not a single path along one, as before version 1.3.
+    no lane graph where the map has lanes and no path along any, as before version 1.3.
     """
     expansion = read_json(path, Expansion, "the map is missing")
     unread = Unread(path)

@@ -100,7 +100,7 @@ def _wrong_size(have: int, count: int, point_bytes: int) -> str | None:
     if have > want and have - want >= point_bytes and have % point_bytes <= 1:
         return f"there seem to be {have // point_bytes} points: WIDTH and HEIGHT do not match"
     own_bytes, rest = divmod(have, count) if count else (0, 0)
-    # of a few points a short tail would be a multiple, too
+    # for a few points a short tail would be a multiple, too
     if own_bytes not in (0, point_bytes) and rest <= 1 and (have < want or count >= _MANY):
         return f"its points seem to have {own_bytes} bytes each: SIZE or COUNT of a field is wrong"
     if have < want:

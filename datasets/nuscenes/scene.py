@@ -48,7 +48,7 @@ class Scene:
     """(P,) of every record's ego pose, sorted, each time once."""
     pose_wxyz: Matrix
     pose_xyz: Matrix
-    """Of a pose that is missing or broken, NaN or nonsense."""
+    """NaN or nonsense where the pose is missing or broken."""
     pose_files: Sequence[str]
     """(P,) the file of a record that has each."""
     calibration: Mapping[int, tuple[Matrix, Matrix, Matrix]]

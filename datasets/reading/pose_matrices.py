@@ -27,7 +27,7 @@ def poses_of(
     """Returns the poses of (n, 4, 4) matrices, each by the rotation nearest to what is stored in its few digits.
 
     A matrix that is not a pose, a time out of order, and each row of `broken` leave a gap, in the name of `path`, or of
-    the row's own file where there are `files`. Raises BrokenRecord where not one can be used.
+    the row's own file where there are `files`. Raises BrokenRecord where none can be used.
     """
     why = {row: str(error) for row, error in (broken or {}).items()}
     for row in np.flatnonzero(~_are_rigid(world_from_ego)).tolist():

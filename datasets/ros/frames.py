@@ -29,7 +29,7 @@ __all__ = ["Edge", "Edges", "FrameTree", "add_all", "odometry_poses", "poses_hel
 _ALWAYS_NS = 2**62
 _FARTHEST_M = 1e9
 _SAME_M = 1e-6
-# of two unit quaternions: a microradian
+# between two unit quaternions: a microradian
 _SAME_DOT = 1 - 1e-13
 _MARGIN_NS = 10_000_000_000
 _WORLDS = ("map", "odom", "world", "earth")

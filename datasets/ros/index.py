@@ -47,7 +47,7 @@ def streams_of(
     order in the file. Left out are a topic whose messages are of several types, or were never stamped; messages with
     a time that is none; and all but the first of those at one time, which is not an error if `duplicates` is first.
     """
-    # a chunk's own index tells the log time; for the others the messages are looked at
+    # a chunk's own index has the log time; for the others the messages are looked at
     most = 0 if clock == "log" else STAMP_BYTES
     left_out: dict[str, list[LogError]] = {}
     for name in topics:

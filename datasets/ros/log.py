@@ -85,7 +85,7 @@ class RecordedLog(Reader):
 
     @once
     def poses(self) -> Poses:
-        """World from ego, from the transforms or an odometry; the identity where the recording tells of no motion."""
+        """World from ego, from the transforms or an odometry; the identity where the recording has no motion."""
         stamps = [s.times_ns for s in self._streams.values()]
         return self._motion.poses((min(int(s[0]) for s in stamps), max(int(s[-1]) for s in stamps)))
 

@@ -62,7 +62,7 @@ def _is_whole(where: str, file: IO[bytes], size: int, skip_damaged: bool) -> boo
 
 
 def _summary(where: str, file: IO[bytes], size: int) -> Contents | None:
-    """The summary at the file's end; None where there is none that tells where the messages are."""
+    """The summary at the file's end; None where there is none that says where the messages are."""
     file.seek(size - _FOOTER_BYTES)
     opcode, length, start = (int(part) for part in struct.unpack("<BQQ", file.read(17)))
     if (opcode, length) != (2, 20):

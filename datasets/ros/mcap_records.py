@@ -74,7 +74,7 @@ class Contents:
 
     @property
     def is_index(self) -> bool:
-        """Whether this tells where the messages are: all channels that chunks hold are known, with their schemas."""
+        """Whether this says where the messages are: all channels that chunks hold are known, with their schemas."""
         indexed = {channel for chunk in self.chunks.values() for channel in chunk}
         schemas = {channel.schema_id for channel in self.channels.values()} - {0}
         known = indexed <= self.channels.keys() and schemas <= self.schemas.keys()

@@ -32,7 +32,7 @@ def recognises_loosely(path: Path) -> bool:
 
 
 def takes() -> type:
-    """Returns what tells the options."""
+    """Returns what holds the options."""
     from .options import RecordingOptions
 
     return RecordingOptions

@@ -21,7 +21,7 @@ __all__ = ["NO_RECORD", "SKIPPED", "File", "Index", "Row", "Stream", "record_sch
 NO_RECORD = -1
 """In place of a file: the source has no labels at this time."""
 SKIPPED = -2
-"""In place of a file: the record was broken when the log was converted; column `skipped` tells how."""
+"""In place of a file: the record was broken when the log was converted; column `skipped` says how."""
 
 _KEY = b"perceptum"
 
@@ -81,7 +81,7 @@ def record_schema() -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """Of a whole store, or of one finished shard."""
+    """For a complete store, or for one finished shard."""
 
     about: Mapping[str, Any]
     """name, dataset, location and sequential of the source, the options of the conversion, what was skipped."""

@@ -37,7 +37,7 @@ class Shard:
 @dataclass(frozen=True)
 class ShardOptions:
     compression: Compression = "none"
-    """Of points and labels; pictures stay as they are."""
+    """For points and labels; pictures stay unchanged."""
     float16: bool = False
     """Lidar x y z as float16, which loses what it cannot hold."""
     on_error: Literal["raise", "skip"] = "raise"

@@ -118,7 +118,7 @@ def run_in_new_process(
     """Returns what the model answers in a process of its own; without inputs it is loaded there, and no more.
 
     Raises NeuropodError where it does not load or run, whatever happens to that process; NotTrusted for code.
-    other_sizes: it is run a second time, see `other_sizes`; whatever comes of that is told in the answer.
+    other_sizes: it is run a second time, see `other_sizes`; the answer says what came of that.
     """
     folder = TiedFolder()
     try:

@@ -193,7 +193,7 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
     if kind not in (0, stat.S_IFREG):
         raise NeuropodError(f"'{name}' in the zip file is a link or a device, not a file; do not use it")
     if entry.compress_type not in READABLE:
-        # of the others Python's zipfile unpacks a whole chunk at once, whatever size the entry claims: a few kilobytes
+        # for the others Python's zipfile unpacks a whole chunk at once, whatever size the entry claims: a few kilobytes
         # of bzip2 are gigabytes of memory
         raise NeuropodError(f"'{name}' in the zip file is compressed by method {entry.compress_type}; {_METHODS}")
     if entry.flag_bits & 1:

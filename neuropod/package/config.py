@@ -15,7 +15,7 @@ from .rows import read_rows
 __all__ = ["MOST_JSON_BYTES", "Config", "parse_object"]
 
 MOST_JSON_BYTES = 16 << 20
-"""Of a file that says something about a package. As Python's lists, three bytes of JSON take sixty."""
+"""The most bytes of a file that describes a package. As Python's lists, three bytes of JSON take sixty."""
 
 _DEVICES = ("GPU", "CPU")
 

@@ -167,7 +167,7 @@ def write_package(
     there before.
 
     It is written beside its place under another name, tested by `test`, then renamed; where anything fails it is
-    deleted. Whoever is killed on the way leaves the path as it was.
+    deleted. If the process is killed on the way, the path stays as it was.
     """
     refuse_existing(path, overwrite)
     work = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
@@ -208,7 +208,7 @@ def _tested(whole: Path, path: Path, test: Callable[[Path], None]) -> None:
 def _about(path: Path, work: Path, error: OSError) -> OSError:
     """Returns the error with the package's path, unless it is that of a file to pack.
 
-    Of a full disk Python names the file that was copied; of a copied folder it tells one reason per file.
+    For a full disk Python names the file that was copied; for a copied folder it gives one reason per file.
     """
     if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
         return OSError(f"{path}: cannot be written: {error.args[0][0][-1]}")

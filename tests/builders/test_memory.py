@@ -138,7 +138,7 @@ def test_memory_that_is_not_aligned_or_not_writable_is_refused(memory):
 
 @pytest.mark.parametrize("nbytes", [2**50, 2**62])
 def test_memory_that_cannot_be_had_names_the_tensor(nbytes):
-    with pytest.raises(MemoryError, match=r"^no memory for 'lidar_points', which wants \d+ bytes \("):
+    with pytest.raises(MemoryError, match=r"^no memory for 'lidar_points', which needs \d+ bytes \("):
         allocate_pages("lidar_points", nbytes)
 
 

@@ -478,7 +478,7 @@ def test_an_object_store_gets_its_index_last_and_a_second_run_goes_on(bucket, tm
     with pytest.raises(LogError):
         open_log("s3://drives/one")
     assert convert(SMALL, "s3://drives/one", shard_seconds=0.2).resumed in (5, 6)
-    with pytest.raises(UsageError, match="a store is there already"):
+    with pytest.raises(UsageError, match="a store already exists here"):
         convert(SMALL, "s3://drives/one", shard_seconds=0.2)
     (bucket / "drives" / "one" / "notes.txt").write_text("mine")
     convert(SMALL, "s3://drives/one", overwrite=True)

@@ -288,7 +288,7 @@ MISTAKES = {
     WritesToTheCloud: r"built beside lidar_points: 'lidar_points' differs in .*; the filler writes to what a stage",
     Random: r"'acme_nearest' differs in|is not the same every time",
     NeedsPoints: (
-        r"frame 'no lidar', built for the first time: raised .*ValueError: zero-size array .*; a frame that lacks "
+        r"frame 'no lidar', built for the first time: raised .*ValueError: zero-size array .*; a frame without "
         r"something gives what the feature says of an empty one, or raises perceptum.inputs.MissingRecord"
     ),
     Exits: r"frame 'synthetic 0', built for the first time: raised .*SystemExit: no licence; ",

@@ -108,7 +108,7 @@ def test_what_is_there_already_is_not_overwritten(pack, tmp_path, as_zip):
 @pytest.mark.parametrize("as_zip", [True, False])
 def test_a_packager_that_fails_leaves_nothing_behind(pack, tmp_path, as_zip):
     before = sorted(os.listdir(tmp_path))
-    with pytest.raises(NeuropodError, match="is no file"):
+    with pytest.raises(NeuropodError, match="is not a file"):
         pack("half", package_as_zip=as_zip, data_paths=[{"path": "/nowhere", "packaged_name": "a"}])
     assert sorted(os.listdir(tmp_path)) == before
 

@@ -32,7 +32,7 @@ _SKIPPED_BYTES = {1: 8, 3: 0, 4: 0, 5: 4}
 def external_files(model: bytes) -> list[str]:
     """Returns their names, sorted: paths inside the model's folder. Raises NeuropodError for one that leads out of it.
 
-    Bytes that are no model give what was found before they broke: whoever loads them will say so better.
+    Bytes that are not a model give what was found before they broke: loading them will say so better.
     """
     names = sorted(set(_locations(memoryview(model), "model", 0)))
     for name in names:

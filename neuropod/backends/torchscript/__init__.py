@@ -116,7 +116,7 @@ def _is_always_on(dropout: Any) -> bool:
 
 @contextmanager
 def _no_deprecation() -> Iterator[None]:
-    """torch advises against TorchScript in each call; who loads a package cannot act on that."""
+    """torch advises against TorchScript in each call; someone who loads a package cannot act on that."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield

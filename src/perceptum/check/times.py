@@ -15,7 +15,7 @@ __all__ = ["Gaps", "gap_lines", "gaps_of", "pose_problems", "time_problems"]
 
 
 _GAP = 1.75
-"""Of the usual step: from here on a record is missing between two."""
+"""In usual steps: from here on a record is missing between two."""
 _EARLY_S = 1.0
 
 

@@ -21,7 +21,7 @@ _status: list[int] = []
 
 
 def main() -> None:
-    """Runs the command line; an error that is the user's to mend, and Ctrl-C, is one line, without a traceback."""
+    """Runs the command line; an error that the user can fix, and Ctrl-C, is one line, without a traceback."""
     # as after Ctrl-C, so that what is half written is taken away
     signal.signal(signal.SIGTERM, _stop)
     # a script may have told what runs in its background to ignore Ctrl-C

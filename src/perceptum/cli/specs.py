@@ -70,7 +70,7 @@ def features(
                     "name": row["name"],
                     "dtypes": row["dtypes"],
                     "shape": _shape(row["shape"]),
-                    # the rest is told with the feature alone
+                    # the rest is shown with the feature alone
                     "prose": row["prose"].partition(". ")[0].removesuffix(".") + ".",
                 }
                 for row in chosen
@@ -113,7 +113,7 @@ def _json(value: Any) -> str:
 
 
 def _words(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the closed words of a feature with what they mean; a mixed unit is told column by column."""
+    """Returns the closed words of a feature with what they mean; a mixed unit is given column by column."""
     from perceptum.features import COLUMN_UNITS, FRAMES, UNITS
 
     units, frame, params = row["units"], row["frame"], row["params"]
@@ -239,7 +239,7 @@ def bench(
 
 
 def _buildable(opened: Log, frames: Sequence[Frame], rows: Sequence[Any]) -> list[Frame]:
-    """Returns the frames that can be built, and tells what was left out."""
+    """Returns the frames that can be built, and reports what was left out."""
     from perceptum.builders import InputBuilder
 
     builder = InputBuilder(rows)

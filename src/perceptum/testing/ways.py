@@ -51,7 +51,7 @@ def one_piece_of_memory(subject: Subject) -> None:
 
 
 def dirty_memory(subject: Subject) -> None:
-    """Whoever had the tensors wrote into them."""
+    """Someone wrote into the tensors."""
     builder, how = subject.builder(writable=True), "built in writable memory that somebody had written to"
     for case in (*subject.cases, *reversed(subject.cases)):
         found = subject.build(builder, case, how)
