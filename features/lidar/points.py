@@ -24,7 +24,9 @@ class PointsParams(CloudParams, frozen=True, kw_only=True):
         tuple[float, float, float, float, float, float] | None,
         About("xmin ymin zmin xmax ymax zmax, half-open; null: all points.", "m"),
     ] = None
-    max_points: Annotated[int | None, About("Only the first so many points; null: all.", "count", least=1)] = None
+    max_points: Annotated[
+        int | None, About("At most this many points, the first ones; null: all.", "count", least=1)
+    ] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
