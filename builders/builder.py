@@ -146,7 +146,7 @@ class InputBuilder(Generic[Built]):
 
     @property
     def pool(self) -> Pool:
-        """The memory of the only model; of several, see `pools`."""
+        """The memory of the only model; for several, see `pools`."""
         return self._only(self.pools, "pools")
 
     @property
@@ -155,7 +155,7 @@ class InputBuilder(Generic[Built]):
 
     @property
     def spec(self) -> Spec:
-        """The spec, where there is one; of several, see `specs`."""
+        """The spec, if there is one; for several, see `specs`."""
         return self._only(self.specs, "specs")
 
     @property
@@ -232,7 +232,7 @@ class InputBuilder(Generic[Built]):
         return out[SINGLE] if self.plan.single else out  # type: ignore[return-value]
 
     def explain(self) -> Explanation:
-        """Returns the plan as it is, with sizes and times once a frame has been built. Print it."""
+        """Returns the plan, with sizes and times once a frame has been built. Print it."""
         last = self._last
         if last is not None:
             return explain(self.plan, last.lane, self._models, len(self._lanes), last.times_s, last.once_s)

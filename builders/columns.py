@@ -58,7 +58,7 @@ INTENSITY_MODES = {"raw": kernels.RAW, "unit": kernels.UNIT, "tanh": kernels.TAN
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """What is dropped, and what becomes of intensity."""
+    """What is dropped, and what happens to intensity."""
 
     close_m: float = 0.0
     """A point with |x| and |y| below this, in its sensor's frame, is dropped."""

@@ -1,4 +1,4 @@
-"""What can go wrong while a frame is built, beside what is wrong with its records or its spec."""
+"""What can go wrong while a frame is built, besides what is wrong with its records or its spec."""
 
 from __future__ import annotations
 

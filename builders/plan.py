@@ -23,7 +23,7 @@ _MOST_THREADS = 1024
 
 @dataclass(frozen=True)
 class Options:
-    """How to build, which no byte depends on."""
+    """How to build; no byte depends on it."""
 
     threads: int = 1
     writable: bool = False

@@ -17,7 +17,7 @@ RowFault = Literal["not a row", "missing key", "unknown key", "name", "dtype", "
 
 
 class RowError(SpecError):
-    """A spec row is not one. `fault`, `name` and `got` say the same as the message, for doors with their own words."""
+    """A bad spec row. `fault`, `name` and `got` say the same as the message, for doors with their own words."""
 
     def __init__(self, message: str, fault: RowFault, name: Any, got: Any) -> None:
         super().__init__(message)

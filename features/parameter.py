@@ -126,7 +126,7 @@ _WRONG = re.compile(r"Expected |Invalid enum value ")
 
 
 def said_in_words(error: msgspec.ValidationError, kind: type, plain: Any) -> str:
-    """Returns what is wrong with plain data that is no `kind`: which parameter, what it is, what was wanted."""
+    """Returns what is wrong with plain data that is not a `kind`: which parameter, what it is, what was wanted."""
     match = _AT.match(str(error))
     assert match is not None, "any text matches"
     what, steps = match["what"], re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", match["path"] or "")

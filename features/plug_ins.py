@@ -25,7 +25,7 @@ class PlugIn:
 
 @cache
 def plug_ins() -> tuple[PlugIn, ...]:
-    """Returns the installed plug-ins; one that cannot be loaded is left out, which is a warning, said once."""
+    """Returns the installed plug-ins; one that cannot be loaded is left out, with one warning."""
     loaded = (_load(entry) for entry in entry_points(group="perceptum.features"))
     return tuple(plug_in for plug_in in loaded if plug_in is not None)
 

@@ -1,4 +1,4 @@
-"""What a log remembers for its frames: bounded in bytes, made once, what was used longest ago let go first."""
+"""What a log remembers for its frames: bounded in bytes, made once, what was used longest ago dropped first."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Cache:
         return cast(Value, get_or_make(self._kept, key, make))
 
     def clear(self) -> None:
-        """Lets go of everything."""
+        """Drops everything."""
         self._kept.clear()
 
 
@@ -117,7 +117,7 @@ class _Kept:
 
 
 def nbytes_of(value: object) -> int:
-    """Returns the memory that a value keeps alive: of an array the whole one that it is a view of, each once.
+    """Returns the memory that a value keeps alive: for a view the full array under it, each once.
 
     Looks into tuples, lists, dicts and dataclasses; of other objects takes `nbytes`, or what Python says of them alone.
     """

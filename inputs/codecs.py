@@ -1,4 +1,4 @@
-"""Pictures from their bytes, through kept libraries: simplejpeg for JPEG where it is installed, else Pillow."""
+"""Pictures from their bytes, through maintained libraries: simplejpeg for JPEG where it is installed, else Pillow."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class NotALog(LogError):
 
 
 class BadOption(NotALog):
-    """An option of a dataset is not one, has a value that cannot be, or is missing."""
+    """An option of a dataset is unknown, has an impossible value, or is missing."""
 
     def __init__(self, said: str, hint: str = "", typed_hint: str = "") -> None:
         """`hint` is spelled as in Python; `typed_hint` as on the command line, where {log} stands for the log."""
@@ -34,7 +34,7 @@ class BadOption(NotALog):
         return cls(said, f"{does} {option}='{value}'", f"{does} {{log}}:{option}={value}")
 
     def typed(self, log: str) -> str:
-        """Returns the message for who typed the log's path on a command line."""
+        """Returns the message for someone who typed the log's path on a command line."""
         return f"{self.said}; {self.typed_hint.replace('{log}', log)}" if self.typed_hint else str(self)
 
     def __reduce__(self) -> tuple[object, ...]:

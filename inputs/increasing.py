@@ -1,4 +1,4 @@
-"""A source whose times do not increase, with those records left out that stand in the way."""
+"""A source whose times do not increase, without the records that stand in the way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Increasing"]
 
 
 class Increasing:
-    """Answers as the source it stands for; record i of a sensor is the i-th of those that were kept."""
+    """Answers like the source it wraps; record i of a sensor is the i-th of those that were kept."""
 
     def __init__(self, source: Source) -> None:
         self.source = source

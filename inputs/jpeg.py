@@ -1,4 +1,4 @@
-"""JPEG pictures that warn and are whole all the same: filler before a marker, a version or a code of their own.
+"""JPEG pictures that warn but are complete: filler before a marker, a version or a code of their own.
 
 Webcams pad with bytes that no decoder needs, and others write headers that libjpeg warns of and reads. Decoding
 strictly ends at the first warning, and so cannot tell these from a picture that is cut short. Here what the warning is

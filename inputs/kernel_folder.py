@@ -16,7 +16,7 @@ __all__ = ["kernel_folder", "user_cache"]
 
 
 def user_cache() -> Path:
-    """Returns $PERCEPTUM_CACHE, else perceptum in $XDG_CACHE_HOME or in ~/.cache; it need not be there."""
+    """Returns $PERCEPTUM_CACHE, else perceptum in $XDG_CACHE_HOME or in ~/.cache; it need not exist."""
     named = os.environ.get("PERCEPTUM_CACHE")
     if named:
         return Path(named)

@@ -1,4 +1,4 @@
-"""Memory for files that are read whole: taken again once nobody looks at what was read.
+"""Memory for files that are read whole: reused once nobody looks at what was read.
 
 The system clears fresh memory page by page when it is first written to, and takes it back page by page: of ten sweeps
 of 694 KB that took as long as reading them.

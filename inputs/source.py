@@ -64,7 +64,7 @@ def sensor_streams(source: Source) -> Iterator[tuple[SensorKind, str, Times]]:
 
 
 def ids_of(source: Source) -> Sequence[str] | None:
-    """Returns the dataset's own names of the frames; None where their times are all that it calls them by."""
+    """Returns the dataset's own names of the frames; None where it has only their times."""
     found: Sequence[str] | None = getattr(source, "ids", None)
     return found
 
@@ -76,6 +76,6 @@ def unreadable_of(source: Source) -> Sequence[LogError]:
 
 
 def in_memory(source: Source) -> bool:
-    """Whether the source's records lie in memory: several are then read sooner one after the other."""
+    """Whether the source's records are in memory: reading them one after the other is then faster."""
     found: bool = getattr(source, "in_memory", False)
     return found

@@ -29,7 +29,7 @@ def load_neuropod(neuropod_path: str | os.PathLike[str], _always_use_native: boo
 
 
 def load_with(path: str | os.PathLike[str], trust: Trust, keywords: Mapping[str, Any]) -> Model:
-    """Loads with the old-style keywords; raises NeuropodError for one that there is not."""
+    """Loads with the old-style keywords; raises NeuropodError for an unknown one."""
     unknown = [name for name in keywords if name != "visible_gpu"]
     if unknown:
         raise NeuropodError(f"Got unexpected keyword argument {unknown[0]}; load_neuropod takes visible_gpu")

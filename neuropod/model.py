@@ -223,5 +223,5 @@ def _load(package: Package, visible_gpu: int | None, schema: Schema | None) -> R
 
 
 def why_code(config: Config) -> str:
-    """Returns what makes a package code, of one that is."""
+    """Returns what makes a package code, if it is."""
     return "it brings custom ops" if config.custom_ops else f"platform '{config.platform}'"

@@ -71,7 +71,7 @@ def create_torch_export_neuropod(
 def create_onnx_neuropod(
     *, model: Any = None, model_path: str | os.PathLike[str] | None = None, **common: Unpack[Common]
 ) -> None:
-    """Packs an onnx.ModelProto or its bytes, or an .onnx file and what lies beside it of its weights: one of the two.
+    """Packs an onnx.ModelProto or its bytes, or an .onnx file with the weights beside it: one of the two.
 
     The other keywords are those of `packing.PackOptions`.
     """

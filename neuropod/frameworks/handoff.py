@@ -38,7 +38,7 @@ ALIGNMENT_BYTES = 64
 
 
 def address(array: NDArray[Any]) -> int:
-    """Returns where in memory an array's first element lies."""
+    """Returns the address of an array's first element."""
     return int(array.__array_interface__["data"][0])
 
 

@@ -18,7 +18,7 @@ MOST_CHARACTERS = 256
 
 
 def framework_version(module: str, import_it: Callable[[], Any]) -> str:
-    """Returns a framework's version, without importing it where the installed packages tell: that can take seconds."""
+    """Returns a framework's version, without importing it if the installed packages say it: that can take seconds."""
     if module not in sys.modules:
         try:
             return version(module)

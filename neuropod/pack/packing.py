@@ -125,7 +125,7 @@ def pack(
     write_model: Callable[[Path, Config], None],
     gradients: bool | None = None,
 ) -> None:
-    """Makes the package and tests it where there is test data; one that fails its test is taken away.
+    """Makes the package and tests it where there is test data; one that fails its test is removed.
 
     Uber's library left it there, and the next try failed since it was.
 

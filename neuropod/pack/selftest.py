@@ -48,7 +48,7 @@ def check_package(
     required: Sequence[str] = (),
     other_sizes: bool = False,
 ) -> Ran:
-    """Runs the package in a process of its own; raises NeuropodError where it fails or answers otherwise than expected.
+    """Runs the package in a process of its own; raises NeuropodError where it fails or gives other outputs.
 
     Without expected outputs it is enough that it runs, and that the required ones come. other_sizes: it is run once
     more, with other sizes where the spec leaves them open; a model that fails then is a warning.

@@ -1,4 +1,4 @@
-"""Whether a package is whole and works on this machine: one step after the other, each with what it found."""
+"""Whether a package is complete and works on this machine: one step after the other, each with what it found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A package on disk, in Uber's layout: opened and checked here, and made whole or not at all."""
+"""A package on disk, in Uber's layout: opened and checked here, and written completely or not at all."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Package:
         return name in self.files.names
 
     def read(self, name: str) -> bytes:
-        """Returns the bytes of a file; raises NeuropodError where the package lacks it."""
+        """Returns the bytes of a file; raises NeuropodError where the package does not have it."""
         self._require(name)
         return self.files.read(name)
 
@@ -85,7 +85,7 @@ class Package:
         return _parse(self.files, name, parse_object)
 
     def size_bytes(self, name: str) -> int:
-        """Returns a file's size; raises NeuropodError where the package lacks it."""
+        """Returns a file's size; raises NeuropodError where the package does not have it."""
         self._require(name)
         return self.files.size_bytes(name)
 

@@ -34,7 +34,7 @@ def check_installed(lock: str, package: str) -> None:
 
 
 def compile_lock(text: str) -> str:
-    """Returns the lock file of requirements as a user writes them: exact pins stand, all else pip-tools resolves."""
+    """Returns the lock file of requirements as a user writes them: exact pins are kept, pip-tools resolves all else."""
     lines = _lines(text)
     if all(_PIN.fullmatch(line) for line in lines):
         return "".join(f"{line.lower()}\n" for line in lines)

@@ -28,7 +28,7 @@ def dump(test_input: Mapping[str, Any], test_output: Mapping[str, Any] | None) -
 
 
 def plain(name: str, value: Any) -> Any:
-    """Returns a framework's tensor as an array, and numpy's newer text as its older, all else as it is.
+    """Returns a framework's tensor as an array, and numpy's newer text as its older, all else unchanged.
 
     Both would pickle as code, which is never read.
     """

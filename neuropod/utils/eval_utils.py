@@ -34,7 +34,7 @@ def load_and_test_neuropod(
     neuropod_load_args: Mapping[str, Any] | None = None,
     **_: Any,
 ) -> None:
-    """Runs a package in a fresh process; raises NeuropodError where it fails or answers otherwise than expected."""
+    """Runs a package in a fresh process; raises NeuropodError where it fails or gives other outputs."""
     selftest.check_package(Path(neuropod_path), test_input_data, test_expected_out, neuropod_load_args or {})
 
 
@@ -61,7 +61,7 @@ def save_test_data(
 
 
 def load_test_data(neuropod_path: str | os.PathLike[str]) -> Any:
-    """Returns {"test_input": ..., "test_output": ...} of a package's folder, or None, with a warning, where none is."""
+    """Returns {"test_input": ..., "test_output": ...} of a package's folder, or None with a warning."""
     try:
         data = Path(neuropod_path, TEST_DATA_FILENAME).read_bytes()
     except OSError as error:

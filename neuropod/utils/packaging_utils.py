@@ -1,4 +1,4 @@
-"""The decorators with which packagers of one's own were written for Uber's library."""
+"""The decorators with which users of Uber's library wrote their own packagers."""
 
 from __future__ import annotations
 

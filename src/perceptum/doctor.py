@@ -1,4 +1,4 @@
-"""What is installed here, what is missing, and what would make trouble."""
+"""What is installed here, what is missing, and what would cause trouble."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How first calls are shown: apart from the work, in a table's words and in JSON."""
+"""How first calls are shown: separately from the work, in a table's words and in JSON."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Times:
         self.once_ms.append(in_ms(once_s))
 
     def summary(self) -> dict[str, Any]:
-        """Returns medians and minima, and the first frame apart: its build with what it waited for, and its infer.
+        """Returns medians and minima, and separately the first frame: its build with what it waited for, and its infer.
 
         The first two frames, in which all is made and frameworks prepare, count only where there are no others.
         """
@@ -70,7 +70,7 @@ class Answer:
 
 
 def output_frames(model: Model) -> dict[str, ReferenceFrame]:
-    """Returns the frame of reference of each output, without those of which it is not known."""
+    """Returns the frame of reference of each output, without those whose frame is not known."""
     found: dict[str, ReferenceFrame] = {}
     for row in model.outputs:
         with suppress(SpecError):

@@ -1,4 +1,4 @@
-"""What to type to get what is missing. It stands on the ground: every floor may import it, and it imports nothing."""
+"""What to type to get what is missing. It is on the ground floor: every floor may import it, and it imports nothing."""
 
 from __future__ import annotations
 

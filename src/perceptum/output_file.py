@@ -1,4 +1,4 @@
-"""A file that appears under its name when it is whole, and not otherwise."""
+"""A file that appears under its name only when it is complete."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Picture:
         self._handles.append(Line2D([], [], color=color, lw=width, ls=style, label=f"{name} ({len(near)})"))
 
     def save(self, path: Path) -> None:
-        """Writes the PNG, whole or not at all; raises UsageError for a name that promises another format."""
+        """Writes the PNG completely or not at all; raises UsageError for a name that promises another format."""
         self._axes.legend(handles=self._handles, loc="upper right")
         check_ending(path, (".png",), "pictures are PNG files")
         with whole_file(path) as beside:

@@ -1,4 +1,4 @@
-"""A number and what it counts. It stands on the ground: every floor may import it, and it imports nothing of ours."""
+"""A number and what it counts. It is on the ground floor: every floor may import it, and it imports nothing of ours."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def check_results_name(path: Path) -> None:
 
 
 class ResultsWriter:
-    """Writes frames as they come; the file appears under its name when it is whole, and not otherwise.
+    """Writes frames as they come; the file appears under its name only when it is complete.
 
     A name that ends in .parquet makes a Parquet file, every other an Arrow file (IPC), in batches of one frame. A name
     that promises another format is a UsageError.

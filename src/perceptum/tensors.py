@@ -15,7 +15,7 @@ __all__ = ["write_tensors"]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
-    """Writes an .npz file, whole or not at all."""
+    """Writes an .npz file completely or not at all."""
     check_ending(path, (".npz",), "tensors are an .npz file")
     with whole_file(path) as beside, beside.open("wb") as file:
         np.savez(file, allow_pickle=False, **tensors)

@@ -89,7 +89,7 @@ def convert(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a log as a store that maps straight into memory; run again, it goes on where it stopped."""
+    """Write a log as a store that maps straight into memory; run it again to resume."""
     from perceptum.convert import convert as write
     from perceptum.output_file import check_folder_name
 
@@ -120,7 +120,7 @@ def convert(
 def check(log: LogPath, json: Json = False) -> None:
     """List everything that is wrong with a log, all at once.
 
-    Exit status 1 where anything is wrong, 3 where nothing is but something could not be checked.
+    Exit status 1 if anything is wrong, 3 if nothing is but something could not be checked.
     """
     from perceptum.check import NOT_CHECKED, NOT_READ, check_log
 

@@ -83,7 +83,7 @@ def _checked(range_m: tuple[float, float, float, float], viewer: Viewer) -> tupl
 
 
 def doctor(json: Json = False) -> None:
-    """Show what is installed here, what is missing, and what would make trouble."""
+    """Show what is installed here, what is missing, and what would cause trouble."""
     from perceptum.doctor import examine
 
     found: dict[str, Any] = examine()

@@ -23,12 +23,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def say(text: str) -> None:
-    """Tells what is going on, on standard error."""
+    """Says what is going on, on standard error."""
     typer.echo(text, err=True)
 
 
 def tell_skipped(lines: Sequence[str]) -> None:
-    """Tells what was left out of a log that skips what is broken."""
+    """Reports what was left out of a log that skips what is broken."""
     for line in lines:
         say(f"skipped: {line}")
     if lines:
@@ -40,7 +40,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> None:
-    """Prints one line per row, a column per key of any row; a row may lack some.
+    """Prints one line per row, a column per key of any row; a row need not have all.
 
     On a terminal a table is as wide as it: long texts are folded first, then the margins go. In a pipe or a file every
     row has its own lines and no more, however wide.
@@ -89,13 +89,13 @@ def _cell(value: Any) -> str:
 
 
 def visible(text: str) -> str:
-    """Returns the text with its control characters as escapes: a name in a file could else write over the terminal."""
+    """Returns the text with its control characters as escapes: a name in a file could write over the terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Shows on standard error that something goes on, and for how long; silent where that is not a terminal."""
+    """Shows on standard error that something goes on, and for how long; silent if that is not a terminal."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -211,7 +211,7 @@ def verify(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Check a package: its files, its spec, its framework, and that it loads and answers right on this machine."""
+    """Check a package: its files, its spec, its framework, and that it loads and gives the right outputs here."""
     from perceptum.neuropod.pack.verification import verify_package
 
     check_there(package)
@@ -230,7 +230,7 @@ def diff(
     second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
     json: Json = False,
 ) -> None:
-    """Show what is different between two packages; exit status 0 where nothing is, 1 where something is."""
+    """Show what differs between two packages; exit status 0 if nothing does, 1 if something does."""
     from perceptum.neuropod.pack.difference import compare_packages
 
     check_there(first)

@@ -1,4 +1,4 @@
-"""A detector in TensorFlow that looks out of the lidar: what stands on the ground, clustered in the range image.
+"""A detector in TensorFlow that looks from the lidar: what stands on the ground, clustered in the range image.
 
 Neighbours in the image that are near each other in space belong together (after Bogoslavskyi and Stachniss 2016,
 "Fast range image-based segmentation of sparse 3D laser scans"). No learned weights.

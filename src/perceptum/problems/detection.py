@@ -46,7 +46,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Detection(Problem):
-    """The problem: which boxes stand around the vehicle. Detectors take what inputs they want."""
+    """The problem: which boxes are around the vehicle. Detectors choose their inputs."""
 
     output_spec: Sequence[Row | Mapping[str, Any]] = field(
         default=(
@@ -102,7 +102,7 @@ class Detection(Problem):
         return Score(found, len(boxes) - excused, int(counts.sum()))
 
     def answer(self, outputs: Mapping[str, NDArray[Any]]) -> tuple[Boxes, Boxes]:
-        """Returns boxes (n, 7) and scores (n,) of a frame's outputs; raises UsageError where they are not such."""
+        """Returns boxes (n, 7) and scores (n,) of a frame's outputs; raises UsageError where they are not."""
         absent = [row["name"] for row in self.outputs if row["name"] not in outputs]
         if absent:
             raise UsageError(f"a detector gives boxes and scores, the outputs have no {', '.join(absent)}")
