@@ -242,7 +242,7 @@ def test_a_size_that_is_a_lie_allocates_nothing(tmp_path, rows):
     assert f"says it unpacks to {1 << 62} bytes" in said(lambda: open_log(path))
     struct.pack_into("<Q", data, first + 1, 1 << 62)
     path.write_bytes(data)
-    assert f"the record at byte {first} wants {1 << 62} bytes" in said(lambda: open_log(path))
+    assert f"the record at byte {first} says {1 << 62} bytes" in said(lambda: open_log(path))
 
 
 def test_a_footer_that_points_astray_is_named(tmp_path, rows):
