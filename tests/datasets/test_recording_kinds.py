@@ -328,6 +328,26 @@ def left_with_log(tmp_path):
     return folder / "rec_0.db3"
 
 
+def test_a_recorder_keeps_what_it_is_about_to_commit(tmp_path):
+    """Its log holds no committed message yet: SQLite would take that for a log that is done with, and delete it."""
+    live = database(tmp_path / "live.db3", "wal")
+    insert(live, 0)
+    live.commit()
+    live.execute("pragma wal_checkpoint(truncate)")
+    for i in (1, 2, 3):
+        insert(live, i)
+    beside = (tmp_path / "live.db3-wal").stat()
+    assert beside.st_size > 0, "the cache is small, so that what is not committed is in the log"
+    log = open_log(tmp_path / "live.db3")
+    assert len(log) == 1
+    del log
+    gc.collect()
+    assert (tmp_path / "live.db3-wal").stat().st_ino == beside.st_ino
+    live.commit()
+    assert len(open_log(tmp_path / "live.db3")) == 4
+    live.close()
+
+
 @pytest.mark.parametrize("index", [False, True])
 @pytest.mark.parametrize("closed", [False, True])
 def test_what_is_in_the_write_ahead_log_is_read_and_nothing_is_written(left_with_log, index, closed):
