@@ -1,6 +1,6 @@
 """Ten sweeps from nuScenes' files to one tensor, moved and without what is close, against nuscenes-devkit.
 
-Files are in the page cache, and every build reads them anew; from our store it maps them anew.
+Files are in the page cache, and every build reads them again; from our store it maps them again.
 """
 
 from __future__ import annotations

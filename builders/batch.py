@@ -67,7 +67,7 @@ class Batch:
             if isinstance(collate, Concat) and collate.index == "offset" and not isinstance(block, _Stacked):
                 before = self._nodes_before.get(row.name, 0)
                 if before:
-                    # -1 is no node
+                    # -1 is not a node
                     np.add(block.last, before, out=block.last, where=block.last >= 0)
                 self._nodes_before[row.name] = before + _nodes(row, self._rows, sizes)
 

@@ -46,7 +46,7 @@ class _Last:
     lane: Lane
     times_s: Mapping[str, float]
     once_s: Mapping[str, float]
-    """Of the builder's life so far."""
+    """Over the builder's life so far."""
 
 
 class InputBuilder(Generic[Built]):
@@ -195,7 +195,7 @@ class InputBuilder(Generic[Built]):
         """Returns the tensors of several frames as one.
 
         Tensors whose size the frame decides stand one after the other, with `<group>_batch_ptr` (B + 1,) int32
-        telling where each frame begins; voxel coordinates get the frame's number as their first column. All
+        saying where each frame begins; voxel coordinates get the frame's number as their first column. All
         others get a new first axis. draws: one per frame.
         """
         if not isinstance(frames, Iterable):
@@ -348,6 +348,6 @@ def _spec(
         if not hasattr(wanted, "inputs"):
             raise
         raise UnknownFeature(
-            f"model '{getattr(wanted, 'name', '') or name}' takes what is no feature, so that no log fills it; "
+            f"model '{getattr(wanted, 'name', '') or name}' takes inputs that are not features, so no log has them; "
             f"give it arrays of your own: {error}"
         ) from error

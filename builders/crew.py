@@ -22,7 +22,7 @@ Work = Callable[[], object]
 
 
 class Crew:
-    """Whoever calls works too: `threads` counts the caller, the others are kept waiting.
+    """The caller works too: `threads` counts the caller, the others are kept waiting.
 
     Several callers at once share the others. Nobody waits for work that has not been begun, so that work within work
     cannot lock up, however few threads there are.
@@ -37,7 +37,7 @@ class Crew:
         weakref.finalize(self, _send_home, self._queue, threads - 1).atexit = False
 
     def each(self, work: Callable[[Item], object], items: Iterable[Item]) -> None:
-        """Calls `work` on every item; the first error is raised once nobody works any more."""
+        """Calls `work` on every item; the first error is raised once no one is working any more."""
         items = list(items)
         if self.threads == 1 or len(items) < 2:
             for item in items:
@@ -67,7 +67,7 @@ class Crew:
                 try:
                     thread.start()
                     self._started += 1
-                # no more threads to be had, or the interpreter is about to end: whoever calls does all himself
+                # no more threads to be had, or the interpreter is about to end: the caller does it all
                 except RuntimeError:
                     pass
         self._queue.put(work)

@@ -88,7 +88,7 @@ class Explanation:
     """Which rows -> what they agree on."""
     blocks: tuple[BlockLine, ...]
     training: bool
-    """Whether presets give their values of training."""
+    """Whether presets give their training values."""
     by_frame: dict[str, int | None]
     """Sizes that a frame decides -> the most that they can be, None where nothing bounds them."""
     built: bool
@@ -106,7 +106,7 @@ class Explanation:
             for rows, parts in self.parts.items()
         ]
         if self.training:
-            lines.append("presets give their values of training")
+            lines.append("presets give their training values")
         lines += ["stages, each once per frame:", *_table([_stage_cells(s, self.built) for s in self.stages])]
         lines += ["tensors:", *_table([_tensor_cells(t) for t in self.tensors])]
         lines += ["what they are:", *_meaning_lines(self.tensors)]

@@ -99,7 +99,7 @@ class Lane:
             for model in plan.specs
         }
         self.labels = dict(zip(self.stages, _labels(self.stages), strict=True))
-        """Stage -> its title, told from others of the same title by a number."""
+        """Stage -> its title, with a number if others have the same."""
         self._steps, self._needs, self._then = self._graph()
         self.step_labels = [s.label if isinstance(s, Wanted) else self.labels[s] for s in self._steps]
 
@@ -138,7 +138,7 @@ class Lane:
         return total
 
     def _graph(self) -> tuple[list[Stage | Wanted], list[int], list[list[int]]]:
-        """Returns the steps, each stage directly followed by the tensors it fills, so that they are ready early."""
+        """Returns the steps, each stage directly followed by the tensors it fills, so they are ready early."""
         steps: list[Stage | Wanted] = []
         for stage in self.stages:
             steps.append(stage)
@@ -284,7 +284,7 @@ def _closure(stage: Stage) -> set[Stage]:
 
 
 def _labels(stages: Iterable[Stage]) -> list[str]:
-    """Returns the stages' titles; a second stage of the same title is told from the first by a number."""
+    """Returns the stages' titles; a second stage of the same title gets a number."""
     seen: dict[str, int] = {}
     labels = []
     for stage in stages:

@@ -23,7 +23,7 @@ def allocate_pages(name: str, nbytes: int) -> memoryview:
     try:
         pages = mmap.mmap(-1, room, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except (OSError, OverflowError) as error:
-        raise MemoryError(f"no memory for '{name}', which wants {nbytes} bytes ({error})") from None
+        raise MemoryError(f"no memory for '{name}', which needs {nbytes} bytes ({error})") from None
     if not is_large:
         return memoryview(pages)
     # not every kernel has them

@@ -47,7 +47,7 @@ class _Buffer:
     def lend(self, shape: tuple[int, ...], dtype: DTypeLike, number: int, returned: deque[_Lent]) -> Lease:
         """Returns an array over this memory; `number` is in `returned` once nothing refers to it any more.
 
-        numpy keeps the root alive under every view of it, since the root's own base is no array.
+        numpy keeps the root alive under every view of it, since the root's own base is not an array.
         """
         root: NDArray[Any] = np.frombuffer(self.memory, dtype, prod(shape))
         # the callback is written in C: Python's lines could be interrupted, and would run at any line of others

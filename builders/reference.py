@@ -18,7 +18,7 @@ __all__ = ["Reference"]
 
 
 class Reference(Stage):
-    """Yields ref_from_ego: from the ego frame at the reference time to where tensors are told.
+    """Yields ref_from_ego: from the ego frame at the reference time to the axes that tensors are in.
 
     ego: the identity. lidar: the primary lidar's own axes, by its mounting in this frame's record; a frame without
     one is an error only for what asks.
@@ -61,6 +61,6 @@ def _ego_from_lidar(frame: Frame) -> NDArray[np.float64]:
     if lidar is None:
         raise MissingRecord(
             f"{frame.log.source.location}: {frame} has no sweep of the primary lidar, "
-            'in whose axes frame "lidar" tells the points; take frame "ego"'
+            'whose axes frame "lidar" means; take frame "ego"'
         )
     return lidar.ego_from_sensor

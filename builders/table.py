@@ -29,7 +29,7 @@ _GROUPS = {group.name: group for group in (*lidar.GROUPS, *ego.GROUPS)}
 def filler_of(row: Resolved, device: str = "cpu") -> type[Filler]:
     """Returns the class that fills a row: the one its group brings (a plug-in's), or ours.
 
-    Raises SpecError where nobody fills it.
+    Raises SpecError where nothing fills it.
     """
     filler: type[Filler] | None = row.group.filler
     if filler is None and _is_ours(row.group):

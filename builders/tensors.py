@@ -24,9 +24,9 @@ class Tensors(dict[str, NDArray[Any]]):
     ) -> None:
         super().__init__(tensors)
         self.dropped: dict[str, int] = dict(dropped or {})
-        """What was left out, by reason: points that are not finite, points over a limit. Of a batch: in all frames."""
+        """What was left out, by reason: points that are not finite, points over a limit. For a batch: in all frames."""
         self.times_s: dict[str, float] = dict(times_s or {})
-        """Seconds by stage and tensor, those of other models in the same plan too. Of a batch: in all frames. Reading
+        """Seconds by stage and tensor, those of other models in the same plan too. For a batch: in all frames. Reading
         the records counts, for the stages that first ask for them; what `once_s` has does not."""
         self.once_s: dict[str, float] = dict(once_s or {})
         """Seconds that only a process's first builds take, by what took them: "loading kernels", "compiling kernels";

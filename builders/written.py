@@ -100,7 +100,7 @@ class Written:
 
 
 class WrittenPart(Written):
-    """Of rows [start, start + n) of a block that is divided otherwise every time."""
+    """What is written of rows [start, start + n) of a block that is divided otherwise every time."""
 
     def __init__(self, region: NDArray[Any], rows: int, per_row: NDArray[np.int32]) -> None:
         self.rows = rows

@@ -53,10 +53,10 @@ _ON_DISK = [name for name in DATASETS if name != NEEDS_NO_FILES]
 _MAPS = {".osm": "maps.lanelet2.read_lanelet2", ".xodr": "maps.opendrive.read_opendrive"}
 ENTRY_POINTS = "perceptum.datasets"
 
-# how far below a folder that is no log we look for logs to name in the message
+# how far below a folder that is not a log we look for logs to name in the message
 _LOOK_DEPTH = 3
 _LOOK_FOLDERS = 200
-# how far above a path that is no log: sensor/camera/NAME/file lies four folders deep in its log
+# how far above a path that is not a log: sensor/camera/NAME/file lies four folders deep in its log
 _LOOK_ABOVE = 4
 # how far below the folder that the path lies in: sequences/00 is beside poses/
 _BESIDE_DEPTH = 2
@@ -90,7 +90,7 @@ def open_log(
     `format` forces a dataset, `options` are the dataset's own. A frame has of each camera the picture nearest to its
     time, or the last one before it (`camera_sync`), if that is within `camera_tolerance_ns`, and of a lidar or radar
     the last record before it, unless that is older than `sweep_tolerance_ns`. A record that is broken, missing or out
-    of order in time is an error, or is left out and told in `log.skipped` (`on_error`). Records that frames share are
+    of order in time is an error, or is left out and listed in `log.skipped` (`on_error`). Records that frames share are
     read once and kept, up to `cache_bytes`, in every process that reads; 0 keeps none. Raises NotALog or LogError.
     """
     rules: dict[str, Any] = {
@@ -199,7 +199,7 @@ def _module(name: str) -> Dataset:
         theirs = entry.load()
         missing = [part for part in ("recognises", "LOOKS_LIKE", "open_source") if not hasattr(theirs, part)]
     if missing:
-        raise LogError(f"dataset '{name}' ({entry.value}) lacks {', '.join(missing)}")
+        raise LogError(f"dataset '{name}' ({entry.value}) is missing {', '.join(missing)}")
     return ForeignDataset(theirs, name)
 
 
@@ -211,7 +211,7 @@ def _usable_others() -> list[str]:
             _module(entry.name)
             names.append(entry.name)
         except LogError as error:
-            _warn_once(f"{error}; mend or uninstall it")
+            _warn_once(f"{error}; fix or uninstall it")
     return names
 
 
@@ -242,10 +242,12 @@ def _detected(folder: Path) -> str:
 def _why_not(folder: Path) -> str:
     inside = list(islice(_logs_below(folder), 4))
     if inside:
-        return f"{folder}: is no log itself but holds {_listed(inside, folder)}; open one of them, e.g. {inside[0][1]}"
+        return (
+            f"{folder}: is not a log itself but holds {_listed(inside, folder)}; open one of them, e.g. {inside[0][1]}"
+        )
     above = _lies_in(folder)
     if above:
-        return f"{folder}: is no log itself; {above}"
+        return f"{folder}: is not a log itself; {above}"
     names = sorted({*_ON_DISK, *_usable_others()})
     known = "; ".join(f"{name}: {_module(name).LOOKS_LIKE}" for name in names)
     beside = _beside(folder)
@@ -262,7 +264,7 @@ def _lies_in(path: Path) -> str:
     """Returns which log a path is too deep in; "" where it is in none."""
     above = _logs_above(Path(os.path.abspath(path)))
     named = " and in ".join(f"{place} ({name})" for name, place in above)
-    return f"it lies in {named}; open {'that' if len(above) == 1 else 'one of these'}" if above else ""
+    return f"it is in {named}; open {'that' if len(above) == 1 else 'one of these'}" if above else ""
 
 
 def _beside(path: Path) -> str:

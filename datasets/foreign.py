@@ -104,4 +104,4 @@ class ForeignSource:
 
 
 class _Absent(LogError):
-    """Of an attribute, before it is known whether it is just not there."""
+    """For an attribute, before it is known whether it is just not there."""

@@ -1,6 +1,6 @@
 """Measures which hand-offs copy and writes docs/zero_copy.md: python docs/generate_zero_copy.py [--check]
 
-Where a framework tells where its tensor lies, addresses are compared. onnxruntime and JAX do not tell where a call
+Where a framework says where its tensor is, addresses are compared. onnxruntime and JAX do not say where a call
 reads: there a call that looks at nothing of 16 MiB, or at one number, is timed against the time that copying takes.
 """
 
@@ -47,7 +47,7 @@ def into_tensorflow_eager(array: Array) -> bool:
 
 
 def tensorflow_session(dtype: str) -> tuple[Copies, Copies]:
-    """Returns what tells whether a session copies what it is fed, and what it gives."""
+    """Returns a check whether a session copies what it is fed, and what it gives."""
     tf = import_tensorflow()
 
     told: list[int] = []
@@ -169,7 +169,7 @@ def page() -> str:
         "# Copies between numpy and the frameworks",
         "",
         "Measured, on the CPU, by `python docs/generate_zero_copy.py`; a test measures again. Addresses are compared",
-        "where the framework tells them; onnxruntime and JAX do not, there a call on 16 MiB is timed against a copy.",
+        "where the framework gives them; onnxruntime and JAX do not, there a call on 16 MiB is timed against a copy.",
         f"Dtypes: {', '.join(DTYPES)}.",
         "",
         f"| from | to | {' | '.join(names)} |",

@@ -55,7 +55,7 @@ def _check_taken(schema: Schema, key: str, value: Any, groups: Mapping[str, Grou
         raise SpecError(f"params for '{key}', but no row {what}; the rows are of {', '.join(groups) or 'no group'}")
     if not free.intersection(taking):
         raise SpecError(
-            f"params for '{key}', but every row that {what} brings its own params; say it there, or take them away"
+            f"params for '{key}', but every row that {what} brings its own params; set it there, or remove them"
         )
 
 

@@ -33,7 +33,7 @@ def canonical() -> Schema:
         try:
             schema = Schema(schema.name, schema.version, schema.groups + groups)
         except SpecError as error:
-            _log.warning("plug-in '%s' is left out: %s; mend or uninstall it", plug_in.name, error)
+            _log.warning("plug-in '%s' is left out: %s; fix or uninstall it", plug_in.name, error)
     return schema
 
 
@@ -44,7 +44,7 @@ def _fitting(own: Schema, plug_in: PlugIn) -> Iterator[Group]:
         taken += [f"has the feature '{f.name}', which is ours" for f in group if f.name in own]
         if taken:
             _log.warning(
-                "plug-in '%s': its group '%s' %s, and is left out; mend or uninstall it",
+                "plug-in '%s': its group '%s' %s, and is left out; fix or uninstall it",
                 plug_in.name,
                 group.name,
                 taken[0],

@@ -27,7 +27,7 @@ class Catalogue(Mapping[str, Feature]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Returns the feature, or `default` where no feature has the name."""
-        # Mapping's own would let UnknownFeature through, which is no KeyError
+        # Mapping's own would let UnknownFeature through, which is not a KeyError
         if name not in self:
             return default
         return self[name]

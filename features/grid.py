@@ -16,7 +16,7 @@ __all__ = ["Grid", "check_range"]
 
 _MOST_CELLS = 2**62
 _MOST_ALONG_AN_AXIS = 2**24
-"""Up to here float32 tells every cell from the next."""
+"""Up to here float32 can tell neighbouring cells apart."""
 
 
 def check_range(range: tuple[float, ...]) -> None:

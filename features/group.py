@@ -71,7 +71,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             if feature.frame == "reference" and "frame" not in parts:
                 raise SpecError(
                     f"group '{self.name}': the frame of '{feature.name}' is \"reference\", "
-                    "so that the params need the field and part `frame`"
+                    "so the params need the field and part `frame`"
                 )
 
     def _check_presets(self) -> None:

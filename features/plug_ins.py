@@ -43,7 +43,7 @@ def _load(entry: EntryPoint) -> PlugIn | None:
     # a package of others may raise anything when it is imported, SystemExit too, and that stops no build without it
     except BaseException as error:
         _log.warning(
-            "plug-in '%s' (%s) cannot be loaded, so that its features are unknown: %s; mend or uninstall it",
+            "plug-in '%s' (%s) cannot be loaded, so its features are unknown: %s; fix or uninstall it",
             entry.name,
             entry.value,
             said(error),

@@ -121,7 +121,7 @@ class Schema(msgspec.Struct, frozen=True):
         """Returns what a package stores beside its spec: this schema, and what each canonical row means.
 
         Rows that name no feature are the model's own business and are left out, if they have no params. Raises
-        SpecError for what a builder would refuse: better said to the one who packs than to the one who runs.
+        SpecError for what a builder would refuse: better found when packing than when running.
         """
         known = [row for row in map(Row.of, rows) if row.params is not None or row.name.partition("__")[0] in self]
         resolved = resolve_spec(self, Spec(tuple(known)))

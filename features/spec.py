@@ -35,12 +35,12 @@ class Row(msgspec.Struct, frozen=True):
     params: dict[str, Any] | None = None
     """The feature's parameters that differ from the schema's; {"preset": NAME} takes a preset first."""
     frame: ReferenceFrame | None = None
-    """Of an output: the axes in which its places and directions are given. None: those that the inputs agree on."""
+    """For an output: the axes in which its places and directions are given. None: those that the inputs agree on."""
 
     def __post_init__(self) -> None:
         name = self.name
         if not _is_text(name):
-            raise RowError(f"a spec row's name must be a string that is not empty, got {name!r}", "name", name, name)
+            raise RowError(f"a spec row's name must be a non-empty string, got {name!r}", "name", name, name)
         dtype = _dtype_name(self.dtype)
         if dtype not in DTYPES:
             raise RowError(f"'{name}': dtype must be one of {', '.join(DTYPES)}, got {dtype!r}", "dtype", name, dtype)
@@ -73,7 +73,7 @@ class Row(msgspec.Struct, frozen=True):
         missing = [key for key in ("name", "dtype", "shape") if key not in row]
         unknown = [key for key in row if key not in cls.__struct_fields__]
         if missing or unknown:
-            what = f"lacks {', '.join(missing)}" if missing else f"has the unknown key {unknown[0]!r}"
+            what = f"is missing {', '.join(missing)}" if missing else f"has the unknown key {unknown[0]!r}"
             name = row.get("name", dict(row))
             message = f"spec row {name!r} {what}; it holds name, dtype, shape, params and frame"
             raise RowError(message, "missing key" if missing else "unknown key", name, (missing or unknown)[0])
@@ -97,7 +97,7 @@ class Spec(msgspec.Struct, frozen=True):
         for row in self.rows:
             if row.name in seen:
                 raise SpecError(
-                    f"'{row.name}' stands twice in the spec; a second instance takes a suffix: {row.name}__b"
+                    f"'{row.name}' is listed twice in the spec; a second instance takes a suffix: {row.name}__b"
                 )
             seen.add(row.name)
 

@@ -41,7 +41,7 @@ UNITS: Mapping[Unit, str] = MappingProxyType(
         "count": "how many",
         "index": "the number of a row, an element or a beam, from 0; -1 where there is none",
         "cell": "whole cells along each axis of the grid, from its lowest corner",
-        "flag": "1 where it is so, else 0",
+        "flag": "1 for yes, 0 for no",
         "mixed": "each column or channel has its own, see the table of columns",
         "none": "a number without a unit",
     }

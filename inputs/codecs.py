@@ -62,11 +62,11 @@ def _decode_jpeg(encoded: bytes, source: str) -> NDArray[np.uint8] | None:
     except ValueError as error:
         warning = error
     except MemoryError as error:
-        raise BrokenRecord(f"{source}: not a whole JPEG picture ({error})") from error
+        raise BrokenRecord(f"{source}: not a complete JPEG picture ({error})") from error
     try:
         return decode_past_warnings(encoded, str(warning), decode)
     except (ValueError, MemoryError) as error:
-        raise BrokenRecord(f"{source}: not a whole JPEG picture ({error})") from error
+        raise BrokenRecord(f"{source}: not a complete JPEG picture ({error})") from error
 
 
 def _decode_with_pillow(encoded: bytes, source: str) -> NDArray[np.uint8]:
@@ -92,7 +92,7 @@ def _decode_with_pillow(encoded: bytes, source: str) -> NDArray[np.uint8]:
         MemoryError,
         Image.DecompressionBombError,
     ) as error:
-        raise BrokenRecord(f"{source}: not a whole picture ({error})") from error
+        raise BrokenRecord(f"{source}: not a complete picture ({error})") from error
 
 
 def _check_colours(mode: str, source: str) -> None:

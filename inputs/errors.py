@@ -16,7 +16,7 @@ class LogError(ValueError):
 
 
 class NotALog(LogError):
-    """The path is no log of a format we know."""
+    """The path is not a log of a format we know."""
 
 
 class BadOption(NotALog):
@@ -38,7 +38,7 @@ class BadOption(NotALog):
         return f"{self.said}; {self.typed_hint.replace('{log}', log)}" if self.typed_hint else str(self)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # made anew from three parts, where an error is from its text alone
+        # made again from three parts, where an error is from its text alone
         return _again, (str(self), self.said, self.typed_hint)
 
 

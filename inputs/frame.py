@@ -112,7 +112,7 @@ class Frame:
         """Returns the last `n` sweeps at or before `time_ns`, newest first.
 
         Of `sensor`, or of every lidar of the log; at the start of a log there are fewer. A frame of a log
-        that is no sequence has only its own sweep.
+        that is not a sequence has only its own sweep.
         each: calls a function on each item of a list, perhaps on several threads: records are then read side by side.
         """
         names = list(self.log.source.lidars) if sensor is None else [sensor]
@@ -199,7 +199,7 @@ class Frame:
         lidar = self.lidar
         if lidar is None:
             raise MissingRecord(
-                f"{self.log.source.location}: {self} has no sweep of the primary lidar, so that its axes are not known"
+                f"{self.log.source.location}: {self} has no sweep of the primary lidar, so its axes are not known"
             )
         return lidar.ego_from_sensor
 

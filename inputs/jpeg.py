@@ -214,7 +214,7 @@ class _Layout(NamedTuple):
 
     @classmethod
     def of(cls, encoded: bytes, frame: int) -> _Layout:
-        """Of the frame's segment, which a decoder has read already."""
+        """From the frame's segment, which a decoder has read already."""
         height, width, components = struct.unpack_from(">HHB", encoded, frame + 3)
         factors = [encoded[frame + 9 + 3 * i] for i in range(components)]
         # a single component is cut into blocks of 8, whatever its factors say

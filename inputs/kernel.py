@@ -84,14 +84,14 @@ class _Kept(NullCache):  # type: ignore[misc, unused-ignore]
 
     numba's own way, `cache=True`, raises where no folder can be written; processes that compile one function for
     different types at the same time can take each other's file for their own, and call the wrong code; and a kernel is
-    not compiled anew when another file's kernel or constant that went into it has changed.
+    not compiled again when another file's kernel or constant that went into it has changed.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self.compiled = 0
         """How often it was compiled in this process."""
-        # of the file as it is imported: by the first call it may have been edited
+        # for the file as it is imported: by the first call it may have been edited
         _sources[function] = _digest(function.__code__.co_filename)
 
     @once
@@ -198,7 +198,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _digest(path: str) -> str:
-    """Of a file as it is now; of one that cannot be read, as within an archive, that of nothing."""
+    """The digest of a file as it is now; for one that cannot be read, as within an archive, that of nothing."""
     try:
         status = os.stat(path)
         return _digest_then(path, status.st_mtime_ns, status.st_size)
@@ -237,7 +237,7 @@ def _locked(folder: Any) -> Iterator[None]:
 
 
 def _wait_for(lock: int) -> None:
-    """Takes the lock; not after some seconds, for who holds it may have been stopped: others must not wait for ever."""
+    """Takes the lock; not after some seconds, since its holder may have been stopped: others must not wait forever."""
     until = monotonic() + _LONGEST_WAIT_S
     while monotonic() < until:
         try:

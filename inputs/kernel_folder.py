@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept: what lies there is run, so that nobody else may have put it there."""
+"""Where compiled kernels are kept: what lies there is run, so nobody else may have put it there."""
 
 from __future__ import annotations
 

@@ -51,11 +51,11 @@ class Log:
         if on_error not in ("raise", "skip"):
             raise LogError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
         unreadable = unreadable_of(source)
-        # without a frame it is what is broken that tells why
+        # without a frame what is broken says why
         if unreadable and (on_error == "raise" or len(source.times_ns) == 0):
             raise unreadable[0]
         if len(source.times_ns) == 0:
-            raise LogError(f"{source.location}: not a single frame in this {source.dataset} log")
+            raise LogError(f"{source.location}: no frames in this {source.dataset} log")
         _check_kinds(source)
         disorder = _disorder(source)
         if disorder is not None and on_error == "raise":
@@ -72,7 +72,7 @@ class Log:
         self.sweep_tolerance_ns = sweep_tolerance_ns
         """A lidar or radar that has been silent for longer has no record in the frame; None: however long."""
         self.on_error = on_error
-        """raise: a broken record is an error; skip: it is left out, and told in `skipped`."""
+        """raise: a broken record is an error; skip: it is left out, and listed in `skipped`."""
         self.skipped: list[str] = left_out
         """What was left out so far, a line for each record, however often it was asked for.
 
@@ -185,7 +185,7 @@ class Log:
     def or_skip(self, what: str, read: Callable[[], Record]) -> Record | None:
         """Returns what `read` gives; None where a broken record prevents it and the log skips those.
 
-        For all that is made of records, such as a frame's tensors; `skipped` then tells `what`, and why.
+        For all that is made of records, such as a frame's tensors; `skipped` then says `what`, and why.
         """
         try:
             return read()

@@ -158,7 +158,7 @@ class Poses:
         if bad.any():
             at = int(np.argmax(bad))
             raise LogError(
-                f"the pose at {self.times_ns[at]} ns is no pose: quaternion {self.quaternions[at].tolist()}, "
+                f"the pose at {self.times_ns[at]} ns is not a pose: quaternion {self.quaternions[at].tolist()}, "
                 f"translation {self.translations[at].tolist()}; wanted finite numbers and a rotation"
             )
 
@@ -181,7 +181,7 @@ class Poses:
         """Returns the poses of those rows that can be used; each of the others leaves a gap, and is in `broken`.
 
         source: the file, for messages. broken: row -> why it is known to be broken, with the file in it; such a row
-        may hold anything. Broken is also a row that is no rigid pose within 1e9 m, or whose time is repeated or out
+        may hold anything. Broken is also a row that is not a rigid pose within 1e9 m, or whose time is repeated or out
         of order; of equal times the first is kept. Raises BrokenRecord where none can be used, or there is none.
         """
         if not len(times_ns):
@@ -204,7 +204,7 @@ class Poses:
         for row in np.setdiff1d(good, kept).tolist():
             why[row] = f"{source}: the time of pose {row}, {times_ns[row]} ns, is repeated or out of order"
         if not len(kept):
-            raise BrokenRecord(f"{why[min(why)]}; not one of {len(times_ns)} poses can be used")
+            raise BrokenRecord(f"{why[min(why)]}; none of the {len(times_ns)} poses can be used")
         found = sorted(BrokenPose(_within(times_ns, kept, row), text) for row, text in why.items())
         return cls(times_ns[kept], quaternions[kept], translations[kept], max_gap_ns, tuple(found))
 

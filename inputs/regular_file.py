@@ -1,6 +1,6 @@
 """The door to every file that a log names: a pipe, a device or a socket is refused before it is opened.
 
-Reading a pipe waits for ever for who writes, and a device such as /dev/zero never ends.
+Reading a pipe waits forever for a writer, and a device such as /dev/zero never ends.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _FEW = 2048
 
 
 class BoundsIndex:
-    """Of bounds (n, 4) xmin ymin xmax ymax; those that are not finite touch nothing."""
+    """An index of bounds (n, 4) xmin ymin xmax ymax; those that are not finite touch nothing."""
 
     def __init__(self, bounds: Matrix) -> None:
         self._bounds = bounds

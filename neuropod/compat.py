@@ -21,7 +21,7 @@ __all__ = ["VERSION", "install", "is_installed", "uninstall"]
 
 ROOT = "neuropod"
 VERSION = "0.3.0rc7"
-"""Of Uber's library, whose last version this stands for."""
+"""The last version of Uber's library, which this stands for."""
 
 _HERE = __name__.rpartition(".")[0]
 _UTILS = (
@@ -70,7 +70,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Takes the names away again; who has imported them keeps what he has."""
+    """Removes the names again; code that imported them keeps what it has."""
     while _installed:
         name, module = _installed.popitem()
         if sys.modules.get(name) is module:

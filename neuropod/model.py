@@ -81,7 +81,7 @@ class Model:
     ) -> dict[str, Any]:
         """Returns the outputs by name: the requested ones, or all where none is requested.
 
-        inputs: arrays of numpy, or tensors of torch, TensorFlow, JAX or Arrow, as the input spec says (`incoming` tells
+        inputs: arrays of numpy, or tensors of torch, TensorFlow, JAX or Arrow, as the input spec says (`incoming` says
             which of them are copied); nothing is cast, none is changed, and each may be left out where the model can do
             without. Strings are unicode arrays, both ways.
         outputs: "numpy" arrays, or "native", the tensors of the model's own framework, or "torch", "tensorflow" or

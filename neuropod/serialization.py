@@ -76,7 +76,7 @@ class _Writer:
     def tensor(self, array: NDArray[Any]) -> None:
         name = "string" if is_string(array) else array.dtype.name
         if name not in DTYPES or not array.dtype.isnative:
-            raise NeuropodError(f"an array of {array.dtype.str} cannot be serialized; there are {', '.join(DTYPES)}")
+            raise NeuropodError(f"an array of {array.dtype.str} cannot be serialized, only {', '.join(DTYPES)}")
         self.text(TAG)
         self.add("<i", DTYPES.index(name))
         self.add(f"<Q{array.ndim}q", array.ndim, *array.shape)
@@ -161,7 +161,7 @@ def _read_dict(reader: _Reader) -> dict[str, NDArray[Any]]:
 
 
 def _read(data: Any, read: Callable[[_Reader], T]) -> T:
-    """Returns what `read` finds after header and version, and nothing may be left; TypeError for what is no bytes."""
+    """Returns what `read` finds after header and version, and nothing may be left; TypeError for what is not bytes."""
     reader = _Reader(memoryview(data).cast("B"))
     try:
         if reader.take(len(HEADER)) != HEADER:

@@ -375,7 +375,7 @@ def count_finite(columns: Any, n: int, halves: Any, xyz: Any, out: Any) -> None:
 def list_cells(nearest: Any, cells: Any, numbers: Any) -> int:
     """Lists the cells that have a point, and the numbers of their nearest ones; returns how many.
 
-    nearest: of `project`, of which the last is no cell. cells, numbers: (height * width + 1,) int32.
+    nearest: of `project`, of which the last is not a cell. cells, numbers: (height * width + 1,) int32.
     """
     count = np.uint64(0)
     for cell in range(len(nearest) - 1):

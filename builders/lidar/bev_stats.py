@@ -146,7 +146,7 @@ class BevStats(Filler):
         kernels.clear_columns(listed[: written.count], self._table, *grid, len(self._statistics), flat)
 
         def write(part: _Part) -> None:
-            # made anew: tensors of two models are filled side by side
+            # made afresh: tensors of two models are filled side by side
             work = np.empty(kernels.WORK)
             points = (part.tallies, part.tops, intensity, part.strips[: part.used], part.slots)
             how = (*grid, self._statistics, self._density, work, flat)

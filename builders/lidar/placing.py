@@ -31,7 +31,7 @@ class Placing:
         self._per_point = per_point
 
     def per_point(self, sweep: LidarSweep) -> bool:
-        """Whether this sweep's points are moved each by its own time: the log tells it, and nobody did it before."""
+        """Whether this sweep's points are moved each by its own time: the log has it, and nobody did it before."""
         return self._per_point and sweep.offset_ns is not None and sweep.compensated_to_ns is None
 
     def move(self, frame: Frame, recorded: Recorded, rules: Rules, work: Work) -> Move:
@@ -50,7 +50,7 @@ class Placing:
         if len(sweep) == 0:
             return STAY
         if not self.per_point(sweep):
-            # an age is told from the offsets; those in 32 bits cannot be far
+            # an age is worked out from the offsets; those in 32 bits cannot be far
             if recorded.with_times and sweep.offset_ns is not None and sweep.offset_ns.dtype not in _NEVER_FAR:
                 span_ns = recorded.span_ns(rules, work)
                 if span_ns is not None:

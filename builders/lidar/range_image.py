@@ -50,7 +50,7 @@ class RangeImage(Filler):
         """How many cells have a point: they are listed, with the number of their nearest."""
         self._points, self._finite = Scratch(np.float32, rows=4), Scratch(np.int32)
         self._counted = 0
-        """Of how many points `_finite` says how many finite ones are before them: 0 where all are."""
+        """For how many points `_finite` says how many finite ones are before them: 0 where all are."""
         self._empty = params.fill if params.norm is None else 0.0
         self._lying = np.zeros((4, 2), np.int64)
         """Where x, y, z and intensity lie, float32: address and stride in bytes, in our block or the record."""
@@ -181,7 +181,7 @@ class RangeImage(Filler):
         is_intensity = name == "intensity"
         mode = INTENSITY_MODES[p.intensity_mode] if is_intensity else RAW
         full_scale = self._full_scale if is_intensity else 1.0
-        # made anew: channels are written side by side
+        # made afresh: channels are written side by side
         work = np.empty(BLOCK, np.float32)
         address, stride = self._lying[_RECORDED.index(name)].tolist()
         kernels.write_quantity(cells, numbers, address, stride, mode, full_scale, *how, work, out)

@@ -64,7 +64,7 @@ class Voxels(Filler):
         if lost and self._stages.first_time((Voxels, self.params)):
             _log.warning(
                 "lidar_voxels: %d points lie in voxels beyond max_voxels=%d and are dropped; points come in the order "
-                "of the scan, so that they are missing on one side (said once; see Tensors.dropped)",
+                "of the scan, so they are missing on one side (said once; see Tensors.dropped)",
                 lost,
                 self.params.max_voxels,
             )

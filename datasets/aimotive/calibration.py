@@ -27,7 +27,7 @@ class _Sensor(msgspec.Struct):
 
 
 class Lens(msgspec.Struct, frozen=True):
-    """Of a camera, with the distortion in the order that a CameraImage wants."""
+    """A camera's, with the distortion in the order that a CameraImage wants."""
 
     intrinsics: Matrix
     distortion: Matrix
@@ -54,12 +54,12 @@ class Calibration:
         if rows is None:
             raise MissingRecord(f"{self._path}: {name} has no RT_body_from_sensor")
         if [len(row) for row in rows] != [4, 4, 4, 4] or rows[3] != [0, 0, 0, 1]:
-            raise BrokenRecord(f"{self._path}: RT_body_from_sensor of {name} is no 4x4 with 0 0 0 1 in the last row")
+            raise BrokenRecord(f"{self._path}: RT_body_from_sensor of {name} is not a 4x4 with 0 0 0 1 in the last row")
         transform = np.array(rows, dtype=np.float64)
         rotation = transform[:3, :3]
         bounded = np.abs(rotation).max() < 2 and np.abs(transform).max() < 1e6
         if not bounded or np.abs(rotation @ rotation.T - np.eye(3)).max() > _ORTHONORMAL_WITHIN:
-            raise BrokenRecord(f"{self._path}: RT_body_from_sensor of {name} is no rotation and translation")
+            raise BrokenRecord(f"{self._path}: RT_body_from_sensor of {name} is not a rotation and translation")
         return transform
 
     def lens_of(self, name: str) -> Lens:

@@ -143,9 +143,9 @@ def _decoded(path: Path, encoded: bytes) -> Any:
         LookupError,
     ) as error:
         reason = " ".join(str(error).split())[:120]
-        raise BrokenRecord(f"{path}: not a whole LAZ file ({reason})") from error
+        raise BrokenRecord(f"{path}: not a complete LAZ file ({reason})") from error
     except BaseException as error:
         # a panic of the Rust decoder is a BaseException of a type that cannot be imported
         if type(error).__name__ != "PanicException":
             raise
-        raise BrokenRecord(f"{path}: not a whole LAZ file (the decoder gave up: {str(error)[:100]})") from error
+        raise BrokenRecord(f"{path}: not a complete LAZ file (the decoder gave up: {str(error)[:100]})") from error

@@ -84,7 +84,7 @@ def read_tracks(path: Path) -> Tracks:
     columns = _read(path)
     n = len(columns["timestep"])
     if n == 0:
-        raise BrokenRecord(f"{path}: not a single row, wanted one per agent and timestep")
+        raise BrokenRecord(f"{path}: no rows, wanted one per agent and timestep")
     start_ns = columns["start_timestamp"]
     if not (np.abs(start_ns) <= _LATEST_NS).all():
         row = int(np.argmax(~(np.abs(start_ns) <= _LATEST_NS)))
@@ -148,7 +148,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
         raise
     except (pa.ArrowException, OSError, ValueError, TypeError, MemoryError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise BrokenRecord(f"{path}: not a whole Parquet file ({reason})") from error
+        raise BrokenRecord(f"{path}: not a complete Parquet file ({reason})") from error
 
 
 def _column(path: Path, name: str, column: Any) -> NDArray[Any]:

@@ -53,7 +53,7 @@ def matrix_of(path: Path, key: str, text: str, shape: tuple[int, int]) -> Matrix
     rows, columns = shape
     words = text.split()
     if len(words) != rows * columns:
-        fits = {16: " (a whole 4x4)", 12: " (a 3x4)", 9: " (a 3x3)"}.get(len(words), "")
+        fits = {16: " (a full 4x4)", 12: " (a 3x4)", 9: " (a 3x3)"}.get(len(words), "")
         raise BrokenRecord(f"{path}: {key} has {len(words)} numbers{fits}, wanted {rows * columns} ({rows}x{columns})")
     try:
         matrix = np.array(floats(words)).reshape(rows, columns)

@@ -34,7 +34,7 @@ def read_stamps(path: Path, files: Numbered) -> Times:
 
 
 def read_stamps_or_gaps(path: Path, files: Numbered) -> tuple[Times, dict[int, LogError]]:
-    """Returns the same, 0 for a line that is no time, and the row of each such file with what is wrong."""
+    """Returns the same, 0 for a line that is not a time, and the row of each such file with what is wrong."""
     lines = read_text(path, "the records have no times").splitlines()
     last = int(files.numbers[-1])
     if last >= len(lines):
@@ -64,7 +64,7 @@ def world_from_imus(files: Numbered) -> tuple[Matrix, dict[int, LogError]]:
     """Returns (n, 4, 4): east, north, up from the inertial unit's forward, left, up; and what could not be read.
 
     Mercator at the scale of the first latitude, as the development kit does; altitude as recorded. The origin is the
-    first place. Raises the first error where not a single packet can be read; row i of one that cannot is NaN.
+    first place. Raises the first error where no packet can be read; row i of one that cannot is NaN.
     """
     found, broken = read_each(dict(enumerate(files.paths)), lambda _, path: _packet(path))
     if not found:

@@ -136,7 +136,7 @@ def _to_local(file: Path, loaded: Any) -> None:
         try:
             point.x, point.y = float(point.attributes["local_x"]), float(point.attributes["local_y"])
         except ValueError as error:
-            raise BrokenRecord(f"{file}: node {point.id} has local_x or local_y that is no number") from error
+            raise BrokenRecord(f"{file}: node {point.id} has local_x or local_y that is not a number") from error
 
 
 def _check(file: Path, loaded: Any) -> None:

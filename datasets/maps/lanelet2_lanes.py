@@ -36,7 +36,7 @@ def lane_graph(lanes: Sequence[Any], heights: Heights) -> LaneGraph:
     """Returns the graph; row i is lanes[i].
 
     A lane follows another where both bounds go on from the same points. The lane to the left is the one whose right
-    bound is the same line in the same direction; a lane that comes towards us is no neighbour.
+    bound is the same line in the same direction; a lane that comes towards us is not a neighbour.
     """
     left = {str(lane.id): points_of(lane.leftBound, heights) for lane in lanes}
     right = {str(lane.id): points_of(lane.rightBound, heights) for lane in lanes}

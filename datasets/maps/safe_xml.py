@@ -31,7 +31,7 @@ def read_xml(path: Path, root: str, what: str) -> Element:
         nonlocal depth
         depth += 1
         if depth > _DEEPEST:
-            raise _Refused(f"elements stand more than {_DEEPEST} deep in each other")
+            raise _Refused(f"elements are nested more than {_DEEPEST} deep")
         builder.start(name, attributes)
 
     def end(name: str) -> None:

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 INDEX_VERSION = 1
 SMALL_TABLES_BYTES = 1 << 20
-"""Tables of less than this in all are read anew each time: that takes milliseconds."""
+"""Tables of less than this in all are read again each time: that takes milliseconds."""
 
 _ABANDONED_AFTER_S = 24 * 3600
 
@@ -76,13 +76,13 @@ def _kept(folder: Path) -> Index | None:
         return load_index(folder)
     # an index cut short, by a full disk or by hand
     except (OSError, ValueError, EOFError, BrokenRecord, msgspec.MsgspecError) as error:
-        _log.warning("%s: the kept index is broken (%s); it is made anew", folder, " ".join(str(error).split())[:200])
+        _log.warning("%s: the kept index is broken (%s); it is made again", folder, " ".join(str(error).split())[:200])
         shutil.rmtree(folder, ignore_errors=True)
         return None
 
 
 def _keep(index: Index, folder: Path, place: str) -> Index | None:
-    """Writes beside, then renames: whoever else makes the same index at the same time, each finds a whole one."""
+    """Writes beside, then renames: whoever else makes the same index at the same time, each finds a complete one."""
     beside = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -99,7 +99,7 @@ def _keep(index: Index, folder: Path, place: str) -> Index | None:
     except (OSError, ValueError, BrokenRecord) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         _log.warning(
-            "%s: the index of the tables cannot be kept (%s), so that they are read anew each time; "
+            "%s: the index of the tables cannot be kept (%s), so they are read again each time; "
             "set PERCEPTUM_CACHE to a folder with room",
             folder,
             reason,

@@ -59,7 +59,7 @@ def _decoded(path: Path, blocks: Iterator[bytes], decoder: Decoder[list[Parsed]]
             yield rows
             pending, seen = pending[start:], seen + len(rows)
         elif len(pending) > _LONGEST_PIECE:
-            raise BrokenRecord(f"{path}: {len(pending)} bytes are no whole rows, wanted a list of short objects")
+            raise BrokenRecord(f"{path}: {len(pending)} bytes are not complete rows, wanted a list of short objects")
         pending += block
     yield _decode(path, b"[" + pending, decoder, seen)
 
@@ -71,7 +71,7 @@ def _last_gap(pending: bytes) -> tuple[int, int]:
 
 
 def _decode_or_none(path: Path, piece: bytes, decoder: Decoder[list[Parsed]], seen: int) -> list[Parsed] | None:
-    """None where the piece is no whole JSON; rows of another form are an error at once. `seen`: rows before it."""
+    """None where the piece is not complete JSON; rows of another form are an error at once. `seen`: rows before it."""
     try:
         return decoder.decode(piece)
     except msgspec.ValidationError as error:

@@ -91,7 +91,7 @@ def read_map(path: Path) -> HDMap:
     """Returns the layers and the lane graph of one place; raises BrokenRecord.
 
     Layers of areas with holes have a second layer, `NAME_holes`: what lies in a hole is not part of the area. There is
-    no lane graph where the map has lanes and not a single path along one, as before version 1.3.
+    no lane graph where the map has lanes and no path along any, as before version 1.3.
     """
     expansion = read_json(path, Expansion, "the map is missing")
     unread = Unread(path)
@@ -115,11 +115,11 @@ def _graph(path: Path, expansion: Expansion, geometry: _Geometry, unread: Unread
     pathless = sum(not arcs.get(lane.token) for lane in lanes)
     if lanes and pathless == len(lanes):
         which = f"version {expansion.version}" if expansion.version else "no version"
-        unread.add(f"lanes as a graph, for they have no arcline_path_3: the map has {which}, wanted 1.3", len(lanes))
+        unread.add(f"lanes as a graph, since they have no arcline_path_3: the map has {which}, wanted 1.3", len(lanes))
         return None
     unread.add("lanes without a path in arcline_path_3, left out of the lane graph", pathless)
     if lanes and not connectivity:
-        unread.add("successors of lanes, for the map has no connectivity", len(lanes))
+        unread.add("successors of lanes, since the map has no connectivity", len(lanes))
     return lane_graph(path, lanes, connectors, arcs, connectivity, geometry.points)
 
 

@@ -98,14 +98,14 @@ def _wrong_size(have: int, count: int, point_bytes: int) -> str | None:
     want = count * point_bytes
     # the published files end with a byte too many
     if have > want and have - want >= point_bytes and have % point_bytes <= 1:
-        return f"there seem to be {have // point_bytes} points: WIDTH and HEIGHT are not theirs"
+        return f"there seem to be {have // point_bytes} points: WIDTH and HEIGHT do not match"
     own_bytes, rest = divmod(have, count) if count else (0, 0)
-    # of a few points a short tail would be a multiple, too
+    # for a few points a short tail would be a multiple, too
     if own_bytes not in (0, point_bytes) and rest <= 1 and (have < want or count >= _MANY):
-        return f"its points seem to have {own_bytes} bytes each: SIZE or COUNT of a field is not theirs"
+        return f"its points seem to have {own_bytes} bytes each: SIZE or COUNT of a field is wrong"
     if have < want:
         return "the file is cut short"
-    return "what is behind them is not known" if have - want >= max(point_bytes, _LONGEST_TAIL) else None
+    return "what follows them is not known" if have - want >= max(point_bytes, _LONGEST_TAIL) else None
 
 
 def _header(encoded: bytes) -> dict[str, list[str]]:
@@ -137,7 +137,7 @@ def _dtype(path: Path, header: Mapping[str, list[str]]) -> np.dtype[Any]:
                 f"{path}: field {name[:40]} is of TYPE {kind[:9]} SIZE {size[:9]} COUNT {count[:9]}, unknown"
             )
         if name in RADAR_COLUMNS and (count != "1" or name in formats):
-            raise BrokenRecord(f"{path}: field {name} is there more than once, wanted one value a point")
+            raise BrokenRecord(f"{path}: field {name} is listed more than once, wanted one value a point")
         if name in RADAR_COLUMNS:
             formats[name], offsets[name] = format, at
         at += int(size) * int(count)

@@ -107,7 +107,7 @@ def _poses(folder: Path, wanted: NDArray[np.uint64], record_time_us: NDArray[np.
 
 
 def _time_us(row: EgoPoseRow) -> int:
-    """Returns -1 for what is no time."""
+    """Returns -1 for what is not a time."""
     return row.timestamp if row.timestamp is not None and 0 <= row.timestamp <= LATEST_US else -1
 
 

@@ -48,11 +48,11 @@ class Scene:
     """(P,) of every record's ego pose, sorted, each time once."""
     pose_wxyz: Matrix
     pose_xyz: Matrix
-    """Of a pose that is missing or broken, NaN or nonsense."""
+    """NaN or nonsense where the pose is missing or broken."""
     pose_files: Sequence[str]
     """(P,) the file of a record that has each."""
     calibration: Mapping[int, tuple[Matrix, Matrix, Matrix]]
-    """Row -> w x y z, translation, and the nine intrinsics, NaN where the sensor is no camera."""
+    """Row -> w x y z, translation, and the nine intrinsics, NaN where the sensor is not a camera."""
     _mounts: dict[int, Matrix] = field(default_factory=dict)
     """Row -> ego_from_sensor, once it was asked for: every record of a sensor asks for the same."""
 

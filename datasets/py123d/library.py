@@ -90,7 +90,7 @@ class Py123dFolder:
             kind, _, id = key.partition(".")
             times = self._table(key)[f"{key}.{_TIME}"].to_numpy()
             if not len(times):
-                raise BrokenRecord(f"{self._folder / key}.arrow: not a single row")
+                raise BrokenRecord(f"{self._folder / key}.arrow: no rows")
             first, last = int(times.min()), int(times.max())
             return list(self.scene.get_modality_between_timestamps(first, last, kind, id or None, inclusive="both"))
 

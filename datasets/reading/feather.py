@@ -41,7 +41,7 @@ def read_columns(
     # ArrowInvalid is a ValueError, ArrowIOError an OSError; a broken length shows as a MemoryError
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise BrokenRecord(f"{path}: not a whole Feather file ({reason})") from error
+        raise BrokenRecord(f"{path}: not a complete Feather file ({reason})") from error
 
 
 def _check_magic(path: Path, encoded: bytes) -> None:

@@ -125,7 +125,7 @@ def _names(folder: Path) -> list[str]:
 def subfolders(folder: Path) -> list[Path]:
     """Returns the folders in a folder, and links to some, sorted by name; none where it is missing or closed to us."""
     try:
-        # the listing itself tells files from folders: 0.1 s for 200 000 files, against 0.8 s by asking for each
+        # the listing itself says what is a file: 0.1 s for 200 000 files, against 0.8 s by asking for each
         with os.scandir(folder) as entries:
             return [folder / name for name in sorted(entry.name for entry in entries if _is_folder(entry))]
     except OSError:

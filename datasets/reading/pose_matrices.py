@@ -26,13 +26,13 @@ def poses_of(
 ) -> Poses:
     """Returns the poses of (n, 4, 4) matrices, each by the rotation nearest to what is stored in its few digits.
 
-    A matrix that is no pose, a time out of order, and each row of `broken` leave a gap, in the name of `path`, or of
-    the row's own file where there are `files`. Raises BrokenRecord where not one can be used.
+    A matrix that is not a pose, a time out of order, and each row of `broken` leave a gap, in the name of `path`, or of
+    the row's own file where there are `files`. Raises BrokenRecord where none can be used.
     """
     why = {row: str(error) for row, error in (broken or {}).items()}
     for row in np.flatnonzero(~_are_rigid(world_from_ego)).tolist():
         entry = f"{path}: pose {row}" if files is None else f"{files[row]}"
-        why.setdefault(row, f"{entry} is no pose; wanted a rotation (orthonormal, right-handed) within 1e9 m")
+        why.setdefault(row, f"{entry} is not a pose; wanted a rotation (orthonormal, right-handed) within 1e9 m")
     rotations = np.tile([1.0, 0.0, 0.0, 0.0], (len(times_ns), 1))
     for row in range(len(times_ns)):
         if row not in why:

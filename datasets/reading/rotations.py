@@ -31,7 +31,7 @@ def check_finite(path: Path, columns: Columns) -> None:
 
 
 def poses_of_columns(path: Path, times_ns: NDArray[np.int64], columns: Columns) -> Poses:
-    """Returns the poses of the rows; one that is no pose leaves a gap. Raises BrokenRecord where not one is."""
+    """Returns the poses of the rows; one that is not a pose leaves a gap. Raises BrokenRecord where none is."""
     wxyz, place = _wxyz(columns), translations(columns)
     bad = _not_unit(wxyz) | ~(np.abs(place) <= _FARTHEST_M).all(axis=1)
     broken = {

@@ -29,7 +29,7 @@ __all__ = ["Edge", "Edges", "FrameTree", "add_all", "odometry_poses", "poses_hel
 _ALWAYS_NS = 2**62
 _FARTHEST_M = 1e9
 _SAME_M = 1e-6
-# of two unit quaternions: a microradian
+# between two unit quaternions: a microradian
 _SAME_DOT = 1 - 1e-13
 _MARGIN_NS = 10_000_000_000
 _WORLDS = ("map", "odom", "world", "earth")
@@ -155,7 +155,7 @@ def _rings(parents: Mapping[str, str]) -> dict[str, str]:
             name = parents.get(name)
         if name in above:
             ring = above[above.index(name) :]
-            found |= dict.fromkeys(ring, f"the frames {', '.join(ring[:4])}, ... stand in a ring")
+            found |= dict.fromkeys(ring, f"the frames {', '.join(ring[:4])}, ... form a ring")
         done.update(above)
     return found
 
@@ -168,7 +168,7 @@ class FrameTree:
     motions: Mapping[str, Poses]
     parents: Mapping[str, str]
     fixed: frozenset[str]
-    """Frames that never move in their parent: said once, or the same at every stamp. That holds for ever."""
+    """Frames that never move in their parent: said once, or the same at every stamp. That holds forever."""
     unusable: Mapping[str, str]
     """Frame -> why it is not known where it is in its parent."""
     lost: Sequence[str]
@@ -239,7 +239,7 @@ class FrameTree:
 
     def _edge(self, name: str, times_ns: NDArray[np.int64]) -> Matrix:
         motion = self.motions[name]
-        # what never moves holds for ever
+        # what never moves holds forever
         times = times_ns if self.moves(name) else np.full(len(times_ns), motion.times_ns[0])
         return motion.at_many(times)
 
@@ -254,7 +254,7 @@ class FrameTree:
             if chain[-1] in self.unusable:
                 raise BrokenRecord(self.unusable[chain[-1]])
             raise MissingRecord(
-                f"{self.where}: world_frame '{world}' is not above '{base}', which stands in {', '.join(chain)}"
+                f"{self.where}: world_frame '{world}' is not above '{base}', which is in {', '.join(chain)}"
             )
         links = chain[: chain.index(world)]
         moving = [self.motions[name] for name in links if self.moves(name)]

@@ -45,9 +45,9 @@ def streams_of(
 
     Messages stand in the order of their times, and of equal times in that in which they were written, whatever the
     order in the file. Left out are a topic whose messages are of several types, or were never stamped; messages with
-    a time that is none; and all but the first of those at one time, which is no error if `duplicates` is first.
+    a time that is none; and all but the first of those at one time, which is not an error if `duplicates` is first.
     """
-    # a chunk's own index tells the log time; for the others the messages are looked at
+    # a chunk's own index has the log time; for the others the messages are looked at
     most = 0 if clock == "log" else STAMP_BYTES
     left_out: dict[str, list[LogError]] = {}
     for name in topics:
@@ -106,9 +106,7 @@ def _stamped(where: str, rows: list[_Row], errors: list[LogError]) -> list[_Row]
     if len(stamps) == 1 and len({row.recorded_ns for row in rows}) >= _STUCK:
         stamp = rows[0].time_ns
         errors.append(
-            NeverStamped(
-                f"{where}: all {len(rows)} records have the stamp {stamp} ns, which was never set anew; {hint}"
-            )
+            NeverStamped(f"{where}: all {len(rows)} records have the stamp {stamp} ns, which was never updated; {hint}")
         )
         return []
     kept = [row for row in rows if row.time_ns]

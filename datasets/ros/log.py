@@ -40,7 +40,7 @@ class RecordedLog(Reader):
         never_stamped = any(isinstance(error, NeverStamped) for errors in left_out.values() for error in errors)
         if never_stamped and not self._streams:
             warnings.warn(
-                f"{path}: not one record of a sensor has a stamp; read by the times at which they were recorded, as "
+                f"{path}: no record of a sensor has a stamp; read by the times at which they were recorded, as "
                 "with clock='log'",
                 stacklevel=2,
             )
@@ -54,7 +54,7 @@ class RecordedLog(Reader):
         if self._sensors.reference not in self._streams:
             if self._sensors.reference in left_out:
                 raise left_out[self._sensors.reference][0]
-            raise LogError(f"{path}: {self._sensors.reference} has not a single message; name another as reference")
+            raise LogError(f"{path}: {self._sensors.reference} has no messages; name another as reference")
         self.times_ns: Times = self._streams[self._sensors.reference].times_ns
         self._lenses: dict[str, tuple[Lens, str]] = {}
         self._motion = Motion(recording, options, self._reference_frame)
@@ -85,7 +85,7 @@ class RecordedLog(Reader):
 
     @once
     def poses(self) -> Poses:
-        """World from ego, from the transforms or an odometry; the identity where the recording tells of no motion."""
+        """World from ego, from the transforms or an odometry; the identity where the recording has no motion."""
         stamps = [s.times_ns for s in self._streams.values()]
         return self._motion.poses((min(int(s[0]) for s in stamps), max(int(s[-1]) for s in stamps)))
 
@@ -148,7 +148,7 @@ class RecordedLog(Reader):
         where = f"{self.location}: {topic.name}"
         first = next(iter(self._recording.scan([topic.name], WHOLE)), None)
         if first is None:
-            raise BrokenRecord(f"{where}: has not a single message, wanted the lens of {camera}")
+            raise BrokenRecord(f"{where}: has no messages, wanted the lens of {camera}")
         info = decode(topic, first.data, where)
         rectified = any(part.startswith("image_rect") for part in camera.split("/"))
         return lens_of(info, rectified, where), str(info.header.frame_id).lstrip("/")

@@ -46,6 +46,6 @@ def parts_of(folder: Path) -> list[Path]:
     if lost:
         raise LogError(
             f"{folder}: part {lost[0]} of the recording is missing beside {parts[numbers[-1]].string}; "
-            "put it there, or open the parts by themselves"
+            "put it there, or open the parts on their own"
         )
     return [folder / parts[number].string for number in numbers]

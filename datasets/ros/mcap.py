@@ -19,7 +19,7 @@ def recognises(path: Path) -> bool:
 
 
 def takes() -> type:
-    """Returns what tells the options."""
+    """Returns what holds the options."""
     from .options import RecordingOptions
 
     return RecordingOptions

@@ -50,19 +50,19 @@ def _is_whole(where: str, file: IO[bytes], size: int, skip_damaged: bool) -> boo
     file.seek(0)
     found = file.read(len(MAGIC))
     if found != MAGIC:
-        raise BrokenRecord(f"{where}: starts with {found!r}, wanted {MAGIC!r} (MCAP); it is no MCAP file")
+        raise BrokenRecord(f"{where}: starts with {found!r}, wanted {MAGIC!r} (MCAP); it is not an MCAP file")
     file.seek(max(size - len(MAGIC), 0))
     is_whole = size >= _FOOTER_BYTES + len(MAGIC) and file.read() == MAGIC
     if not (is_whole or skip_damaged):
         raise BrokenRecord(
             f"{where}: {size} bytes do not end with {MAGIC!r}; the file is cut short; "
-            "repair it with `mcap recover`, or read what is whole with damaged='skip'"
+            "repair it with `mcap recover`, or read what is intact with damaged='skip'"
         )
     return is_whole
 
 
 def _summary(where: str, file: IO[bytes], size: int) -> Contents | None:
-    """The summary at the file's end; None where there is none that tells where the messages are."""
+    """The summary at the file's end; None where there is none that says where the messages are."""
     file.seek(size - _FOOTER_BYTES)
     opcode, length, start = (int(part) for part in struct.unpack("<BQQ", file.read(17)))
     if (opcode, length) != (2, 20):

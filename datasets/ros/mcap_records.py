@@ -74,7 +74,7 @@ class Contents:
 
     @property
     def is_index(self) -> bool:
-        """Whether this tells where the messages are: all channels that chunks hold are known, with their schemas."""
+        """Whether this says where the messages are: all channels that chunks hold are known, with their schemas."""
         indexed = {channel for chunk in self.chunks.values() for channel in chunk}
         schemas = {channel.schema_id for channel in self.channels.values()} - {0}
         known = indexed <= self.channels.keys() and schemas <= self.schemas.keys()
@@ -141,7 +141,7 @@ def records_of(where: str, encoded: bytes, messages: bool = True) -> Iterator[An
         opcode, length = RECORD.unpack_from(encoded, at)
         end = at + RECORD.size + length
         if end > len(encoded):
-            # the magic at the file's end is no record
+            # the magic at the file's end is not a record
             if encoded[at:] == MAGIC:
                 return
             raise BrokenRecord(f"{where}: a record of {length} bytes where {len(encoded) - at} are left; it is damaged")

@@ -26,7 +26,7 @@ class Motion:
     """Reads the transforms when they are first needed."""
 
     def __init__(self, recording: Recording, options: RecordingOptions, sensor_frame: Callable[[], str]) -> None:
-        """`sensor_frame` tells the frame_id of the reference sensor."""
+        """`sensor_frame` gives the frame_id of the reference sensor."""
         self._recording, self._options, self._sensor_frame = recording, options, sensor_frame
 
     def _messages(self, topics: Iterable[str]) -> list[Found]:
@@ -46,7 +46,7 @@ class Motion:
         return f"{self._recording.location}: {topic}"
 
     def _decoded(self, edges: Edges, topics: Iterable[str]) -> Iterator[tuple[Found, Any]]:
-        """Yields the messages that can be read; `edges` is told of the others."""
+        """Yields the messages that can be read; `edges` gets the others."""
         for found in self._messages(topics):
             try:
                 message = decode(self._recording.topics[found.topic], found.data, self._where(found.topic))
@@ -78,13 +78,13 @@ class Motion:
         return ego_from_sensor
 
     def poses(self, span_ns: tuple[int, int]) -> Poses:
-        """Returns world_from_ego; the identity over `span_ns` in a recording that tells of no motion."""
+        """Returns world_from_ego; the identity over `span_ns` in a recording without motion."""
         options, base, tree = self._options, self.base_frame, self.tree
         above = tree.chain(base)
         if options.odometry is None:
             if options.world_frame is not None:
                 return tree.poses(options.world_frame.lstrip("/"), base, options.max_pose_gap_ns, span_ns)
-            # a chain that breaks off may have told of motion
+            # a chain that breaks off may have had motion
             top = tree.top(base)
             if any(tree.moves(name) for name in above):
                 return tree.poses(top, base, options.max_pose_gap_ns, span_ns)
@@ -120,7 +120,7 @@ class Motion:
             stamp_ns = set_stamp_ns(message.header.stamp) if self._by_stamp else recorded_ns
             edges.add(message.header.frame_id or "odom", child, stamp_ns, recorded_ns, message.pose.pose, static=False)
         if len(edges.found) > 1:
-            raise LogError(f"{where}: tells of {', '.join(edges.found)}, wanted one child_frame_id")
+            raise LogError(f"{where}: has poses of {', '.join(edges.found)}, wanted one child_frame_id")
         motions = edges.tree()
         if not motions.parents:
             raise BrokenRecord(next(iter((*motions.unusable.values(), *motions.lost)), f"{where}: has no pose"))

@@ -29,7 +29,7 @@ _FARTHEST_NS = 10_000_000_000
 
 
 def point_offsets(fields: Mapping[str, Column], stamp_ns: int, point_time: str, where: str) -> Column | None:
-    """Returns nanoseconds after the stamp; None where no field tells, or none was asked for."""
+    """Returns nanoseconds after the stamp; None where no field says it, or none was asked for."""
     if point_time == "none":
         return None
     field, kind = _time_field(fields, point_time)

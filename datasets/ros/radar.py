@@ -59,10 +59,10 @@ def _split(topic: Topic, payload: bytes, where: str) -> tuple[str, Column]:
         left = len(payload) - at - 4 - returns.nbytes
         # CDR may be filled up to a multiple of four
         if left > (0 if ros1 else 3):
-            raise ValueError(f"{left} bytes behind {count} returns")
+            raise ValueError(f"{left} bytes after {count} returns")
         return frame.rstrip(b"\0").decode(), returns
     except (struct.error, ValueError) as error:
-        raise BrokenRecord(f"{where}: {len(payload)} bytes are no whole {topic.type} ({error})") from error
+        raise BrokenRecord(f"{where}: {len(payload)} bytes are not a complete {topic.type} ({error})") from error
 
 
 def track_columns(message: Any) -> dict[str, Column]:

@@ -20,7 +20,7 @@ Place = tuple[int, int, int]
 STAMP_BYTES = 12
 """What is read of a message to learn its stamp."""
 WHOLE = -1
-"""Of a message, all bytes."""
+"""All bytes of a message."""
 
 
 @dataclass(frozen=True)

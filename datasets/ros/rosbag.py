@@ -32,7 +32,7 @@ def recognises_loosely(path: Path) -> bool:
 
 
 def takes() -> type:
-    """Returns what tells the options."""
+    """Returns what holds the options."""
     from .options import RecordingOptions
 
     return RecordingOptions
@@ -58,7 +58,7 @@ def _recording(path: Path, skip_damaged: bool) -> Recording:
 
     parts = parts_of(path)
     warnings.warn(
-        f"{path}: has no {METADATA}; read by their names are {', '.join(part.name for part in parts[:3])}"
+        f"{path}: has no {METADATA}; reading by name: {', '.join(part.name for part in parts[:3])}"
         f"{f' and {len(parts) - 3} more' if parts[3:] else ''}",
         stacklevel=2,
     )

@@ -79,7 +79,7 @@ class Ros1Bag:
         """Warns of what is left out, or raises it."""
         if not self._skip_damaged:
             raise BrokenRecord(
-                f"{error}; repair it with `rosbag reindex`, or read what is whole with damaged='skip'"
+                f"{error}; repair it with `rosbag reindex`, or read what is intact with damaged='skip'"
             ) from error
         warnings.warn(f"left out: {error}", stacklevel=2)
 
@@ -87,7 +87,9 @@ class Ros1Bag:
         with open(self._path, "rb") as file:
             found = file.read(len(MAGIC))
         if found != MAGIC:
-            raise BrokenRecord(f"{self.location}: starts with {found!r}, wanted {MAGIC!r}; it is no ROS 1 bag of 2.0")
+            raise BrokenRecord(
+                f"{self.location}: starts with {found!r}, wanted {MAGIC!r}; it is not a ROS 1 bag of 2.0"
+            )
 
     def _topics(self) -> dict[str, Topic]:
         found: dict[str, Topic] = {}
@@ -170,7 +172,7 @@ class Ros1Bag:
         ) as error:
             said = " ".join((str(error) or type(error).__name__).split())[:120]
             raise BrokenRecord(
-                f"{self.location}: not a whole ROS 1 bag ({said}); if it was cut off, repair it with `rosbag reindex`"
+                f"{self.location}: not a complete ROS 1 bag ({said}); if cut off, repair it with `rosbag reindex`"
             ) from error
 
 

@@ -28,7 +28,7 @@ class BagContents:
 def has_index(file: IO[bytes], size: int) -> bool:
     """Whether the bag's head says where its index is and what it counts; raises ReaderError.
 
-    A recorder writes the head anew when it is done: until then the index is at 0 and the counts are 0.
+    A recorder rewrites the head when it is done: until then the index is at 0 and the counts are 0.
     """
     from rosbags.rosbag1.reader import Header, RecordType, read_uint32
 

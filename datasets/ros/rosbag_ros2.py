@@ -38,7 +38,7 @@ def rosbag2(folder: Path, skip_damaged: bool = False) -> Recording:
     names = [PurePosixPath(name).name for name in _names(folder / METADATA, metadata)]
     others = [name for name in recordings_in(folder, (_SUFFIXES[kind],)) if name not in names]
     if others:
-        warnings.warn(f"{folder}: {', '.join(others[:5])} not read, for {METADATA} does not name it", stacklevel=2)
+        warnings.warn(f"{folder}: {', '.join(others[:5])} not read, since {METADATA} does not name it", stacklevel=2)
     return SeveralFiles(folder, list(_opened(folder, names, kind, per_message, skip_damaged)))
 
 
@@ -94,7 +94,7 @@ def _metadata(path: Path) -> Mapping[str, Any]:
         names = recordings_in(path.parent, (".db3", ".mcap"))
         instead = f", or open {path.parent / names[0]} itself" if names else ""
         raise BrokenRecord(
-            f"{path}: has no rosbag2_bagfile_information; it is not the metadata of a rosbag2; write it anew with "
+            f"{path}: has no rosbag2_bagfile_information; it is not the metadata of a rosbag2; write it again with "
             f"`ros2 bag reindex {path.parent}`{instead}"
         )
     return inner

@@ -42,7 +42,7 @@ class SqliteBag:
         # a text in a broken row, or in the message about it, may be no text
         except (sqlite3.Error, UnicodeDecodeError, OverflowError, MemoryError) as error:
             reason = " ".join(str(error).split())[:120]
-            raise BrokenRecord(f"{self.location}: not a whole rosbag2 database ({reason})") from error
+            raise BrokenRecord(f"{self.location}: not a complete rosbag2 database ({reason})") from error
 
     def _topics(self) -> dict[str, Topic]:
         with self._open() as database:
@@ -100,7 +100,7 @@ class SqliteBag:
         try:
             size = zstandard.frame_content_size(data) if data.startswith(_ZSTD) else _LARGEST_MESSAGE + 1
             if size > _LARGEST_MESSAGE:
-                raise BrokenRecord(f"{self.location}: row {row} is no zstd frame of at most 1 GiB")
+                raise BrokenRecord(f"{self.location}: row {row} is not a zstd frame of at most 1 GiB")
             return zstandard.decompress(data, max_output_size=_LARGEST_MESSAGE if size < 0 else max(size, 1))
         except (zstandard.ZstdError, MemoryError) as error:
             raise BrokenRecord(f"{self.location}: row {row} cannot be unpacked ({error})") from error

@@ -93,7 +93,7 @@ class SqliteFile:
         size, beside = os.path.getsize(self._path), Path(f"{self._path}-journal")
         warnings.warn(
             f"{self._path}: was cut off within a transaction, which is in {beside.name}; reading a copy of its "
-            f"{size} bytes in which that is taken back",
+            f"{size} bytes in which that is undone",
             stacklevel=2,
         )
         folder = Path(tempfile.mkdtemp(prefix="perceptum-"))

@@ -92,7 +92,7 @@ def decode(topic: Topic, payload: bytes, where: str) -> Any:
     # rosbags says SerdeError, its checks are assertions; a cut-off message shows as any of these
     except (_serde_error(), AssertionError, LookupError, ValueError, ArithmeticError, MemoryError) as error:
         said = " ".join((str(error) or type(error).__name__).split())[:120]
-        raise BrokenRecord(f"{where}: {len(payload)} bytes are no whole {topic.type} ({said})") from error
+        raise BrokenRecord(f"{where}: {len(payload)} bytes are not a complete {topic.type} ({said})") from error
 
 
 def add_topic(found: dict[str, Topic], topic: Topic, where: str) -> None:

@@ -31,7 +31,7 @@ class Options:
     ground_wave_m: float = 0.5
     """Height of the long waves of the ground; 0 is a flat street."""
     max_range_m: float = 120.0
-    """Of the lidar."""
+    """The lidar's."""
 
     def __post_init__(self) -> None:
         for name, (low, high) in _WHOLE.items():

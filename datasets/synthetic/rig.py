@@ -26,7 +26,7 @@ __all__ = [
 
 
 PERIOD_NS = 100_000_000
-"""Of one lidar revolution."""
+"""One lidar revolution."""
 LIDAR = "LIDAR_TOP"
 _DEGREE = 0.017453292519943295
 
@@ -48,7 +48,7 @@ class RadarMount(NamedTuple):
     position: tuple[float, float, float]
     yaw_deg: float
     phase_ns: int
-    """Of its first cycle after the drive's start; 13 cycles a second."""
+    """Its first cycle after the drive's start; 13 cycles a second."""
 
     @property
     def ego_from_sensor(self) -> Matrix:

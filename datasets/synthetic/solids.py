@@ -52,7 +52,7 @@ class Paint(IntEnum):
 
 
 REFLECTIVITY = np.array([0.55, 0.22, 0.6, 0.1, 0.4, 0.35, 0.42, 0.3, 0.5, 0.65, 1.0])
-"""Of 905 nm light, by Paint; paint of a light colour gives up to half as much again."""
+"""For 905 nm light, by Paint; paint of a light colour gives up to half as much again."""
 
 
 class Solids(NamedTuple):
@@ -82,7 +82,7 @@ class Things(NamedTuple):
     category: NDArray[np.int8]
     """Index into CATEGORIES."""
     motion: Motion
-    """Of the middle of the box's floor."""
+    """The middle of the box's floor."""
     size: Matrix
     """(n, 3) length width height."""
     colour: Matrix

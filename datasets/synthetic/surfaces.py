@@ -19,4 +19,4 @@ COLOURS = np.array(
     dtype=np.float64,
 )
 REFLECTIVITY = np.array([0.16, 0.85, 0.7, 0.2, 0.18, 0.38, 0.32, 0.36])
-"""Of 905 nm light."""
+"""For 905 nm light."""

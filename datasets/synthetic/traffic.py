@@ -33,7 +33,7 @@ class _Stream(NamedTuple):
     """Against the street where negative."""
     gap_m: float
     share: float
-    """Of places that are taken."""
+    """Share of places that are taken."""
     trucks: float
     sway_m: float
     category: int = 0
@@ -68,7 +68,7 @@ class _Columns(NamedTuple):
 _COLUMNS = _Columns(*(np.array(column) for column in zip(*(stream[1:] for stream in _STREAMS), strict=True)))
 _SWAY_RADPS = 0.4
 _JITTER = 0.36
-"""Of the gap; the ego's own place, number 0 of the first stream, has none."""
+"""Share of the gap; the ego's own place, number 0 of the first stream, has none."""
 
 _SIZE_LOW = np.array([[4.1, 1.72, 1.42], [7.2, 2.3, 2.9], [0.52, 0.52, 1.55], [1.65, 0.56, 1.62]])
 _SIZE_HIGH = np.array([[4.9, 1.92, 1.68], [9.8, 2.5, 3.6], [0.68, 0.68, 1.9], [1.85, 0.68, 1.82]])

@@ -41,5 +41,5 @@ def _parsed(path: Path, line: str) -> _Line:
 
 def _matrix(path: Path, key: str, values: list[float]) -> NDArray[np.float64]:
     if len(values) != 16 or values[12:] != [0, 0, 0, 1]:
-        raise BrokenRecord(f"{path}: {key} is no 4x4 pose; wanted 16 numbers, row by row, the last four 0 0 0 1")
+        raise BrokenRecord(f"{path}: {key} is not a 4x4 pose; wanted 16 numbers, row by row, the last four 0 0 0 1")
     return np.array(values, dtype=np.float64).reshape(4, 4)

@@ -70,7 +70,7 @@ def read_cameras(path: Path) -> Mapping[str, Camera]:
     table = read_table(path, names + lens, "pictures need the cameras' calibration")
     values = np.stack([widened(table.numbers(name)) for name in lens], axis=1)
     if not np.isfinite(values).all() or (values[:, :2] <= 0).any():
-        raise BrokenRecord(f"{path}: a lens is no lens; wanted finite numbers and focal lengths above 0")
+        raise BrokenRecord(f"{path}: a lens is wrong; wanted finite numbers and focal lengths above 0")
     ego_from_cameras = _rigid(path, table.transforms(names[1])) @ _WAYMO_FROM_OPTICAL
     cameras = {}
     for row, number in enumerate(table.numbers(names[0]).tolist()):
@@ -85,5 +85,5 @@ def _rigid(path: Path, transforms: Matrix) -> Matrix:
     rotation = transforms[:, :3, :3]
     bounded = np.abs(transforms) <= 1e6
     if not bounded.all() or np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max(initial=0) > 1e-3:
-        raise BrokenRecord(f"{path}: an extrinsic transform is no rotation and translation")
+        raise BrokenRecord(f"{path}: an extrinsic transform is not a rotation and translation")
     return transforms

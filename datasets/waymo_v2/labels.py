@@ -34,7 +34,9 @@ def read_boxes(path: Path) -> LabelTable:
     bad = ~((np.abs(boxes) <= 1e6).all(axis=1) & (boxes[:, 3:6] >= 0).all(axis=1))
     if bad.any():
         row = int(np.argmax(bad))
-        raise BrokenRecord(f"{path}: row {row} is no box: {boxes[row].tolist()} (centre, length width height, heading)")
+        raise BrokenRecord(
+            f"{path}: row {row} is not a box: {boxes[row].tolist()} (centre, length width height, heading)"
+        )
     boxes[:, 6] -= 2 * np.pi * np.floor((boxes[:, 6] + np.pi) / (2 * np.pi))
     times_ns = table.numbers(keys[0]).astype(np.int64) * 1000
     speed = [widened(table.numbers(f"{_BOX}.speed.{axis}", nulls=True)) for axis in "xy"]

@@ -38,7 +38,7 @@ def _naming(path: Path) -> Iterator[None]:
         raise
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise BrokenRecord(f"{path}: not a whole Parquet file ({reason})") from error
+        raise BrokenRecord(f"{path}: not a complete Parquet file ({reason})") from error
 
 
 def _opened(path: Path, columns: Sequence[str], what: str) -> tuple[Any, Any]:
@@ -113,7 +113,7 @@ class Table:
     def _transform(self, name: str, row: int, cell: Any) -> NDArray[np.float64]:
         numbers = None if cell is None else _as_float64(self.path, name, cell)
         if numbers is None or len(numbers) != 16 or not np.array_equal(numbers[12:], [0, 0, 0, 1]):
-            raise BrokenRecord(f"{self.path}: {name} in row {row} is no 4x4 transform, wanted 16 numbers")
+            raise BrokenRecord(f"{self.path}: {name} in row {row} is not a 4x4 transform, wanted 16 numbers")
         return numbers.reshape(4, 4)
 
 

@@ -44,7 +44,7 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
     ] = (3.0, -25.0)
     outside_fov: Annotated[
         Literal["clamp", "drop"],
-        About("What becomes of a point above or below: the edge row, as published, or nothing."),
+        About("What happens to a point above or below: the edge row, as published, or nothing."),
     ] = "clamp"
     channels: Annotated[tuple[RangeChannel, ...], About("Which of them, in order.")] = (
         *("range", "x", "y", "z", "intensity"),
@@ -52,7 +52,7 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
     xyz_frame: Annotated[
         Literal["lidar", "ego"],
         About(
-            "Where x, y, z are told: in the lidar's axes as measured, or in the ego frame at the reference time with "
+            "The axes of x, y, z: the lidar's own as measured, or the ego frame at the reference time with "
             "the ego motion taken out. What the image shows, and range, are as measured either way."
         ),
     ] = "lidar"
@@ -60,7 +60,7 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
     min_range: Annotated[float, About("Points nearer than this to the sensor are dropped.", "m", least=0.001)] = 0.1
     fill: Annotated[float, About("What an empty cell holds before `norm`.")] = -1.0
     norm: Annotated[
-        Normalization | None, About("(value - mean) / std per channel; empty cells become 0; null: as they are.")
+        Normalization | None, About("(value - mean) / std per channel; empty cells become 0; null: unchanged.")
     ] = None
     required: Annotated[bool, REQUIRED] = False
 
@@ -95,7 +95,7 @@ GROUPS = (
                 frame="sensor",
                 fill=-1,
                 prose="The newest sweep as its sensor sees it; the nearest return wins, the first of equals. "
-                "Column W/2 looks along +x, columns run clockwise; x, y, z are told in the axes that `xyz_frame` "
+                "Column W/2 looks along +x, columns run clockwise; x, y, z are in the axes that `xyz_frame` "
                 "names. After RangeNet++ (Milioto et al. 2019), in float64.",
             ),
             Feature(

@@ -71,7 +71,7 @@ def assemble(
     skip_broken_map: bool,
     left_out: Sequence[str] = (),
 ) -> Index:
-    """Writes the small tables and, last, the index, which also tells what was left out before. Raises LogErrors."""
+    """Writes the small tables and, last, the index, which also says what was left out before. Raises LogErrors."""
     import pyarrow as pa
 
     merge, batches, streams, first = _Merge(), [], [], 0

@@ -1,7 +1,7 @@
 """Numpy columns as Arrow columns and back, without a copy: one record is one record batch.
 
 Numbers keep their dtype. An (N, k) array is a fixed-size list. Text is a list of code points, each row of one width,
-which is how numpy holds it: a view, where Arrow's own strings would have to be made anew one by one. Truth values are
+which is how numpy holds it: a view, where Arrow's own strings would have to be made again one by one. Truth values are
 uint8, marked in the field.
 """
 
@@ -61,7 +61,7 @@ def _numbers(flat: Column) -> Any:
 def read_batch(where: str, encoded: Any, schema: Any) -> Any:
     """Returns the RecordBatch in an encapsulated message, over its own memory; raises BrokenRecord.
 
-    With a compressed batch the buffers are made anew.
+    With a compressed batch the buffers are made again.
     """
     batch = _opened(where, encoded, schema)
     nulls = sum(column.null_count for column in batch.columns)
@@ -79,7 +79,9 @@ def _opened(where: str, encoded: Any, schema: Any) -> Any:
     # a broken length shows as a MemoryError
     except (pa.ArrowException, OSError, EOFError, ValueError, TypeError, MemoryError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise BrokenRecord(f"{where}: no whole record ({reason}); perceptum check tells what is broken") from error
+        raise BrokenRecord(
+            f"{where}: not a complete record ({reason}); perceptum check reports what is broken"
+        ) from error
     return batch
 
 
@@ -93,7 +95,7 @@ def _check_names(where: str, schema: Any, known: Collection[str]) -> None:
     try:
         unknown = [name for name in schema.names if name not in known]
     except UnicodeDecodeError as error:
-        raise BrokenRecord(f"{where}: a column's name is no text ({error.reason}); the file is damaged") from None
+        raise BrokenRecord(f"{where}: a column's name is not text ({error.reason}); the file is damaged") from None
     if unknown:
         raise BrokenRecord(f"{where}: column {unknown[0][:40]!r} is not known; a newer Perceptum may have written it")
 
@@ -184,5 +186,5 @@ def _text(where: str, name: str, array: Any) -> Column:
     even = width > 0 and (starts[1:] - starts[:-1] == width).all() and first >= 0 and end <= len(array.values)
     points = _view(where, name, array.values, end - first, array.values.offset + first) if even else None
     if points is None or points.max() > _LAST_CODE_POINT:
-        raise BrokenRecord(f"{where}: column {name} is no text of one width")
+        raise BrokenRecord(f"{where}: column {name} is not text of one width")
     return points.view(f"=U{width}")

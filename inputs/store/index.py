@@ -21,7 +21,7 @@ __all__ = ["NO_RECORD", "SKIPPED", "File", "Index", "Row", "Stream", "record_sch
 NO_RECORD = -1
 """In place of a file: the source has no labels at this time."""
 SKIPPED = -2
-"""In place of a file: the record was broken when the log was converted; column `skipped` tells how."""
+"""In place of a file: the record was broken when the log was converted; column `skipped` says how."""
 
 _KEY = b"perceptum"
 
@@ -81,7 +81,7 @@ def record_schema() -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """Of a whole store, or of one finished shard."""
+    """For a complete store, or for one finished shard."""
 
     about: Mapping[str, Any]
     """name, dataset, location and sequential of the source, the options of the conversion, what was skipped."""
@@ -134,7 +134,7 @@ class Index:
             raise
         except (pa.ArrowException, OSError, ValueError, KeyError, RecursionError, MemoryError) as error:
             reason = " ".join(str(error).split())[:120]
-            raise BrokenRecord(f"{where}: no whole index of a store ({reason}); convert the log again") from error
+            raise BrokenRecord(f"{where}: not a complete index of a store ({reason}); convert the log again") from error
         _check_version(where, head)
         try:
             index = cls(
@@ -160,9 +160,9 @@ class Index:
             if not (isinstance(file.path, str) and isinstance(file.size, int) and isinstance(file.checksum, str)):
                 raise TypeError(f"file {str(file.path)[:40]!r} is described by other than path, size and checksum")
         if not all(isinstance(self.about.get(key), str) for key in ("name", "dataset", "location")):
-            raise ValueError("it does not tell name, dataset and location")
+            raise ValueError("it has no name, dataset and location")
         if sum(stream.kind == "labels" for stream in self.streams) != 1:
-            raise ValueError("it has no one stream of frames")
+            raise ValueError("it must have one stream of frames")
 
 
 def _cells_of(column: Any) -> Callable[[int], Any]:

@@ -1,6 +1,6 @@
 """Where things lie in a store, and what the format is called. See docs/store.md.
 
-perceptum-index.arrow                     what is where; written last, so that a store without it is no store
+perceptum-index.arrow                     what is where; written last, so that a store without it is not a store
 perceptum-index.xxh3_128                  its checksum
 calibration.arrow poses.arrow ids.arrow map.arrow   small tables, read whole
 lidar/LIDAR_TOP/0000.arrow                a shard: one record batch per record; radar/, camera/ and labels/ likewise

@@ -68,7 +68,7 @@ def begin(target: Target, text: str) -> None:
         if found != text.encode():
             raise LogError(
                 f"{target.location}: holds the beginning of another conversion ({_difference(found, text)}); "
-                "finish that with its own options, or start anew with --overwrite"
+                "finish that with its own options, or start again with --overwrite"
             )
         return
     with target.writing(PLAN) as file:

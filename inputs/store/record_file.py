@@ -1,4 +1,4 @@
-"""An Arrow file of record batches that tells where each batch lies, and its checksum."""
+"""An Arrow file of record batches that says where each batch is, and its checksum."""
 
 from __future__ import annotations
 

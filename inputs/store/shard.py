@@ -37,7 +37,7 @@ class Shard:
 @dataclass(frozen=True)
 class ShardOptions:
     compression: Compression = "none"
-    """Of points and labels; pictures stay as they are."""
+    """For points and labels; pictures stay unchanged."""
     float16: bool = False
     """Lidar x y z as float16, which loses what it cannot hold."""
     on_error: Literal["raise", "skip"] = "raise"
@@ -106,7 +106,7 @@ class _ShardWriter:
         records = pa.RecordBatch.from_pylist(self.rows, schema=record_schema())
         files = tuple(File(file.path, file.size, i) for i, file in enumerate(self._files))
         about = {"name": shard.sensor, "dataset": "", "location": "", "shard": shard.number}
-        # a shard is no log: the stream of frames that every index has stays empty
+        # a shard is not a log: the stream of frames that every index has stays empty
         streams = [Stream(shard.kind, shard.sensor, 0, len(self.rows))]
         streams += [] if shard.kind == "labels" else [Stream("labels", "", 0, 0)]
         return Index(about, tuple(streams), files, tuple(file.schema for file in self._files), records)
@@ -148,7 +148,7 @@ def finished_shard(target: Target, shard: Shard) -> tuple[Index, CalibrationTabl
         index = Index.from_buffer(f"{target.location}/{index_path}", files.whole(index_path))
         if len(index.records) != shard.stop - shard.start:
             raise BrokenRecord(
-                f"{target.location}/{index_path}: {len(index.records)} records; the shard is written anew"
+                f"{target.location}/{index_path}: {len(index.records)} records; the shard is written again"
             )
         return index, CalibrationTable(f"{target.location}/{calibration_path}", read_table(files, calibration_path))
     except LogError:

@@ -48,7 +48,7 @@ class StoreSource:
         self.times_ns: Times = next(iter(self._times("labels").values()))
 
     def __reduce__(self) -> tuple[type[StoreSource], tuple[Files]]:
-        """Another process opens the store anew."""
+        """Another process opens the store afresh."""
         return StoreSource, (self.files,)
 
     def _times(self, kind: Kind) -> dict[str, Times]:
@@ -146,7 +146,7 @@ class StoreSource:
         if row.file == SKIPPED:
             raise BrokenRecord(f"{where} was broken when the log was converted: {row.skipped}")
         if row.file >= len(self.index.files) or row.file < (NO_RECORD if kind == "labels" else 0):
-            raise BrokenRecord(f"{where}: lies in file {row.file}, the index names {len(self.index.files)}")
+            raise BrokenRecord(f"{where}: is in file {row.file}, the index names {len(self.index.files)}")
         return row, where
 
     def batch(self, row: Row, where: str) -> Any:
@@ -190,6 +190,6 @@ class StoreSource:
         try:
             batch.validate(full=True)
         except pa.ArrowException as error:
-            raise BrokenRecord(f"{where}: no whole picture ({str(error)[:120]}); convert again") from error
+            raise BrokenRecord(f"{where}: not a complete picture ({str(error)[:120]}); convert again") from error
         encoded: bytes = batch.column(0)[0].as_py()
         return encoded

@@ -44,5 +44,5 @@ def read_table(files: Files, path: str) -> Any:
         raise
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise BrokenRecord(f"{where}: not a whole Arrow file ({reason}); convert again") from error
+        raise BrokenRecord(f"{where}: not a complete Arrow file ({reason}); convert again") from error
     return batch

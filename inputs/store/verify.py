@@ -47,7 +47,7 @@ def broken_records(files: Files, index: Index, hasher: Callable[[], Hasher]) -> 
                 continue
             name = f"{stream.kind} {stream.sensor} record {number} at {row.time_ns} ns".replace("  ", " ")
             if row.file >= len(index.files):
-                yield f"{name}: lies in file {row.file}, the index names {len(index.files)}"
+                yield f"{name}: is in file {row.file}, the index names {len(index.files)}"
                 continue
             yield _broken(files, index.files[row.file].path, name, row.offset, row.size, row.checksum, hasher)
 

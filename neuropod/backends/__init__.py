@@ -87,5 +87,5 @@ def _plug_in(entry: EntryPoint) -> Backend:
         found = entry.load()
         missing = [part for part in _PARTS if not hasattr(found, part)]
     if missing:
-        raise NeuropodError(f"{what} lacks {', '.join(missing)}; update or uninstall it")
+        raise NeuropodError(f"{what} is missing {', '.join(missing)}; update or uninstall it")
     return cast(Backend, found)

@@ -78,7 +78,7 @@ def warn_of_chance(operators: Sequence[str]) -> None:
     """Warns where a model draws random numbers: the state of its framework's generator is in no package."""
     if operators:
         _log.warning(
-            "the model draws random numbers (%s) from a generator that is not packed, so that it answers otherwise "
+            "the model draws random numbers (%s) from a generator that is not packed, so it answers differently "
             "each time; .eval() first, or make them an input",
             ", ".join(operators),
         )

@@ -84,9 +84,9 @@ def _from_arrow(value: Any) -> NDArray[Any]:
     if isinstance(value, pa.Tensor):
         return np.asarray(value.to_numpy())
     if not isinstance(value, pa.Array):
-        raise NeuropodError("of Arrow's own things an Array, a ChunkedArray or a Tensor can be an input")
+        raise NeuropodError("of Arrow's types, an Array, a ChunkedArray or a Tensor can be an input")
     if value.null_count:
-        raise NeuropodError(f"it has {value.null_count} nulls, which a tensor has no room for; fill them first")
+        raise NeuropodError(f"it has {value.null_count} nulls, which a tensor cannot hold; fill them first")
     if isinstance(value, pa.FixedShapeTensorArray):
         return np.asarray(value.to_numpy_ndarray())
     if isinstance(value, pa.FixedSizeListArray):

@@ -31,7 +31,7 @@ def import_jax() -> Any:
 
 
 def to_native(array: NDArray[Any]) -> Any:
-    """Returns an output of a model as an array in the CPU's memory; strings stay as they are: JAX has none."""
+    """Returns an output of a model as an array in the CPU's memory; strings stay unchanged: JAX has none."""
     if is_string(array):
         return array
     jax = import_jax()

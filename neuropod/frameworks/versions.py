@@ -28,7 +28,7 @@ def framework_version(module: str, import_it: Callable[[], Any]) -> str:
 
 
 def check_range(wanted: str) -> None:
-    """Raises NeuropodError where `wanted` is no range of versions, as npm writes them."""
+    """Raises NeuropodError where `wanted` is not a range of versions, as npm writes them."""
     import nodesemver
 
     try:
@@ -37,7 +37,7 @@ def check_range(wanted: str) -> None:
         nodesemver.make_range(wanted, loose=False)
     except ValueError:
         raise NeuropodError(
-            f"platform_version_semver {str(wanted)[:MOST_CHARACTERS]!r} is no version range; "
+            f"platform_version_semver {str(wanted)[:MOST_CHARACTERS]!r} is not a version range; "
             "write 1.13.1, '> 1.13.1' or '1.4.0 - 1.6.0'"
         ) from None
 

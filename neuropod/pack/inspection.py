@@ -19,7 +19,7 @@ __all__ = ["inspect_package", "needs_trust"]
 
 
 def inspect_package(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Returns all that can be told, as plain values; raises NeuropodError where the package is broken or changed."""
+    """Returns all that is known, as plain values; raises NeuropodError where the package is broken or changed."""
     package = open_package(path)
     try:
         return _described(package)

@@ -98,7 +98,7 @@ class PackOptions:
             check_range(self.platform_version_semver)
         for op in self.custom_ops:
             if not Path(op).is_file():
-                raise NeuropodError(f"custom op '{os.fspath(op)}' is no file")
+                raise NeuropodError(f"custom op '{os.fspath(op)}' is not a file")
         places = {Path(op).name: Path(op) for op in self.custom_ops}
         for op in self.custom_ops:
             other = places[Path(op).name]
@@ -156,7 +156,7 @@ def pack(
             tries = platform not in _OWN_MASTERS
             ran = selftest.check_package(package, options.test_input_data, expected, load_args, required, tries)
             if ran.code is not None and platform != "python" and not config.custom_ops:  # what is code anyway
-                _log.warning("%s is code (%s): who loads it must trust it, by trust=True or --trust", path, ran.code)
+                _log.warning("%s is code (%s): loading it needs trust=True or --trust", path, ran.code)
 
     write_package(path, fill, test, options.package_as_zip, options.zip_compression, options.overwrite)
 
@@ -166,7 +166,7 @@ def _refuse_unknown(common: Mapping[str, Any]) -> None:
     for name in common.keys() - set(known):
         near = get_close_matches(name, known, 1)
         hint = (
-            f"did you mean '{near[0]}'?" if near else "help(perceptum.neuropod.pack.packing.PackOptions) tells them all"
+            f"did you mean '{near[0]}'?" if near else "help(perceptum.neuropod.pack.packing.PackOptions) lists them all"
         )
         raise TypeError(f"a packager has no keyword '{name}'; {hint}")
 

@@ -69,7 +69,7 @@ def check_package(
         raise NeuropodError(f"{path}: {ran.tried.refused}")
     if ran.tried.failed is not None:
         _log.warning(
-            "%s leaves sizes open, and fails with others than those of its test data, %s", path, ran.tried.failed
+            "%s leaves sizes open, and fails with sizes other than its test data's, %s", path, ran.tried.failed
         )
     return ran
 
@@ -91,7 +91,7 @@ def _as_array(name: str, value: Any) -> NDArray[Any]:
     try:
         return np.asarray(test_data.plain(name, value))
     except ValueError as error:  # lists of unlike lengths
-        raise NeuropodError(f"the expected value of {name} is no array ({said(error)})") from error
+        raise NeuropodError(f"the expected value of {name} is not an array ({said(error)})") from error
 
 
 def _is_close(found: NDArray[Any], wanted: NDArray[Any]) -> bool:
@@ -118,7 +118,7 @@ def run_in_new_process(
     """Returns what the model answers in a process of its own; without inputs it is loaded there, and no more.
 
     Raises NeuropodError where it does not load or run, whatever happens to that process; NotTrusted for code.
-    other_sizes: it is run a second time, see `other_sizes`; whatever comes of that is told in the answer.
+    other_sizes: it is run a second time, see `other_sizes`; the answer says what came of that.
     """
     folder = TiedFolder()
     try:

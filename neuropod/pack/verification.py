@@ -159,7 +159,7 @@ class _Child:
         elif isinstance(self._ran, NotTrusted):
             raise self._ran
         elif isinstance(self._ran, NeuropodError):
-            raise _NotChecked("the model does not load, so that nobody looked into it")
+            raise _NotChecked("the model does not load, so it was not examined")
         else:
             reason = self._ran.code
         return f"code ({reason}), and trusted" if reason is not None else "data, not code"
@@ -201,4 +201,4 @@ def _arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return {name: np.asarray(value) for name, value in tensors.items()}
     except ValueError as error:  # lists of unlike lengths
-        raise NeuropodError(f"{test_data.FILE_NAME}: holds what is no array ({said(error)})") from error
+        raise NeuropodError(f"{test_data.FILE_NAME}: holds something that is not an array ({said(error)})") from error

@@ -98,11 +98,11 @@ def _files_under(root: Path, home: Path) -> Iterator[Path]:
             shown = path.relative_to(root)
             # not Path.resolve, to which a link to itself is an error
             if path.is_symlink() and (path.is_dir() or not Path(os.path.realpath(path)).is_relative_to(home)):
-                raise NeuropodError(f"'{shown}' is a link to another place; copy what it stands for into the package")
+                raise NeuropodError(f"'{shown}' is a link to another place; copy its target into the package")
             if path.is_file():
                 yield path
             elif not path.is_dir():
-                raise NeuropodError(f"'{shown}' is no file; take it out of the package")
+                raise NeuropodError(f"'{shown}' is not a file; take it out of the package")
 
 
 class ZipFiles:
@@ -177,11 +177,11 @@ def _reading() -> Iterator[None]:
     except NeuropodError:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, struct.error) as error:
-        raise NeuropodError(f"not a whole zip file ({error}); get the package again") from error
+        raise NeuropodError(f"not a complete zip file ({error}); get the package again") from error
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        raise NeuropodError("not a whole zip file (it points outside of itself); get the package again") from error
+        raise NeuropodError("not a complete zip file (it points outside of itself); get the package again") from error
 
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:
@@ -193,7 +193,7 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
     if kind not in (0, stat.S_IFREG):
         raise NeuropodError(f"'{name}' in the zip file is a link or a device, not a file; do not use it")
     if entry.compress_type not in READABLE:
-        # of the others Python's zipfile unpacks a whole chunk at once, whatever size the entry claims: a few kilobytes
+        # for the others Python's zipfile unpacks a whole chunk at once, whatever size the entry claims: a few kilobytes
         # of bzip2 are gigabytes of memory
         raise NeuropodError(f"'{name}' in the zip file is compressed by method {entry.compress_type}; {_METHODS}")
     if entry.flag_bits & 1:

@@ -15,7 +15,7 @@ from .rows import read_rows
 __all__ = ["MOST_JSON_BYTES", "Config", "parse_object"]
 
 MOST_JSON_BYTES = 16 << 20
-"""Of a file that says something about a package. As Python's lists, three bytes of JSON take sixty."""
+"""The most bytes of a file that describes a package. As Python's lists, three bytes of JSON take sixty."""
 
 _DEVICES = ("GPU", "CPU")
 
@@ -135,5 +135,5 @@ def _check_names(rows: Iterable[Row], key: str) -> None:
     seen: set[str] = set()
     for row in rows:
         if row.name in seen:
-            raise NeuropodError(f"'{row.name}' stands twice in '{key}'; names must differ")
+            raise NeuropodError(f"'{row.name}' is listed twice in '{key}'; names must differ")
         seen.add(row.name)

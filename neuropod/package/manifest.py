@@ -31,7 +31,7 @@ def verify(files: Files) -> None:
     listed = _listed(read_start(files, FILE_NAME, MOST_JSON_BYTES + 1))
     there = {name for name in files.names if name != FILE_NAME and not _is_bytecode(name)}
     for name in sorted(there ^ listed.keys()):
-        what = "lies in the package but not in its manifest" if name in there else "is missing"
+        what = "is in the package but not in its manifest" if name in there else "is missing"
         raise NeuropodError(f"{name}: {what}; the package was changed after it was made, get it again")
     for name, wanted in listed.items():
         found = sha256(files, name)

@@ -144,7 +144,7 @@ def _opened(kind: Callable[[Path], Files], path: Path) -> Files:
 
 def _require_config(is_there: bool, path: Path) -> None:
     if not is_there:
-        raise NeuropodError(f"{path}: no {CONFIG}, so this is no package; a package holds it at its root")
+        raise NeuropodError(f"{path}: no {CONFIG}, so this is not a package; a package holds it at its root")
 
 
 def _parse(files: Files, name: str, parse: Callable[[bytes], T]) -> T:
@@ -166,8 +166,8 @@ def write_package(
     there before.
 
     It is written beside its place under another name, tested by `test`, then renamed; where anything fails it is
-    deleted. Who is killed on the way leaves the path as it was, but for the moment in which a folder takes the place of
-    another: then the one before is in the folder that was made beside.
+    deleted. If the process is killed on the way, the path stays as it was; only where a folder takes the place of another
+    is there a moment in which the one before is in the folder that was made beside.
     """
     refuse_existing(path, overwrite)
     work = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
@@ -210,7 +210,7 @@ def _tested(whole: Path, path: Path, test: Callable[[Path], None]) -> None:
 def _about(path: Path, work: Path, error: OSError) -> OSError:
     """Returns the error with the package's path, unless it is that of a file to pack.
 
-    Of a full disk Python names the file that was copied; of a copied folder it tells one reason per file.
+    For a full disk Python names the file that was copied; for a copied folder it gives one reason per file.
     """
     if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
         return OSError(f"{path}: cannot be written: {error.args[0][0][-1]}")
@@ -238,7 +238,7 @@ def refuse_existing(path: Path, overwrite: bool = False) -> None:
             f"The specified neuropod path ({path}) already exists! Aborting... overwrite=True (--overwrite) replaces it"
         )
     if not _looks_like_a_package(path):
-        raise NeuropodError(f"{path}: is there and is not a package, so it is not overwritten; name another path")
+        raise NeuropodError(f"{path}: exists and is not a package, so it is not overwritten; name another path")
 
 
 def _looks_like_a_package(path: Path) -> bool:

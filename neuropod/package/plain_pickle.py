@@ -75,7 +75,7 @@ class Reader(pickle._Unpickler):
         super().load_dict()  # type: ignore[misc]
 
     def _check_keys(self, keys: list[Any]) -> None:
-        """The hash of a few tuples in each other can take for ever."""
+        """The hash of a few tuples in each other can take forever."""
         for key in keys:
             if not isinstance(key, str | bytes | int | float):
                 raise NeuropodError(f"has a {type(key).__name__} for a key; names are text")

@@ -35,10 +35,10 @@ def _in_ubers_words(error: RowError) -> str:
     name, got = error.name, error.got
     match error.fault:
         case "missing key" | "unknown key":
-            what = "lacks" if error.fault == "missing key" else "has the unknown key"
+            what = "is missing" if error.fault == "missing key" else "has the unknown key"
             return f"spec row {name!r} {what} {got!r}; a row holds {', '.join(Row.__struct_fields__)}"
         case "name":
-            wanted = "a string that is not empty" if isinstance(got, str) else "a string"
+            wanted = "a non-empty string" if isinstance(got, str) else "a string"
             return f"Field 'name' must be {wanted}! Got value {got} of type {type(got)}."
         case "dtype":
             return f"{got} is not an allowed data type! Tensor '{name}': {', '.join(DTYPES)}"

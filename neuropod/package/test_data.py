@@ -48,4 +48,6 @@ def load(data: bytes) -> Any:
     except NeuropodError as error:
         raise NeuropodError(f"{FILE_NAME}: {error}") from error.__cause__
     except Exception as error:  # a hostile pickle can make its reader raise anything
-        raise NeuropodError(f"{FILE_NAME}: not a whole pickle of arrays ({type(error).__name__}: {error})") from error
+        raise NeuropodError(
+            f"{FILE_NAME}: not a complete pickle of arrays ({type(error).__name__}: {error})"
+        ) from error

@@ -1,4 +1,4 @@
-"""The packagers as Uber's were called: a keyword that there is not is ignored, as it was there, but with a warning."""
+"""The packagers as Uber's were called: an unknown keyword is ignored, as it was there, but with a warning."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def check_output_matches_expected(out: Mapping[str, Any], expected_out: Mapping[
 
 
 def print_output_summary(out: Mapping[str, Any]) -> None:
-    """Logs each output's shape and dtype; raises NeuropodError for one that is no array."""
+    """Logs each output's shape and dtype; raises NeuropodError for one that is not an array."""
     for name, value in out.items():
         if not isinstance(value, np.ndarray):
             raise NeuropodError(f"All outputs must be numpy arrays! Output `{name}` was of type `{type(value)}`")

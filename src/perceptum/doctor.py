@@ -94,7 +94,7 @@ def _advice(packages: list[dict[str, Any]], machine: dict[str, Any]) -> list[str
     absent = [p for p in packages if p["version"] == "-"]
     found = [f"{p['package']} is not installed ({p['for']}): {install_command(p['extra'].strip('-'))}" for p in absent]
     if len({p["extra"] for p in absent}) > 1:
-        found.append(f"all that is missing at once: {install_command('all')}")
+        found.append(f"to install all that is missing: {install_command('all')}")
     if machine["kernel cache"].startswith("none"):
         found.append(
             "no folder can be written, so every process compiles its kernels: set NUMBA_CACHE_DIR to one that can"

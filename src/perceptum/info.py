@@ -24,7 +24,7 @@ _MOST_FILES = 200_000
 
 
 def describe(log: Log) -> dict[str, Any]:
-    """Returns plain data. Reads a few records, not the whole log; what cannot be read is told in `unreadable`."""
+    """Returns plain data. Reads a few records, not the whole log; what cannot be read is listed in `unreadable`."""
     unreadable: list[str] = []
     found = log.info()
     for kind in ("lidars", "radars", "cameras"):

@@ -28,7 +28,7 @@ def find_packager(path: Path) -> tuple[Callable[..., None], dict[str, Any]]:
     """Returns the packager and its keywords; raises UsageError that names the kinds there are."""
     if path.is_dir():
         if not (path / "saved_model.pb").is_file():
-            raise UsageError(f"{path}: a folder without saved_model.pb is no SavedModel")
+            raise UsageError(f"{path}: a folder without saved_model.pb is not a SavedModel")
         return packagers.create_tensorflow_neuropod, {"saved_model_dir": path}
     if not path.is_file():
         raise UsageError(f"{path}: no such file")

@@ -96,7 +96,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     except (OSError, RuntimeError) as error:
         raise UsageError(f"cannot write {path}: it is a link that leads back to itself") from error
     if target.exists() and not target.is_file():
-        raise UsageError(f"cannot write {path}: it is no regular file; name another")
+        raise UsageError(f"cannot write {path}: it is not a regular file; name another")
     if not target.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no folder {target.parent}")
     beside = target.with_name(f".{target.name}.part")

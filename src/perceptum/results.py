@@ -25,7 +25,7 @@ from .output_file import check_ending, whole_file
 __all__ = ["ENDINGS", "ResultsWriter", "check_results_name", "read_results"]
 
 ENDINGS = (".arrow", ".feather", ".ipc", ".parquet")
-"""Of files of results: all but the last are Arrow's own format, which Feather is too."""
+"""Endings of result files: all but the last are Arrow's own format, which Feather is too."""
 
 About = Mapping[bytes | str, bytes | str]
 

@@ -52,7 +52,7 @@ class Scene:
 
     @classmethod
     def of(cls, frame: Frame, packages: Iterable[Path] = (), trust: bool = False) -> Scene:
-        """Builds what is seen, and what the detectors say of it; raises UsageError for a model that is no detector.
+        """Builds what is seen, and what the detectors say of it; raises UsageError for a model that is not a detector.
 
         In a log that skips what is broken, what cannot be built is not seen.
         """
@@ -141,7 +141,7 @@ def predicted_boxes(model: Model, frame: Frame) -> NDArray[Any]:
     missing = {row["name"] for row in problem.outputs} - {row["name"] for row in model.outputs}
     if missing:
         gives = ", ".join(row["name"] for row in model.outputs)
-        raise UsageError(f"model '{model.name}' is no detector: it gives {gives}, not {', '.join(sorted(missing))}")
+        raise UsageError(f"model '{model.name}' is not a detector: it gives {gives}, not {', '.join(sorted(missing))}")
     problem.boxes_frame(model)  # refused before anything is built
     return problem.sure_boxes(model, model.infer(InputBuilder(model).build(frame)), frame)
 

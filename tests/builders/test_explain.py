@@ -144,6 +144,6 @@ def test_it_says_what_each_tensor_is_and_which_params_are_not_the_schemas_own():
 def test_it_says_where_presets_give_their_values_of_training():
     plan = InputBuilder([VOXELS], training=True).explain()
     assert (plan.training, plan.by_frame) == (True, {"num_voxels": 16_000})
-    assert "presets give their values of training" in str(plan)
+    assert "presets give their training values" in str(plan)
     assert "max_voxels 16000" in str(plan)
     assert "of training" not in str(InputBuilder([VOXELS]).explain())

@@ -38,7 +38,7 @@ def frames(frame_of, street):
 
 
 class Meeting(Filler):
-    """Waits until another lane is here too: one lane after the other would wait for ever."""
+    """Waits until another lane is here too: one lane after the other would wait forever."""
 
     group = "acme_meeting"
     barrier = threading.Barrier(2)

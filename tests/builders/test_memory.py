@@ -138,7 +138,7 @@ def test_memory_that_is_not_aligned_or_not_writable_is_refused(memory):
 
 @pytest.mark.parametrize("nbytes", [2**50, 2**62])
 def test_memory_that_cannot_be_had_names_the_tensor(nbytes):
-    with pytest.raises(MemoryError, match=r"^no memory for 'lidar_points', which wants \d+ bytes \("):
+    with pytest.raises(MemoryError, match=r"^no memory for 'lidar_points', which needs \d+ bytes \("):
         allocate_pages("lidar_points", nbytes)
 
 
@@ -259,7 +259,7 @@ def test_a_builder_goes_at_once_and_not_when_the_collector_comes_by(frames, thre
 
 
 def test_the_hash_table_is_kept_when_clouds_grow_and_shrink(frame_of, street):
-    """It was made anew whenever the number of points passed a power of two."""
+    """It was made again whenever the number of points passed a power of two."""
     grid = {"range": [-51.2, -51.2, -5, 51.2, 51.2, 3], "voxel": [0.1, 0.1, 0.2]}
     builder = InputBuilder(["lidar_voxels"], params={"lidar_voxels": {"grid": grid}})
     large, small = frame_of(street(3000)[:, :3]), frame_of(street(500)[:, :3])

@@ -136,7 +136,7 @@ def test_a_broken_plug_in_is_named_and_stops_only_what_uses_it(distribution, fra
     distribution(name, source)
     assert list(InputBuilder(["lidar_points"]).build(frame_of([[1, 2, 3]]))) == ["lidar_points"]
     assert caplog.messages == [
-        f"plug-in '{name}' ({name}) cannot be loaded, so that its features are unknown: {said}; mend or uninstall it"
+        f"plug-in '{name}' ({name}) cannot be loaded, so its features are unknown: {said}; fix or uninstall it"
     ]
     with pytest.raises(SpecError, match="no feature 'acme_centre'"):
         InputBuilder(["acme_centre"])
@@ -168,7 +168,7 @@ def test_a_plug_in_whose_parts_do_not_fit_is_named_and_left_out(plug_in, caplog,
     (line,) = caplog.messages
     assert line.startswith("plug-in 'acme'")
     assert said in line
-    assert line.endswith("mend or uninstall it")
+    assert line.endswith("fix or uninstall it")
 
 
 def test_a_plug_in_keeps_the_groups_that_fit(plug_in, caplog):

@@ -56,7 +56,7 @@ def test_images_of_bits_may_be_bytes_or_floats(frame_of):
         (
             ["lidar_points"] * 2,
             {},
-            "'lidar_points' stands twice in the spec; a second instance takes a suffix: lidar_points__b",
+            "'lidar_points' is listed twice in the spec; a second instance takes a suffix: lidar_points__b",
         ),
         (["lidar_points"], {"threads": 0}, "threads must be at least 1, got 0"),
         (["lidar_points"], {"threads": 10**6}, "threads must be at least 1 and at most 1024, got 1000000"),
@@ -91,7 +91,7 @@ def test_the_error_of_an_unknown_feature_can_be_caught_by_its_own_name():
 def test_a_model_that_takes_what_is_no_feature_is_named():
     model = SimpleNamespace(name="joiner", inputs=[{"name": "words", "dtype": "string", "shape": [None]}])
     with pytest.raises(
-        SpecError, match="model 'joiner' takes what is no feature, so that no log fills it; give it arr"
+        SpecError, match="model 'joiner' takes inputs that are not features, so no log has them; give it arr"
     ):
         InputBuilder(model)
 

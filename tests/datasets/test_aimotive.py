@@ -159,7 +159,7 @@ CALIBRATION = "sensor/calibration/calibration.json"
         ({"model": "ftheta"}, BrokenRecord, "F_MIDLONGRANGECAM_CL has the lens model 'ftheta', wanted opencv_pinhole"),
         ({"focal_length_px": [1]}, BrokenRecord, "F_MIDLONGRANGECAM_CL has [1, 2, 5] focal lengths"),
         ({"focal_length_px": [0, 1]}, BrokenRecord, "F_MIDLONGRANGECAM_CL has focal lengths 0.0 and 1.0"),
-        ({"RT_body_from_sensor": [[1]]}, BrokenRecord, "RT_body_from_sensor of F_MIDLONGRANGECAM_CL is no 4x4"),
+        ({"RT_body_from_sensor": [[1]]}, BrokenRecord, "RT_body_from_sensor of F_MIDLONGRANGECAM_CL is not a 4x4"),
         ({"RT_body_from_sensor": None}, MissingRecord, "F_MIDLONGRANGECAM_CL has no RT_body_from_sensor"),
         (None, MissingRecord, "no sensor 'F_MIDLONGRANGECAM_CL', found M_LIDAR_M, F_LRR_C, B_LRR_C, M_FISHEYE_L"),
     ],

@@ -21,7 +21,7 @@ def columns(sweep):
 
 
 def rewrite(path, change, **options):
-    """Writes a Feather file anew with its columns changed by `change`."""
+    """Writes a Feather file again with its columns changed by `change`."""
     from pyarrow import feather, table
 
     stored = feather.read_table(path).to_pydict()

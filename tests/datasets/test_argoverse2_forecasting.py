@@ -231,7 +231,7 @@ def test_a_file_that_is_cut_short_is_told(make, cut):
     folder = make(table(rows()))
     path = folder / "scenario_s-1.parquet"
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(BrokenRecord, match=r"scenario_s-1\.parquet: not a whole Parquet file"):
+    with pytest.raises(BrokenRecord, match=r"scenario_s-1\.parquet: not a complete Parquet file"):
         open_log(folder)
 
 

@@ -287,7 +287,7 @@ def test_times_out_of_order_leave_a_gap_and_repeated_ones_none():
 
 
 def test_poses_that_are_all_broken_are_none():
-    with pytest.raises(BrokenRecord, match=r"pose 0 has the quaternion .*; not one of 4 poses can be used"):
+    with pytest.raises(BrokenRecord, match=r"pose 0 has the quaternion .*; none of the 4 poses can be used"):
         drive(dict.fromkeys(range(4), ([0, 0, 0, 0], [0, 0, 0])))
 
 

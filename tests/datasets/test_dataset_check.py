@@ -232,7 +232,7 @@ MISTAKES = {
     LabelsOfAnother: rf"{FRAME}: its labels are of 1000000005 ns, the frame is of 1000000000",
     Exits: rf"{FRAME}: reading its labels raised .*SystemExit: no licence",
     Wrongly: rf"{FRAME}: the sweep of top: reading it raised .*KeyError: 'nothing'",
-    ByAnotherName: r"drive: the source's dataset must be a text that is not empty, got ''",
+    ByAnotherName: r"drive: the source's dataset must be a non-empty text, got ''",
 }
 
 

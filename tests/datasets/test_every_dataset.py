@@ -35,7 +35,7 @@ REAL = {name: pytest.mark.data for name in LOGS if name.startswith("real_")}
 
 @pytest.fixture(params=[pytest.param(name, marks=REAL.get(name, ())) for name in LOGS])
 def opened(request):
-    """Opens the same log anew each time it is called."""
+    """Opens the same log again each time it is called."""
     if request.param == "synthetic":
         return lambda: open_log("synthetic", **SMALL)
     path = request.getfixturevalue(request.param)

@@ -82,7 +82,7 @@ def test_a_size_that_fits_no_count_is_cut_short(tmp_path, size):
         (
             17,
             43,
-            "731 bytes of points, wanted 430 for 10 of 43 bytes; there seem to be 17 points: WIDTH and HEIGHT are",
+            "731 bytes of points, wanted 430 for 10 of 43 bytes; there seem to be 17 points: WIDTH and HEIGHT do",
         ),
         (9, 43, "387 bytes of points, wanted 430 for 10 of 43 bytes; the file is cut short"),
     ],
@@ -111,7 +111,7 @@ def test_calibration_of_another_shape_is_named_as_such(kitti):
     path = kitti / "training" / "calib" / "000003.txt"
     whole = path.read_text()
     path.write_text(whole.replace("P2: 700 0 600 45 0 700 180 -0.3 0 0 1 0.005", "P2: 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1"))
-    assert said(lambda: open_log(kitti)[0].labels) == f"{path}: P2 has 16 numbers (a whole 4x4), wanted 12 (3x4)"
+    assert said(lambda: open_log(kitti)[0].labels) == f"{path}: P2 has 16 numbers (a full 4x4), wanted 12 (3x4)"
 
 
 def test_a_ground_raster_of_other_numbers_is_named_as_such(argoverse2):

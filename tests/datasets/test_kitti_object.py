@@ -117,7 +117,7 @@ def test_an_empty_cloud_is_a_sweep_of_no_points(kitti):
 
 
 def broken(kitti, file, content, ask, kind=BrokenRecord):
-    """Writes a file anew (None: removes it), asks, and returns the message behind the file's name."""
+    """Writes a file again (None: removes it), asks, and returns the message behind the file's name."""
     path = kitti / "training" / file
     path.unlink()
     if content is not None:

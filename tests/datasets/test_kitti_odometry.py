@@ -110,7 +110,7 @@ IDENTITY = "1 0 0 0 0 1 0 0 0 0 1 0\n"
         (IDENTITY * 3 + IDENTITY.replace("1", "inf"), "line 4 holds a number that is not finite"),
         (
             IDENTITY * 3 + IDENTITY.replace("1", "1e200"),
-            "pose 3 is no pose; wanted a rotation (orthonormal, right-handed) within 1e9 m",
+            "pose 3 is not a pose; wanted a rotation (orthonormal, right-handed) within 1e9 m",
         ),
     ],
 )

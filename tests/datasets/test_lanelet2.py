@@ -163,7 +163,7 @@ def test_without_an_origin_every_node_needs_local_metres(read, tmp_path):
         "has no local_x and local_y; say where the world's zero is with origin=(latitude, longitude)"
     )
     text = small().replace('k="local_x" v="10.0"', 'k="local_x" v="ten"', 1)
-    assert "has local_x or local_y that is no number" in said(lambda: read(text))
+    assert "has local_x or local_y that is not a number" in said(lambda: read(text))
     text = small().replace('k="local_x" v="10.0"', 'k="local_x" v="1e300"', 1)
     assert "wanted within 1e9 m" in said(lambda: read(text))
     assert said(lambda: read(small(), origin=(91, 0)), LogError) == (

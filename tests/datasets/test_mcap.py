@@ -167,7 +167,7 @@ def test_a_file_that_is_cut_says_so_and_what_is_whole_can_be_read(tmp_path, rows
     cut.write_bytes(data[: len(data) * 2 // 3])
     assert said(lambda: open_log(cut)) == (
         f"{cut}: {len(data) * 2 // 3} bytes do not end with b'\\x89MCAP0\\r\\n'; the file is cut short; "
-        "repair it with `mcap recover`, or read what is whole with damaged='skip'"
+        "repair it with `mcap recover`, or read what is intact with damaged='skip'"
     )
     with pytest.warns(UserWarning, match="has no index|is cut short at") as told:
         log = open_log(cut, damaged="skip")
@@ -181,7 +181,7 @@ def test_what_is_no_mcap_says_so(tmp_path):
     path = tmp_path / "a.mcap"
     path.write_bytes(b"#ROSBAG V2.0\n")
     assert said(lambda: open_log(path)) == (
-        f"{path}: starts with b'#ROSBAG ', wanted b'\\x89MCAP0\\r\\n' (MCAP); it is no MCAP file"
+        f"{path}: starts with b'#ROSBAG ', wanted b'\\x89MCAP0\\r\\n' (MCAP); it is not an MCAP file"
     )
     path.write_bytes(b"")
     assert "starts with b''" in said(lambda: open_log(path))
@@ -278,7 +278,9 @@ def test_a_message_that_is_cut_is_named(tmp_path):
     cloud = maker.encode(maker.cloud(FIRST_NS, ouster_points(0)))
     path = write_mcap(tmp_path / "a.mcap", [(LIDAR, FIRST_NS, ("sensor_msgs/msg/PointCloud2", cloud[:200]))])
     text = said(lambda: open_log(path)[0].lidar)
-    assert text.startswith(f"{path}: {LIDAR} at {FIRST_NS} ns: 200 bytes are no whole sensor_msgs/msg/PointCloud2 (")
+    assert text.startswith(
+        f"{path}: {LIDAR} at {FIRST_NS} ns: 200 bytes are not a complete sensor_msgs/msg/PointCloud2 ("
+    )
 
 
 def test_raw_packets_are_told_politely(tmp_path):

@@ -178,7 +178,7 @@ def test_times_are_not_rounded_from_float_seconds():
 
 
 def test_a_log_without_anything_has_no_frames():
-    with pytest.raises(LogError, match="not a single frame"):
+    with pytest.raises(LogError, match="no frames"):
         memory_log(times_ns=[])
 
 
@@ -272,9 +272,7 @@ def test_labels_know_where_the_lidar_is_and_outlive_their_frame(tmp_path):
     ):
         own.in_frame("lidar")
     without = memory_log(labels=[own], times_ns=[0])[0].labels
-    with pytest.raises(
-        MissingRecord, match=r"^memory: frame 0 \(0\) has no sweep of the primary lidar, so that its axes"
-    ):
+    with pytest.raises(MissingRecord, match=r"^memory: frame 0 \(0\) has no sweep of the primary lidar, so its axes"):
         without.in_frame("lidar")
 
 

@@ -120,7 +120,7 @@ def test_a_map_without_paths_has_no_lane_graph_and_says_which_version_has_one(nu
     changed(nuscenes, older, "maps/singapore-onenorth.json")
     with pytest.warns(UserWarning, match="not read: ") as caught:
         hd_map = open_log(nuscenes).map
-    wanted = "lanes as a graph, for they have no arcline_path_3: the map has version 1.1, wanted 1.3 (3)"
+    wanted = "lanes as a graph, since they have no arcline_path_3: the map has version 1.1, wanted 1.3 (3)"
     assert hd_map.unread == ("table 'unused' (2)", wanted)
     assert [str(w.message) for w in caught] == [
         f"{nuscenes}/maps/singapore-onenorth.json: not read: table 'unused' (2), {wanted}"
@@ -133,7 +133,7 @@ def test_a_map_without_paths_has_no_lane_graph_and_says_which_version_has_one(nu
     ("alter", "wanted"),
     [
         (lambda m: None, []),
-        (lambda m: m.pop("connectivity"), ["successors of lanes, for the map has no connectivity (4)"]),
+        (lambda m: m.pop("connectivity"), ["successors of lanes, since the map has no connectivity (4)"]),
         (lambda m: m.pop("version"), []),
         (lambda m: m.update(version=1.3), []),
         (lambda m: m.update(speed_bump=[{}, {}], region="asia"), ["table 'speed_bump' (2)", "table 'region' (1)"]),

@@ -101,8 +101,8 @@ def test_a_file_cut_short_is_named(cycle):
         ({"WIDTH": "9" * 5000}, "starts with b'# .PCD v0.7 ', wanted the header of a .pcd file up to its DATA line"),
         ({"SIZE": "4 4"}, "18 FIELDS, 2 SIZE, 18 TYPE, 18 COUNT; wanted as many of each, 3 to 64"),
         ({"TYPE": "Q " * 18}, "field x is of TYPE Q SIZE 4 COUNT 1, unknown"),
-        ({"COUNT": "2 " * 18}, "field x is there more than once, wanted one value a point"),
-        ({"FIELDS": "x " * 18}, "field x is there more than once, wanted one value a point"),
+        ({"COUNT": "2 " * 18}, "field x is listed more than once, wanted one value a point"),
+        ({"FIELDS": "x " * 18}, "field x is listed more than once, wanted one value a point"),
         ({"FIELDS": "a b c " * 6}, "no float field x, y, z; it has none we know"),
     ],
 )

@@ -144,7 +144,7 @@ def test_a_file_without_an_end_of_a_row_is_given_up(tmp_path, monkeypatch, small
     path = tmp_path / "log.json"
     path.write_bytes(b'[{"token": "' + b"a" * 10_000)
     assert said(lambda: list(rows_in_parts(path, LogRow))).endswith(
-        "bytes are no whole rows, wanted a list of short objects"
+        "bytes are not complete rows, wanted a list of short objects"
     )
 
 
@@ -284,7 +284,7 @@ def test_where_the_index_cannot_be_kept_that_is_a_warning(nuscenes, kept, tmp_pa
         log = open_log(nuscenes, cache=tmp_path / "file")
     assert len(log[1].labels) == 3
     [told] = caplog.messages
-    assert "the index of the tables cannot be kept (Not a directory), so that they are read anew each time; " in told
+    assert "the index of the tables cannot be kept (Not a directory), so they are read again each time; " in told
     assert told.endswith("set PERCEPTUM_CACHE to a folder with room")
 
 

@@ -1,4 +1,4 @@
-"""Opening: the format is detected, and what is no log says so."""
+"""Opening: the format is detected, and what is not a log says so."""
 
 import pickle
 import subprocess
@@ -29,7 +29,7 @@ def test_the_format_is_detected_from_the_folder(kitti, argoverse2):
 
 def test_a_forced_format_is_taken_at_its_word(argoverse2):
     assert open_log(argoverse2, format="argoverse2").source.name == "log-0001"
-    assert message(argoverse2, format="kitti_object") == f"{argoverse2}: not a single frame in this kitti_object log"
+    assert message(argoverse2, format="kitti_object") == f"{argoverse2}: no frames in this kitti_object log"
 
 
 def test_a_link_to_a_log_is_a_log(argoverse2, tmp_path):
@@ -77,7 +77,7 @@ def test_a_folder_of_several_logs_names_the_first(tmp_path):
         (tmp_path / "val" / name / "sensors" / "lidar").mkdir(parents=True)
         (tmp_path / "val" / name / "calibration").mkdir()
     assert message(tmp_path) == (
-        f"{tmp_path}: is no log itself but holds val/a (argoverse2), val/b (argoverse2), val/c (argoverse2), ...; "
+        f"{tmp_path}: is not a log itself but holds val/a (argoverse2), val/b (argoverse2), val/c (argoverse2), ...; "
         f"open one of them, e.g. {tmp_path}/val/a"
     )
 
@@ -114,15 +114,15 @@ def test_a_path_too_deep_in_a_log_says_what_to_open(dataset, deep, name, request
     path = folder / deep
     assert path.exists()
     log = folder / "training" if name == "kitti_object" else folder
-    what = "is a file, wanted the folder of a log" if path.is_file() else "is no log itself"
-    assert message(path) == f"{path}: {what}; it lies in {log} ({name}); open that"
+    what = "is a file, wanted the folder of a log" if path.is_file() else "is not a log itself"
+    assert message(path) == f"{path}: {what}; it is in {log} ({name}); open that"
     assert open_log(log).source.dataset == name
 
 
 def test_a_path_in_logs_of_several_formats_names_each(view_of_delft):
     path = view_of_delft / "lidar" / "training" / "velodyne"
     assert message(path) == (
-        f"{path}: is no log itself; it lies in {path.parent} (kitti_object) and in {view_of_delft} (view_of_delft); "
+        f"{path}: is not a log itself; it is in {path.parent} (kitti_object) and in {view_of_delft} (view_of_delft); "
         "open one of these"
     )
 
@@ -241,7 +241,7 @@ def test_a_dataset_that_cannot_be_used_is_named(others, tmp_path):
         "dataset 'broken' (somewhere:broken) cannot be imported: ImportError: no module named nowhere"
     )
     others[:] = [Entry("half", types.SimpleNamespace(recognises=lambda path: False))]
-    assert message(tmp_path, format="half") == "dataset 'half' (somewhere:half) lacks LOOKS_LIKE, open_source"
+    assert message(tmp_path, format="half") == "dataset 'half' (somewhere:half) is missing LOOKS_LIKE, open_source"
 
 
 def test_a_dataset_that_cannot_be_used_stops_no_other(others, tmp_path, tmp_path_factory, kitti, caplog):
@@ -251,7 +251,7 @@ def test_a_dataset_that_cannot_be_used_stops_no_other(others, tmp_path, tmp_path
     assert [open_log(tmp_path).source.source for _ in range(2)] == [source] * 2
     assert "theirs: a file theirs" in message(tmp_path_factory.mktemp("nothing"))
     assert caplog.messages == [
-        "dataset 'broken' (somewhere:broken) cannot be imported: ZeroDivisionError: in their code; mend or uninstall it"
+        "dataset 'broken' (somewhere:broken) cannot be imported: ZeroDivisionError: in their code; fix or uninstall it"
     ]
 
 
@@ -277,7 +277,7 @@ def test_opening_imports_nothing_heavy(kitti, argoverse2):
 def test_a_log_without_frames_says_so(tmp_path):
     (tmp_path / "sensors" / "lidar").mkdir(parents=True)
     (tmp_path / "calibration").mkdir()
-    assert message(tmp_path) == f"{tmp_path}: not a single frame in this argoverse2 log"
+    assert message(tmp_path) == f"{tmp_path}: no frames in this argoverse2 log"
 
 
 def test_a_camera_whose_times_are_broken_is_left_out_where_the_log_skips_that(kitti_raw, kitti_odometry):
@@ -330,7 +330,7 @@ def test_links_that_lead_in_a_circle_are_followed_once(tmp_path, kitti):
     (above / "itself").symlink_to("itself")
     (above / "up").symlink_to("..")
     assert message(above) == (
-        f"{above}: is no log itself but holds log (kitti_object); open one of them, e.g. {above / 'log'}"
+        f"{above}: is not a log itself but holds log (kitti_object); open one of them, e.g. {above / 'log'}"
     )
     assert open_log(above / "again" / "again" / "log").source.dataset == "kitti_object"
 

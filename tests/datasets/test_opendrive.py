@@ -509,7 +509,7 @@ def test_entities_are_refused_before_they_grow(tmp_path):
         said(lambda: read_opendrive(path)) == f"{path}: not the XML we want (it defines entities, which are not read)"
     )
     path.write_text("<OpenDRIVE>" + "<a>" * 100)
-    assert "elements stand more than 64 deep" in said(lambda: read_opendrive(path))
+    assert "elements are nested more than 64 deep" in said(lambda: read_opendrive(path))
     path.write_text("<OpenDRIVE><road>")
     assert said(lambda: read_opendrive(path)) == f"{path}: not the XML we want (no element found: line 1, column 17)"
     path.write_text("<osm/>")

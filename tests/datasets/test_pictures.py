@@ -41,8 +41,8 @@ REFUSED = {
     "16-bit grey": (stored(Image.fromarray(GREY_16), "PNG"), "holds "),
     "floats": (stored(Image.fromarray(GREY_16.astype(np.float32)), "TIFF"), "holds 32-bit floats"),
     "turned": (turned(), "EXIF says to turn the picture (orientation 6)"),
-    "cut short": (JPEG[:-40], "not a whole JPEG picture ("),
-    "cut short with an end": (JPEG[:-40] + JPEG[-2:], "not a whole JPEG picture ("),
+    "cut short": (JPEG[:-40], "not a complete JPEG picture ("),
+    "cut short with an end": (JPEG[:-40] + JPEG[-2:], "not a complete JPEG picture ("),
 }
 FILES = {
     "kitti": ("training/image_2/000003.jpg", "image_2"),

@@ -221,7 +221,7 @@ def test_a_ros1_bag_that_was_cut_within_its_last_chunk_says_so_and_what_is_whole
     path.write_bytes(data[:last] + head + data[begin : end - lost])
     text = said(lambda: quiet(lambda: open_log(path)))
     assert f"{path}: the record at byte " in text
-    assert text.endswith("repair it with `rosbag reindex`, or read what is whole with damaged='skip'")
+    assert text.endswith("repair it with `rosbag reindex`, or read what is intact with damaged='skip'")
     with pytest.warns(UserWarning, match="left out: .* is cut short, or is not one"):
         log = open_log(path, damaged="skip")
     assert content(log) == whole[: len(log)]
@@ -233,7 +233,7 @@ def test_a_ros1_bag_with_a_damaged_index_is_walked_where_that_is_wanted(tmp_path
     whole, data = content(open_log(path)), bytearray(path.read_bytes())
     data[end_of_chunks(path) + 20 : -10] = bytes(len(data) - end_of_chunks(path) - 30)
     path.write_bytes(data)
-    assert "not a whole ROS 1 bag" in said(lambda: open_log(path))
+    assert "not a complete ROS 1 bag" in said(lambda: open_log(path))
     assert content(quiet(lambda: open_log(path, damaged="skip"))) == whole
 
 
@@ -259,7 +259,7 @@ def test_a_file_that_a_rosbag2s_metadata_does_not_name_is_reported(tmp_path, con
     folder = write_as(container, tmp_path, drive)
     (file,) = (path for path in folder.iterdir() if path.suffix != ".yaml")
     shutil.copy(file, folder / f"later{file.suffix}")
-    with pytest.warns(UserWarning, match=f"later{file.suffix} not read, for metadata.yaml does not name it"):
+    with pytest.warns(UserWarning, match=f"later{file.suffix} not read, since metadata.yaml does not name it"):
         open_log(folder)
 
 
@@ -453,7 +453,7 @@ def test_a_rosbag2_without_metadata_opens_and_says_so(tmp_path, container):
     folder = write_as(container, tmp_path, drive)
     whole = content(open_log(folder))
     (folder / "metadata.yaml").unlink()
-    with pytest.warns(UserWarning, match=r"made: has no metadata\.yaml; read by their names are made\.(db3|mcap)"):
+    with pytest.warns(UserWarning, match=r"made: has no metadata\.yaml; reading by name: made\.(db3|mcap)"):
         log = open_log(folder)
     assert log.source.dataset == "rosbag"
     assert content(log) == whole
@@ -508,7 +508,7 @@ def test_a_folder_above_recordings_names_those_that_open(tmp_path):
     folder.mkdir(parents=True)
     write_mcap(folder / "a.mcap", drive(Maker()))
     assert said(lambda: open_log(tmp_path / "drives"), NotALog) == (
-        f"{tmp_path}/drives: is no log itself but holds monday (rosbag); open one of them, e.g. {folder}"
+        f"{tmp_path}/drives: is not a log itself but holds monday (rosbag); open one of them, e.g. {folder}"
     )
 
 
@@ -523,7 +523,7 @@ def test_metadata_that_was_never_written_names_what_opens(tmp_path):
     folder = write_as("sqlite", tmp_path, drive)
     (folder / "metadata.yaml").write_text("")
     assert said(lambda: open_log(folder)).endswith(
-        f"write it anew with `ros2 bag reindex {folder}`, or open {folder}/made.db3 itself"
+        f"write it again with `ros2 bag reindex {folder}`, or open {folder}/made.db3 itself"
     )
     assert len(open_log(folder / "made.db3")) == SWEEPS
 
@@ -714,7 +714,7 @@ def test_a_message_of_transforms_that_is_cut_is_left_out_and_reported(tmp_path, 
         return [mount(maker), *moving(maker), ("/tf", FIRST_NS, ("tf2_msgs/msg/TFMessage", cut)), *clouds(maker)]
 
     log = open_log(write_as(container, tmp_path, rows))
-    with pytest.warns(UserWarning, match="left out: .*are no whole tf2_msgs/msg/TFMessage"):
+    with pytest.warns(UserWarning, match="left out: .*are not a complete tf2_msgs/msg/TFMessage"):
         assert log[1].world_from_ego[0, 3] == 1
 
 
@@ -764,7 +764,7 @@ def test_a_bad_transform_of_a_slow_frame_leaves_a_gap_between_those_around_it(tm
     assert len(log.skipped) == 1
 
 
-# K: what says the same at every stamp holds for ever
+# K: what says the same at every stamp holds forever
 
 
 @every_container
@@ -841,7 +841,7 @@ def pictures(maker, stamp):
     ("stamp", "wanted"),
     [
         (0, "the stamps of all 3 records are 0, which was never set; "),
-        (FIRST_NS - 5, f"all 3 records have the stamp {FIRST_NS - 5} ns, which was never set anew; "),
+        (FIRST_NS - 5, f"all 3 records have the stamp {FIRST_NS - 5} ns, which was never updated; "),
     ],
 )
 def test_a_topic_whose_stamps_were_never_set_is_left_out_and_reported(tmp_path, container, stamp, wanted):
@@ -877,7 +877,7 @@ def test_a_recording_without_any_stamps_is_read_by_the_times_at_which_it_was_rec
     path = write_as(
         container, tmp_path, lambda m: [mount(m), *moving(m, stamp=lambda t: 0), *clouds(m, stamp=lambda t: 0)]
     )
-    with pytest.warns(UserWarning, match="not one record of a sensor has a stamp; read by the times at which they"):
+    with pytest.warns(UserWarning, match="no record of a sensor has a stamp; read by the times at which they"):
         log = open_log(path)
     assert log.source.times_ns.tolist() == [FIRST_NS + i * STEP_NS for i in range(3)]
     assert [frame.world_from_ego[0, 3] for frame in log] == [0, 1, 2]

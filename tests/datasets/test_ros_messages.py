@@ -227,7 +227,7 @@ def test_bytes_behind_a_radar_scan_are_refused(ros):
     maker = MAKERS[ros]
     topic = Topic("/r", "radar_msgs/msg/RadarScan", "ros1" if ros == 1 else "cdr", 1)
     data = maker.encode(maker.radar_scan(FIRST_NS, [(1, 2, 3, 4, 5)]))
-    assert "(20 bytes behind 1 returns)" in said(lambda: scan_columns(topic, data + bytes(20), "here"))
+    assert "(20 bytes after 1 returns)" in said(lambda: scan_columns(topic, data + bytes(20), "here"))
 
 
 def test_an_unknown_datatype_and_a_cloud_without_places_are_refused():
@@ -520,7 +520,7 @@ def test_a_radar_scan_of_any_frame_name_comes_back(tmp_path, ros, frame):
     np.testing.assert_array_equal(columns["v_radial"], rows[:, 3])
     np.testing.assert_array_equal(columns["rcs"], rows[:, 4])
     assert {column.dtype for column in columns.values()} == {np.dtype("f4")}
-    assert "are no whole radar_msgs/msg/RadarScan" in said(lambda: scan_columns(topic, data[:-1], "here"))
+    assert "are not a complete radar_msgs/msg/RadarScan" in said(lambda: scan_columns(topic, data[:-1], "here"))
 
 
 def test_radar_tracks_are_places_velocities_and_ids(tmp_path):

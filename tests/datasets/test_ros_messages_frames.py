@@ -113,7 +113,7 @@ def test_frames_that_are_asked_for_and_not_there_are_told(opened):
     )
     log = opened(*drive(MAKER), world_frame="map")
     assert said(lambda: log[0].world_from_ego, MissingRecord).endswith(
-        "world_frame 'map' is not above 'base_link', which stands in base_link, odom"
+        "world_frame 'map' is not above 'base_link', which is in base_link, odom"
     )
     log = opened(static(MAKER.transform(FIRST_NS, "map", "lidar")), CLOUD, base_frame="lidar", world_frame="map")
     assert said(lambda: log[0].world_from_ego, MissingRecord).endswith(
@@ -125,7 +125,7 @@ def test_frames_that_are_asked_for_and_not_there_are_told(opened):
     ("transforms", "wanted"),
     [
         ([("a", "lidar"), ("c", "lidar")], "frame 'lidar' has two parents, 'a' and 'c'; wanted one"),
-        ([("lidar", "b"), ("b", "lidar")], "stand in a ring"),
+        ([("lidar", "b"), ("b", "lidar")], "form a ring"),
         ([("a", "lidar", (0, 0, 0), (0, 0, 0, 0))], "wanted a quaternion of length 1 and finite metres"),
         ([("a", "lidar", (np.nan, 0, 0))], "wanted a quaternion of length 1 and finite metres"),
         ([("a", "lidar", (1e12, 0, 0))], "wanted a quaternion of length 1 and finite metres"),

@@ -154,20 +154,20 @@ def test_a_bag_that_is_none_or_is_cut_is_refused(tmp_path):
     path = tmp_path / "a.bag"
     path.write_bytes(b"#ROSBAG V1.2\n")
     assert said(lambda: open_log(path)) == (
-        f"{path}: starts with b'#ROSBAG V1.2\\n', wanted b'#ROSBAG V2.0\\n'; it is no ROS 1 bag of 2.0"
+        f"{path}: starts with b'#ROSBAG V1.2\\n', wanted b'#ROSBAG V2.0\\n'; it is not a ROS 1 bag of 2.0"
     )
     data = KINDS["bag"](tmp_path).read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    assert "not a whole ROS 1 bag (" in said(lambda: open_log(path))
+    assert "not a complete ROS 1 bag (" in said(lambda: open_log(path))
 
 
 def test_a_database_that_is_none_is_refused(tmp_path):
     folder = KINDS["sqlite"](tmp_path)
     (folder / "drive.db3").write_bytes(b"SQLite format 3\0" + bytes(100))
-    assert said(lambda: open_log(folder)).startswith(f"{folder}/drive.db3: not a whole rosbag2 database (")
+    assert said(lambda: open_log(folder)).startswith(f"{folder}/drive.db3: not a complete rosbag2 database (")
     (folder / "drive.db3").write_bytes(b"")
     assert said(lambda: open_log(folder)) == (
-        f"{folder}/drive.db3: not a whole rosbag2 database (no such table: topics)"
+        f"{folder}/drive.db3: not a complete rosbag2 database (no such table: topics)"
     )
 
 

@@ -289,7 +289,7 @@ def test_top_without_pixel_poses_says_what_to_do(waymo_v2, made):
 
 
 def rewritten(root, component, change):
-    """Writes a component anew with columns changed; returns its path."""
+    """Writes a component again with columns changed; returns its path."""
     path = next((root / component).iterdir())
     table = parquet.read_table(path)
     arrays = dict(zip(table.column_names, table.columns, strict=True))
@@ -341,7 +341,7 @@ def test_a_cut_file_is_named(waymo_v2, component):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(BrokenRecord) as caught:
         _ = open_log(waymo_v2)[0].lidar
-    assert str(caught.value).startswith(f"{path}: not a whole Parquet file (")
+    assert str(caught.value).startswith(f"{path}: not a complete Parquet file (")
 
 
 def test_wrong_options_are_refused(waymo_v2):

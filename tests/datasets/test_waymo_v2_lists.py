@@ -175,7 +175,7 @@ def test_a_compression_that_there_is_not_is_an_error_and_not_the_end_of_the_proc
     # in the footer: the name of the column's numbers, then their compression, a number of its own
     assert data.count(b"\x07element\x15\x02") == 1
     (tmp_path / "s.parquet").write_bytes(data.replace(b"\x07element\x15\x02", b"\x07element\x15\x70"))
-    with pytest.raises(BrokenRecord, match=r"s\.parquet: not a whole Parquet file \(Unsupported compression"):
+    with pytest.raises(BrokenRecord, match=r"s\.parquet: not a complete Parquet file \(Unsupported compression"):
         Rows(tmp_path / "s.parquet", ("v",), "").at(0)
 
 

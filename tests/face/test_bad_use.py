@@ -176,7 +176,7 @@ def test_a_wrong_dtype(refusal):
         ("[]", "the spec has no rows: there is nothing to build"),
         (
             '[{"name": "ego_pose"}]',
-            "spec.json: spec row 'ego_pose' lacks dtype, shape; it holds name, dtype, shape, params and frame",
+            "spec.json: spec row 'ego_pose' is missing dtype, shape; it holds name, dtype, shape, params and frame",
         ),
     ],
 )
@@ -203,7 +203,7 @@ def test_a_folder_with_a_features_name_does_not_hide_the_feature(command):
 
 def test_a_folder_that_is_no_package(refusal):
     Path("ego_pose").mkdir()
-    said = "ego_pose: no config.json, so this is no package; a package holds it at its root"
+    said = "ego_pose: no config.json, so this is not a package; a package holds it at its root"
     assert refusal("explain", "./ego_pose") == (1, said)
 
 
@@ -258,7 +258,7 @@ def test_a_model_that_raises(refusal, code_package):
 
 
 def test_a_model_that_is_no_detector_is_not_drawn(refusal, echo):
-    said = "model 'made of code' is no detector: it gives out, not boxes, scores"
+    said = "model 'made of code' is not a detector: it gives out, not boxes, scores"
     assert refusal("view", SMALL, "--model", echo, "--trust") == (2, said)
 
 
@@ -391,7 +391,7 @@ def test_an_absent_package_is_named_with_what_brings_it(refusal, monkeypatch, mo
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have their own ways to a display")
 def test_a_window_without_a_display_is_refused(refusal, monkeypatch):
-    """open3d waited for ever, whatever was pressed."""
+    """open3d waited forever, whatever was pressed."""
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("perceptum.view._open3d", lambda: None)

@@ -58,7 +58,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
 def test_a_store_that_is_there_is_left_alone(refusal, command):
     command("convert", SMALL, "store")
     status, says = refusal("convert", SMALL, "store")
-    assert (status, says) == (2, "store: is there already; name another folder, or replace it with --overwrite")
+    assert (status, says) == (2, "store: already exists; name another folder, or replace it with --overwrite")
 
 
 def test_overwrite_replaces_a_store_and_nothing_else(command, refusal):
@@ -68,7 +68,7 @@ def test_overwrite_replaces_a_store_and_nothing_else(command, refusal):
     assert sorted(path.name for path in Path().iterdir()) == ["store"]
     Path("precious").mkdir()
     status, says = refusal("convert", SMALL, "precious", "--overwrite")
-    assert (status, says) == (2, "precious: is no store, so --overwrite leaves it alone; name another folder")
+    assert (status, says) == (2, "precious: is not a store, so --overwrite leaves it alone; name another folder")
 
 
 def test_a_store_can_be_written_over_itself(tmp_path):
@@ -97,7 +97,7 @@ def test_a_folder_of_another_that_stands_in_the_way_is_left_alone(refusal):
     Path("store.part").mkdir()
     Path("store.part/thesis.txt").write_text("")
     status, says = refusal("convert", SMALL, "store")
-    assert (status, says) == (2, "store.part: is no unfinished conversion; move it away, or name another folder")
+    assert (status, says) == (2, "store.part: is not an unfinished conversion; move it away, or name another folder")
 
 
 class Stop(Exception):
@@ -147,7 +147,7 @@ def test_another_conversion_does_not_go_on_with_this_ones_shards(tmp_path):
         convert(SMALL, tmp_path / "store", shard_seconds=0.3)
     assert str(caught.value) == (
         f'{tmp_path}/store.part: holds the beginning of another conversion ("shard_seconds": 0.2, there, '
-        '"shard_seconds": 0.3, here); finish that with its own options, or start anew with --overwrite'
+        '"shard_seconds": 0.3, here); finish that with its own options, or start again with --overwrite'
     )
     done = convert(SMALL, tmp_path / "store", shard_seconds=0.3, overwrite=True)
     assert done.resumed == 0
@@ -409,7 +409,7 @@ def test_frames_keep_the_names_of_the_log_they_came_from(tmp_path):
     convert(open_log(store), tmp_path / "again")
     assert (tmp_path / "again" / "ids.arrow").read_bytes() == (store / "ids.arrow").read_bytes()
     (store / "ids.arrow").write_bytes(b"cut short")
-    with pytest.raises(BrokenRecord, match=r"store/ids\.arrow: not a whole Arrow file .*; convert again$"):
+    with pytest.raises(BrokenRecord, match=r"store/ids\.arrow: not a complete Arrow file .*; convert again$"):
         _ = open_log(store)[0].id
     convert(memory_log(sweeps), tmp_path / "times")
     assert [frame.id for frame in open_log(tmp_path / "times")] == ["1", "2"]
@@ -478,7 +478,7 @@ def test_an_object_store_gets_its_index_last_and_a_second_run_goes_on(bucket, tm
     with pytest.raises(LogError):
         open_log("s3://drives/one")
     assert convert(SMALL, "s3://drives/one", shard_seconds=0.2).resumed in (5, 6)
-    with pytest.raises(UsageError, match="a store is there already"):
+    with pytest.raises(UsageError, match="a store already exists here"):
         convert(SMALL, "s3://drives/one", shard_seconds=0.2)
     (bucket / "drives" / "one" / "notes.txt").write_text("mine")
     convert(SMALL, "s3://drives/one", overwrite=True)

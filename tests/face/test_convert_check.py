@@ -90,7 +90,7 @@ def test_a_log_that_cannot_be_opened_is_one_problem(store):
     (store / "perceptum-index.arrow").write_bytes(b"ARROW1")
     [(kind, what)] = found(store)
     assert kind == "open"
-    assert "no whole index of a store" in what
+    assert "not a complete index of a store" in what
 
 
 def test_no_log_is_bad_use(refusal):
@@ -138,7 +138,7 @@ def test_gaps_and_sensors_that_fall_silent_are_told(checked):
         ("sensors", "camera C: ends 1.500 s before the log's last frame"),
     ]
     assert next(what for kind, what in wrong if kind == "record").startswith(
-        "camera C record 0: C: not a whole picture"
+        "camera C record 0: C: not a complete picture"
     )
 
 
@@ -180,7 +180,7 @@ def test_areas_that_cross_themselves_are_told(checked):
     lines = Shapes.of("line", {"cross": [(0, 0), (1, 1), (1, 0), (0, 1)], "far": [(0, 0), (np.inf, 0)]})
     wrong = checked(memory_log([sweep(0)], hdmap=HDMap({"area": bow_tie, "lane_divider": lines})))
     assert wrong == [
-        ("map", "area bow: is no simple area (Self-intersection[0.5 0.5])"),
+        ("map", "area bow: is not a simple area (Self-intersection[0.5 0.5])"),
         ("map", "lane_divider far: has a corner that is not finite"),
     ]
 

@@ -186,7 +186,7 @@ def test_outputs_of_another_shape_are_refused(boxes, scores):
 
 
 def test_outputs_that_are_not_there_are_named():
-    with pytest.raises(UsageError, match=r"^a detector gives boxes and scores, the outputs lack scores$"):
+    with pytest.raises(UsageError, match=r"^a detector gives boxes and scores, the outputs have no scores$"):
         Detection().judge({"boxes": np.zeros((0, 7))}, labels_at())
 
 

@@ -106,7 +106,7 @@ def test_a_filler_without_a_mistake_passes(params):
 
 
 class KeepsTheNearest(Gaps):
-    """Forgets to begin anew."""
+    """Forgets to start afresh."""
 
     def __init__(self, params, stages):
         super().__init__(params, stages)
@@ -288,7 +288,7 @@ MISTAKES = {
     WritesToTheCloud: r"built beside lidar_points: 'lidar_points' differs in .*; the filler writes to what a stage",
     Random: r"'acme_nearest' differs in|is not the same every time",
     NeedsPoints: (
-        r"frame 'no lidar', built for the first time: raised .*ValueError: zero-size array .*; a frame that lacks "
+        r"frame 'no lidar', built for the first time: raised .*ValueError: zero-size array .*; a frame without "
         r"something gives what the feature says of an empty one, or raises perceptum.inputs.MissingRecord"
     ),
     Exits: r"frame 'synthetic 0', built for the first time: raised .*SystemExit: no licence; ",
@@ -317,7 +317,7 @@ def test_a_fillers_mistake_is_said_in_words(filler):
         (group(params=Beyond()), r"sizes\(\) gives \d+ as 'num_gaps', cap\(\) says at most 1"),
         (
             group(acme_nearest=feature("acme_nearest", ("S",), "float32", "flag", fill=100.0, frame="reference")),
-            r"'acme_nearest' holds [\d.]+, its unit is 'flag': 1 where it is so, else 0",
+            r"'acme_nearest' holds [\d.]+, its unit is 'flag': 1 for yes, 0 for no",
         ),
     ],
     ids=["a size over its cap", "a unit that does not suit"],
@@ -393,7 +393,7 @@ def test_a_feature_that_no_frame_suits_is_not_passed_unchecked():
     with pytest.raises(AssertionError) as caught:
         check_feature(group(NeedsASonar))
     assert str(caught.value) == (
-        "acme_gaps: not one of 25 frames could be built, so that nothing is checked; give `frames` that have what it "
+        "acme_gaps: none of the 25 frames could be built, so nothing was checked; give `frames` that have what it "
         "needs (raised MissingRecord: no sonar)"
     )
     check_feature(group(NeedsASonar), frames=[memory_log(times_ns=[5], name="with a sonar")[0]])

@@ -69,12 +69,12 @@ def test_a_file_is_no_folder_to_write_into(tmp_path):
 def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    assert refused(path) == f"cannot write {path}: it is no regular file; name another"
+    assert refused(path) == f"cannot write {path}: it is not a regular file; name another"
     assert stat.S_ISFIFO(path.stat().st_mode)
 
 
 def test_a_device_is_not_replaced_by_a_file():
-    assert refused(Path(os.devnull)) == f"cannot write {os.devnull}: it is no regular file; name another"
+    assert refused(Path(os.devnull)) == f"cannot write {os.devnull}: it is not a regular file; name another"
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="this system has no /proc, in which nobody can write")

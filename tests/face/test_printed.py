@@ -38,7 +38,7 @@ def built():
 
 
 def records(name):
-    """Those of the frame that are read to be printed: that they were is no fault of printing."""
+    """Those of the frame that are read to be printed: that they were is not a fault of printing."""
     f = frame()
     return {
         "lidar": lambda: f.lidar,

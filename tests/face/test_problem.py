@@ -111,7 +111,7 @@ def test_a_models_own_spec_must_suit_the_problem(tmp_path, code):
         ({"input_spec": [row("z", "float32", "n")]}, "the spec wants the input 'z'; the problem gives x, y"),
         ({"input_spec": [row("x", "float64", "n")]}, "the spec: input 'x' is float64 ['n'], the problem says float32"),
         ({"input_spec": [row("x", "float32", 1, 2)]}, "the spec: input 'x' is float32 [1, 2], the problem says"),
-        ({"output_spec": [row("z", "float32", "n")]}, "the spec lacks the output 'out'; it gives z"),
+        ({"output_spec": [row("z", "float32", "n")]}, "the spec has no output 'out'; it gives z"),
     ):
         with pytest.raises(UsageError) as error:
             problem.pack(neuropod_path=tmp_path / "n", **{**source, **options})
@@ -124,7 +124,7 @@ def test_models_are_checked_against_it(tmp_path, code):
         Problem([X, row("y", "int8")], [OUT]).check(model)
         Problem((), [OUT]).check(model)
         Problem([row("x", "float32", 7)], [row("out", "float32", None)]).check(model)
-        with pytest.raises(UsageError, match="model 'model' lacks the output 'boxes'; it gives out"):
+        with pytest.raises(UsageError, match="model 'model' has no output 'boxes'; it gives out"):
             Detection().check(model)
         with pytest.raises(UsageError, match="model 'model' wants the input 'x'; the problem gives y"):
             Problem([row("y", "int8")], [OUT]).check(model)
@@ -157,7 +157,7 @@ def test_it_is_written_and_read_as_json():
         ("{", "a problem must be JSON"),
         ("[]", "a problem is"),
         ('{"inputs": []}', "a problem is"),
-        ('{"input_spec": [{"name": "x"}]}', "lacks dtype, shape"),
+        ('{"input_spec": [{"name": "x"}]}', "is missing dtype, shape"),
         ('{"input_spec": 3}', "must be a list of rows"),
     ):
         with pytest.raises(SpecError, match=message):
@@ -201,5 +201,5 @@ def test_the_axes_of_an_output_are_part_of_a_problem():
             wanted = "output 'boxes' is in the lidar frame of reference, the problem says ego"
             assert str(refused.value) == f"model 'm': {wanted}"
     assert problem.frame_of(Model(), "boxes") == "lidar"
-    with pytest.raises(UsageError, match=r"^model 'm' lacks the output 'scores'$"):
+    with pytest.raises(UsageError, match=r"^model 'm' has no output 'scores'$"):
         problem.frame_of(Model(), "scores")

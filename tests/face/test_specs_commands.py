@@ -55,7 +55,7 @@ def test_a_features_closed_words_are_explained(command):
     shown = " ".join(command("features", "lidar_points").out.split())
     assert "reference: the one that the param `frame` names" in shown
     assert "time_lag: s" in shown
-    assert "flag: 1 where it is so, else 0" in " ".join(command("features", "lidar_range_image_mask").out.split())
+    assert "flag: 1 for yes, 0 for no" in " ".join(command("features", "lidar_range_image_mask").out.split())
 
 
 def test_a_plan_is_told_without_a_log(command):

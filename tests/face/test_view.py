@@ -306,7 +306,7 @@ def test_labels_in_the_lidars_axes_are_drawn_where_they_are(tmp_path):
 
 
 class Counter:
-    """Gives a number, and so is no detector."""
+    """Gives a number, and so is not a detector."""
 
     name = "counter"
     inputs = ("ego_pose",)
@@ -319,7 +319,7 @@ class Counter:
 def test_a_model_that_is_no_detector_is_refused():
     with pytest.raises(UsageError) as refused:
         predicted_boxes(Counter(), pc.open_log(SMALL)[0])
-    assert str(refused.value) == "model 'counter' is no detector: it gives boxes, n, not scores"
+    assert str(refused.value) == "model 'counter' is not a detector: it gives boxes, n, not scores"
 
 
 def test_the_scene_in_3d_has_a_cloud_and_lines_per_source_of_boxes(code_package):

@@ -117,7 +117,7 @@ def a_list(params):
         ),
         (
             lambda: group(feature(frame="reference")),
-            "group 'acme': the frame of 'acme' is \"reference\", so that the params need the field and part `frame`",
+            "group 'acme': the frame of 'acme' is \"reference\", so the params need the field and part `frame`",
         ),
         (
             lambda: group(feature(shape=a_list)),
@@ -347,14 +347,13 @@ def test_each_row_then_stands_alone():
         (
             [row("lidar_points", "float32", ["n", 5], num_sweeps=2), "ego_pose"],
             {"lidar_points": {"num_sweeps": 3}},
-            "params for 'lidar_points', but every row that is of that group brings its own params; say it there, or "
-            "take them away",
+            "params for 'lidar_points', but every row that is of that group brings its own params; set it there, or "
+            "remove them",
         ),
         (
             [row("lidar_points", "float32", ["n", 5], num_sweeps=2), "ego_pose"],
             {"frame": "lidar"},
-            "params for 'frame', but every row that has that part brings its own params; say it there, or take them "
-            "away",
+            "params for 'frame', but every row that has that part brings its own params; set it there, or remove them",
         ),
         ([], {"frame": "lidar"}, "params for 'frame', but no row has that part; the rows are of no group"),
         (["ego_pose"], {"fram": "lidar"}, "no group or part 'fram'; did you mean 'frame'?"),

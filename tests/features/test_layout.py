@@ -55,7 +55,7 @@ def test_no_rows_have_an_empty_block():
 
 
 def test_a_name_that_is_there_twice_has_no_place():
-    with pytest.raises(SpecError, match="'a' stands twice in the spec"):
+    with pytest.raises(SpecError, match="'a' is listed twice in the spec"):
         Layout.of([Row("a", "uint8", (1,)), Row("a", "uint8", (1,))])
 
 

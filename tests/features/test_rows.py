@@ -100,14 +100,14 @@ def test_params_may_be_the_name_of_a_preset():
     [
         (5, "a spec row must be a dict with name, dtype and shape, got 5"),
         ("lidar", "a spec row must be a dict with name, dtype and shape, got 'lidar'"),
-        ({"name": "a"}, "spec row 'a' lacks dtype, shape; it holds name, dtype, shape, params and frame"),
-        ({}, "spec row {} lacks name, dtype, shape; it holds name, dtype, shape, params and frame"),
+        ({"name": "a"}, "spec row 'a' is missing dtype, shape; it holds name, dtype, shape, params and frame"),
+        ({}, "spec row {} is missing name, dtype, shape; it holds name, dtype, shape, params and frame"),
         (
             {**ROW, "parms": {}},
             "spec row 'lidar_points' has the unknown key 'parms'; it holds name, dtype, shape, params and frame",
         ),
-        ({**ROW, "name": ""}, "a spec row's name must be a string that is not empty, got ''"),
-        ({**ROW, "name": 3}, "a spec row's name must be a string that is not empty, got 3"),
+        ({**ROW, "name": ""}, "a spec row's name must be a non-empty string, got ''"),
+        ({**ROW, "name": 3}, "a spec row's name must be a non-empty string, got 3"),
         ({**ROW, "dtype": "bool"}, f"'lidar_points': dtype must be one of {ALL}, got 'bool'"),
         ({**ROW, "dtype": "float16"}, f"'lidar_points': dtype must be one of {ALL}, got 'float16'"),
         ({**ROW, "dtype": None}, f"'lidar_points': dtype must be one of {ALL}, got 'None'"),
@@ -148,7 +148,7 @@ def test_a_row_that_cannot_be_is_refused_with_what_was_wanted(row, message):
         ("[5]", "a spec row must be a dict with name, dtype and shape, got 5"),
         (
             json.dumps([ROW, ROW]),
-            "'lidar_points' stands twice in the spec; a second instance takes a suffix: lidar_points__b",
+            "'lidar_points' is listed twice in the spec; a second instance takes a suffix: lidar_points__b",
         ),
     ],
 )

@@ -27,7 +27,7 @@ def checkout(once: Callable[..., Path]) -> Path:
     try:
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("git knows nothing of this folder: it is no checkout")
+        pytest.skip("git knows nothing of this folder: it is not a checkout")
 
     def copy_to(folder: Path) -> None:
         for name in filter(None, listed.split("\0")):

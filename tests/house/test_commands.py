@@ -75,7 +75,7 @@ def test_system_libraries_that_may_not_be_installed_are_named(machine):
     done = run("system-libs", path=machine(user=1000, ldconfig=LDCONFIG, sudo="exit 1"))
     assert done.returncode == 0
     assert done.stdout == (
-        "the open3d viewer lacks system libraries, its tests will skip; to install them:\n"
+        "the open3d viewer needs system libraries, its tests will skip; to install them:\n"
         "  sudo apt-get update && sudo apt-get install -y --no-install-recommends libusb-1.0-0 libegl1\n"
     )
 

@@ -74,7 +74,7 @@ def test_the_installed_command_answers(environment, tmp_path):
     assert "demo" in done.stdout
 
 
-# every kernel is compiled anew there
+# every kernel is compiled again there
 @pytest.mark.timeout(1200)
 def test_the_tests_pass_against_the_installed_wheel(environment, checkout, tmp_path):
     # what these test is all in the core, and needs no framework

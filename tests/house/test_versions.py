@@ -19,7 +19,7 @@ PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[0-9][A-Za-z0-9.]*)$"
 
 
 def pins() -> dict[str, str]:
-    """Package -> version; a line that is no plain pin (a path, a host, a local build) is refused here."""
+    """Package -> version; a line that is not a plain pin (a path, a host, a local build) is refused here."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     matches = [(line, PIN.match(line)) for line in lines if line and not line.startswith("#")]
     assert [line for line, match in matches if match is None] == []

@@ -230,7 +230,7 @@ def test_a_jpeg_that_warns_and_is_whole_is_what_others_make_of_it(name, decoder)
 
 @pytest.mark.parametrize("name", CUT)
 def test_a_jpeg_that_is_not_whole_stays_refused(name):
-    assert refused(CUT[name]).startswith("not a whole JPEG picture (")
+    assert refused(CUT[name]).startswith("not a complete JPEG picture (")
 
 
 def test_what_a_damaged_bit_leaves_of_the_data_is_no_filler():

@@ -199,7 +199,7 @@ def test_an_unknown_sensor_lists_those_there_are():
 @pytest.mark.parametrize(
     ("changed", "wanted"),
     [
-        ({"times_ns": times()}, "not a single frame in this made log"),
+        ({"times_ns": times()}, "no frames in this made log"),
         (
             {"times_ns": times(0, 5, 5)},
             "the times of frames must increase: 5000000 ns is followed by 5000000 ns",
@@ -315,7 +315,7 @@ def test_a_picture_that_does_not_decode_is_skipped_and_told_where_the_log_skips(
     log = Log(source, on_error="skip")
     assert log.pixels(log[0].cameras["front"]) is None
     assert len(log.skipped) == 1
-    assert log.skipped[0].startswith("camera/front at 100 ns: front: not a whole picture")
+    assert log.skipped[0].startswith("camera/front at 100 ns: front: not a complete picture")
     with pytest.raises(BrokenRecord):
         Log(source).pixels(Log(source)[0].cameras["front"])
     good = Log(Made(), on_error="skip")

@@ -175,14 +175,14 @@ ONE = np.array([[1.0, 0, 0, 0]])
             [3],
             ONE * 0,
             np.zeros((1, 3)),
-            "the pose at 3 ns is no pose: quaternion [0.0, 0.0, 0.0, 0.0], translation [0.0, 0.0, 0.0]; "
+            "the pose at 3 ns is not a pose: quaternion [0.0, 0.0, 0.0, 0.0], translation [0.0, 0.0, 0.0]; "
             "wanted finite numbers and a rotation",
         ),
         (
             [3],
             ONE,
             np.array([[0, np.nan, 0]]),
-            "the pose at 3 ns is no pose: quaternion [1.0, 0.0, 0.0, 0.0], translation [0.0, nan, 0.0]; "
+            "the pose at 3 ns is not a pose: quaternion [1.0, 0.0, 0.0, 0.0], translation [0.0, nan, 0.0]; "
             "wanted finite numbers and a rotation",
         ),
     ],

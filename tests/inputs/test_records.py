@@ -119,14 +119,14 @@ def test_a_picture_is_written_into_the_buffer_given(smooth):
 
 @pytest.mark.parametrize("encoded", [b"", b"GIF89a", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", bytes(100)])
 def test_bytes_that_are_no_picture_are_named(encoded):
-    with pytest.raises(BrokenRecord, match=r"^a\.jpg: not a whole "):
+    with pytest.raises(BrokenRecord, match=r"^a\.jpg: not a complete "):
         decode_image(encoded, source="a.jpg")
 
 
 def test_a_cut_jpeg_is_an_error_not_half_a_picture(smooth):
     encoded = encode_jpeg(smooth)
     for length in (20, len(encoded) // 2, len(encoded) - 8):
-        with pytest.raises(BrokenRecord, match=r"^a\.jpg: not a whole JPEG picture"):
+        with pytest.raises(BrokenRecord, match=r"^a\.jpg: not a complete JPEG picture"):
             decode_image(encoded[:length], source="a.jpg")
 
 
@@ -157,7 +157,7 @@ def test_a_header_that_promises_more_pixels_than_there_is_memory_for_is_refused(
     bomb[at : at + 4] = b"\xff\xdc\xff\xdc"
     with pytest.raises(BrokenRecord) as caught:
         decode_image(bytes(bomb), source="a.jpg")
-    assert str(caught.value) == ("a.jpg: not a whole JPEG picture (65500 x 65500, wanted at most 178956970 pixels)")
+    assert str(caught.value) == ("a.jpg: not a complete JPEG picture (65500 x 65500, wanted at most 178956970 pixels)")
 
 
 @pytest.mark.parametrize(

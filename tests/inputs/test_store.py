@@ -22,7 +22,7 @@ from perceptum.inputs.store.arrays import arrays_of
 from perceptum.inputs.store.records import LABEL_COLUMNS, LABEL_OWN, LIDAR_COLUMNS, LIDAR_OWN, RADAR_COLUMNS, RADAR_OWN
 
 VERSION_1 = Path(__file__).parent / "fixtures" / "store_v1"
-"""Made by `perceptum convert --compression zstd` from two frames of a synthetic drive, seed 4. Never made anew."""
+"""Made by `perceptum convert --compression zstd` from two frames of a synthetic drive, seed 4. Never made again."""
 
 
 def opened(folder):
@@ -266,7 +266,7 @@ def test_an_index_that_names_no_file_for_a_picture_is_refused(copy):
         at = records.schema.get_field_index("file")
         changed = records.set_column(at, records.schema.field("file"), pa.array(files, pa.int32()))
         write_head(copy, changed, head)
-        with pytest.raises(BrokenRecord, match=rf"camera {camera} record 0: lies in file {file}, the index names "):
+        with pytest.raises(BrokenRecord, match=rf"camera {camera} record 0: is in file {file}, the index names "):
             _ = opened(copy).source.read_camera(camera, 0).encoded
 
 
@@ -300,9 +300,9 @@ def test_no_path_of_the_index_leads_outside(copy, path):
         (lambda head: head["streams"][0].update(first=-1), "stream 'LIDAR_TOP' has rows -1 and 2 more"),
         (lambda head: head["streams"][0].update(count=10**9), "has rows 0 and 1000000000 more"),
         (lambda head: head["streams"][0].update(kind="sonar"), "stream 'LIDAR_TOP'"),
-        (lambda head: head["streams"].pop(), "it has no one stream of frames"),
+        (lambda head: head["streams"].pop(), "it must have one stream of frames"),
         (lambda head: head.pop("files"), "'files'"),
-        (lambda head: head["about"].pop("name"), "it does not tell name, dataset and location"),
+        (lambda head: head["about"].pop("name"), "it has no name, dataset and location"),
         (lambda head: head.update(streams=7), "not the index we want"),
         (lambda head: head.update(schemas=["AAAA"]), "not the index we want"),
         (lambda head: head["files"][0].__setitem__(1, "large"), "is described by other than path, size and checksum"),
@@ -337,7 +337,7 @@ def test_another_arrow_file_is_no_index(copy):
     with pytest.raises(BrokenRecord, match=r"has the columns \['a'\], wanted \['time_ns', "):
         opened(copy)
     (copy / INDEX).write_bytes(b"")
-    with pytest.raises(BrokenRecord, match="no whole index of a store"):
+    with pytest.raises(BrokenRecord, match="not a complete index of a store"):
         opened(copy)
 
 

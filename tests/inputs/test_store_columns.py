@@ -70,7 +70,7 @@ def test_nulls_and_foreign_types_are_refused():
 @pytest.mark.parametrize("rows", [[[65], [66, 67]], [[], []], [[0x110000]], [[2**32 - 1]]])
 def test_code_points_that_are_no_text_are_refused(rows):
     batch = pa.record_batch([pa.array(rows, pa.list_(pa.uint32()))], names=["a"])
-    with pytest.raises(BrokenRecord, match="column a is no text of one width"):
+    with pytest.raises(BrokenRecord, match="column a is not text of one width"):
         columns_of("here", batch, ["a"])
 
 

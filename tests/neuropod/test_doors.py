@@ -82,7 +82,7 @@ def test_the_cpu_can_be_asked_for(packed, backend):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("a.b.c", "platform_version_semver 'a.b.c' is no version range"),
+        ("a.b.c", "platform_version_semver 'a.b.c' is not a version range"),
         ("0.0.1", "the package wants {platform} '0.0.1', here is "),
         ("", None),
         ("2.0.0 - 3.99.0", None),
@@ -146,7 +146,7 @@ def test_a_range_means_what_it_means_to_npm(wanted, inside, outside):
     "wanted", ["1.2.3.4", ">=1,<2", "!=1", "01.2.3", ">=1.2.3<2", "latest", "1..2", "a\nb", "=v" * 30_000]
 )
 def test_what_npm_would_refuse_is_no_range(wanted):
-    with pytest.raises(NeuropodError, match=r"^platform_version_semver '.*' is no version range; write [^\n]*$"):
+    with pytest.raises(NeuropodError, match=r"^platform_version_semver '.*' is not a version range; write [^\n]*$"):
         check_range(wanted)
 
 

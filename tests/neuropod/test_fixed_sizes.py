@@ -198,7 +198,7 @@ def test_a_model_that_fails_with_another_size_is_a_warning(pack_script, caplog):
     with caplog.at_level(logging.WARNING):
         pack_script("Square")
     told = caplog.messages[-1]
-    assert "leaves sizes open, and fails with others than those of its test data, with 'x' (8,): model 'm'" in told
+    assert "leaves sizes open, and fails with sizes other than its test data's, with 'x' (8,): model 'm'" in told
     assert "shape '[2, 2]' is invalid for input of size 8" in told
 
 

@@ -121,7 +121,7 @@ def test_what_is_deleted_raises_nothing(pack):
             "",
             "the entry point's module 'inner.deep' is not in the package's code (0/code); it holds inner, main",
         ),
-        ("main", "mak", "", "the entry point 'main.mak' is no function of the package's code"),
+        ("main", "mak", "", "the entry point 'main.mak' is not a function in the package's code"),
         ("main", "make", "from .absent import x", "loading failed: ModuleNotFoundError: No module named 'absent'"),
         (
             "main",

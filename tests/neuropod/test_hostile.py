@@ -73,7 +73,7 @@ def with_claimed_size(path, size):
 @pytest.mark.parametrize("claimed", [0, 10, (1 << 20) - 1, (1 << 32) - 2])
 def test_an_entry_that_lies_about_its_size_is_refused(tmp_path, claimed):
     path = with_claimed_size(zip_of(tmp_path / "m", {"config.json": b" " * (1 << 20)}), claimed)
-    assert any(word in refused(path) for word in ("not a whole zip file", "more than 200 times", "not JSON"))
+    assert any(word in refused(path) for word in ("not a complete zip file", "more than 200 times", "not JSON"))
 
 
 def test_entries_that_lie_over_each_other_are_refused(tmp_path):
@@ -85,7 +85,7 @@ def test_entries_that_lie_over_each_other_are_refused(tmp_path):
     entries = b"".join(first.replace(b"config.json", f"{i:011d}".encode()) for i in range(2000))
     end = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 2001, 2001, len(first + entries), directory, 0)
     path.write_bytes(data[:directory] + first + entries + end)
-    assert "more than 200 times as much" in refused(path) or "not a whole zip file" in refused(path)
+    assert "more than 200 times as much" in refused(path) or "not a complete zip file" in refused(path)
 
 
 @pytest.mark.parametrize("name", ["0/data\0/x", "0/\0../x", "config.json\0.txt"])
@@ -148,7 +148,7 @@ def test_test_data_that_is_no_array_fails_its_step(folder):
         (folder / "test_data.pkl").write_bytes(pickle.dumps(data))
         (folder / "manifest.json").unlink(missing_ok=True)
         steps = {step.check: step for step in verify_package(folder, trust=True)}
-        assert "holds what is no array" in steps["symbols"].found
+        assert "holds something that is not an array" in steps["symbols"].found
 
 
 def test_byte_code_beside_a_custom_op_is_not_run(tmp_path):
@@ -263,7 +263,7 @@ PICKLES |= {
         _MADE,
         3000,
     ),
-    "a key whose hash takes for ever": b"\x80\x02}" + b"(K\x01K\x01t" + b"2\x86" * 40 + b"K\x01s.",
+    "a key whose hash takes forever": b"\x80\x02}" + b"(K\x01K\x01t" + b"2\x86" * 40 + b"K\x01s.",
     "a set": pickle.dumps({1}),
 }
 
@@ -358,7 +358,7 @@ def test_a_link_out_of_a_folder_is_refused(folder, tmp_path):
     (tmp_path / "secret").write_text("secret")
     (folder / "0/data").mkdir(exist_ok=True)
     (folder / "0/data/weights").symlink_to(tmp_path / "secret")
-    assert "'0/data/weights' is a link to another place; copy what it stands for into the package" in refused(folder)
+    assert "'0/data/weights' is a link to another place; copy its target into the package" in refused(folder)
 
 
 def test_a_linked_folder_cannot_bring_code_past_the_manifest(folder, tmp_path):
@@ -374,7 +374,7 @@ def test_a_linked_folder_cannot_bring_code_past_the_manifest(folder, tmp_path):
 
 def test_a_link_within_a_folder_is_a_file_like_any_other(folder):
     (folder / "0/code/same.py").symlink_to("problems.py")
-    assert "0/code/same.py: lies in the package but not in its manifest" in refused(folder)
+    assert "0/code/same.py: is in the package but not in its manifest" in refused(folder)
     (folder / "manifest.json").unlink()
     load_neuropod(folder, trust=True).close()
 
@@ -382,7 +382,7 @@ def test_a_link_within_a_folder_is_a_file_like_any_other(folder):
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("nowhere", path)], ids=["fifo", "broken link"])
 def test_what_is_no_file_is_refused_and_not_waited_for(folder, make):
     make(folder / "0/data_or_not")
-    assert "'0/data_or_not' is no file; take it out of the package" in refused(folder)
+    assert "'0/data_or_not' is not a file; take it out of the package" in refused(folder)
 
 
 def test_a_package_that_is_reached_by_a_link_is_a_package(folder, tmp_path):

@@ -242,7 +242,7 @@ def test_code_does_not_hide_behind_a_name_that_torch_reads_otherwise(torch, tmp_
             if cut and len(name) > 511:
                 new.writestr(name[:511], b"")
     found = refusal(tmp_path / "m", "torchscript", {"0/data/model.pt": out.getvalue()})
-    assert ("are too long, or stand twice" if cut else "which is for files") in found
+    assert ("are too long, or appear twice" if cut else "which is for files") in found
 
 
 def test_code_that_saves_runs_where_it_is_trusted(torch, tmp_path):
@@ -335,7 +335,7 @@ def test_a_jax_function_calls_nothing_but_jaxs_own_solvers(tmp_path, target, as_
     code = text.encode() if as_text else mlir.serialize_portable_artifact(text, "1.9.0")
     hostile = dataclasses.replace(exported, mlir_module_serialized=code)
     found = refusal(tmp_path / "m", "jax", {"0/data/model.jax": bytes(hostile.serialize())})
-    assert ("is no MLIR bytecode" if as_text else "which is not known only to compute") in found
+    assert ("is not MLIR bytecode" if as_text else "which is not known to only compute") in found
 
 
 def test_a_jax_function_may_call_jaxs_own_solvers(tmp_path):

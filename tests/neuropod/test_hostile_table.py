@@ -493,7 +493,7 @@ INPUTS |= {
     "no array behind the name": ({"y": X}, False),
     "one name more": ({"x": X, "z": X}, False),
     "a name with a newline": ({"x\n": X}, False),
-    "a name that is no text": ({5: X}, False),
+    "a name that is not text": ({5: X}, False),
     "a name that is nothing": ({None: X}, False),
     "a name that is a NaN": ({NAN: X}, False),
     "a name that is a tuple": ({("x",): X}, False),

@@ -153,7 +153,7 @@ def test_a_stored_function_that_names_a_callback_is_not_run(tmp_path, target):
     function = jax.jit(lambda x: jax.ffi.ffi_call(target, shape)(x, index=np.uint64(0)))
     data = bytes(jax.export.export(function, disabled_checks=unchecked)(shape).serialize())
     (tmp_path / "a.jax").write_bytes(data)
-    with pytest.raises(NeuropodError, match=f"calls '{target}', which is not known only to compute"):
+    with pytest.raises(NeuropodError, match=f"calls '{target}', which is not known to only compute"):
         create_jax_neuropod(**options(tmp_path), exported_path=tmp_path / "a.jax")
 
 

@@ -146,7 +146,7 @@ def test_weights_that_are_not_there_are_named(tmp_path):
     with pytest.raises(NeuropodError, match=r"keeps weights in the file 'w.bin', which is not in the package's 0/data"):
         load_neuropod(folder)
     (tmp_path / "w.bin").unlink()
-    with pytest.raises(NeuropodError, match="which is no file; put it back beside the model"):
+    with pytest.raises(NeuropodError, match="which is not a file; put it back beside the model"):
         create_onnx_neuropod(**options(tmp_path, neuropod_path=tmp_path / "b"), model_path=tmp_path / "a.onnx")
 
 

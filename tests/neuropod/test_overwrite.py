@@ -90,9 +90,7 @@ def test_what_is_not_a_package_is_left_alone(tmp_path, what):
         path.symlink_to(tmp_path / "real")
     else:
         path.symlink_to(tmp_path / "nothing")
-    with pytest.raises(
-        NeuropodError, match=r"/m: is there and is not a package, so it is not overwritten; name another"
-    ):
+    with pytest.raises(NeuropodError, match=r"/m: exists and is not a package, so it is not overwritten; name another"):
         put(path, "new", overwrite=True)
     assert os.path.lexists(path)
 

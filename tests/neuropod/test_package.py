@@ -108,7 +108,7 @@ def test_what_is_there_already_is_not_overwritten(pack, tmp_path, as_zip):
 @pytest.mark.parametrize("as_zip", [True, False])
 def test_a_packager_that_fails_leaves_nothing_behind(pack, tmp_path, as_zip):
     before = sorted(os.listdir(tmp_path))
-    with pytest.raises(NeuropodError, match="is no file"):
+    with pytest.raises(NeuropodError, match="is not a file"):
         pack("half", package_as_zip=as_zip, data_paths=[{"path": "/nowhere", "packaged_name": "a"}])
     assert sorted(os.listdir(tmp_path)) == before
 
@@ -173,7 +173,7 @@ def test_a_package_of_many_files_opens_quickly(tmp_path):
 def test_a_folder_that_is_no_package_is_named(tmp_path):
     with pytest.raises(NeuropodError) as error:
         load_neuropod(tmp_path)
-    assert str(error.value) == f"{tmp_path}: no config.json, so this is no package; a package holds it at its root"
+    assert str(error.value) == f"{tmp_path}: no config.json, so this is not a package; a package holds it at its root"
 
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.95])
@@ -214,7 +214,7 @@ def test_a_changed_file_does_not_match_the_manifest(pack):
 def test_an_added_file_does_not_match_the_manifest(pack):
     path = pack(package_as_zip=False)
     (path / "0" / "code" / "numpy.py").write_text("evil = True")
-    with pytest.raises(NeuropodError, match=r"0/code/numpy.py: lies in the package but not in its manifest"):
+    with pytest.raises(NeuropodError, match=r"0/code/numpy.py: is in the package but not in its manifest"):
         load_neuropod(path, trust=True)
 
 
@@ -265,7 +265,7 @@ def test_a_broken_config_says_what_is_wrong(pack, text, message):
 
 def write_zip(path, names_to_data, attributes=None):
     with warnings.catch_warnings(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as files:
-        warnings.simplefilter("ignore")  # zipfile warns of a name that stands twice
+        warnings.simplefilter("ignore")  # zipfile warns of a name that is listed twice
         for name, data in names_to_data:
             info = zipfile.ZipInfo(name)
             info.compress_type = zipfile.ZIP_DEFLATED
@@ -331,7 +331,7 @@ def test_a_failed_load_deletes_what_it_extracted(pack, tmp_path, monkeypatch):
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     path = pack(entrypoint="no_such_function")
-    with pytest.raises(NeuropodError, match=r"the entry point 'addition_model.no_such_function' is no function"):
+    with pytest.raises(NeuropodError, match=r"the entry point 'addition_model.no_such_function' is not a function"):
         load_neuropod(path, trust=True)
     assert os.listdir(temporary) == []
 

@@ -66,7 +66,7 @@ def test_a_keyword_that_does_not_exist_is_not_swallowed(tmp_path):
             {"name": "x", "dtype": "float32", "shape": (1.0,)},
             "either be None, a string, or a positive integer! Got 1.0",
         ),
-        ({"name": "x", "dtype": "float32"}, "spec row 'x' lacks 'shape'; a row holds name, dtype, shape, params"),
+        ({"name": "x", "dtype": "float32"}, "spec row 'x' is missing 'shape'; a row holds name, dtype, shape, params"),
         ({"name": "x", "dtype": "float32", "shape": (), "unit": "m"}, "spec row 'x' has the unknown key 'unit'"),
         ("x", "a spec row must be a dict with name, dtype and shape, got 'x'"),
     ],
@@ -80,7 +80,7 @@ def test_a_wrong_row_is_named_before_anything_is_written(tmp_path, row, message)
 
 
 def test_a_name_may_stand_once(tmp_path):
-    with pytest.raises(NeuropodError, match="'x' stands twice in 'input_spec'; names must differ"):
+    with pytest.raises(NeuropodError, match="'x' is listed twice in 'input_spec'; names must differ"):
         packagers.create_torchscript_neuropod(
             **{**common(tmp_path / "m", module=object()), "input_spec": [NUMBERS["x"], NUMBERS["x"]]}
         )
@@ -98,7 +98,7 @@ def test_a_name_may_stand_once(tmp_path):
             "Devices were specified for some tensors not in the `input_spec`: {'z'}",
         ),
         ({"model_name": 7}, "Field 'name' in config must be a string! Got value 7"),
-        ({"custom_ops": ["/no/such/op.so"]}, "custom op '/no/such/op.so' is no file"),
+        ({"custom_ops": ["/no/such/op.so"]}, "custom op '/no/such/op.so' is not a file"),
     ],
 )
 def test_a_wrong_option_is_named(tmp_path, options, message):
@@ -192,7 +192,7 @@ def test_a_frozen_graphs_file_is_taken_as_it_is(tmp_path, graph_def):
 @pytest.mark.parametrize(
     ("mapping", "init_ops", "message"),
     [
-        ({"x": "in_x", "out": "nowhere"}, [], "'out' maps to the node 'nowhere:0', which the graph has not"),
+        ({"x": "in_x", "out": "nowhere"}, [], "'out' maps to the node 'nowhere:0', which is not in the graph"),
         ({"x": "in_x", "out": "result"}, ["start"], "the graph has no init op 'start'"),
     ],
 )
@@ -373,7 +373,7 @@ def test_a_pytorch_model_written_as_code_runs(tmp_path, code):
     ("source", "message"),
     [
         ("def make(data):\n    return 3\n", "the entry point 'main.make' must return a callable, got <class 'int'>"),
-        ("make = 3\n", "the entry point 'main.make' is no function of the package's code"),
+        ("make = 3\n", "the entry point 'main.make' is not a function in the package's code"),
         ("raise OSError('no weights')\n", "loading failed: OSError: no weights"),
         ("import no_such_module\n", "loading failed: ModuleNotFoundError: No module named 'no_such_module'"),
         ("def make(\n", "loading failed: SyntaxError: "),
@@ -438,7 +438,10 @@ def test_only_the_named_folders_are_packed(tmp_path, code):
     ("options", "message"),
     [
         ({"code_path_spec": [{"python_root": ".", "dirs_to_package": ["no_such_folder"]}]}, "there is no folder"),
-        ({"data_paths": [{"path": "/no/such/file", "packaged_name": "x"}]}, "data_paths: '/no/such/file' is no file"),
+        (
+            {"data_paths": [{"path": "/no/such/file", "packaged_name": "x"}]},
+            "data_paths: '/no/such/file' is not a file",
+        ),
         ({"data_paths": [{"path": __file__, "packaged_name": "../x"}]}, "the name '../x' leads out of the package"),
         ({"data_paths": [{"path": __file__, "packaged_name": "/x"}]}, "the name '/x' leads out of the package"),
         (

@@ -143,6 +143,6 @@ def test_a_backend_that_lacks_a_part_is_refused_by_name(install, package):
     path = package()
     install(BACKEND.replace("def copy_reason", "def other"))
     with pytest.raises(
-        NeuropodError, match=r"the backend 'acme' \(acme_backend\) lacks copy_reason; update or uninstall"
+        NeuropodError, match=r"the backend 'acme' \(acme_backend\) is missing copy_reason; update or uninstall"
     ):
         load_neuropod(path)

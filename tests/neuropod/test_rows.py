@@ -208,14 +208,14 @@ def test_a_spec_that_is_not_rows_is_refused(spec, side):
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (row(name=""), "Field 'name' must be a string that is not empty! Got value  of type <class 'str'>."),
+        (row(name=""), "Field 'name' must be a non-empty string! Got value  of type <class 'str'>."),
         (
             row(shape=[2**63]),
             "All items in 'shape' must either be None, a string, or a positive integer! Got 9223372036854775808 in "
             "tensor 'y'",
         ),
         (row(params=5), "'y': params must be a dict or a preset's name, got 5"),
-        ({"name": "y"}, "spec row 'y' lacks 'dtype'; a row holds name, dtype, shape, params, frame"),
+        ({"name": "y"}, "spec row 'y' is missing 'dtype'; a row holds name, dtype, shape, params, frame"),
     ],
 )
 def test_ubers_words_are_put_on_at_the_door_behind_the_place_of_the_row(said, message):

@@ -134,7 +134,7 @@ def test_text_is_no_bytes():
 
 @pytest.mark.parametrize("array", [np.zeros(1, bool), np.zeros(1, np.float16), np.zeros(1, ">f4"), np.array([None])])
 def test_a_type_that_no_spec_has_is_refused(array):
-    with pytest.raises(NeuropodError, match="cannot be serialized; there are float32, float64, string"):
+    with pytest.raises(NeuropodError, match="cannot be serialized, only float32, float64, string"):
         serialize(array)
 
 

@@ -1,4 +1,4 @@
-"""Files of torch.export that were made to run code, each of a way that torch would have gone, and what is no attack."""
+"""Files of torch.export that were made to run code, one for each way torch would run it, and harmless ones."""
 
 import contextlib
 import io

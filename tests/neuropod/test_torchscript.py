@@ -121,7 +121,7 @@ def test_who_packs_a_model_in_training_mode_is_told(model, caplog):
     model("one_tensor_out", ["x"], ["out"])
     assert not caplog.text
     model("drops_out", ["x"], ["out"])
-    assert "packed in training mode, in which Dropout answers otherwise; .eval() first" in caplog.text
+    assert "packed in training mode, in which Dropout differs; .eval() first" in caplog.text
 
 
 @pytest.fixture

@@ -66,6 +66,6 @@ def test_what_is_not_a_file_is_refused_at_once(tmp_path, kind, source):
     else:
         path.mkdir()
     create, options = PACKERS[kind]
-    with pytest.raises(NeuropodError, match=r"(is not a file; only files can be packed|is no file)$"):
+    with pytest.raises(NeuropodError, match=r"is not a file(; only files can be packed)?$"):
         create(neuropod_path=tmp_path / "m", **options(path, tmp_path), **SPEC)
     assert not (tmp_path / "m").exists()

@@ -69,7 +69,7 @@ def load(package: Package, visible_gpu: int | None) -> JaxRunner:
     kind = {"gpu": "cuda"}.get(device.platform, device.platform)
     if kind not in exported.platforms:
         wanted = ", ".join(exported.platforms)
-        raise NeuropodError(f"{MODEL}: was exported for {wanted}, here is {kind}; export it for both")
+        raise NeuropodError(f"{MODEL}: was exported for {wanted}, this is {kind}; export it for both")
     return JaxRunner(call, exported, package.config, device)
 
 
@@ -154,14 +154,14 @@ def _check_calls(exported: Any) -> None:
     """
     code: bytes = exported.mlir_module_serialized
     if not code.startswith(_BYTECODE):
-        raise NeuropodError(f"{MODEL}: its function is no MLIR bytecode, which JAX writes; export it again")
+        raise NeuropodError(f"{MODEL}: its function is not MLIR bytecode, which JAX writes; export it again")
     if b"custom_call" not in code:
         return
     for found in _CALLS.finditer(_text(code)):
         target = (found[1] or found[2]).strip('"')
         if not _KNOWN_CALLS.fullmatch(target):
             raise NeuropodError(
-                f"{MODEL}: calls '{target}', which is not known only to compute; "
+                f"{MODEL}: calls '{target}', which is not known to only compute; "
                 "export it without callbacks into Python and kernels of your own"
             )
 

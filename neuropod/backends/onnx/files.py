@@ -32,7 +32,7 @@ _SKIPPED_BYTES = {1: 8, 3: 0, 4: 0, 5: 4}
 def external_files(model: bytes) -> list[str]:
     """Returns their names, sorted: paths inside the model's folder. Raises NeuropodError for one that leads out of it.
 
-    Bytes that are no model give what was found before they broke: whoever loads them will say so better.
+    Bytes that are not a model give what was found before they broke: loading them will say so better.
     """
     names = sorted(set(_locations(memoryview(model), "model", 0)))
     for name in names:
@@ -44,7 +44,7 @@ def external_files(model: bytes) -> list[str]:
 
 def _locations(data: memoryview, kind: str, depth: int) -> Iterator[str]:
     if depth > _MOST_DEPTH:
-        raise NeuropodError(f"the model's graphs lie more than {_MOST_DEPTH} deep in each other; do not use it")
+        raise NeuropodError(f"the model's graphs are nested more than {_MOST_DEPTH} deep; do not use it")
     for field, value in _fields(data):
         inner = _FIELDS[kind].get(field)
         if inner == "entry":

@@ -60,6 +60,6 @@ def _copy_weights(name: str, model_path: str | os.PathLike[str] | None, folder: 
         raise NeuropodError(f"the model keeps weights in the file '{name}'; give model_path, beside which it lies")
     source = Path(model_path).parent / name
     if not source.is_file():
-        raise NeuropodError(f"the model keeps weights in '{source}', which is no file; put it back beside the model")
+        raise NeuropodError(f"the model keeps weights in '{source}', which is not a file; put it back beside the model")
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     copy_file(source, folder / name)

@@ -159,7 +159,9 @@ class _Code:
             module = self._import(module_name)
             make = getattr(module, function, None)
             if not callable(make):
-                raise NeuropodError(f"the entry point '{module_name}.{function}' is no function of the package's code")
+                raise NeuropodError(
+                    f"the entry point '{module_name}.{function}' is not a function in the package's code"
+                )
             model = make(data_path)
         if not callable(model):
             raise NeuropodError(f"the entry point '{module_name}.{function}' must return a callable, got {type(model)}")

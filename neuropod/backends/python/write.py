@@ -47,7 +47,7 @@ def write_data(folder: Path, data_paths: Sequence[Mapping[str, str]]) -> None:
         target = _inside(folder / DATA, entry["packaged_name"])
         target.parent.mkdir(parents=True, exist_ok=True)
         if not Path(entry["path"]).is_file():
-            raise NeuropodError(f"data_paths: '{entry['path']}' is no file")
+            raise NeuropodError(f"data_paths: '{entry['path']}' is not a file")
         _copy_new(entry["path"], str(target))
 
 
@@ -66,6 +66,6 @@ def _inside(folder: Path, name: str) -> Path:
 
 def _copy_new(source: str, target: str) -> str:
     if os.path.exists(target):
-        raise NeuropodError(f"two files want the same place in the package: '{source}' comes second; name them apart")
+        raise NeuropodError(f"two files want the same place in the package: '{source}' comes second; rename one")
     copy_file(source, target)
     return target

@@ -218,7 +218,7 @@ def _check_nodes(package: Package, graph: Any, nodes: Mapping[str, str]) -> None
         try:
             graph.get_tensor_by_name(node)
         except (KeyError, ValueError) as error:
-            raise NeuropodError(f"'{name}' maps to the node '{node}', which the graph has not") from error
+            raise NeuropodError(f"'{name}' maps to the node '{node}', which is not in the graph") from error
 
 
 def _init_ops(names: object) -> list[str]:

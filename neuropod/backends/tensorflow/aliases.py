@@ -80,7 +80,7 @@ def _is_kept(body: _Body, tensor: str, fed: Collection[str]) -> bool:
 
 
 def _is_changing(body: _Body, tensor: str, fed: Collection[str]) -> bool:
-    """Returns whether a tensor is given anew in each call; what comes of constants alone may be computed once."""
+    """Returns whether a tensor is new in each call; what comes of constants alone may be computed once."""
     node = body.node(tensor)
     return tensor in fed or node is None or node.type == "Placeholder"
 

@@ -40,7 +40,7 @@ _REFUSED = frozenset(" ".join((_PYTHON, _FILES, _DATASETS, _NETWORK, _OTHER)).sp
 _SAVING = frozenset(("Save", "SaveSlices", "SaveV2", "MergeV2Checkpoints", "DistributedSave"))
 _VOCABULARIES = frozenset(("InitializeTableFromTextFile", "InitializeTableFromTextFileV2"))  # a SavedModel has assets
 _RESTORING = frozenset(("Restore", "RestoreSlice", "RestoreV2"))
-# a path where else a name stands: operator -> its attribute, what that begins with when it is no path
+# a path where else a name stands: operator -> its attribute, what that begins with when it is not a path
 _PATHS = {
     "Print": ("output_stream", ("std", "log(")),
     "DecodeProto": ("descriptor_source", ("local://", "bytes://")),

@@ -25,7 +25,7 @@ _STATE = re.compile(
     r"VarHandleOp|Variable(V2)?|HashTable(V2)?|Iterator(V2)?|Mutable(Dense)?HashTable(OfTensors)?(V2)?|"
     r"(FIFO|PaddingFIFO|RandomShuffle|Priority)Queue(V2)?|Barrier"
 )
-# of these a model may well make something itself, as it goes
+# a model may well make some of these itself, as it goes
 _MAY_BE_EMPTY = re.compile(r"Mutable|.*Queue|Barrier")
 _FILLS = re.compile(
     r"Assign\w*|InitializeTable\w*|LookupTable(Import|Insert)\w*|MakeIterator|Queue(Enqueue)\w*|(Stateful)?PartitionedCall"

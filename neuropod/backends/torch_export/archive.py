@@ -35,9 +35,9 @@ _AGAIN = "export the program again with plain tensors, or pack its code with cre
 
 
 def checked_archive(data: bytes, own_ops: bool) -> io.BytesIO:
-    """Returns the archive written anew; raises NeuropodError where reading it could run code.
+    """Returns the archive rewritten; raises NeuropodError where reading it could run code.
 
-    Written anew, since torch's own zip reader might find other files in a hostile archive than Python's does.
+    Rewritten, since torch's own zip reader might find other files in a hostile archive than Python's does.
     `own_ops`: the program may call operators that the package brings.
     """
     try:
@@ -51,7 +51,7 @@ def checked_archive(data: bytes, own_ops: bool) -> io.BytesIO:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
         if isinstance(error, NeuropodError):
             raise
-        raise NeuropodError(f"not a whole .pt2 archive ({error}); get it again") from error
+        raise NeuropodError(f"not a complete .pt2 archive ({error}); get it again") from error
 
 
 def _check_files(files: Mapping[str, bytes], own_ops: bool) -> None:
@@ -116,11 +116,11 @@ def _check_table(name: str, table: dict[str, Any]) -> None:
     for key, row in rows.items():
         plain = isinstance(row, dict) and row.get("use_pickle") is False
         if not plain or not is_path(key) or not re.fullmatch(r"(weight|tensor)_\d+", str(row.get("path_name"))):
-            raise NeuropodError(f"{name}: '{key}' is no plain tensor and would be unpickled; {_AGAIN}")
+            raise NeuropodError(f"{name}: '{key}' is not a plain tensor and would be unpickled; {_AGAIN}")
 
 
 def _plain_samples(data: bytes) -> bytes:
-    """Returns the sample inputs written anew: torch reads them the safe way, and where that fails unpickles them."""
+    """Returns the sample inputs rewritten: torch reads them the safe way, and where that fails unpickles them."""
     import torch
 
     if not data:

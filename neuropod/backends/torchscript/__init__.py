@@ -95,7 +95,7 @@ def write(folder: Path, module: Any = None, module_path: str | os.PathLike[str] 
 def _warn_of_training(module: Any) -> None:
     changing = sorted({m.original_name for m in module.modules() if m.training and _CHANGING.search(m.original_name)})
     if changing:
-        _log.warning("the model is packed in training mode, in which %s answers otherwise; .eval() first", changing[0])
+        _log.warning("the model is packed in training mode, in which %s differs; .eval() first", changing[0])
 
 
 def _random_operators(graph: Any) -> set[str]:
@@ -116,7 +116,7 @@ def _is_always_on(dropout: Any) -> bool:
 
 @contextmanager
 def _no_deprecation() -> Iterator[None]:
-    """torch advises against TorchScript in each call; who loads a package cannot act on that."""
+    """torch advises against TorchScript in each call; someone who loads a package cannot act on that."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield

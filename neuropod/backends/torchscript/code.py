@@ -58,7 +58,7 @@ def _check_zip(source: io.BytesIO | str) -> None:
     with open(source, "rb") if isinstance(source, str) else nullcontext(source) as stream:
         # torch would take it for another of its formats, in which code looks otherwise
         if stream.read(len(_ZIP)) != _ZIP:
-            raise NeuropodError("torch cannot load it: it is no zip archive, as torch.jit.save writes them")
+            raise NeuropodError("torch cannot load it: it is not a zip archive, as torch.jit.save writes them")
         with zipfile.ZipFile(stream) as files:
             check_growth(files.infolist(), stream.seek(0, io.SEEK_END))
         stream.seek(0)
@@ -74,7 +74,7 @@ def _code(source: io.BytesIO | str) -> dict[str, bytes]:
     reader = import_torch()._C.PyTorchFileReader(source)
     names = reader.get_all_records()
     if len(set(names)) != len(names) or not all(map(reader.has_record, names)):
-        raise NeuropodError("the names of its files are too long, or stand twice; save the model again")
+        raise NeuropodError("the names of its files are too long, or appear twice; save the model again")
     code = {name: reader.get_record(name) for name in names if name.lower().endswith(".py")}
     if isinstance(source, io.BytesIO):
         source.seek(0)

@@ -60,4 +60,4 @@ def _crossing(shapes: Shapes) -> Iterator[str]:
         elif np.isfinite(points[:, :2]).all():
             area = shapely.Polygon(points[:, :2])
             if not area.is_valid:
-                yield f"{id}: is no simple area ({shapely.is_valid_reason(area)})"
+                yield f"{id}: is not a simple area ({shapely.is_valid_reason(area)})"

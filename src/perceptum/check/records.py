@@ -41,7 +41,7 @@ def record_keys(source: Source) -> Iterator[RecordKey]:
 
 
 class _Tally:
-    """Counts over a sensor's records, told once at the end."""
+    """Counts over a sensor's records, reported once at the end."""
 
     def __init__(self) -> None:
         self.records: Counter[str] = Counter()

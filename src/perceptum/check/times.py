@@ -15,7 +15,7 @@ __all__ = ["Gaps", "gap_lines", "gaps_of", "pose_problems", "time_problems"]
 
 
 _GAP = 1.75
-"""Of the usual step: from here on a record is missing between two."""
+"""In usual steps: from here on a record is missing between two."""
 _EARLY_S = 1.0
 
 
@@ -51,7 +51,7 @@ def _streams(source: Source) -> dict[str, Times]:
 def time_problems(source: Source) -> Iterator[tuple[str, str]]:
     """Yields kind and line: times that do not increase, gaps, sensors without records or with a part only."""
     if len(source.times_ns) == 0:
-        yield "times", "not a single frame"
+        yield "times", "no frames"
     for name, times in {"frames": source.times_ns, **_streams(source)}.items():
         if times.dtype != np.int64:
             yield "times", f"{name}: times are {times.dtype}, wanted int64 nanoseconds"

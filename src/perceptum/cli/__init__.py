@@ -22,7 +22,7 @@ _status: list[int] = []
 
 
 def main() -> None:
-    """Runs the command line; an error that is the user's to mend, and Ctrl-C, is one line, without a traceback."""
+    """Runs the command line; an error that the user can fix, and Ctrl-C, is one line, without a traceback."""
     signal.signal(signal.SIGTERM, _leave)
     # a script may have told what runs in its background to ignore Ctrl-C
     heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN

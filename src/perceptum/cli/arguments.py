@@ -63,14 +63,14 @@ OneFrame = Annotated[
     str,
     typer.Option("--frame", metavar="N|ID", help="Which frame: its number, negative from the end, or its id."),
 ]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads within a build; no byte depends on it.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads within a build; they never change the result.")]
 OnBroken = Annotated[
-    OnError, typer.Option("--on-error", help="Stop at a broken record, or leave it out, and what cannot be without it.")
+    OnError, typer.Option("--on-error", help="Stop at a broken record, or leave it out, and all that needs it.")
 ]
 
 
 def open_named(log: str, on_error: Literal["raise", "skip"] = "raise") -> Log:
-    """Opens the log that was named; an option of it that cannot be is a UsageError, spelled as it is typed."""
+    """Opens the log that was named; an impossible option of it is a UsageError, spelled as it is typed."""
     from perceptum.datasets import open_log
 
     with typed(log):
@@ -163,7 +163,7 @@ def _end_of(log: Log, frames: str, part: str) -> int | None:
 
 
 def check_some(done: Sequence[object], log: Log, wanted: int) -> None:
-    """Raises LogError where not one of the `wanted` frames could be had from a log that skips what is broken."""
+    """Raises LogError where none of the `wanted` frames could be had from a log that skips what is broken."""
     from perceptum.inputs import LogError
 
     if not done:

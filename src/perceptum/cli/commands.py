@@ -1,4 +1,4 @@
-"""All commands, and how their errors are told."""
+"""All commands, and how their errors are shown."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ for commands in (models, packages, specs, logs, look):
 
 
 def run() -> None:
-    """Runs a command; an error that is the user's to mend is one line, without a traceback."""
+    """Runs a command; an error that the user can fix is one line, without a traceback."""
     try:
         app(prog_name="perceptum")
     except BrokenPipeError:

@@ -84,9 +84,9 @@ def convert(
     compression: Annotated[Compression, typer.Option(help="Lossless, of points and labels.")] = Compression.none,
     float16: Annotated[bool, typer.Option("--float16", help="Lidar x y z as float16; this loses digits.")] = False,
     shard_seconds: Annotated[float, typer.Option(min=0.001, help="Length of a file in time.")] = 10.0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; no byte depends on it.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes; they never change the result.")] = 1,
     on_error: OnBroken = OnError.stop,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing store.")] = False,
     json: Json = False,
 ) -> None:
     """Write a log as a store that maps straight into memory; run again, it goes on where it stopped."""

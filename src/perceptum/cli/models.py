@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 def demo(
     frames: Annotated[int, typer.Option(min=1, help="Length of the synthetic drive.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Another street for another seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Each seed makes another street.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the packages and the picture.")] = Path("demo"),
     json: Json = False,
 ) -> None:

@@ -95,7 +95,7 @@ def visible(text: str) -> str:
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Shows on standard error that something goes on, and for how long; silent where that is no terminal."""
+    """Shows on standard error that something goes on, and for how long; silent where that is not a terminal."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -107,7 +107,7 @@ def working(what: str) -> Iterator[None]:
 
 
 def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
-    """Yields items under a progress bar on standard error, with rate and time left; silent where it is no terminal."""
+    """Yields items under a progress bar on standard error, with rate and time left; silent without a terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

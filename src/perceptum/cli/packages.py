@@ -35,25 +35,26 @@ def add_to(app: typer.Typer) -> None:
 def pack(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="What a framework saved: a file, or a SavedModel.")],
     out: Annotated[
-        Path, typer.Argument(metavar="PKG", help="Where the package goes; nothing may be there, but with --overwrite.")
+        Path, typer.Argument(metavar="PKG", help="Where the package goes; it must not exist, except with --overwrite.")
     ],
     spec: Annotated[
         Path | None, typer.Option(metavar="JSON", help='{"input_spec": rows, "output_spec": rows}.')
     ] = None,
     problem: Annotated[
-        str | None, typer.Option(metavar="NAME|JSON", help='What the model must suit: "detection", or a file.')
+        str | None, typer.Option(metavar="NAME|JSON", help='The problem it must fit: "detection", or a file.')
     ] = None,
     name: Annotated[str | None, typer.Option(help="The model's name; the file's, if not given.")] = None,
     test_data: Annotated[
         Path | None, typer.Option(metavar="NPZ", help="Inputs to test with, and outputs to expect, by name.")
     ] = None,
     node: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=NODE", help="Of a frozen graph: a tensor's node; repeat it.")
+        list[str] | None,
+        typer.Option(metavar="NAME=NODE", help="For a frozen graph: a tensor's node; may be repeated."),
     ] = None,
     versions: Annotated[str, typer.Option(metavar="RANGE", help="The framework's versions, as npm writes them.")] = "*",
     folder: Annotated[bool, typer.Option("--folder", help="Make a folder, not a zip file.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the package that is there, once the new one is whole.")
+        bool, typer.Option("--overwrite", help="Replace an existing package, once the new one is complete.")
     ] = False,
     json: Json = False,
 ) -> None:

@@ -41,9 +41,7 @@ SpecArgument = Annotated[
 ]
 
 
-Training = Annotated[
-    bool, typer.Option("--training", help="Take the values that presets have in training, such as fewer voxels.")
-]
+Training = Annotated[bool, typer.Option("--training", help="Use the presets' training values, such as fewer voxels.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,7 +52,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def features(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One feature, with all it says.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One feature, in full.")] = None,
     json: Json = False,
 ) -> None:
     """List the features: what each tensor is."""
@@ -71,7 +69,7 @@ def features(
                     "name": row["name"],
                     "dtypes": row["dtypes"],
                     "shape": _shape(row["shape"]),
-                    # the rest is told with the feature alone
+                    # the rest is shown with the feature alone
                     "prose": row["prose"].partition(". ")[0].removesuffix(".") + ".",
                 }
                 for row in chosen
@@ -114,7 +112,7 @@ def _json(value: Any) -> str:
 
 
 def _words(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the closed words of a feature with what they mean; a mixed unit is told column by column."""
+    """Returns the closed words of a feature with what they mean; a mixed unit is given column by column."""
     from perceptum.features import COLUMN_UNITS, FRAMES, UNITS
 
     units, frame, params = row["units"], row["frame"], row["params"]
@@ -214,7 +212,7 @@ def bench(
     log: LogPath = "synthetic:frames=10",
     spec: Annotated[str, typer.Option(metavar="SPEC", help="As for explain; all features if not given.")] = "",
     frames: Frames = ":10",
-    rounds: Annotated[int, typer.Option(min=1, help="How often every frame is built.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="How many times each frame is built.")] = 5,
     threads: Threads = 1,
     on_error: OnBroken = OnError.stop,
     json: Json = False,
@@ -238,7 +236,7 @@ def bench(
 
 
 def _buildable(opened: Log, frames: Sequence[Frame], rows: Sequence[Any]) -> list[Frame]:
-    """Returns the frames that can be built, and tells what was left out."""
+    """Returns the frames that can be built, and reports what was left out."""
     from perceptum.builders import InputBuilder
     from perceptum.building import build_frames
 

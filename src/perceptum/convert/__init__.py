@@ -1,4 +1,4 @@
-"""Any log as a store: written beside, by several processes where asked, and there only when it is whole."""
+"""Any log as a store: written beside, by several processes where asked, and there only once it is complete."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def convert(
     """Writes the log, opened or as open_log takes it, as a store at `dst`, a folder or an s3:// or gs:// address.
 
     The same call again goes on where an interrupted one stopped. compression: of points and labels, lossless.
-    float16: lidar x y z, which loses digits. workers: processes. on_error: skip leaves out broken records and tells.
+    float16: lidar x y z, which loses digits. workers: processes. on_error: skip: leaves out and reports broken ones.
     Raises UsageError where `dst` cannot be, and LogErrors.
     """
     began = perf_counter()

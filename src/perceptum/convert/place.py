@@ -49,14 +49,14 @@ def _object_store(url: str, overwrite: bool, plan: str) -> Target:
     target = RemoteTarget(*filesystem_of(url), url.rstrip("/"))
     if target.has(INDEX):
         if not overwrite:
-            raise UsageError(f"{url}: a store is there already; name another place, or replace it with --overwrite")
+            raise UsageError(f"{url}: a store already exists here; name another place, or replace it with --overwrite")
         _remove_store(target)
     _begin(target, plan, overwrite)
     return target
 
 
 def _remove_store(target: RemoteTarget) -> None:
-    """Removes the files that the index names, and no others; from the first moment on it is no store."""
+    """Removes the files that the index names, and no others; from the first moment on it is not a store."""
     names = [file.path for file in StoreSource(target.files).index.files]
     for path in (INDEX, INDEX_CHECKSUM, *names):
         target.remove(path)
@@ -80,15 +80,15 @@ def _check_free(folder: Path, overwrite: bool) -> None:
     if not folder.is_symlink() and not folder.exists():
         return
     if not overwrite:
-        raise UsageError(f"{folder}: is there already; name another folder, or replace it with --overwrite")
+        raise UsageError(f"{folder}: already exists; name another folder, or replace it with --overwrite")
     if not store.recognises(folder):
-        raise UsageError(f"{folder}: is no store, so --overwrite leaves it alone; name another folder")
+        raise UsageError(f"{folder}: is not a store, so --overwrite leaves it alone; name another folder")
 
 
 def _check_ours(target: LocalTarget) -> None:
     ours = target.has(UNFINISHED) or target.has(INDEX)
     if not ours and any(target.folder.iterdir()):
-        raise UsageError(f"{target.folder}: is no unfinished conversion; move it away, or name another folder")
+        raise UsageError(f"{target.folder}: is not an unfinished conversion; move it away, or name another folder")
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def _start(reopen: Callable[[], Source], target: Target, options: ShardOptions, 
 
 
 def _end_with_parent() -> None:
-    """A pool's workers wait for ever for a parent that was killed."""
+    """A pool's workers wait forever for a parent that was killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -66,7 +66,7 @@ def run_demo(
 ) -> DemoResult:
     """Runs the demo and writes packages and picture to the folder `out`, which is made if need be.
 
-    say: told each step. track: passes frames through, for a progress bar.
+    say: called with each step. track: passes frames through, for a progress bar.
     """
     out.mkdir(parents=True, exist_ok=True)
     log = open_log("synthetic", frames=frames, seed=seed)

@@ -62,7 +62,7 @@ class Detection(Problem):
     range_m: float = 40.0
     """Objects and detections further than this from the vehicle do not count."""
     min_points: int = 20
-    """Objects with fewer lidar points need not be found, and finding them is no mistake."""
+    """Objects with fewer lidar points need not be found, and finding them is not a mistake."""
     min_score: float = 0.3
 
     def boxes_frame(self, model: HasSpec) -> ReferenceFrame:
@@ -83,7 +83,7 @@ class Detection(Problem):
         """Returns what a frame's outputs got right: in falling score, each detection takes the nearest free object.
 
         frame: the axes of the boxes, as `boxes_frame(model)` says; they are turned into the ego frame, as the labels
-            are. A detection whose centre is no number is wrong; one whose score is none is no detection. Raises
+            are. A detection whose centre is not a number is wrong; one whose score is none is not a detection. Raises
             UsageError where boxes and scores are not there or do not have their shapes, LogError where the frame of
             the labels has no lidar to turn by.
         """
@@ -105,7 +105,7 @@ class Detection(Problem):
         """Returns boxes (n, 7) and scores (n,) of a frame's outputs; raises UsageError where they are not such."""
         absent = [row["name"] for row in self.outputs if row["name"] not in outputs]
         if absent:
-            raise UsageError(f"a detector gives boxes and scores, the outputs lack {', '.join(absent)}")
+            raise UsageError(f"a detector gives boxes and scores, the outputs have no {', '.join(absent)}")
         boxes, scores = np.asarray(outputs["boxes"]), np.asarray(outputs["scores"])
         if boxes.ndim != 2 or boxes.shape[1] != 7 or scores.shape != boxes.shape[:1]:
             raise UsageError(

@@ -92,7 +92,7 @@ class Problem:
                     return output_frame(canonical(), model.inputs, row)
                 except SpecError as error:
                     raise UsageError(f"model '{model.name}': {error}") from None
-        raise UsageError(f"model '{model.name}' lacks the output '{output}'")
+        raise UsageError(f"model '{model.name}' has no output '{output}'")
 
     def check(self, model: HasSpec) -> None:
         """Raises UsageError unless the model wants no other inputs, and gives every output, in type and shape.
@@ -133,7 +133,7 @@ class Problem:
             _check_row(f"{whose}: input", row, known[row.name])
         for row in wanted:
             if row.name not in given:
-                raise UsageError(f"{whose} lacks the output '{row.name}'; it gives {', '.join(given) or 'none'}")
+                raise UsageError(f"{whose} has no output '{row.name}'; it gives {', '.join(given) or 'none'}")
             _check_row(f"{whose}: output", given[row.name], row)
             _check_frame(whose, inputs, given[row.name], row)
 

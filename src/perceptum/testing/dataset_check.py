@@ -93,7 +93,7 @@ def _check_found(path: str | os.PathLike[str], log: Log, options: Mapping[str, A
         raise AssertionError(f"{path}: frame {ids.index('')} has an empty id")
     for what, value in (("name", log.source.name), ("location", log.source.location), ("dataset", name)):
         if not isinstance(value, str) or not value:
-            raise AssertionError(f"{path}: the source's {what} must be a text that is not empty, got {value!r}")
+            raise AssertionError(f"{path}: the source's {what} must be a non-empty text, got {value!r}")
     if type(log.source.sequential) is not bool:
         raise AssertionError(f"{path}: the source's `sequential` must be True or False, got {log.source.sequential!r}")
 

@@ -74,7 +74,7 @@ class Subject:
         # the code of others may raise anything, SystemExit too
         except BaseException as error:
             raise AssertionError(
-                f"{where}: raised {type(error).__name__}: {error}; a frame that lacks something gives what the feature "
+                f"{where}: raised {type(error).__name__}: {error}; a frame without something gives what the feature "
                 "says of an empty one, or raises perceptum.inputs.MissingRecord"
             ) from error
 
@@ -101,7 +101,7 @@ class Subject:
         if not self.works():
             first = next((made for made in self._made.values() if isinstance(made, LogError)), None)
             raise AssertionError(
-                f"{self.group.name}: not one of {len(self.cases)} frames could be built, so that nothing is checked; "
+                f"{self.group.name}: none of the {len(self.cases)} frames could be built, so nothing was checked; "
                 f"give `frames` that have what it needs ({_outcome(first) if first else 'there are none'})"
             )
 

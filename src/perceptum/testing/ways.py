@@ -27,7 +27,7 @@ from .subject import Case, Subject
 __all__ = ["WAYS"]
 
 _CLEARED = (
-    "the filler keeps something of the frame before: make it anew in run(), and clear in fill() what `written` says "
+    "the filler keeps something of the frame before: make it new in run(), and clear in fill() what `written` says "
     'was written before, or leave clearing() at "before"'
 )
 _ORDER = "what a tensor holds must not depend on which others are asked for, or on their order: look at want()"
@@ -51,7 +51,7 @@ def one_piece_of_memory(subject: Subject) -> None:
 
 
 def dirty_memory(subject: Subject) -> None:
-    """Whoever had the tensors wrote into them."""
+    """Someone wrote into the tensors."""
     builder, how = subject.builder(writable=True), "built in writable memory that somebody had written to"
     for case in (*subject.cases, *reversed(subject.cases)):
         found = subject.build(builder, case, how)
