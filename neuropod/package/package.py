@@ -166,8 +166,8 @@ def write_package(
     there before.
 
     It is written beside its place under another name, tested by `test`, then renamed; where anything fails it is
-    deleted. If the process is killed on the way, the path stays as it was; only where a folder takes the place of another
-    is there a moment in which the one before is in the folder that was made beside.
+    deleted. If the process is killed on the way, the path stays as it was; where a folder takes the place of another
+    there is a moment in which the old one is in the folder that was made beside.
     """
     refuse_existing(path, overwrite)
     work = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"

@@ -9,6 +9,7 @@ import stat
 import struct
 import threading
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from rosbags.rosbag1 import Reader as Reader1
 
 from perceptum.builders import InputBuilder
 from perceptum.datasets import open_log
+from perceptum.datasets.ros.frames import Edges
 from perceptum.datasets.ros.mcap_file import McapFile
 from perceptum.datasets.ros.recording import Topic
 from perceptum.datasets.ros.rosbag_ros1 import Ros1Bag
@@ -1007,3 +1009,18 @@ def test_a_compression_does_not_matter_to_a_walk(tmp_path):
             tmp_path / f"{compression.name}.mcap", rows, compression=compression, **LACKING["all indexes"]
         )
         assert len(quiet(lambda p=path: open_log(p))) == SWEEPS
+
+
+@pytest.mark.parametrize("stamp_ns", [0, 7])
+def test_where_stamps_were_never_set_a_broken_transform_leaves_its_gap_where_it_was_recorded(stamp_ns):
+    edges = Edges("made")
+    for k in range(10):
+        rotation = SimpleNamespace(w=float("nan") if k == 5 else 1.0, x=0.0, y=0.0, z=0.0)
+        moved = SimpleNamespace(rotation=rotation, translation=SimpleNamespace(x=float(k), y=0.0, z=0.0))
+        edges.add("odom", "base", stamp_ns, 1_000 + 100 * k, moved, False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        poses = edges.tree().motions["base"]
+    assert poses.at(1350)[0, 3] == 3.5
+    with pytest.raises(PoseUnknown, match="wanted a quaternion of length 1"):
+        poses.at(1550)
