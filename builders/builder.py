@@ -302,7 +302,7 @@ def _several(wanted: object) -> bool:
     if not isinstance(wanted, Mapping) or hasattr(wanted, "inputs"):
         return False
     if not wanted or not all(isinstance(name, str) and name and _is_spec(one) for name, one in wanted.items()):
-        raise SpecError(f"want a model, a list of spec rows or a list of feature names, got {wanted!r}")
+        raise SpecError(f"wanted a model, a list of spec rows or a list of feature names, got {wanted!r}")
     return True
 
 
@@ -313,7 +313,7 @@ def _specs(
         if not _is_spec(one):
             shown = repr(one) if isinstance(one, (str, bytes)) else type(one).__name__
             hint = f"; one name is a list too: [{one!r}]" if isinstance(one, str) else ""
-            raise SpecError(f"want a model, a list of spec rows or a list of feature names, got {shown}{hint}")
+            raise SpecError(f"wanted a model, a list of spec rows or a list of feature names, got {shown}{hint}")
     if params is not None and not isinstance(params, Mapping):
         raise SpecError(
             f"params must be a dict, {{group: params or a preset's name}} or {{part: value}}, got {params!r}"

@@ -111,7 +111,7 @@ class Explanation:
         lines += ["tensors:", *_table([_tensor_cells(t) for t in self.tensors])]
         lines += ["what they are:", *_meaning_lines(self.tensors)]
         if not self.built:
-            lines.append("once a frame is built, as `explain --log` does, it is known: " + ", ".join(self._open()))
+            lines.append("known once a frame is built, as by `explain --log`: " + ", ".join(self._open()))
         lines += [
             f"{f'{b.model}: ' if b.model else ''}{b.tensors} small tensor{'s' if b.tensors > 1 else ''} in one block "
             f"of {_size(b.nbytes)}"

@@ -61,6 +61,6 @@ def _ego_from_lidar(frame: Frame) -> NDArray[np.float64]:
     if lidar is None:
         raise MissingRecord(
             f"{frame.log.source.location}: {frame} has no sweep of the primary lidar, "
-            'whose axes frame "lidar" means; take frame "ego"'
+            'which frame "lidar" needs; take frame "ego"'
         )
     return lidar.ego_from_sensor

@@ -190,7 +190,7 @@ def _cell(copied: list[str]) -> str:
 
 
 _NOTES = (
-    "- Arrays whose elements do not lie one after the other in memory are copied once, with a warning, by `infer`.",
+    "- Arrays whose elements are not contiguous in memory are copied once, with a warning, by `infer`.",
     "- Big-endian, bool, float16 and object arrays are refused: no spec can hold them, and nothing is cast.",
     "- Strings have a form of their own in every framework and are always converted.",
     "- An output that is an input, a weight or another output is copied: outputs are the caller's own.",

@@ -64,11 +64,11 @@ class UnknownFeature(SpecError):
         own = [one for one in names if _family(one) == family]
         near = difflib.get_close_matches(str(name), own or names, 1)
         if not own and family in _RECORDS:
-            hint = f"there are none of {family} yet. Its records are in {_RECORDS[family]}; {_ADDING}"
+            hint = f"there are none for {family} yet. Its records are in {_RECORDS[family]}; {_ADDING}"
         elif near:
             hint = f"did you mean '{near[0]}'?"
         elif own:
-            hint = f"of {family} there are {', '.join(own)}; {_ADDING}"
+            hint = f"for {family} there are {', '.join(own)}; {_ADDING}"
         else:
             hint = f"there are {', '.join(names)}"
         return cls(f"no {what} '{name}'; {hint}")

@@ -37,7 +37,7 @@ class Shapes:
     def __post_init__(self) -> None:
         n = len(self.ids)
         if self.starts.shape != (n + 1,) or self.starts[0] != 0 or self.starts[-1] != len(self.points):
-            raise BrokenRecord(f"{n} shapes want {n + 1} starts from 0 to {len(self.points)}, got {self.starts.shape}")
+            raise BrokenRecord(f"{n} shapes need {n + 1} starts from 0 to {len(self.points)}, got {self.starts.shape}")
         empty = np.diff(self.starts) <= 0
         if empty.any():
             raise BrokenRecord(f"shape {self.ids[int(np.argmax(empty))]} has no points, wanted at least one")

@@ -140,7 +140,7 @@ class Poses:
             raise LogError("a log needs at least one pose, got none")
         if self.quaternions.shape != (n, 4) or self.translations.shape != (n, 3):
             raise LogError(
-                f"{n} pose times want quaternions ({n}, 4) and translations ({n}, 3), "
+                f"{n} pose times need quaternions ({n}, 4) and translations ({n}, 3), "
                 f"got {self.quaternions.shape} and {self.translations.shape}"
             )
         self._check_numbers()

@@ -27,4 +27,6 @@ class Absence:
         if self._required:
             raise MissingRecord(f"{what}, and the spec requires one")
         if self._stages.first_time((Absence, self._whose)):
-            _log.warning('%s: its lidar tensors are empty (said once; the param "required" makes it an error)', what)
+            _log.warning(
+                '%s: its lidar tensors are empty (reported once; the param "required" makes it an error)', what
+            )

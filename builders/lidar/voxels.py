@@ -63,8 +63,8 @@ class Voxels(Filler):
         self.dropped = {"points over max_voxels": lost}
         if lost and self._stages.first_time((Voxels, self.params)):
             _log.warning(
-                "lidar_voxels: %d points lie in voxels beyond max_voxels=%d and are dropped; points come in the order "
-                "of the scan, so they are missing on one side (said once; see Tensors.dropped)",
+                "lidar_voxels: %d points are in voxels beyond max_voxels=%d and are dropped; points come in the order "
+                "of the scan, so they are missing on one side (reported once; see Tensors.dropped)",
                 lost,
                 self.params.max_voxels,
             )

@@ -91,8 +91,8 @@ class Calibration:
 
 def read_calibration(path: Path) -> Calibration:
     """Reads the file; raises MissingRecord or BrokenRecord."""
-    encoded = read_bytes(path, "where the sensors sit is not known")
+    encoded = read_bytes(path, "where the sensors are mounted is not known")
     try:
         return Calibration(path, msgspec.json.decode(encoded, type=dict[str, _Sensor]))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BrokenRecord(f"{path}: not the JSON we want ({error})") from error
+        raise BrokenRecord(f"{path}: not the expected JSON ({error})") from error

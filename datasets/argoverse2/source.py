@@ -75,7 +75,9 @@ class Argoverse2(Reader):
     def ego_from_sensors(self) -> Mapping[str, Matrix]:
         """Sensor -> (4, 4), from calibration/."""
         path = self.folder / "calibration" / "egovehicle_SE3_sensor.feather"
-        columns = read_columns(path, {"sensor_name": "text", **_POSE_COLUMNS}, "where the sensors sit is not known")
+        columns = read_columns(
+            path, {"sensor_name": "text", **_POSE_COLUMNS}, "where the sensors are mounted is not known"
+        )
         check_finite(path, {name: columns[name] for name in _POSE_COLUMNS})
         return dict(zip(columns["sensor_name"].tolist(), transforms(path, columns), strict=True))
 

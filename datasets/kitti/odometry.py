@@ -137,7 +137,7 @@ def _times_of(files: Numbered, path: Path, all_times: Times) -> Times:
     """Returns (n,) ns: a file's number is the line of its time."""
     last = int(files.numbers[-1])
     if last >= len(all_times):
-        raise BrokenRecord(f"{path}: {len(all_times)} lines, but {files.paths[-1].name} wants line {last + 1}")
+        raise BrokenRecord(f"{path}: {len(all_times)} lines, but {files.paths[-1].name} needs line {last + 1}")
     return all_times[files.numbers]
 
 

@@ -38,7 +38,7 @@ def read_stamps_or_gaps(path: Path, files: Numbered) -> tuple[Times, dict[int, L
     lines = read_text(path, "the records have no times").splitlines()
     last = int(files.numbers[-1])
     if last >= len(lines):
-        raise BrokenRecord(f"{path}: {len(lines)} lines, but {files.paths[-1].name} wants line {last + 1}")
+        raise BrokenRecord(f"{path}: {len(lines)} lines, but {files.paths[-1].name} needs line {last + 1}")
     found, broken = read_each(
         dict(enumerate(files.numbers.tolist())), lambda _, number: _stamp_ns(path, number, lines[number])
     )

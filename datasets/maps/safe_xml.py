@@ -47,7 +47,7 @@ def read_xml(path: Path, root: str, what: str) -> Element:
     try:
         parser.Parse(encoded, True)
     except (expat.ExpatError, _Refused) as error:
-        raise BrokenRecord(f"{path}: not the XML we want ({error})") from error
+        raise BrokenRecord(f"{path}: not the expected XML ({error})") from error
     found: Element = builder.close()
     if found.tag != root:
         raise BrokenRecord(f"{path}: its root element is <{found.tag[:40]}>, wanted <{root}>")

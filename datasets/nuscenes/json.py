@@ -75,7 +75,7 @@ def _decode_or_none(path: Path, piece: bytes, decoder: Decoder[list[Parsed]], se
     try:
         return decoder.decode(piece)
     except msgspec.ValidationError as error:
-        raise BrokenRecord(f"{path}: not the rows we want ({_in_file(error, seen)})") from error
+        raise BrokenRecord(f"{path}: not the expected rows ({_in_file(error, seen)})") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_with_nan(path, piece, decoder, seen)
 
@@ -87,7 +87,7 @@ def _decode(path: Path, piece: bytes, decoder: Decoder[list[Parsed]], seen: int)
     try:
         return decoder.decode(piece)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BrokenRecord(f"{path}: not the JSON we want after row {seen} ({error})") from error
+        raise BrokenRecord(f"{path}: not the expected JSON after row {seen} ({error})") from error
 
 
 def _decode_with_nan(path: Path, piece: bytes, decoder: Decoder[list[Parsed]], seen: int) -> list[Parsed] | None:
@@ -97,7 +97,7 @@ def _decode_with_nan(path: Path, piece: bytes, decoder: Decoder[list[Parsed]], s
     try:
         return msgspec.convert(json.loads(piece), decoder.type)
     except msgspec.ValidationError as error:
-        raise BrokenRecord(f"{path}: not the rows we want ({_in_file(error, seen)})") from error
+        raise BrokenRecord(f"{path}: not the expected rows ({_in_file(error, seen)})") from error
     except (ValueError, RecursionError):
         return None
 

@@ -22,7 +22,7 @@ def read_json(path: Path, kind: type[Parsed], what: str) -> Parsed:
     try:
         return msgspec.json.decode(encoded, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BrokenRecord(f"{path}: not the JSON we want ({error})") from error
+        raise BrokenRecord(f"{path}: not the expected JSON ({error})") from error
 
 
 def read_table_sizes(path: Path) -> dict[str, int]:

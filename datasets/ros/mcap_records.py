@@ -127,7 +127,7 @@ def read_record(where: str, file: IO[bytes], offset: int) -> Any:
     head = file.read(RECORD.size)
     length = RECORD.unpack(head)[1]
     if offset + RECORD.size + length > size:
-        raise BrokenRecord(f"{where}: the record at byte {offset} wants {length} bytes, the file has {size}")
+        raise BrokenRecord(f"{where}: the record at byte {offset} says {length} bytes, the file has {size}")
     found = next(records_of(where, head + file.read(length)), None)
     if found is None:
         raise BrokenRecord(f"{where}: the record at byte {offset} is of an unknown kind")

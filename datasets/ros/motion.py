@@ -102,7 +102,9 @@ class Motion:
         asked = self._options.odometry
         if asked is not None and asked not in found:
             known = ", ".join(found) or "none"
-            raise MissingRecord(f"{self._recording.location}: odometry is '{asked}', of {ODOMETRY} there are {known}")
+            raise MissingRecord(
+                f"{self._recording.location}: odometry is '{asked}', the topics of {ODOMETRY} are {known}"
+            )
         if asked is None and len(found) > 1:
             if not needed:
                 return None

@@ -90,7 +90,7 @@ def _chosen(
             what = "is not there" if found is None else f"carries {found.type}"
             raise MissingRecord(
                 f"{recording.location}: {option} has '{name}', which {what}; "
-                f"of {' and '.join(types)} there are {', '.join(_of(recording, types)) or 'none'}"
+                f"the topics of {' and '.join(types)} are {', '.join(_of(recording, types)) or 'none'}"
             )
     return list(dict.fromkeys(topics))
 

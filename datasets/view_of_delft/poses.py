@@ -36,7 +36,7 @@ def _parsed(path: Path, line: str) -> _Line:
     try:
         return msgspec.json.decode(line, type=_Line)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise BrokenRecord(f"{path}: not the JSON we want ({error})") from error
+        raise BrokenRecord(f"{path}: not the expected JSON ({error})") from error
 
 
 def _matrix(path: Path, key: str, values: list[float]) -> NDArray[np.float64]:

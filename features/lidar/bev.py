@@ -39,7 +39,7 @@ class BevOccupancyParams(BevParams, frozen=True, kw_only=True):
         bool, About("true: two more slices at the end, for points below and for points above the grid's z range.")
     ] = False
     binary: Annotated[
-        bool, About("true: 1 where a point lies; false: the number of points, saturating at 255 in uint8.")
+        bool, About("true: 1 where there is a point; false: the number of points, saturating at 255 in uint8.")
     ] = True
 
     def channels_count(self) -> int:
@@ -76,7 +76,7 @@ GROUPS = (
                 shape=bev_axes,
                 units="count",
                 frame="reference",
-                prose="The bird's-eye view in height slices, lowest first: 1 where a point lies, or how many do, by "
+                prose="The bird's-eye view in height slices, lowest first: 1 where there are points, or how many, by "
                 "`binary`. After PIXOR (Yang et al. 2018).",
             ),
         ),
@@ -92,7 +92,7 @@ GROUPS = (
                 shape=bev_axes,
                 units="mixed",
                 frame="reference",
-                prose="Per column of the grid: counts, heights and intensities; 0 where no point lies. "
+                prose="Per column of the grid: counts, heights and intensities; 0 where there is none. "
                 "After MV3D (Chen et al. 2017) and Complex-YOLO (Simon et al. 2018).",
             ),
         ),

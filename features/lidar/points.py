@@ -24,7 +24,9 @@ class PointsParams(CloudParams, frozen=True, kw_only=True):
         tuple[float, float, float, float, float, float] | None,
         About("xmin ymin zmin xmax ymax zmax, half-open; null: all points.", "m"),
     ] = None
-    max_points: Annotated[int | None, About("Only the first so many points; null: all.", "count", least=1)] = None
+    max_points: Annotated[
+        int | None, About("At most this many points, the first ones; null: all.", "count", least=1)
+    ] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,8 +60,8 @@ GROUPS = (
                 cut="first_rows",
                 collate=Concat(),
                 prose="The points, newest sweep first, in the order of the record; non-finite ones are dropped. "
-                "time_lag is how long before the reference time a point was measured, negative if after. Where a log has "
-                "no rings the ring is -1, no intensity 0; unrelated frames have one sweep, however many are wanted.",
+                "time_lag is how long before the reference time a point was measured, negative if after. Where a log "
+                "has no rings the ring is -1, no intensity 0; unrelated frames have one sweep, however many are wanted.",
             ),
             Feature(
                 name="lidar_num_points",

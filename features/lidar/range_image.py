@@ -71,7 +71,7 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
         if not -90 <= self.fov[1] < self.fov[0] <= 90:
             raise SpecError(f"fov must be the upper edge, then the lower, in degrees within -90..90, got {self.fov}")
         if self.norm is not None and not len(self.norm.mean) == len(self.norm.std) == len(self.channels):
-            raise SpecError(f"norm wants a mean and a std for each of {list(self.channels)}")
+            raise SpecError(f"norm needs a mean and a std for each of {list(self.channels)}")
         if self.norm is not None:
             finite("norm's mean and std", self.norm.mean + self.norm.std)
         if self.norm is not None and min(map(abs, self.norm.std)) < _LEAST_STD:

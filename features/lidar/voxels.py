@@ -22,8 +22,10 @@ class VoxelsParams(CloudParams, frozen=True, kw_only=True):
     columns: Annotated[tuple[PointColumn, ...], About("What a point of a voxel holds, in order.")] = (
         *("x", "y", "z", "intensity", "time_lag"),
     )
-    max_points_per_voxel: Annotated[int, About("The first so many points of a voxel are kept.", "count", least=1)] = 10
-    max_voxels: Annotated[int, About("The first so many voxels are kept.", "count", least=1)] = 120_000
+    max_points_per_voxel: Annotated[
+        int, About("At most this many points of a voxel, the first ones.", "count", least=1)
+    ] = 10
+    max_voxels: Annotated[int, About("At most this many voxels, the first ones.", "count", least=1)] = 120_000
     overflow: Annotated[
         Literal["continue", "break"],
         About("When max_voxels are taken and a point needs another: skip that point, or stop at it."),

@@ -147,7 +147,7 @@ class Index:
             index._check()
         except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, AttributeError, MemoryError) as error:
             reason = " ".join(str(error).split())[:120]
-            raise BrokenRecord(f"{where}: not the index we want ({reason}); convert the log again") from error
+            raise BrokenRecord(f"{where}: not the expected index ({reason}); convert the log again") from error
         return index
 
     def _check(self) -> None:

@@ -84,7 +84,7 @@ def why_copied(array: NDArray[Any], *, text: bool = False, aligned: bool = False
     if not array.dtype.isnative:
         return "its byte order is not this machine's"
     if not (array.flags.c_contiguous and array.flags.aligned):
-        return "its elements do not lie one after the other"
+        return "its elements are not contiguous"
     if aligned and address(array) % ALIGNMENT_BYTES:
         return f"it does not start on a multiple of {ALIGNMENT_BYTES}"
     return "its memory is read-only" if writable and writable_alias(array) is None else None

@@ -67,7 +67,7 @@ def _from_dlpack(value: Any) -> NDArray[Any]:
 
 def _from_torch(tensor: Any) -> NDArray[Any]:
     if not tensor.is_cpu:
-        raise NeuropodError(f"it lies on {tensor.device}; call its .cpu() first")
+        raise NeuropodError(f"it is on {tensor.device}; call its .cpu() first")
     return _from_dlpack(tensor.detach().resolve_conj().resolve_neg())
 
 

@@ -53,7 +53,7 @@ def check_version(platform: str, version: str, wanted: str) -> None:
     plain = _plain(version)
     if not nodesemver.satisfies(plain, wanted, loose=False):
         raise NeuropodError(
-            f"the package wants {platform} '{wanted}', here is {plain}; install a version in that range, or pack again"
+            f"the package needs {platform} '{wanted}', this is {plain}; install a version in that range, or pack again"
         )
 
 

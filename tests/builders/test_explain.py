@@ -107,7 +107,7 @@ def test_before_a_build_it_says_what_will_be_known_and_what_bounds_it():
     text = str(plan)
     assert "(num_voxels, 32, 4) float32  up to 19.5 MiB" in text
     assert (
-        "once a frame is built, as `explain --log` does, it is known: num_voxels (at most 40000), num_points, scratch, "
+        "known once a frame is built, as by `explain --log`: num_voxels (at most 40000), num_points, scratch, "
         "what is dropped, times"
     ) in text
     assert "0 B scratch" not in text
@@ -117,7 +117,7 @@ def test_after_a_build_nothing_is_left_open(frame):
     builder = InputBuilder([VOXELS])
     builder.build(frame)
     text = str(builder.explain())
-    assert "once a frame is built" not in text
+    assert "known once a frame is built" not in text
     assert "up to" not in text
     assert "scratch" in text
 

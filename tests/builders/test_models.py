@@ -105,9 +105,9 @@ def test_memory_may_be_given_for_one_build(frames):
 @pytest.mark.parametrize(
     ("wanted", "params", "message"),
     [
-        ({}, None, "want a model, a list of spec rows or a list of feature names, got {}"),
-        ({"a": [BEV], "b": 5}, None, "want a model, a list of spec rows or a list of feature names, got "),
-        ({"a": [BEV], "": [BEV]}, None, "want a model, a list of spec rows or a list of feature names, got "),
+        ({}, None, "wanted a model, a list of spec rows or a list of feature names, got {}"),
+        ({"a": [BEV], "b": 5}, None, "wanted a model, a list of spec rows or a list of feature names, got "),
+        ({"a": [BEV], "": [BEV]}, None, "wanted a model, a list of spec rows or a list of feature names, got "),
         ({"a": ["lidar_points"], "b": []}, None, "model 'b': the spec has no rows: there is nothing to build"),
         ({"a": ["lidar_points"], "b": ["lidar_point"]}, None, "no feature 'lidar_point'; did you mean 'lidar_points'?"),
         ({"a": ["lidar_points"], "b": ["ego_pose"]}, {"lidar_voxels": {}}, "params for 'lidar_voxels', but no row"),

@@ -125,8 +125,7 @@ def test_the_axes_of_a_primary_lidar_that_has_no_sweep_yet_are_an_error_and_not_
     with pytest.raises(MissingRecord) as error:
         build(["lidar_points"], log[0], {"lidar_points": {"frame": "lidar"}})
     assert str(error.value) == (
-        f'memory: frame 0 ({T0}) has no sweep of the primary lidar, in whose axes frame "lidar" tells the points; '
-        'take frame "ego"'
+        f'memory: frame 0 ({T0}) has no sweep of the primary lidar, which frame "lidar" needs; take frame "ego"'
     )
     assert len(build(["lidar_points"], log[1], {"lidar_points": {"frame": "lidar"}})["lidar_points"]) == 4
 

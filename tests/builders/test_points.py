@@ -180,6 +180,6 @@ def test_a_log_without_a_lidar_is_told_once_and_gives_empty_tensors(caplog):
     assert (len(tensors["lidar_points"]), int(tensors["lidar_range_image_mask"].sum())) == (0, 0)
     text = (
         "memory: frame 0 (5) has no sweep of any lidar: its lidar tensors are empty "
-        '(said once; the param "required" makes it an error)'
+        '(reported once; the param "required" makes it an error)'
     )
     assert [record.getMessage() for record in caplog.records] == [text, text], "once by the cloud, once by the image"

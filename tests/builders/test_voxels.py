@@ -228,6 +228,6 @@ def test_voxels_beyond_the_limit_are_told_once(frame_of, caplog):
         builder.build(frame)
         tensors = builder.build(frame)
     assert [record.message.partition(";")[0] for record in caplog.records] == [
-        "lidar_voxels: 3 points lie in voxels beyond max_voxels=1 and are dropped"
+        "lidar_voxels: 3 points are in voxels beyond max_voxels=1 and are dropped"
     ]
     assert tensors.dropped["points over max_voxels"] == 3

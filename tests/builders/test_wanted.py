@@ -47,11 +47,11 @@ def test_images_of_bits_may_be_bytes_or_floats(frame_of):
     ("wanted", "options", "message"),
     [
         ([], {}, "the spec has no rows: there is nothing to build"),
-        ("lidar_points", {}, "want a model, a list of spec rows or a list of feature names, got 'lidar_points'"),
-        (b"abc", {}, "want a model, a list of spec rows or a list of feature names, got b'abc'"),
-        (5, {}, "want a model, a list of spec rows or a list of feature names, got int"),
-        (None, {}, "want a model, a list of spec rows or a list of feature names, got NoneType"),
-        ({"a": 1}, {}, "want a model, a list of spec rows or a list of feature names, got {'a': 1}"),
+        ("lidar_points", {}, "wanted a model, a list of spec rows or a list of feature names, got 'lidar_points'"),
+        (b"abc", {}, "wanted a model, a list of spec rows or a list of feature names, got b'abc'"),
+        (5, {}, "wanted a model, a list of spec rows or a list of feature names, got int"),
+        (None, {}, "wanted a model, a list of spec rows or a list of feature names, got NoneType"),
+        ({"a": 1}, {}, "wanted a model, a list of spec rows or a list of feature names, got {'a': 1}"),
         ([5], {}, "a spec row must be a dict with name, dtype and shape, got 5"),
         (
             ["lidar_points"] * 2,

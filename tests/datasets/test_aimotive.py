@@ -139,7 +139,7 @@ def test_broken_records_are_named(aimotive, made):
     names = made("aimotive")
     radar, boxes = "sensor/radar/F_LRR_C/F_LRR_C_0033643.json", "dynamic/box/3d_body/frame_0033643.json"
     said = refused(aimotive, radar, '{"targets": [{"range": 1}]}', lambda frame: frame.radars["F_LRR_C"])
-    assert said.startswith("not the JSON we want (")
+    assert said.startswith("not the expected JSON (")
     stamped = {"Timestamp": "4833189570000", "CapturedObjects": [names.box(1, 1e9)]}
     said = refused(aimotive, boxes, json.dumps(stamped), lambda frame: frame.labels)
     assert said == "box 0 holds a number that is not finite or beyond 1e6"

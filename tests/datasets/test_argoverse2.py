@@ -273,7 +273,7 @@ def test_missing_files_are_named(argoverse2):
         (
             argoverse2 / "calibration" / "egovehicle_SE3_sensor.feather",
             lambda: log[1].lidar,
-            "where the sensors sit is not known",
+            "where the sensors are mounted is not known",
         ),
         (
             argoverse2 / "calibration" / "intrinsics.feather",

@@ -94,10 +94,10 @@ def map_file(log, pattern):
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
-        (lambda m: m.pop("lane_segments"), "not the JSON we want (Object missing required field `lane_segments`)"),
+        (lambda m: m.pop("lane_segments"), "not the expected JSON (Object missing required field `lane_segments`)"),
         (
             lambda m: m["lane_segments"]["11"].update(id="x"),
-            "not the JSON we want (Expected `int`, got `str` - at `$.lane_segments[...].id`)",
+            "not the expected JSON (Expected `int`, got `str` - at `$.lane_segments[...].id`)",
         ),
         (
             lambda m: m["lane_segments"]["11"].update(left_lane_boundary=[]),
@@ -126,7 +126,7 @@ def test_a_broken_map_is_named(argoverse2, change, wanted):
 def test_a_map_that_is_no_json_is_named(argoverse2, content):
     path = map_file(argoverse2, "log_map_archive_*.json")
     path.write_bytes(content)
-    assert said(lambda: open_log(argoverse2).map).startswith(f"{path}: not the JSON we want (")
+    assert said(lambda: open_log(argoverse2).map).startswith(f"{path}: not the expected JSON (")
 
 
 def test_two_maps_in_one_log_are_refused(argoverse2):

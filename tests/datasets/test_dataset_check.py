@@ -288,7 +288,7 @@ class Raw(Drive):
     [
         (
             Careless,
-            r"^1.bin cut to 639 of 640 bytes: was read as if it were whole, wanted perceptum.inputs.BrokenRecord$",
+            r"^1.bin cut to 639 of 640 bytes: was read as if it were complete, wanted perceptum.inputs.BrokenRecord$",
         ),
         (Unnamed, r"^1.bin cut to 639 of 640 bytes: the error does not name the file: a sweep is cut short$"),
         (Raw, r"^1.bin cut to 639 of 640 bytes: .* ValueError: "),

@@ -85,7 +85,7 @@ def ask_pose(log):
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        ("0.0\n0.1\n", "2 lines, but 000003.bin wants line 4"),
+        ("0.0\n0.1\n", "2 lines, but 000003.bin needs line 4"),
         ("0.0\nx\n", "'x' is not a number"),
         ("0.0\nnan\n0\n0\n", "line 2 is nan, wanted seconds since the start"),
         ("0.0\n1e300\n0\n0\n", "line 2 is 1e+300, wanted seconds since the start"),

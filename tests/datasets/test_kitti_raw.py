@@ -141,7 +141,7 @@ def ask_pose(log):
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        ("", "0 lines, but 0000000004.bin wants line 5"),
+        ("", "0 lines, but 0000000004.bin needs line 5"),
         ("\n" * 5, "line 1 is '', wanted a time such as 2011-09-26 13:02:25.964389445"),
         (
             "2011-13-26 13:02:25.0\n" * 5,

@@ -183,8 +183,8 @@ def test_traffic_rules_of_an_unknown_kind_take_nothing_away(read):
     [
         ('<nd ref="101"/>', '<nd ref="9999"/>', "primitives are broken, the first: "),
         ('<member type="way" ref="21" role="right"/>', '<member type="way" ref="8888" role="right"/>', "are broken"),
-        ("</osm>", "", "not the XML we want ("),
-        ("<osm", "<oms", "not the XML we want ("),
+        ("</osm>", "", "not the expected XML ("),
+        ("<osm", "<oms", "not the expected XML ("),
     ],
 )
 def test_a_map_that_is_not_whole_is_refused(read, tmp_path, old, new, wanted):

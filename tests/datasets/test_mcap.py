@@ -310,7 +310,8 @@ def test_options_are_checked_by_name(recording):
         f"lidar_topics is '{LIDAR}', wanted a list of topics"
     )
     assert said(lambda: open_log(recording, lidar_topics=["/lidar"]), MissingRecord) == (
-        f"{recording}: lidar_topics has '/lidar', which is not there; of sensor_msgs/msg/PointCloud2 there are {LIDAR}"
+        f"{recording}: lidar_topics has '/lidar', which is not there; "
+        f"the topics of sensor_msgs/msg/PointCloud2 are {LIDAR}"
     )
 
 

@@ -168,12 +168,12 @@ def test_a_place_never_names_a_file_elsewhere(nuscenes):
 @pytest.mark.parametrize(
     ("alter", "wanted"),
     [
-        (lambda m: m.pop("node"), "not the JSON we want (Object missing required field `node`)"),
+        (lambda m: m.pop("node"), "not the expected JSON (Object missing required field `node`)"),
         (lambda m: m["node"].pop(), "names node "),
         (lambda m: m["polygon"].pop(), "names polygon "),
         (lambda m: m["line"].clear(), "names line "),
         (lambda m: m["node"][0].update(x=1e12), "is not finite or beyond 1e9 m"),
-        (lambda m: m["node"][0].update(x="1"), "not the JSON we want (Expected `float`, got `str`"),
+        (lambda m: m["node"][0].update(x="1"), "not the expected JSON (Expected `float`, got `str`"),
         (lambda m: arc(m).update(shape="LLL"), "has an arc of shape 'LLL', radius 900.0, lengths "),
         (lambda m: arc(m).update(radius=0.0), "has an arc of shape 'LSR', radius 0.0, lengths "),
         (lambda m: arc(m).update(segment_length=[1, -1, 1]), "wanted one of LSL, LSR, RSL, RSR, LRL, RLR, a radius"),

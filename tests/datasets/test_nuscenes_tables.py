@@ -108,19 +108,19 @@ def test_bare_nan_is_read_though_json_does_not_know_it(nuscenes, small_pieces):
         (b"", "starts with b'', wanted [, a list of rows"),
         (b'{"a": 1}', "starts with b'{\"a\": 1}', wanted [, a list of rows"),
         (b"\xef\xbb\xbf[]", "starts with b'\\xef\\xbb\\xbf[]', wanted [, a list of rows"),
-        (b"[", "not the JSON we want after row 0 (Input data was truncated)"),
-        (b'[{"token": "a", "location": "b"}', "not the JSON we want after row 0 (Input data was truncated)"),
-        (b"[1]", "not the rows we want (Expected `object`, got `int` - at `$[0]`)"),
-        (b"[{}]", "not the rows we want (Object missing required field `token` - at `$[0]`)"),
-        (b'[{"token": "a", "location": NaN}]', "not the rows we want (Expected `str`, got `float`"),
-        (b'[{"token": "\xff"}]', "not the JSON we want after row 0 ("),
+        (b"[", "not the expected JSON after row 0 (Input data was truncated)"),
+        (b'[{"token": "a", "location": "b"}', "not the expected JSON after row 0 (Input data was truncated)"),
+        (b"[1]", "not the expected rows (Expected `object`, got `int` - at `$[0]`)"),
+        (b"[{}]", "not the expected rows (Object missing required field `token` - at `$[0]`)"),
+        (b'[{"token": "a", "location": NaN}]', "not the expected rows (Expected `str`, got `float`"),
+        (b'[{"token": "\xff"}]', "not the expected JSON after row 0 ("),
         (
             b'[{"token": "a", "location": "b"}] x',
-            "not the JSON we want after row 0 (JSON is malformed: trailing characters",
+            "not the expected JSON after row 0 (JSON is malformed: trailing characters",
         ),
-        (b'[{"token": "a", "location": "b"}, NaN' + b" " * 200, "not the JSON we want after row "),
-        (b"[" * 100_000, "not the rows we want (Expected `object`, got `array`"),
-        (b'[{"token": ' + b"[" * 100_000, "not the rows we want (Expected `str`, got `array`"),
+        (b'[{"token": "a", "location": "b"}, NaN' + b" " * 200, "not the expected JSON after row "),
+        (b"[" * 100_000, "not the expected rows (Expected `object`, got `array`"),
+        (b'[{"token": ' + b"[" * 100_000, "not the expected rows (Expected `str`, got `array`"),
     ],
 )
 def test_a_table_that_is_no_list_of_rows_is_named(tmp_path, small_pieces, content, wanted):
@@ -135,7 +135,7 @@ def test_a_broken_row_is_told_by_its_number_in_the_file(tmp_path, small_pieces, 
     rows[40] = rows[40].replace('"a"', "5")
     (tmp_path / "log.json").write_text(f"[{', '.join(rows)}]")
     assert said(lambda: list(rows_in_parts(tmp_path / "log.json", LogRow))).endswith(
-        "log.json: not the rows we want (Expected `str`, got `int` - at `$[40].location`)"
+        "log.json: not the expected rows (Expected `str`, got `int` - at `$[40].location`)"
     )
 
 

@@ -291,7 +291,7 @@ def test_a_camera_whose_times_are_broken_is_left_out_where_the_log_skips_that(ki
     picture = next((kitti_odometry / "image_2").iterdir())
     (picture.parent / f"{one:06}.png").write_bytes(picture.read_bytes())
     said = message(kitti_odometry)
-    assert said == f"{kitti_odometry}/times.txt: {one} lines, but {one:06}.png wants line {one + 1}"
+    assert said == f"{kitti_odometry}/times.txt: {one} lines, but {one:06}.png needs line {one + 1}"
     log = open_log(kitti_odometry, on_error="skip")
     assert (log.skipped, "image_2" in log.source.cameras) == ([said], False)
 

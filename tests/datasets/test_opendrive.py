@@ -506,12 +506,12 @@ def test_entities_are_refused_before_they_grow(tmp_path):
     path = tmp_path / "a.xodr"
     path.write_text('<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bb">]><OpenDRIVE>&b;</OpenDRIVE>')
     assert (
-        said(lambda: read_opendrive(path)) == f"{path}: not the XML we want (it defines entities, which are not read)"
+        said(lambda: read_opendrive(path)) == f"{path}: not the expected XML (it defines entities, which are not read)"
     )
     path.write_text("<OpenDRIVE>" + "<a>" * 100)
     assert "elements are nested more than 64 deep" in said(lambda: read_opendrive(path))
     path.write_text("<OpenDRIVE><road>")
-    assert said(lambda: read_opendrive(path)) == f"{path}: not the XML we want (no element found: line 1, column 17)"
+    assert said(lambda: read_opendrive(path)) == f"{path}: not the expected XML (no element found: line 1, column 17)"
     path.write_text("<osm/>")
     assert said(lambda: read_opendrive(path)) == f"{path}: its root element is <osm>, wanted <OpenDRIVE>"
     assert said(lambda: read_opendrive(tmp_path / "b.xodr"), MissingRecord).endswith("no such file; the map is missing")

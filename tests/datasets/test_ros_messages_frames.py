@@ -182,7 +182,7 @@ def test_two_odometries_are_a_question(opened):
     assert len(opened(mount, *odometry("/a"), *odometry("/b", n=3), CLOUD, odometry="/b").source.poses.times_ns) == 3
     log = opened(mount, *odometry("/a"), CLOUD, odometry="/c")
     assert said(lambda: log[0].world_from_ego, MissingRecord).endswith(
-        "odometry is '/c', of nav_msgs/msg/Odometry there are /a"
+        "odometry is '/c', the topics of nav_msgs/msg/Odometry are /a"
     )
 
 

@@ -104,8 +104,8 @@ def test_a_cut_radar_file_is_named(view_of_delft):
     [
         ("{}", 'no odomToCamera; wanted lines such as {"odomToCamera": [16 numbers]}'),
         ('{"odomToCamera": [1, 2]}', "odomToCamera is not a 4x4 pose; wanted 16 numbers"),
-        ('{"odomToCamera": 1}', "not the JSON we want"),
-        ("nonsense", "not the JSON we want"),
+        ('{"odomToCamera": 1}', "not the expected JSON"),
+        ("nonsense", "not the expected JSON"),
     ],
 )
 def test_broken_poses_are_named(view_of_delft, content, wanted):

@@ -60,7 +60,7 @@ def test_everything_wrong_with_a_store_is_listed_at_once(command, store):
     assert ("file", f"radar/RADAR_FRONT/0000.arrow: {size - 5} bytes, the index says {size}") in wrong
     assert ("file", "poses.arrow: its checksum is not the one in the index; convert again") in wrong
     assert ("file", "lidar/notes.txt: not in the index") in wrong
-    assert ("path", f"{store}/lost: is a link to nowhere, which is not there") in wrong
+    assert ("path", f"{store}/lost: is a link to nowhere, which does not exist") in wrong
     lost = [what for kind, what in wrong if kind == "record" and "CAM_BACK record" in what]
     assert len(lost) == 5
     done = command("check", store)
@@ -152,8 +152,8 @@ def test_poses_with_gaps_and_records_outside_them_are_told(checked):
     wrong = checked(memory_log([sweep(t) for t in times], poses=poses(0, STEP, 9 * STEP, 15 * STEP)))
     assert wrong == [
         ("poses", "2 gaps longer than the 0.500 s that are interpolated, the longest 0.800 s after 100000000 ns"),
-        ("poses", "frames: 4 of 20 records lie outside the poses' span, 0 to 1500000000 ns"),
-        ("poses", "lidar L: 4 of 20 records lie outside the poses' span, 0 to 1500000000 ns"),
+        ("poses", "frames: 4 of 20 records are outside the poses' span, 0 to 1500000000 ns"),
+        ("poses", "lidar L: 4 of 20 records are outside the poses' span, 0 to 1500000000 ns"),
     ]
 
 

@@ -108,7 +108,7 @@ def test_a_models_own_spec_must_suit_the_problem(tmp_path, code):
     source = code("lambda x: {'out': x}")
     problem.pack(neuropod_path=tmp_path / "m", input_spec=[X], **source)
     for options, message in (
-        ({"input_spec": [row("z", "float32", "n")]}, "the spec wants the input 'z'; the problem gives x, y"),
+        ({"input_spec": [row("z", "float32", "n")]}, "the spec needs the input 'z'; the problem gives x, y"),
         ({"input_spec": [row("x", "float64", "n")]}, "the spec: input 'x' is float64 ['n'], the problem says float32"),
         ({"input_spec": [row("x", "float32", 1, 2)]}, "the spec: input 'x' is float32 [1, 2], the problem says"),
         ({"output_spec": [row("z", "float32", "n")]}, "the spec has no output 'out'; it gives z"),
@@ -126,7 +126,7 @@ def test_models_are_checked_against_it(tmp_path, code):
         Problem([row("x", "float32", 7)], [row("out", "float32", None)]).check(model)
         with pytest.raises(UsageError, match="model 'model' has no output 'boxes'; it gives out"):
             Detection().check(model)
-        with pytest.raises(UsageError, match="model 'model' wants the input 'x'; the problem gives y"):
+        with pytest.raises(UsageError, match="model 'model' needs the input 'x'; the problem gives y"):
             Problem([row("y", "int8")], [OUT]).check(model)
 
 

@@ -192,7 +192,7 @@ def test_groups_and_schemas_pickle_and_come_back_from_json():
 
 def test_a_preset_that_no_longer_suits_is_refused_where_it_is_used():
     mine = canonical().with_params("mine", "2", {"lidar_range_image": {"channels": ["range"]}})
-    with pytest.raises(SpecError, match="norm wants a mean and a std for each of"):
+    with pytest.raises(SpecError, match="norm needs a mean and a std for each of"):
         mine.spec(["lidar_range_image"], {"lidar_range_image": "rangenet_64x2048"})
 
 

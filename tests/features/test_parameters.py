@@ -175,13 +175,13 @@ def test_every_preset_of_ours_says_what_it_follows():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("radar_points", "there are none of radar yet. Its records are in frame.radars; "),
-        ("radars", "there are none of radar yet. Its records are in frame.radars; "),
-        ("camera_image", "there are none of camera yet. Its records are in frame.cameras; "),
-        ("images", "there are none of image yet. Its records are in frame.cameras; "),
-        ("map_raster", "there are none of map yet. Its records are in frame.map; "),
-        ("boxes", "there are none of box yet. Its records are in frame.labels; "),
-        ("lidar_zzzzzz", "of lidar there are lidar_points, lidar_num_points, lidar_voxels, "),
+        ("radar_points", "there are none for radar yet. Its records are in frame.radars; "),
+        ("radars", "there are none for radar yet. Its records are in frame.radars; "),
+        ("camera_image", "there are none for camera yet. Its records are in frame.cameras; "),
+        ("images", "there are none for image yet. Its records are in frame.cameras; "),
+        ("map_raster", "there are none for map yet. Its records are in frame.map; "),
+        ("boxes", "there are none for box yet. Its records are in frame.labels; "),
+        ("lidar_zzzzzz", "for lidar there are lidar_points, lidar_num_points, lidar_voxels, "),
     ],
 )
 def test_a_feature_of_another_family_is_never_meant(name, said):
@@ -201,5 +201,5 @@ def test_a_slip_within_the_family_is_put_right(name, near):
 
 
 def test_params_of_another_family_are_never_meant():
-    with pytest.raises(UnknownFeature, match=r"^no group or part 'radar_points'; there are none of radar yet"):
+    with pytest.raises(UnknownFeature, match=r"^no group or part 'radar_points'; there are none for radar yet"):
         canonical().spec(["lidar_points"], {"radar_points": {}})

@@ -131,7 +131,7 @@ CASES = {
     ),
     "a norm too short": (
         [row("lidar_range_image", "float32", [5, 64, 2048], norm={"mean": [0], "std": [1]})],
-        "input 'lidar_range_image': norm wants a mean and a std for each of ['range', 'x', 'y', 'z', 'intensity']",
+        "input 'lidar_range_image': norm needs a mean and a std for each of ['range', 'x', 'y', 'z', 'intensity']",
     ),
     "a norm by zero": (
         [row("lidar_range_image", "float32", [1, 64, 2048], channels=["x"], norm={"mean": [0], "std": [0]})],

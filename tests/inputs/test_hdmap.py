@@ -103,7 +103,7 @@ def test_broken_shapes_are_refused():
         assert str(caught.value) == wanted
     with pytest.raises(BrokenRecord) as caught:
         Shapes("line", np.zeros((4, 3)), np.array([0, 2]), np.array(["a"]))
-    assert str(caught.value) == "1 shapes want 2 starts from 0 to 4, got (2,)"
+    assert str(caught.value) == "1 shapes need 2 starts from 0 to 4, got (2,)"
 
 
 GROUND = GroundGrid(np.array([[1, 2, 3], [4, np.nan, 6]], np.float16), np.eye(2), np.array([-100.0, -200.0]), 2.0)

@@ -157,7 +157,7 @@ ONE = np.array([[1.0, 0, 0, 0]])
             [0, 1],
             ONE,
             np.zeros((2, 3)),
-            "2 pose times want quaternions (2, 4) and translations (2, 3), got (1, 4) and (2, 3)",
+            "2 pose times need quaternions (2, 4) and translations (2, 3), got (1, 4) and (2, 3)",
         ),
         (
             [7, 7],

@@ -303,8 +303,8 @@ def test_no_path_of_the_index_leads_outside(copy, path):
         (lambda head: head["streams"].pop(), "it must have one stream of frames"),
         (lambda head: head.pop("files"), "'files'"),
         (lambda head: head["about"].pop("name"), "it has no name, dataset and location"),
-        (lambda head: head.update(streams=7), "not the index we want"),
-        (lambda head: head.update(schemas=["AAAA"]), "not the index we want"),
+        (lambda head: head.update(streams=7), "not the expected index"),
+        (lambda head: head.update(schemas=["AAAA"]), "not the expected index"),
         (lambda head: head["files"][0].__setitem__(1, "large"), "is described by other than path, size and checksum"),
     ],
 )

@@ -329,7 +329,7 @@ def test_the_model_tells_which_inputs_are_copied_and_why(loaded, backend, aligne
     model = loaded(backend, "addition")
     unaligned = aligned(np.zeros(34, np.float32))[2:].reshape(16, 2)
     assert model.copies({"x": aligned(pairs(2))}) == {}
-    assert model.copies({"x": pairs(2).T}) == {"x": "its elements do not lie one after the other"}
+    assert model.copies({"x": pairs(2).T}) == {"x": "its elements are not contiguous"}
     needs_it = backend.startswith(("tensorflow", "jax"))
     reasons = {"x": "it does not start on a multiple of 64"} if needs_it else {}
     assert model.copies({"x": unaligned}) == reasons

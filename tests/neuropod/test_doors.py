@@ -83,7 +83,7 @@ def test_the_cpu_can_be_asked_for(packed, backend):
     ("wanted", "message"),
     [
         ("a.b.c", "platform_version_semver 'a.b.c' is not a version range"),
-        ("0.0.1", "the package wants {platform} '0.0.1', here is "),
+        ("0.0.1", "the package needs {platform} '0.0.1', this is "),
         ("", None),
         ("2.0.0 - 3.99.0", None),
         (">=2", None),
@@ -138,7 +138,7 @@ def test_a_range_means_what_it_means_to_npm(wanted, inside, outside):
     for version in inside.split():
         check_version("torch", version, wanted)
     for version in outside.split():
-        with pytest.raises(NeuropodError, match=r"^the package wants torch "):
+        with pytest.raises(NeuropodError, match=r"^the package needs torch "):
             check_version("torch", version, wanted)
 
 

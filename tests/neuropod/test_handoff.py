@@ -117,7 +117,7 @@ def test_an_alias_does_not_make_its_array_writable():
         (filled((4,), "float32"), None, None),
         (read_only(filled((4,), "float32")), None, None),
         (filled((5,), "float32")[1:], None, "it does not start on a multiple of 64"),
-        (filled((4, 4), "float32").T, "its elements do not lie one after the other", None),
+        (filled((4, 4), "float32").T, "its elements are not contiguous", None),
         (filled((4,), ">f4"), "its byte order is not this machine's", None),
         (np.array(["a"]), "strings have another form in every framework", None),
         (np.frombuffer(bytes(8), np.float32), "its memory is read-only", "?"),

@@ -145,7 +145,7 @@ def test_what_has_no_memory_for_us_is_named():
     assert refused(1.0) == "input 'x' must be a numpy array, got float; nothing is converted"
     assert refused(np.ma.array([1.0])).startswith("input 'x' must be a numpy array, got MaskedArray")
     assert "cannot be read from torch.Tensor" in refused(torch.zeros(2, dtype=torch.bfloat16))
-    assert "it lies on meta; call its .cpu() first" in refused(torch.zeros(2, device="meta"))
+    assert "it is on meta; call its .cpu() first" in refused(torch.zeros(2, device="meta"))
     assert "it has 1 nulls, which a tensor cannot hold" in refused(pa.array([1.0, None]))
     assert "an Array, a ChunkedArray or a Tensor" in refused(pa.table({"a": [1]}))
     assert "cannot be read from pyarrow.lib.ListArray" in refused(pa.array([[1], [1, 2]]))

@@ -57,7 +57,7 @@ def _bytes(model: Any) -> bytes:
 
 def _copy_weights(name: str, model_path: str | os.PathLike[str] | None, folder: Path) -> None:
     if model_path is None:
-        raise NeuropodError(f"the model keeps weights in the file '{name}'; give model_path, beside which it lies")
+        raise NeuropodError(f"the model keeps weights in the file '{name}'; give model_path, which it is beside")
     source = Path(model_path).parent / name
     if not source.is_file():
         raise NeuropodError(f"the model keeps weights in '{source}', which is not a file; put it back beside the model")

@@ -30,7 +30,7 @@ def write_code(folder: Path, package: Path | None, code_path_spec: Sequence[Mapp
     for entry in code_path_spec:
         root = Path(entry["python_root"])
         if package is not None and package.resolve().is_relative_to(root.resolve()):
-            raise NeuropodError("`neuropod_path` cannot be a subdirectory of `python_root`; a zip file may lie there")
+            raise NeuropodError("`neuropod_path` cannot be a subdirectory of `python_root`; a zip file may be there")
         for name in entry["dirs_to_package"]:
             if not (root / name).is_dir():
                 raise NeuropodError(f"code_path_spec: there is no folder '{root / name}'")

@@ -101,7 +101,7 @@ def _lost_links(source: Source) -> Iterator[str]:
         for name in (*folders, *files):
             path = os.path.join(at, name)
             if os.path.islink(path) and not os.path.exists(path):
-                yield f"{path}: is a link to {os.readlink(path)}, which is not there"
+                yield f"{path}: is a link to {os.readlink(path)}, which does not exist"
         seen += len(files)
         if seen > _MOST_ENTRIES:
             return

@@ -111,4 +111,4 @@ def pose_problems(source: Source) -> Iterator[str]:
     for name, times in {"frames": source.times_ns, **_streams(source)}.items():
         outside = int(((times < first) | (times > last)).sum())
         if outside:
-            yield f"{name}: {outside} of {len(times)} records lie outside the poses' span, {first} to {last} ns"
+            yield f"{name}: {outside} of {len(times)} records are outside the poses' span, {first} to {last} ns"

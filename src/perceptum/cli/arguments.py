@@ -50,7 +50,7 @@ LogPath = Annotated[
     str,
     typer.Argument(
         metavar="LOG",
-        help='A log, or "synthetic"; options behind a colon: "synthetic:frames=20", "nuscenes/:scene=scene-0061".',
+        help='A log, or "synthetic"; options after a colon: "synthetic:frames=20", "nuscenes/:scene=scene-0061".',
     ),
 ]
 Frames = Annotated[

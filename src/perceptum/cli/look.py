@@ -40,11 +40,11 @@ def view(
         typer.Option(
             "--range",
             metavar="X_MIN Y_MIN X_MAX Y_MAX",
-            help="The ground in the picture, metres in the ego frame; 90 m where the points are if not given.",
+            help="The ground in the picture, metres in the ego frame; if not given, 90 m where the points are.",
         ),
     ] = None,
     on_error: OnBroken = OnError.stop,
-    out: Annotated[Path | None, typer.Option(help="Where the picture goes; ID.png of the frame if not given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The picture's file; if not given, the frame's ID.png.")] = None,
     json: Json = False,
 ) -> None:
     """Draw a frame: points, map, labels, and the boxes of models."""

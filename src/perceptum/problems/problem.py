@@ -129,7 +129,7 @@ class Problem:
         known, given = {row.name: row for row in ours}, {row.name: row for row in outputs}
         for row in inputs if known else ():
             if row.name not in known:
-                raise UsageError(f"{whose} wants the input '{row.name}'; the problem gives {', '.join(known)}")
+                raise UsageError(f"{whose} needs the input '{row.name}'; the problem gives {', '.join(known)}")
             _check_row(f"{whose}: input", row, known[row.name])
         for row in wanted:
             if row.name not in given:

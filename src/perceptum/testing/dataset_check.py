@@ -224,4 +224,4 @@ def _check_cut(path: Path, name: Path, open_again: Callable[[Path], Log]) -> Non
             # whatever else the code of others raises
             except (Exception, SystemExit) as error:
                 raise AssertionError(f"{what}: raised {type(error).__name__}: {error}, wanted a LogError") from error
-            raise AssertionError(f"{what}: was read as if it were whole, wanted perceptum.inputs.BrokenRecord")
+            raise AssertionError(f"{what}: was read as if it were complete, wanted perceptum.inputs.BrokenRecord")

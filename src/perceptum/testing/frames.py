@@ -111,4 +111,4 @@ def _unreadable_picture(xyz: NDArray[np.float32]) -> Frame:
 
 
 def _cut_short() -> bytes:
-    raise BrokenRecord("front.jpg: 12 bytes, wanted a whole picture")
+    raise BrokenRecord("front.jpg: 12 bytes, wanted a complete picture")
