@@ -61,7 +61,8 @@ GROUPS = (
                 collate=Concat(),
                 prose="The points, newest sweep first, in the order of the record; non-finite ones are dropped. "
                 "time_lag is how long before the reference time a point was measured, negative if after. Where a log "
-                "has no rings the ring is -1, no intensity 0; unrelated frames have one sweep, however many are wanted.",
+                "has no rings the ring is -1, no intensity 0; unrelated frames have one sweep, however many are "
+                "wanted.",
             ),
             Feature(
                 name="lidar_num_points",
