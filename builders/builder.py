@@ -312,7 +312,8 @@ def _specs(
     for one in wanted.values():
         if not _is_spec(one):
             shown = repr(one) if isinstance(one, (str, bytes)) else type(one).__name__
-            raise SpecError(f"wanted a model, a list of spec rows or a list of feature names, got {shown}")
+            hint = f"; one name is a list too: [{one!r}]" if isinstance(one, str) else ""
+            raise SpecError(f"wanted a model, a list of spec rows or a list of feature names, got {shown}{hint}")
     if params is not None and not isinstance(params, Mapping):
         raise SpecError(
             f"params must be a dict, {{group: params or a preset's name}} or {{part: value}}, got {params!r}"

@@ -104,7 +104,8 @@ class Rows:
                 written[number] = kernels.load_rows(*every)
 
         self._stages.each(run, range(len(shares)))
-        touched = max((begins[own.start] + rows for own, (rows, _) in zip(shares, written, strict=True)), default=0)
+        ends = [begins[own.start] + rows for own, (rows, _) in zip(shares, written, strict=True) if rows]
+        touched = max(ends, default=0)
         if not self._counted:
             self.n, self.nonfinite = 0, sum(bad for _, bad in written)
             for own, (rows, _) in zip(shares, written, strict=True):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from perceptum.inputs import BrokenRecord, LogError, Source
+from perceptum.signals import is_of_signal
 
 __all__ = ["ForeignDataset", "ForeignSource", "foreign"]
 
@@ -29,6 +30,8 @@ def foreign(what: str, kind: type[LogError] = LogError) -> Iterator[None]:
 
 
 def _said(error: BaseException) -> str:
+    if is_of_signal(error):
+        raise error
     try:
         text = " ".join(str(error).split())[:300]
     except KeyboardInterrupt:
@@ -82,7 +85,8 @@ class ForeignSource:
             with foreign(f"dataset '{self._name}' cannot say its {name}", _Absent):
                 found = getattr(self.source, name)
         except _Absent as error:
-            if isinstance(error.__cause__, AttributeError):
+            # an error within a property of theirs is not "there is no such attribute"
+            if isinstance(error.__cause__, AttributeError) and not hasattr(type(self.source), name):
                 raise error.__cause__ from None
             raise LogError(str(error)) from error.__cause__
         return self._reader(name, found) if name.startswith("read_") else found

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from perceptum.signals import is_of_signal
+
 __all__ = ["foreign", "said"]
 
 # how much of an error is shown: frameworks write pages
@@ -32,8 +34,10 @@ def said(error: BaseException) -> str:
     """Returns an error's kind and what it says, on one line of at most a few hundred characters.
 
     Of a text with a traceback in it that is what stands behind the last of its errors' names. An error that cannot say
-    what it is gives its kind alone.
+    what it is gives its kind alone. An exit that a signal asked for is not one of others: it is raised again.
     """
+    if is_of_signal(error):
+        raise error
     kind = type(error).__name__
     try:
         text = str(error)

@@ -80,7 +80,10 @@ def resolve_row(schema: Lookup, row: Row) -> Resolved:
     if row.dtype not in feature.dtypes:
         raise SpecError(f"input '{row.name}' can be {' or '.join(feature.dtypes)}, the spec wants {row.dtype}")
     params = params_of(schema, row.name, row.params)
-    return Resolved(row, schema.group_of(base), feature, params, feature.sizes(params))
+    sizes = feature.sizes(params)
+    if any(isinstance(size, int) and size < 0 for size in sizes):
+        raise SpecError(f"input '{row.name}': its params make the shape {_show(sizes)}; no size is below 0")
+    return Resolved(row, schema.group_of(base), feature, params, sizes)
 
 
 def params_of(schema: Lookup, name: str, given: Mapping[str, Any] | None) -> Params:

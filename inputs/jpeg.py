@@ -25,6 +25,7 @@ JPEG = b"\xff\xd8\xff"
 """What every JPEG file begins with."""
 
 _SEQUENTIAL = (0xC0, 0xC1)
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START, _END, _SCAN, _INTERVAL = 0xD8, 0xD9, 0xDA, 0xDD
 _RESTARTS = range(0xD0, 0xD8)
 _ALONE = (0x01, *_RESTARTS, _START, _END)
@@ -57,7 +58,8 @@ def decode_past_warnings(encoded: bytes, warning: str, decode: Decode) -> Pixels
         if not isinstance(tried, str):
             return tried
         warning = tried
-    if not _EXTRANEOUS.search(warning):
+    # what a damaged bit leaves over of a progressive scan looks like filler too
+    if not _EXTRANEOUS.search(warning) or not _is_sequential(plain):
         raise ValueError(warning)
     try:
         pieces = _pieces(plain)
@@ -114,6 +116,11 @@ def _cuts(encoded: bytes, warning: str) -> Iterator[tuple[int, bytes]]:
         extraneous = encoded[max(marker.at - count, marker.gap_from) : marker.at]
         if marker.code == code and len(extraneous) == count and _is_filler(extraneous):
             yield marker.at - count, encoded[: marker.at - count] + encoded[marker.at :]
+
+
+def _is_sequential(encoded: bytes) -> bool:
+    """Whether all of each part of the picture comes at once; the first frame's marker says it."""
+    return next((m.code in _SEQUENTIAL for m in _markers(encoded) if m.code in _FRAMES), False)
 
 
 def _is_filler(extraneous: bytes) -> bool:

@@ -99,6 +99,10 @@ class Log:
         if isinstance(given, slice):
             words = ", ".join(str(word) for word in (given.start, given.stop, given.step))
             raise TypeError(f"a log gives one frame by its number; several are log.frames({words}), or list(...) of it")
+        if isinstance(given, str):
+            raise TypeError(
+                f"a log gives a frame by its number, got {given!r}; of an id that is log.ids.index({given!r})"
+            )
         if not -len(self) <= operator.index(index) < len(self):
             raise IndexError(f"{self.source.location}: no frame {index}, the log has {len(self)}")
         return Frame(self, index % len(self))

@@ -18,6 +18,8 @@ from .once import Guard
 __all__ = ["Recycled"]
 
 _PAGE = 4096
+_LENT = 4
+"""Times as much as is kept unused may be lent: a log's cache keeps arrays for long."""
 
 
 class _Lent(weakref.ref[NDArray[Any]]):
@@ -39,6 +41,7 @@ class Recycled:
         self._returned: deque[_Lent] = deque()
         self._free: dict[int, list[memoryview]] = {}
         self._free_bytes = 0
+        self._lent_bytes = 0
 
     def take(self, nbytes: int) -> NDArray[np.uint8]:
         """Returns (nbytes,) uint8 that hold anything, aligned to 16 bytes."""
@@ -47,6 +50,10 @@ class Recycled:
         room = max(-(-nbytes // step), 1) * step
         with self._guard:
             self._sort_in()
+            # what is lent is freed in the next call only: of more than this the array is the owner
+            if self._lent_bytes + room > _LENT * self._keep_bytes:
+                return np.empty(nbytes, np.uint8)
+            self._lent_bytes += room
             free = self._free.get(room)
             memory = free.pop() if free else None
             if memory is not None:
@@ -74,6 +81,7 @@ class Recycled:
             lent = self._returned.popleft()
             self._lent.pop(id(lent), None)
             room = lent.memory.nbytes
+            self._lent_bytes -= room
             if self._free_bytes + room <= self._keep_bytes:
                 self._free.setdefault(room, []).append(lent.memory)
                 self._free_bytes += room

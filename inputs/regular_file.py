@@ -34,7 +34,11 @@ def what_it_is(mode: int) -> str:
 
 def regular_status(path: str | os.PathLike[str]) -> os.stat_result:
     """Returns what os.stat does, of a file; raises OSError, of which IrregularFile for what is not one."""
-    return _regular(os.stat(path))
+    try:
+        return _regular(os.stat(path))
+    except ValueError as error:
+        # a name with a NUL, or one that the file system's encoding has no bytes for
+        raise OSError(errno.EINVAL, f"no file can have this name: {error}") from error
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:

@@ -8,6 +8,7 @@ import numpy as np
 
 from perceptum.inputs.kernel import inner, kernel
 
+from .cells import steps_along
 from .processor import copy_line
 from .record import BLOCK, fetch, value
 from .tally import MAX_Z, NBYTES, PLANE, SIDE, empty, planes, tally
@@ -38,12 +39,12 @@ def clear(dirty: Any, out: Any) -> None:
 def overflow_ids(x: Any, y: Any, z: Any, low: Any, voxel: Any, size: Any, out: Any) -> None:
     """Gives points below the grid the slice Z, and points above it Z + 1: out[i] = (slice * Y + y) * X + x.
 
-    Points inside, and points outside in x or y, keep their out[i]. The arithmetic is that of cell_ids.
+    Points inside, and points outside in x or y, keep their out[i].
     """
     for i in range(len(x)):
-        cx = np.floor((x[i] - low[0]) / voxel[0])
-        cy = np.floor((y[i] - low[1]) / voxel[1])
-        cz = np.floor((z[i] - low[2]) / voxel[2])
+        cx = steps_along(x[i], low[0], voxel[0])
+        cy = steps_along(y[i], low[1], voxel[1])
+        cz = steps_along(z[i], low[2], voxel[2])
         if cx >= 0 and cx < size[0] and cy >= 0 and cy < size[1] and (cz < 0 or cz >= size[2]):
             level = size[2] if cz < 0 else size[2] + 1
             out[i] = (level * size[1] + np.int64(cy)) * size[0] + np.int64(cx)

@@ -10,9 +10,19 @@ from perceptum.inputs.kernel import inner, kernel
 
 from .record import BLOCK, floats
 
-__all__ = ["block_ids", "cell_ids", "look"]
+__all__ = ["block_ids", "cell_ids", "look", "steps_along"]
 
 OUTSIDE = -1
+
+
+@inner
+def steps_along(place: Any, low: Any, voxel: Any) -> Any:
+    """Returns how many cells along an axis a point lies from the grid's edge, rounded down.
+
+    All arithmetic is float32 subtract, divide, floor, as in the published voxelizers: multiplying by 1/voxel or using
+    float64 puts points that lie on cell borders elsewhere.
+    """
+    return np.floor((place - low) / voxel)
 
 
 @inner
@@ -20,8 +30,6 @@ def block_ids(x: Any, y: Any, z: Any, low: Any, voxel: Any, size: Any, out: Any)
     """Writes per point the linear id (z * Y + y) * X + x of its cell, or -1 outside; NaN is outside.
 
     x, y, z: (N,) float32. low, voxel: (3,) float32. size: (3,) int64. out: (N,) int32 or int64.
-    All arithmetic is float32 subtract, divide, floor, as in the published voxelizers: multiplying by 1/voxel
-    or using float64 puts points that lie on cell borders elsewhere.
     """
     zero = np.float32(0)
     low_x, low_y, low_z = low[0], low[1], low[2]
@@ -30,9 +38,9 @@ def block_ids(x: Any, y: Any, z: Any, low: Any, voxel: Any, size: Any, out: Any)
     stride_y = out.dtype.type(size[0])
     stride_z = out.dtype.type(size[0] * size[1])
     for i in range(len(x)):
-        cx = np.floor((x[i] - low_x) / voxel_x)
-        cy = np.floor((y[i] - low_y) / voxel_y)
-        cz = np.floor((z[i] - low_z) / voxel_z)
+        cx = steps_along(x[i], low_x, voxel_x)
+        cy = steps_along(y[i], low_y, voxel_y)
+        cz = steps_along(z[i], low_z, voxel_z)
         inside = (cx >= zero) & (cx < size_x) & (cy >= zero) & (cy < size_y) & (cz >= zero) & (cz < size_z)
         ix = np.int32(cx if inside else zero)
         iy = np.int32(cy if inside else zero)

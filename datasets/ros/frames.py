@@ -45,7 +45,7 @@ class Edge:
     static: bool
     rows: list[tuple[int, int, tuple[float, ...]]] = field(default_factory=list)
     """(stamp_ns, recorded_ns, w x y z tx ty tz) in the order in which they were recorded; stamp 0: never set."""
-    broken: list[BrokenPose] = field(default_factory=list)
+    broken: list[tuple[int, int, str]] = field(default_factory=list)
     """What cannot be used, and when it was said."""
 
 
@@ -75,7 +75,7 @@ class Edges:
                 f"{self.where}: the transform of '{child}' in '{parent}' at {time_ns} ns is {row}, "
                 "wanted a quaternion of length 1 and finite metres"
             )
-            edge.broken.append(BrokenPose(time_ns, why))
+            edge.broken.append((stamp_ns, recorded_ns, why))
             return
         if parent not in edge.parents:
             edge.parents.append(parent)
@@ -93,7 +93,7 @@ class Edges:
         motions = {child: self._motion(child, self.found[child]) for child in parents}
         fixed = frozenset(child for child, motion in motions.items() if _is_constant(motion))
         for child, edge in self.found.items():
-            _warn_of([broken.why for broken in edge.broken])
+            _warn_of([why for _, _, why in edge.broken])
             if child in unusable and not edge.broken:
                 _warn_of([unusable[child]])
         _warn_of(self.lost)
@@ -102,7 +102,7 @@ class Edges:
 
     def _why_unusable(self, child: str, edge: Edge) -> str:
         if not edge.rows:
-            return edge.broken[0].why
+            return edge.broken[0][2]
         if len(edge.parents) > 1:
             one, other = edge.parents[:2]
             return f"{self.where}: frame '{child}' has two parents, '{one}' and '{other}'; wanted one"
@@ -126,7 +126,10 @@ class Edges:
         by_time = {stamp: row for stamp, _, row in rows}
         times = sorted(by_time)[-1:] if edge.static else sorted(by_time)
         table = np.array([by_time[t] for t in times], dtype=np.float64)
-        broken = () if edge.static else tuple(sorted(edge.broken))
+        # a gap is where its neighbours are: at the stamps, or when all were recorded
+        all_unset = stamps <= unset
+        gaps = [BrokenPose(recorded if all_unset else stamp or recorded, why) for stamp, recorded, why in edge.broken]
+        broken = () if edge.static else tuple(sorted(gaps))
         return Poses(np.array(times, dtype=np.int64), table[:, :4], table[:, 4:], _ALWAYS_NS, broken)
 
 

@@ -27,6 +27,8 @@ __all__ = ["SqliteFile"]
 
 # of a journal that is still needed; one that is done with is empty, or its head is cleared
 _HOT_JOURNAL = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+# https://sqlite.org/fileformat2.html#walformat: the sizes of the log's head, and of the head of a page in it
+_WAL_HEAD, _WAL_FRAME = 32, 24
 
 
 class SqliteFile:
@@ -35,7 +37,7 @@ class SqliteFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._kept = threading.local()
-        self._has_log = self._begins("-wal", 1) != b""
+        self._has_log = self._begins("-wal", 1) != b"" and _has_committed(Path(f"{path}-wal"))
         self._has_journal = self._begins("-journal", len(_HOT_JOURNAL)) == _HOT_JOURNAL
 
     def __getstate__(self) -> dict[str, Any]:
@@ -111,6 +113,25 @@ class SqliteFile:
         finally:
             database.close()
         return copy
+
+
+def _has_committed(log: Path) -> bool:
+    """Whether a write-ahead log holds a transaction that was committed, by https://sqlite.org/fileformat2.html#walformat.
+
+    One without is not to be opened: SQLite would take it for done with and delete it, under a recorder that is about to
+    commit what it wrote there.
+    """
+    with open(log, "rb") as file:
+        head = file.read(_WAL_HEAD)
+        if len(head) < _WAL_HEAD:
+            return False
+        page_bytes, salts = int.from_bytes(head[8:12], "big"), head[16:24]
+        while len(frame := file.read(_WAL_FRAME)) == _WAL_FRAME and frame[8:16] == salts:
+            # the database's size in pages, in the last frame of a transaction
+            if frame[4:8] != bytes(4):
+                return True
+            file.seek(page_bytes, os.SEEK_CUR)
+    return False
 
 
 def _uri(path: Path, how: str) -> str:

@@ -60,8 +60,9 @@ GROUPS = (
                 cut="first_rows",
                 collate=Concat(),
                 prose="The points, newest sweep first, in the order of the record; non-finite ones are dropped. "
-                "time_lag is how long before the reference time a point was measured. Where a log has no rings the "
-                "ring is -1, no intensity 0; unrelated frames have one sweep, however many are wanted.",
+                "time_lag is how long before the reference time a point was measured, negative if after. Where a log "
+                "has no rings the ring is -1, no intensity 0; unrelated frames have one sweep, however many are "
+                "wanted.",
             ),
             Feature(
                 name="lidar_num_points",

@@ -8,7 +8,6 @@ import shutil
 import uuid
 import zipfile
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -167,7 +166,8 @@ def write_package(
     there before.
 
     It is written beside its place under another name, tested by `test`, then renamed; where anything fails it is
-    deleted. If the process is killed on the way, the path stays as it was.
+    deleted. If the process is killed on the way, the path stays as it was; where a folder takes the place of another
+    there is a moment in which the old one is in the folder that was made beside.
     """
     refuse_existing(path, overwrite)
     work = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
@@ -184,16 +184,18 @@ def write_package(
 
 def _put(whole: Path, path: Path, work: Path) -> None:
     """Renames a package to its place; what is there goes into the folder `work`, which is deleted."""
-    if os.path.lexists(path) and not (whole.is_file() and path.is_file()):
-        # a folder takes no other's place: for a moment, between two renames, nothing is there
-        path.rename(work / "before")
-        try:
-            whole.rename(path)
-        except BaseException:
-            (work / "before").rename(path)
-            raise
+    if not os.path.lexists(path) or (whole.is_file() and path.is_file()):
+        whole.replace(path)
         return
-    whole.replace(path)
+    # a folder takes no other's place: for a moment, between two renames, nothing is there
+    before = work / "before"
+    try:
+        path.rename(before)
+        whole.rename(path)
+    except BaseException:
+        if os.path.lexists(before) and not os.path.lexists(path):
+            before.rename(path)
+        raise
 
 
 def _tested(whole: Path, path: Path, test: Callable[[Path], None]) -> None:
@@ -240,13 +242,20 @@ def refuse_existing(path: Path, overwrite: bool = False) -> None:
 
 
 def _looks_like_a_package(path: Path) -> bool:
-    """Returns whether config.json is at its root; a link is not looked through, as it would be replaced."""
+    """Returns whether it is a package by its config.json and its files; others have a config.json at their root too.
+
+    A link is not looked through, as it would be replaced.
+    """
     if path.is_symlink():
         return False
-    if path.is_dir():
-        return (path / CONFIG).is_file()
     try:
-        with zipfile.ZipFile(path) if path.is_file() else nullcontext() as archive:
-            return archive is not None and CONFIG in archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError):
+        files = _files(path)
+    except (NeuropodError, OSError):
         return False
+    try:
+        _parse(files, CONFIG, Config.from_json)
+        return manifest.FILE_NAME in files.names or any(name.startswith("0/") for name in files.names)
+    except (NeuropodError, OSError):
+        return False
+    finally:
+        files.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from perceptum.builders import InputBuilder
+from perceptum.building import build_frames
 from perceptum.features import ReferenceFrame, SpecError, canonical, output_frame
 from perceptum.first_call import in_ms
 from perceptum.inputs import Frame
@@ -92,15 +92,8 @@ def run_model(
 
     touch: reads what the frame needs before the clock starts, where reading is not to count as building.
     """
-    builder = InputBuilder(model, threads=threads)
-    for frame in frames:
-        if touch is not None:
-            touch(frame)
+    for built in build_frames(InputBuilder(model, threads=threads), frames, touch):
         start = perf_counter()
-        tensors = frame.log.or_skip(str(frame), partial(builder.build, frame))
-        if tensors is None:
-            continue
-        built = perf_counter()
-        outputs = model.infer(tensors)
-        times.add(built - start, perf_counter() - built, tensors.once_s)
-        yield Answer(frame, outputs)
+        outputs = model.infer(built.tensors)
+        times.add(built.build_s, perf_counter() - start, built.tensors.once_s)
+        yield Answer(built.frame, outputs)

@@ -91,7 +91,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise UsageError(f"cannot write {path}: it is a folder; name a file")
     # a link stays one; a device would be replaced by a file of its name
-    target = path.resolve() if path.is_symlink() else path
+    try:
+        target = path.resolve() if path.is_symlink() else path
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"cannot write {path}: it is a link that leads back to itself") from error
     if target.exists() and not target.is_file():
         raise UsageError(f"cannot write {path}: it is not a regular file; name another")
     if not target.parent.is_dir():

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.builders import InputBuilder
+from perceptum.building import build_frames
 from perceptum.errors import UsageError
 from perceptum.inputs import Frame
 from perceptum.install import install_command
@@ -57,8 +58,8 @@ class Scene:
         """
         params = {"lidar_points": {"columns": ["x", "y", "z"]}}
         builder = InputBuilder(["lidar_points"], params=params)
-        built = frame.log.or_skip(str(frame), partial(builder.build, frame))
-        points = np.zeros((0, 3), np.float32) if built is None else built["lidar_points"]
+        built = next(build_frames(builder, [frame]), None)
+        points = np.zeros((0, 3), np.float32) if built is None else built.tensors["lidar_points"]
         boxes: dict[str, NDArray[Any]] = {}
         for path in packages:
             with load_neuropod(path, trust=trust) as model:

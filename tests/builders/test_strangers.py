@@ -287,3 +287,11 @@ def test_an_interrupt_and_a_broken_record_leave_a_filler_as_they_are(frames, err
     with pytest.raises(type(error)) as raised:
         builder.build(frames[3])
     assert raised.value is error
+
+
+@pytest.mark.parametrize("size", [-1, -40])
+def test_params_that_make_a_negative_size_are_refused_when_planning(size):
+    """numpy would count it from the end: a tensor of another shape, and no error."""
+    row = {"name": "acme_zeros", "dtype": "float32", "shape": ["n"], "params": {"size": size}}
+    with pytest.raises(SpecError, match=rf"its params make the shape \({size},\); no size is below 0"):
+        InputBuilder([row], schema=SCHEMA)

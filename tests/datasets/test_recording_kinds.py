@@ -9,6 +9,7 @@ import stat
 import struct
 import threading
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from rosbags.rosbag1 import Reader as Reader1
 
 from perceptum.builders import InputBuilder
 from perceptum.datasets import open_log
+from perceptum.datasets.ros.frames import Edges
 from perceptum.datasets.ros.mcap_file import McapFile
 from perceptum.datasets.ros.recording import Topic
 from perceptum.datasets.ros.rosbag_ros1 import Ros1Bag
@@ -326,6 +328,26 @@ def left_with_log(tmp_path):
         shutil.copy(tmp_path / f"live.db3{suffix}", folder / f"rec_0.db3{suffix}")
     live.close()
     return folder / "rec_0.db3"
+
+
+def test_a_recorder_keeps_what_it_is_about_to_commit(tmp_path):
+    """Its log holds no committed message yet: SQLite would take that for a log that is done with, and delete it."""
+    live = database(tmp_path / "live.db3", "wal")
+    insert(live, 0)
+    live.commit()
+    live.execute("pragma wal_checkpoint(truncate)")
+    for i in (1, 2, 3):
+        insert(live, i)
+    beside = (tmp_path / "live.db3-wal").stat()
+    assert beside.st_size > 0, "the cache is small, so that what is not committed is in the log"
+    log = open_log(tmp_path / "live.db3")
+    assert len(log) == 1
+    del log
+    gc.collect()
+    assert (tmp_path / "live.db3-wal").stat().st_ino == beside.st_ino
+    live.commit()
+    assert len(open_log(tmp_path / "live.db3")) == 4
+    live.close()
 
 
 @pytest.mark.parametrize("index", [False, True])
@@ -987,3 +1009,18 @@ def test_a_compression_does_not_matter_to_a_walk(tmp_path):
             tmp_path / f"{compression.name}.mcap", rows, compression=compression, **LACKING["all indexes"]
         )
         assert len(quiet(lambda p=path: open_log(p))) == SWEEPS
+
+
+@pytest.mark.parametrize("stamp_ns", [0, 7])
+def test_where_stamps_were_never_set_a_broken_transform_leaves_its_gap_where_it_was_recorded(stamp_ns):
+    edges = Edges("made")
+    for k in range(10):
+        rotation = SimpleNamespace(w=float("nan") if k == 5 else 1.0, x=0.0, y=0.0, z=0.0)
+        moved = SimpleNamespace(rotation=rotation, translation=SimpleNamespace(x=float(k), y=0.0, z=0.0))
+        edges.add("odom", "base", stamp_ns, 1_000 + 100 * k, moved, False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        poses = edges.tree().motions["base"]
+    assert poses.at(1350)[0, 3] == 3.5
+    with pytest.raises(PoseUnknown, match="wanted a quaternion of length 1"):
+        poses.at(1550)

@@ -62,3 +62,12 @@ def test_threads_never_get_the_same_memory():
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(work, range(4)))
     gc.collect()
+
+
+def test_what_died_does_not_hold_memory_without_bound():
+    """It is freed in the next call only: what is lent beyond some times of what is kept is numpy's own."""
+    memory = Recycled(2**20)
+    arrays = [memory.take(2**20) for _ in range(20)]
+    assert sum(array.base is not None for array in arrays) == 4
+    del arrays
+    assert memory.take(2**20).base is not None

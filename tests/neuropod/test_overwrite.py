@@ -1,6 +1,8 @@
 """Packing again: a package takes the place of another when it is whole, and of nothing else."""
 
 import os
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,3 +93,37 @@ def test_what_is_not_a_package_is_left_alone(tmp_path, what):
     with pytest.raises(NeuropodError, match=r"/m: exists and is not a package, so it is not overwritten; name another"):
         put(path, "new", overwrite=True)
     assert os.path.lexists(path)
+
+
+def test_what_has_a_config_json_and_is_no_package_is_left_alone(tmp_path):
+    """Checkpoints of other software have one at their root, and .keras files."""
+    folder, file = tmp_path / "checkpoint", tmp_path / "model.keras"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"architectures": ["Bert"], "name": "x"}')
+    (folder / "weights.bin").write_bytes(b"much work")
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("config.json", '{"module": "keras"}')
+        archive.writestr("model.weights.h5", b"much work")
+    for path in (folder, file):
+        with pytest.raises(NeuropodError, match="is there and is not a package, so it is not overwritten"):
+            put(path, "new", overwrite=True)
+    assert (folder / "weights.bin").read_bytes() == b"much work"
+    assert zipfile.is_zipfile(file)
+
+
+def test_an_interrupt_between_the_two_renames_loses_nothing(tmp_path, monkeypatch):
+    path, rename = tmp_path / "m", Path.rename
+    put(path, "old", package_as_zip=False)
+
+    def interrupted(source, target):
+        found = rename(source, target)
+        if source == path:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        put(path, "new", package_as_zip=False, overwrite=True)
+    monkeypatch.undo()
+    assert name_of(path) == "old"
+    assert os.listdir(tmp_path) == ["m"]

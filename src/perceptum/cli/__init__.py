@@ -1,4 +1,5 @@
-"""The command line: one file per kind of command. Exit status 0, 1 (ran, but failed), 2 (bad use), 130 (Ctrl-C)."""
+"""The command line: one file per kind of command. Exit status 0, 1 (ran, but failed), 2 (bad use), 3 (not all
+could be checked), 130 (Ctrl-C), 143 (SIGTERM)."""
 
 from __future__ import annotations
 
@@ -22,14 +23,15 @@ _status: list[int] = []
 
 def main() -> None:
     """Runs the command line; an error that the user can fix, and Ctrl-C, is one line, without a traceback."""
-    # as after Ctrl-C, so that what is half written is taken away
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, _leave)
     # a script may have told what runs in its background to ignore Ctrl-C
     heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
     if heeded:
         signal.signal(signal.SIGINT, _leave)
     from .commands import run
 
+    # as after Ctrl-C, so that what is half written is taken away
+    signal.signal(signal.SIGTERM, _stop)
     if heeded:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     reported, sys.unraisablehook = sys.unraisablehook, _not_raised
@@ -51,10 +53,11 @@ def _tell() -> None:
     os.write(2, b"perceptum: interrupted\n")
 
 
-def _leave(*_: object) -> None:
+def _leave(number: int, _: object) -> None:
     """Ends while the libraries are loaded: nothing is half written, and some would swallow an exception."""
-    _tell()
-    os._exit(_INTERRUPTED)
+    if number == signal.SIGINT:
+        _tell()
+    os._exit(128 + number)
 
 
 def _not_raised(lost: sys.UnraisableHookArgs) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -180,6 +179,7 @@ def build(
 ) -> None:
     """Build the tensors of a spec and write them, one .npz file per frame, named after its id."""
     from perceptum.builders import InputBuilder
+    from perceptum.building import build_frames
     from perceptum.output_file import check_folder_name
     from perceptum.tensors import write_tensors
 
@@ -192,17 +192,14 @@ def build(
     if one_file and len(picked) > 1:
         raise UsageError(f"cannot write {out}: it holds one frame, got {len(picked)}; name a folder, or one frame")
     rows = []
-    for index in track(picked, "building", len(picked)):
-        frame = opened[index]
-        tensors = opened.or_skip(str(frame), partial(builder.build, frame))
-        if tensors is None:
-            continue
+    chosen = track((opened[index] for index in picked), "building", len(picked))
+    for frame, tensors, _ in build_frames(builder, chosen):
         if not one_file:
             out.mkdir(parents=True, exist_ok=True)
         path = out if one_file else out / file_name(frame, ".npz")
         write_tensors(path, tensors)
         shapes = {name: f"{tuple(array.shape)} {array.dtype}" for name, array in tensors.items()}
-        rows.append({"file": str(path), "frame": index, "frame_id": frame.id, **shapes})
+        rows.append({"file": str(path), "frame": frame.index, "frame_id": frame.id, **shapes})
     tell_skipped(opened.skipped)
     check_some(rows, opened, len(picked))
     if json:
@@ -241,9 +238,9 @@ def bench(
 def _buildable(opened: Log, frames: Sequence[Frame], rows: Sequence[Any]) -> list[Frame]:
     """Returns the frames that can be built, and reports what was left out."""
     from perceptum.builders import InputBuilder
+    from perceptum.building import build_frames
 
-    builder = InputBuilder(rows)
-    good = [f for f in frames if opened.or_skip(str(f), partial(builder.build, f)) is not None]
+    good = [built.frame for built in build_frames(InputBuilder(rows), frames)]
     tell_skipped(opened.skipped)
     check_some(good, opened, len(frames))
     return good

@@ -112,6 +112,11 @@ class Problem:
             plain = msgspec.json.decode(text)
         except msgspec.DecodeError as error:
             raise SpecError(f"a problem must be JSON: {error}") from None
+        if isinstance(plain, list):
+            raise SpecError(
+                "this is a list of rows, as a builder takes for its inputs; packing also needs the outputs: "
+                '{"input_spec": [rows], "output_spec": [rows]}'
+            )
         if not isinstance(plain, dict) or set(plain) - {"input_spec", "output_spec"}:
             raise SpecError('a problem is {"input_spec": [rows], "output_spec": [rows]}')
         return cls(plain.get("input_spec", ()), plain.get("output_spec", ()), test_data)
