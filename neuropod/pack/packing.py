@@ -88,7 +88,7 @@ class PackOptions:
     all_outputs: bool = False
     """Whether the test fails where the model leaves out an output of the spec."""
     overwrite: bool = False
-    """Whether a package that is there already is replaced, once the new one is whole and tested; what is there and is
+    """Whether an existing package is replaced, once the new one is complete and tested; what is there and is
     not a package is left alone."""
 
     def __post_init__(self) -> None:

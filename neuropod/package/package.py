@@ -230,7 +230,7 @@ def _write(work: Path, fill: Callable[[Path], None], as_zip: bool, compression: 
 
 
 def refuse_existing(path: Path, overwrite: bool = False) -> None:
-    """Raises NeuropodError where something is there already; with `overwrite`, where that is not a package."""
+    """Raises NeuropodError where something exists already; with `overwrite`, where that is not a package."""
     if not os.path.lexists(path):
         return
     if not overwrite:

@@ -105,7 +105,7 @@ def test_what_has_a_config_json_and_is_no_package_is_left_alone(tmp_path):
         archive.writestr("config.json", '{"module": "keras"}')
         archive.writestr("model.weights.h5", b"much work")
     for path in (folder, file):
-        with pytest.raises(NeuropodError, match="is there and is not a package, so it is not overwritten"):
+        with pytest.raises(NeuropodError, match="exists and is not a package, so it is not overwritten"):
             put(path, "new", overwrite=True)
     assert (folder / "weights.bin").read_bytes() == b"much work"
     assert zipfile.is_zipfile(file)
