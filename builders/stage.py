@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from numpy.typing import NDArray
 
+from perceptum.features import SpecError
+
 from .crew import Crew
 from .sample import Sample
 from .written import Written
@@ -87,6 +89,8 @@ class Stages:
         self._crew = crew
         self._said = said
         self._stages: dict[Hashable, Stage] = {}
+        self._taken: set[Stage] = set()
+        """What the stage that is being made has asked for."""
 
     def __repr__(self) -> str:
         return f"<Stages: {len(self._stages)} so far, {self.threads} thread{'s' if self.threads > 1 else ''}>"
@@ -100,9 +104,17 @@ class Stages:
         """Returns the stage make(*key, self), made once per key."""
         where = (make, *key)
         if where not in self._stages:
-            stage = make(*key, self)
+            taken = self._taken
+            self._taken = set()
+            try:
+                stage = make(*key, self)
+                _check_needs(stage, self._taken)
+            finally:
+                self._taken = taken
             self._stages[where] = stage
-        return self._stages[where]  # type: ignore[return-value]
+        found = self._stages[where]
+        self._taken.add(found)
+        return found  # type: ignore[return-value]
 
     def each(self, work: Callable[[Item], object], items: Iterable[Item]) -> None:
         """Calls `work` on every item, within the thread budget: in turn with one thread, else side by side.
@@ -123,5 +135,21 @@ class Stages:
 
         Stages keep this for `each`: if it kept them in turn, a lane's scratch would wait for the collector.
         """
-        stages, self._stages = tuple(self._stages.values()), {}
+        stages, self._stages, self._taken = tuple(self._stages.values()), {}, set()
         return stages
+
+
+def _check_needs(stage: Stage, taken: Iterable[Stage]) -> None:
+    """Raises SpecError where a stage takes another that it does not need, and that might run after it."""
+    needed, left = set(stage.needs), list(stage.needs)
+    while left:
+        new = set(left.pop().needs) - needed
+        needed |= new
+        left += new
+    for other in taken:
+        if other not in needed:
+            kind = type(stage)
+            raise SpecError(
+                f"stage '{stage.title or kind.__name__}' ({kind.__module__}.{kind.__qualname__}) shares "
+                f"'{other.title or type(other).__name__}' but does not list it in `needs`, and could run before it"
+            )

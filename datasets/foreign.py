@@ -80,6 +80,9 @@ class ForeignSource:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.source, self._name)
 
+    def __repr__(self) -> str:
+        return f"<{self._name} {self.name}>"
+
     def __getattr__(self, name: str) -> Any:
         try:
             with foreign(f"dataset '{self._name}' cannot say its {name}", _Absent):

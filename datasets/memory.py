@@ -17,13 +17,14 @@ from numpy.typing import ArrayLike
 from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, Log, LogError, Poses, RadarSweep, Times
 from perceptum.inputs.once import once
 from perceptum.inputs.records import read_only
+from perceptum.inputs.source import Named
 
 __all__ = ["MemorySource", "memory_log"]
 
 Record = TypeVar("Record", LidarSweep, RadarSweep, CameraImage, Labels)
 
 
-class MemorySource:
+class MemorySource(Named):
     """Answers what a dataset reader would; see `memory_log`."""
 
     dataset = "memory"

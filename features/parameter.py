@@ -136,7 +136,7 @@ def said_in_words(error: msgspec.ValidationError, kind: type, plain: Any) -> str
         return str(error)
     name = (match["path"] or "").removeprefix(".")
     if (unknown := _UNKNOWN.fullmatch(what)) and (inner := _struct(found)):
-        return _no_parameter(name, unknown[1], [field.name for field in inner.fields])
+        return _no_parameter(name, unknown[1], inner)
     if missing := _MISSING.fullmatch(what):
         return f"{f'{name}.' if name else ''}{missing[1]} is missing"
     if _WRONG.match(what) and name:
@@ -144,12 +144,19 @@ def said_in_words(error: msgspec.ValidationError, kind: type, plain: Any) -> str
     return f"{name}: {what}" if name else what
 
 
-def _no_parameter(within: str, name: str, known: list[str]) -> str:
-    prefix = f"{within}." if within else ""
-    near = difflib.get_close_matches(name, known, 1)
+def _no_parameter(within: str, name: str, struct: inspect.StructType) -> str:
+    prefix, known = f"{within}." if within else "", [field.name for field in struct.fields]
+    # a level too high: voxel, which is grid.voxel
+    below = [f"{field.name}.{name}" for field in struct.fields if name in _field_names(field.type)]
+    near = below or difflib.get_close_matches(name, known, 1)
     hint = f"did you mean '{prefix}{near[0]}'? " if near else ""
     listed = ", ".join(prefix + field for field in known) or "none"
     return f"no parameter '{prefix}{name[:40]}'; {hint}there are {listed}"
+
+
+def _field_names(kind: inspect.Type) -> list[str]:
+    struct = _struct(kind)
+    return [field.name for field in struct.fields] if struct else []
 
 
 def _follow(kind: type, plain: Any, steps: list[tuple[str, str]]) -> tuple[inspect.Type, Any, float | None]:

@@ -11,7 +11,7 @@ from .hdmap import HDMap
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
 
-__all__ = ["SensorKind", "Source", "ids_of", "in_memory", "sensor_streams", "unreadable_of"]
+__all__ = ["Named", "SensorKind", "Source", "ids_of", "in_memory", "sensor_streams", "unreadable_of"]
 
 SensorKind = Literal["lidar", "radar", "camera"]
 
@@ -61,6 +61,13 @@ def sensor_streams(source: Source) -> Iterator[tuple[SensorKind, str, Times]]:
     for kind, streams in kinds.items():
         for sensor, times in streams.items():
             yield kind, sensor, times
+
+
+class Named:
+    """Prints as what it is of: <nuscenes scene-0061>, without reading anything."""
+
+    def __repr__(self) -> str:
+        return f"<{getattr(self, 'dataset', type(self).__name__)} {getattr(self, 'name', '')}>"
 
 
 def ids_of(source: Source) -> Sequence[str] | None:

@@ -25,6 +25,7 @@ from perceptum.inputs import (
     Times,
 )
 from perceptum.inputs.once import once
+from perceptum.inputs.source import Named
 
 from ..reading.picture_file import picture_file
 from ..reading.point_file import read_points
@@ -42,7 +43,7 @@ _POINT_COLUMNS = ("x", "y", "z", "intensity", "ring")
 _RINGS = 32
 
 
-class NuScenes:
+class NuScenes(Named):
     """One scene, read in place. It holds the scene's rows of the tables and no more."""
 
     dataset = "nuscenes"

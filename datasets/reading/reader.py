@@ -10,11 +10,12 @@ from typing import ClassVar
 import numpy as np
 
 from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, MissingRecord, RadarSweep, Times
+from perceptum.inputs.source import Named
 
 __all__ = ["Reader", "first_times"]
 
 
-class Reader:
+class Reader(Named):
     """A log without sensors, labels and map. A reader sets the streams that there are, and reads what there is."""
 
     lacks: ClassVar[str] = "the log has none of its kind"

@@ -20,6 +20,7 @@ from perceptum.inputs import (
     encode_jpeg,
 )
 from perceptum.inputs.once import get_or_make, once
+from perceptum.inputs.source import Named
 
 from .labels import REACH_M, labels_of
 from .lidar import Cast, cast, sweep_of
@@ -42,7 +43,7 @@ _MAP_MARGIN_M = 150.0
 _KEPT_SWEEPS = 2
 
 
-class SyntheticSource:
+class SyntheticSource(Named):
     """Records worked out when they are read; two readers with the same options give the same bytes.
 
     JPEG bytes are as the installed codec makes them; the picture that goes into it is the same everywhere.

@@ -15,6 +15,7 @@ from ..hdmap import HDMap
 from ..once import once
 from ..poses import BrokenPose, Poses
 from ..records import CameraImage, Labels, LidarSweep, RadarSweep
+from ..source import Named
 from .arrays import arrays_of
 from .calibration import CalibrationTable
 from .columns import Reader, columns_of, read_batch
@@ -28,7 +29,7 @@ from .tables import read_table
 __all__ = ["StoreSource"]
 
 
-class StoreSource:
+class StoreSource(Named):
     """One converted log. Labels are those at the frames' times; everything else is as the source had it."""
 
     dataset = "store"

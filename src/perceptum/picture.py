@@ -79,9 +79,10 @@ class Picture:
         from matplotlib.lines import Line2D
 
         near = boxes[self._inside(boxes)]
+        shown = str(len(near)) if len(near) == len(boxes) else f"{len(near)} of {len(boxes)}, the rest lies outside"
         for outline in map(_outline, near):
             self._axes.plot(outline[:, 1], outline[:, 0], color=color, lw=width, ls=style)
-        self._handles.append(Line2D([], [], color=color, lw=width, ls=style, label=f"{name} ({len(near)})"))
+        self._handles.append(Line2D([], [], color=color, lw=width, ls=style, label=f"{name} ({shown})"))
 
     def save(self, path: Path) -> None:
         """Writes the PNG completely or not at all; raises UsageError for a name that promises another format."""

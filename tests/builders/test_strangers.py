@@ -295,3 +295,21 @@ def test_params_that_make_a_negative_size_are_refused_when_planning(size):
     row = {"name": "acme_zeros", "dtype": "float32", "shape": ["n"], "params": {"size": size}}
     with pytest.raises(SpecError, match=rf"its params make the shape \({size},\); no size is below 0"):
         InputBuilder([row], schema=SCHEMA)
+
+
+class Careless(Graph):
+    """Takes a stage, and forgets that it needs it."""
+
+    group = "acme_careless"
+
+    def __init__(self, params, stages):
+        super().__init__(params, stages)
+        self.inner = stages.share(Graph, params)
+
+
+def test_a_stage_that_takes_another_and_does_not_need_it_is_refused_when_planning():
+    """It might run first, and then write what the frame before left."""
+    rows = feature("acme_careless", ("num_nodes", "F"))
+    group = Group(name="acme_careless", params=GraphParams(), features=(rows,), filler=Careless)
+    with pytest.raises(SpecError, match=r"Careless\) shares 'graph' but does not list it in `needs`"):
+        InputBuilder(["acme_careless"], schema=Schema("mine", "1", (group,)))

@@ -47,7 +47,12 @@ def test_images_of_bits_may_be_bytes_or_floats(frame_of):
     ("wanted", "options", "message"),
     [
         ([], {}, "the spec has no rows: there is nothing to build"),
-        ("lidar_points", {}, "wanted a model, a list of spec rows or a list of feature names, got 'lidar_points'"),
+        (
+            "lidar_points",
+            {},
+            "wanted a model, a list of spec rows or a list of feature names, got 'lidar_points'; "
+            "one name is a list too: ['lidar_points']",
+        ),
         (b"abc", {}, "wanted a model, a list of spec rows or a list of feature names, got b'abc'"),
         (5, {}, "wanted a model, a list of spec rows or a list of feature names, got int"),
         (None, {}, "wanted a model, a list of spec rows or a list of feature names, got NoneType"),

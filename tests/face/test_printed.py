@@ -85,6 +85,7 @@ def of_builder(name):
 
 SAID = {
     "log": "<Log synthetic street-0: 3 frames>",
+    "source": "<synthetic street-0>",
     "frame": r"<Frame 1 \(000001\) of street-0 at 1700000000323456789 ns>",
     "cameras": "<6 cameras: CAM_FRONT, CAM_FRONT_LEFT, CAM_FRONT_RIGHT, CAM_BACK, CAM_BACK_LEFT, CAM_BACK_RIGHT>",
     "radars": "<5 radars: RADAR_FRONT, RADAR_FRONT_LEFT, RADAR_FRONT_RIGHT, RADAR_BACK_LEFT, RADAR_BACK_RIGHT>",
@@ -124,7 +125,7 @@ SAID = {
     "preset": r"Preset\(params={.*}, training={.*}, follows=.*\)",
     "catalogue": r"schema canonical .*\nlidar_points(.*\n)*.*",
 }
-OF_LOG = {"log", "frame", "cameras", "radars", "sync", "poses", "cache"}
+OF_LOG = {"log", "source", "frame", "cameras", "radars", "sync", "poses", "cache"}
 RECORDS = {"lidar", "radar", "camera", "labels", "map", "layers", "layer", "lanes", "ground"}
 
 
@@ -132,7 +133,7 @@ def thing(name):
     if name in OF_LOG:
         f = frame()
         of_frame = {"frame": f, "cameras": f.cameras, "radars": f.radars, "sync": f.sync("cameras"), "poses": f.poses}
-        return {"log": f.log, "cache": f.log.cache, **of_frame}[name]
+        return {"log": f.log, "source": f.log.source, "cache": f.log.cache, **of_frame}[name]
     return records(name) if name in RECORDS else of_builder(name)
 
 

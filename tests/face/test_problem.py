@@ -155,7 +155,7 @@ def test_it_is_written_and_read_as_json():
     assert Problem.from_json('{"input_spec": ["ego_pose"]}').inputs[0]["name"] == "ego_pose"
     for text, message in (
         ("{", "a problem must be JSON"),
-        ("[]", "a problem is"),
+        ("[]", "this is a list of rows, as a builder takes for its inputs; packing also needs the outputs"),
         ('{"inputs": []}', "a problem is"),
         ('{"input_spec": [{"name": "x"}]}', "is missing dtype, shape"),
         ('{"input_spec": 3}', "must be a list of rows"),

@@ -54,6 +54,8 @@ class Odd(Params, frozen=True, kw_only=True):
         ({"text": 5}, "text is 5, wanted a text"),
         ({"wrod": "a"}, "no parameter 'wrod'; did you mean 'word'? there are word, flag, count, inner, perhaps, words, "
                         "text, table"),
+        ({"size": 1}, "no parameter 'size'; did you mean 'inner.size'? there are word, flag, count, inner, perhaps, "
+                      "words, text, table"),
         ({"qqqq": "a"}, "no parameter 'qqqq'; there are word, flag, count, inner, perhaps, words, text, table"),
     ],
 )  # fmt: skip

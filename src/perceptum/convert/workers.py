@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -40,7 +41,8 @@ def write_shards(
         return
     # spawned, not forked: libraries with threads of their own do not survive a fork
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
+    # not an Event: a worker that is killed while it looks at one leaves its lock closed, and `set` would wait forever
+    stop = context.RawValue(ctypes.c_bool, False)
     arguments = (reopen, target, options, stop)
     pool = ProcessPoolExecutor(min(workers, len(shards)), context, _start, arguments)
     try:
@@ -55,7 +57,7 @@ def write_shards(
             "run again to go on, with fewer --workers"
         ) from error
     finally:
-        stop.set()
+        stop.value = True
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -97,5 +99,5 @@ def _write(shard: Shard) -> None:
 
 
 def _check_stop() -> None:
-    if _here["stop"].is_set():
+    if _here["stop"].value:
         raise _Stopped
