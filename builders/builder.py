@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from perceptum.features import Row, Schema, Spec, SpecError, UnknownFeature, canonical
-from perceptum.features.foreign import foreign
+from perceptum.foreign import foreign
 from perceptum.inputs import Frame
 from perceptum.plural import counted
 

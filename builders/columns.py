@@ -18,7 +18,7 @@ from perceptum.inputs import LidarSweep
 from .kernels import cells
 from .kernels import load as kernels
 from .kernels.record import ABSENT, BLOCK, FLOAT32, KINDS
-from .scratch import Scratch
+from .scratch import Scratch, address
 from .split import split
 from .stage import Stages
 
@@ -125,13 +125,13 @@ class Recorded:
             # all that is asked at once, which takes as long as any of it
             lies = column.__array_interface__
             kind, size = _KIND_OF.get(lies["typestr"], (ABSENT, 1))
-            address, (stride,) = lies["data"][0], lies["strides"] or (size,)
-            if kind == ABSENT or address % size or stride % size:
+            at, (stride,) = lies["data"][0], lies["strides"] or (size,)
+            if kind == ABSENT or at % size or stride % size:
                 # a long double beyond float64 becomes infinite, and is dropped as such
                 with np.errstate(over="ignore", invalid="ignore"):
                     column = column.astype(otherwise)
-                address, stride, kind = _address(column), column.itemsize, KINDS[column.dtype]
-            place = (address, stride, kind)
+                at, stride, kind = address(column), column.itemsize, KINDS[column.dtype]
+            place = (at, stride, kind)
         self._columns.append(column)
         self.numbers += place
 
@@ -152,11 +152,6 @@ class Recorded:
         args = (rules.close_m, rules.drop_intensity, HALVES, work.xyz(self), work.values, work.times)
         first, last, kept = kernels.span(self.places, len(self.sweep), *args)
         return (first, last) if kept else None
-
-
-def _address(array: NDArray[Any]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
 
 
 @dataclass
@@ -316,7 +311,7 @@ class Columns:
         self._first, end = _close_gaps(parts, (block, ids))
         self.n = end - self._first
         self._left = None
-        self._lying[:, 0] = _address(block) + block.strides[0] * np.arange(len(Column)) + 4 * self._first
+        self._lying[:, 0] = address(block) + block.strides[0] * np.arange(len(Column)) + 4 * self._first
         self._lying[:, 1] = 4
 
     def _parts(self, sizes: Sequence[int]) -> list[_Part]:

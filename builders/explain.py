@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from perceptum.features import FRAMES, UNITS, Resolved
 from perceptum.plural import counted
 
-from .errors import OURS, stage_failed
+from .errors import ask
 from .lane import Lane, Wanted
 from .pages import allocate_pages
 from .plan import Plan
@@ -113,8 +113,7 @@ class Explanation:
         if not self.built:
             lines.append("known once a frame is built, as by `explain --log`: " + ", ".join(self._open()))
         lines += [
-            f"{f'{b.model}: ' if b.model else ''}{b.tensors} small tensor{'s' if b.tensors > 1 else ''} in one block "
-            f"of {_size(b.nbytes)}"
+            f"{f'{b.model}: ' if b.model else ''}{counted(b.tensors, 'small tensor')} in one block of {_size(b.nbytes)}"
             for b in self.blocks
         ]
         lines.append(
@@ -178,12 +177,10 @@ def explain(
 
 
 def _scratch_bytes(stage: Stage) -> int:
-    try:
+    def nbytes() -> int:
         return stage.nbytes
-    except OURS:
-        raise
-    except BaseException as error:
-        raise stage_failed(stage, "nbytes", error) from error
+
+    return ask(stage, nbytes)
 
 
 def _by_frame(row: Resolved) -> dict[str, int | None]:

@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features import Layout, Resolved, SpecError
-from perceptum.features.foreign import foreign
 from perceptum.features.layout import BLOCK
+from perceptum.foreign import foreign
 from perceptum.inputs.first_calls import FirstCall, first_calls_since, latest, seconds
 
 from .batch import Batch
 from .crew import Crew
-from .errors import OURS, stage_failed
+from .errors import ask
 from .memory import Memory, take_checked
 from .plan import Plan
 from .sample import Sample
-from .stage import Filler, Stage, Stages
+from .stage import Filler, Stage, Stages, closure
 from .table import filler_of
 from .tensors import Tensors
 from .written import Written
@@ -60,12 +60,7 @@ class Wanted:
         """The tensor's shape for the frame that the filler last ran on."""
         if not self.ragged:
             return self.fixed  # type: ignore[return-value]
-        try:
-            own = self.filler.sizes()
-        except OURS:
-            raise
-        except BaseException as error:
-            raise stage_failed(self.filler, "sizes", error) from error
+        own = ask(self.filler, self.filler.sizes)
         return tuple(
             self._size(own, str(s)) if n is None else n for n, s in zip(self.fixed, self.row.sizes, strict=True)
         )
@@ -182,13 +177,7 @@ class _Flight:
         if isinstance(step, Wanted):
             self._fill(step)
         else:
-            try:
-                step.run(self._sample)
-            except OURS:
-                raise
-            # a plug-in's may raise anything, SystemExit too
-            except BaseException as error:
-                raise stage_failed(step, "run", error) from error
+            ask(step, step.run, self._sample)
         took_s = perf_counter() - start
         # one look at a number: a hundred small tensors are built in 0.15 ms
         if latest.end_s > start:
@@ -220,23 +209,13 @@ class _Flight:
             array = array[: wanted.shape[0]] if wanted.shape else array[...]
             clean = written.begin(array, (*wanted.layout, array.shape[1:]), self._writable)
             self._settling.append(written)
-        try:
-            clearing = filler.clearing(wanted.feature)
-        except OURS:
-            raise
-        except BaseException as error:
-            raise stage_failed(filler, f"clearing('{wanted.feature}')", error) from error
+        clearing = ask(filler, filler.clearing, wanted.feature)
         if clearing == "own" and fill and not clean and wanted.ragged:
             # rows beyond this tensor's end hold zeros, not the fill value
             clearing, written = "before", Written()
         if clearing != "whole" and (fill if clean else clearing == "before"):
             array[...] = fill
-        try:
-            filler.fill(wanted.feature, array, written)
-        except OURS:
-            raise
-        except BaseException as error:
-            raise stage_failed(filler, f"fill('{wanted.feature}')", error) from error
+        ask(filler, filler.fill, wanted.feature, array, written)
         if wanted.ragged and len(array) > (rows := wanted.shape[0]):
             array = array[:rows]
             if isinstance(memory, Batch):
@@ -271,15 +250,8 @@ def _wanted(model: str, row: Resolved, layout: Layout, stages: Stages) -> Wanted
 def _needed_by(stages: Iterable[Stage], tensors: Iterable[Wanted]) -> dict[Stage, list[Wanted]]:
     found: dict[Stage, list[Wanted]] = {stage: [] for stage in stages}
     for wanted in tensors:
-        for stage in _closure(wanted.filler):
+        for stage in closure(wanted.filler):
             found[stage].append(wanted)
-    return found
-
-
-def _closure(stage: Stage) -> set[Stage]:
-    found = {stage}
-    for need in stage.needs:
-        found |= _closure(need)
     return found
 
 

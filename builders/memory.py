@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from perceptum.features.layout import ALIGNMENT
 
+from .scratch import address
 from .written import Written
 
 __all__ = ["Lease", "Memory", "take_checked"]
@@ -45,7 +46,7 @@ def take_checked(memory: Memory, name: str, shape: tuple[int, ...], dtype: np.dt
     if not isinstance(lease, tuple) or len(lease) != 2:
         raise TypeError(f"the memory for '{name}' must come as a Lease, got a {type(lease).__name__}")
     array = lease[0]
-    begin: int = array.__array_interface__["data"][0]
+    begin = address(array)
     fits = array.shape[1:] == shape[1:] and array.ndim == len(shape) and (not shape or len(array) >= shape[0])
     whole = array.flags.c_contiguous and (begin % ALIGNMENT == 0 or array.size == 0)
     if not fits or array.dtype != dtype or not whole or not array.flags.writeable:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from perceptum.features import Layout, Resolved, Schema, Spec, SpecError, canonical
+from perceptum.plural import counted
 
 from .table import filler_of
 
@@ -61,7 +62,7 @@ class Plan:
 
     def __repr__(self) -> str:
         specs = [f"{m + ': ' if m else ''}{', '.join(row.name for row in spec)}" for m, spec in self.specs.items()]
-        threads = f"{self.options.threads} thread{'s' if self.options.threads > 1 else ''}"
+        threads = counted(self.options.threads, "thread")
         return f"<Plan {'; '.join(specs)}; schema {self.schema.name} {self.schema.version}, {threads}>"
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .pages import allocate_pages
 
-__all__ = ["Scratch"]
+__all__ = ["Scratch", "address"]
 
 _HEADROOM = 1.25
 _LINE = 64
@@ -39,6 +39,12 @@ class Scratch:
         if self._fill is not None:
             array.fill(self._fill)
         return array
+
+
+def address(array: NDArray[Any]) -> int:
+    """Returns where in memory an array's first element lies, for kernels that take addresses."""
+    found: int = array.__array_interface__["data"][0]
+    return found
 
 
 def _memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Literal, TypeVar
 from numpy.typing import NDArray
 
 from perceptum.features import SpecError
+from perceptum.plural import counted
 
 from .crew import Crew
 from .sample import Sample
 from .written import Written
 
-__all__ = ["Clearing", "Filler", "Stage", "Stages"]
+__all__ = ["Clearing", "Filler", "Stage", "Stages", "closure"]
 
 S = TypeVar("S", bound="Stage")
 Item = TypeVar("Item")
@@ -93,7 +94,7 @@ class Stages:
         """What the stage that is being made has asked for."""
 
     def __repr__(self) -> str:
-        return f"<Stages: {len(self._stages)} so far, {self.threads} thread{'s' if self.threads > 1 else ''}>"
+        return f"<Stages: {len(self._stages)} so far, {counted(self.threads, 'thread')}>"
 
     @property
     def threads(self) -> int:
@@ -139,17 +140,19 @@ class Stages:
         return stages
 
 
+def closure(stage: Stage) -> set[Stage]:
+    """Returns a stage and all that it needs, directly or through others."""
+    found = {stage}
+    for need in stage.needs:
+        found |= closure(need)
+    return found
+
+
 def _check_needs(stage: Stage, taken: Iterable[Stage]) -> None:
     """Raises SpecError where a stage takes another that it does not need, and that might run after it."""
-    needed, left = set(stage.needs), list(stage.needs)
-    while left:
-        new = set(left.pop().needs) - needed
-        needed |= new
-        left += new
-    for other in taken:
-        if other not in needed:
-            kind = type(stage)
-            raise SpecError(
-                f"stage '{stage.title or kind.__name__}' ({kind.__module__}.{kind.__qualname__}) shares "
-                f"'{other.title or type(other).__name__}' but does not list it in `needs`, and could run before it"
-            )
+    for other in set(taken) - closure(stage):
+        kind = type(stage)
+        raise SpecError(
+            f"stage '{stage.title or kind.__name__}' ({kind.__module__}.{kind.__qualname__}) shares "
+            f"'{other.title or type(other).__name__}' but does not list it in `needs`, and could run before it"
+        )

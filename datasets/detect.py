@@ -19,10 +19,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from perceptum.foreign import foreign
 from perceptum.inputs import Log, LogError, NotALog, Source
 from perceptum.inputs.regular_file import what_it_is
 
-from .foreign import ForeignDataset, foreign
+from .foreign import ForeignDataset
 from .options import check_options, options_of_text, split_options, texts_of_text
 from .reading.files import subfolders
 
@@ -195,7 +196,7 @@ def _module(name: str) -> Dataset:
         ours: Dataset = importlib.import_module(DATASETS[name])
         return ours
     entry = next(entry for entry in _others() if entry.name == name)
-    with foreign(f"dataset '{name}' ({entry.value}) cannot be imported"):
+    with foreign(f"dataset '{name}' ({entry.value}) cannot be imported", LogError):
         theirs = entry.load()
         missing = [part for part in ("recognises", "LOOKS_LIKE", "open_source") if not hasattr(theirs, part)]
     if missing:

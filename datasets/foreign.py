@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, cast
 
+from perceptum.foreign import foreign
 from perceptum.inputs import BrokenRecord, LogError, Source
-from perceptum.signals import is_of_signal
 
-__all__ = ["ForeignDataset", "ForeignSource", "foreign"]
+__all__ = ["ForeignDataset", "ForeignSource"]
 
 _log = logging.getLogger(__name__)
-
-
-@contextmanager
-def foreign(what: str, kind: type[LogError] = LogError) -> Iterator[None]:
-    """Whatever is raised inside but KeyboardInterrupt leaves as `kind`: "WHAT: what it said"; our errors leave as they
-    are."""
-    try:
-        yield
-    except (KeyboardInterrupt, LogError):
-        raise
-    except BaseException as error:
-        raise kind(f"{what}: {_said(error)}") from error
-
-
-def _said(error: BaseException) -> str:
-    if is_of_signal(error):
-        raise error
-    try:
-        text = " ".join(str(error).split())[:300]
-    except KeyboardInterrupt:
-        raise
-    # an error of others may raise one where it should say what it is
-    except BaseException:
-        text = "its message cannot be shown"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class ForeignDataset:
@@ -52,7 +26,7 @@ class ForeignDataset:
 
         @wraps(module.open_source)
         def open_source(path: Path, **options: Any) -> Source:
-            with foreign(f"{path}: dataset '{name}' cannot open it"):
+            with foreign(f"{path}: dataset '{name}' cannot open it", LogError):
                 return cast(Source, ForeignSource(module.open_source(path, **options), name))
 
         self.open_source: Callable[..., Source] = open_source
@@ -63,7 +37,7 @@ class ForeignDataset:
     def recognises(self, path: Path) -> bool:
         """Returns what the module says; one that fails over a folder does not know it, which is a warning."""
         try:
-            with foreign(f"dataset '{self._name}' fails over {path}"):
+            with foreign(f"dataset '{self._name}' fails over {path}", LogError):
                 return bool(self._module.recognises(path))
         except LogError as error:
             _log.warning("%s; fix or uninstall it", error)
@@ -85,7 +59,7 @@ class ForeignSource:
 
     def __getattr__(self, name: str) -> Any:
         try:
-            with foreign(f"dataset '{self._name}' cannot say its {name}", _Absent):
+            with foreign(f"dataset '{self._name}' cannot say its {name}", _Absent, LogError):
                 found = getattr(self.source, name)
         except _Absent as error:
             # an error within a property of theirs is not "there is no such attribute"
@@ -100,7 +74,7 @@ class ForeignSource:
         @wraps(read)
         def call(*args: Any) -> Any:
             which = " ".join(map(str, (what, *args)))
-            with foreign(f"{self.source.location}: dataset '{self._name}' cannot read {which}", BrokenRecord):
+            with foreign(f"{self.source.location}: dataset '{self._name}' cannot read {which}", BrokenRecord, LogError):
                 return read(*args)
 
         return call

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from .foreign import said
+from perceptum.foreign import said
+
 from .group import Group
 
 __all__ = ["PlugIn", "plug_ins"]

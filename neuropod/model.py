@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.features.foreign import foreign, said
+from perceptum.foreign import foreign, said
 
 from .backends import Runner, find_backend
 from .errors import NeuropodError

@@ -8,12 +8,12 @@ import numba
 from llvmlite import ir
 from numba.extending import intrinsic
 
-__all__ = ["LINE", "copy_line", "multiply_add", "reach"]
+__all__ = ["LINE", "copy_line", "multiply_add"]
 
 LINE = 64
 """Bytes of a cache line."""
 
-_FLOAT, _INT = ir.FloatType(), ir.IntType(32)
+_FLOAT = ir.FloatType()
 _NUMBERS = ir.VectorType(_FLOAT, LINE // 4)
 
 
@@ -38,20 +38,5 @@ def _to_multiply_add(_: Any, a: Any, b: Any, c: Any) -> Any:
     return numba.types.float32(*[numba.types.float32] * 3), generate
 
 
-def _to_reach(_: Any, address: Any) -> Any:
-    """Asks the processor to bring memory near, to be read soon; it may be anywhere. To be written: `record.fetch`."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        memory = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [memory.type, _INT, _INT, _INT])
-        # to be read; of use for long; data, not code
-        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [memory.type], kind)
-        builder.call(prefetch, [memory, _INT(0), _INT(3), _INT(1)])
-        return context.get_dummy_value()
-
-    return numba.types.void(numba.types.int64), generate
-
-
 copy_line: Any = intrinsic(_to_copy_line)
 multiply_add: Any = intrinsic(_to_multiply_add)
-reach: Any = intrinsic(_to_reach)

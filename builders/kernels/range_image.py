@@ -10,8 +10,8 @@ import numpy as np
 from perceptum.inputs.kernel import inner, kernel
 
 from .load import INTENSITY, OFFSET, RING, X, Y, Z, place, scale_intensity
-from .processor import LINE, multiply_add, reach
-from .record import ABSENT, BLOCK, fetch, read, value
+from .processor import LINE, multiply_add
+from .record import ABSENT, BLOCK, fetch, fetch_to_read, read, value
 
 __all__ = [
     "arctangent2",
@@ -302,7 +302,7 @@ def project(
             begin: Any = columns[column, 0] + (start + m) * step
             far = min(BLOCK, n - start - m) * step
             for offset in range(min(far, 0), max(far, 0), LINE):
-                reach(begin + offset)
+                fetch_to_read(begin + offset)
         doubtful = _look(
             m, xyz, origin, height, width, fov_rad, clamp, by_ring, min_range, near, squares, cells, ranges
         )

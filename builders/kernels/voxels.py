@@ -16,6 +16,7 @@ from .record import bits, fetch, value
 from .turns import take_turn, wait_for
 
 __all__ = [
+    "TURNS",
     "assign",
     "assign_shared",
     "clear_slots",
@@ -33,9 +34,12 @@ _PLACE = 2**_PLACE_BITS - 1
 _AHEAD = 64
 """Points whose places in the table are fetched together: those of one word of `firsts`."""
 _WORD_BITS, _IN_WORD = 6, 63
-_LINE_BITS = 4
-"""A cache line has 16 places of a table."""
+_SIDE_BITS = 4
 _GOLDEN_32, _HALF = np.uint32(0x9E3779B1), np.uint32(16)
+
+TURNS = 6
+_ASSIGNING, _ASSIGNED, _RANKING, _RANKED, _NUMBERING, _NUMBERED = range(0, 8 * TURNS, 8)
+"""Where `assign_shared` counts: who takes a turn at each of its three parts, and who has had it; bytes."""
 
 
 @inner
@@ -54,10 +58,10 @@ def _home(cell: Any, shift: Any) -> Any:
 def _find_own(ids: Any, owner: Any, owners: Any, flags: Any, out: Any) -> Any:
     """Writes the numbers of the cells that are an owner's to `out`; returns how many.
 
-    Cells of one cache line of the dense table have one owner, which is anyone: Knuth's hash again, in 32 bits.
+    Sixteen cells side by side have one owner, which is anyone: Knuth's hash again, in 32 bits.
     """
     for k in range(len(ids)):
-        place = np.uint32(np.uint32(ids[k] >> _LINE_BITS) * _GOLDEN_32) >> _HALF
+        place = np.uint32(np.uint32(ids[k] >> _SIDE_BITS) * _GOLDEN_32) >> _HALF
         flags[k] = (np.uint32(place * np.uint32(owners)) >> _HALF == np.uint32(owner)) & (ids[k] >= 0)
     n: Any = 0
     for k in range(len(ids)):
@@ -90,7 +94,7 @@ def assign(
     Returns how many rows there are, how many points have a place, and how many points are left out since their cells
     are beyond `max_voxels`; with `stop` those are all from the first such point on.
     ids: (N,) cell ids, -1 outside. owner: None for all cells, or the number of one of `owners`, who share them: see
-    _owner. shift: see _home. table: int32 of -1, at the address `table_at`; `forget` makes it so again.
+    _find_own. shift: see _home. table: int32 of -1, at the address `table_at`; `forget` makes it so again.
     keys: (max_voxels,) the rows' ids; places: int32, where the table keeps each; counts: int32, points seen per row,
     also beyond `points_per_voxel`. firsts: (N // 64 + 1,) uint64, for an owner: the bits of the points that are the
     first of a row are set, all others are cleared. chosen: (N,) int32, the points that have a place; slots: (N,) int64,
@@ -176,20 +180,19 @@ def assign_shared(
     (owners, 3) int64, the numbers that `assign` returns. Where an owner has more than `max_rows`, or all together more
     than `max_voxels`, there is no `rows_of`, and it is to be done by `assign`.
     tables, places, keys, counts, firsts, chosen, slots: of each owner, as for `assign`, or longer; size: of a table;
-    rows_of: (owners, max_rows)
-    int32. together, ranks: (N // 64 + 1,) uint64 and int32. all_keys, all_counts: (max_voxels,). turns_at: the address
-    of 6 int64 zeros: see take_turn.
+    rows_of: (owners, max_rows) int32. together, ranks: (N // 64 + 1,) uint64 and int32. all_keys, all_counts:
+    (max_voxels,). turns_at: the address of TURNS int64 zeros: see take_turn.
     """
-    owner = take_turn(turns_at)
+    owner = take_turn(turns_at + _ASSIGNING)
     while owner < owners:
         memory = (places[owner], keys[owner], counts[owner], firsts[owner], chosen[owner], slots[owner])
         table_at = tables_at + owner * tables.strides[0]
         limits = (points_per_voxel, max_rows, False)
         rows, kept, lost = assign(ids, owner, owners, *limits, shift, tables[owner, :size], table_at, *memory)
         found[owner, 0], found[owner, 1], found[owner, 2] = rows, kept, lost
-        take_turn(turns_at + 8)
-        owner = take_turn(turns_at)
-    wait_for(turns_at + 8, owners)
+        take_turn(turns_at + _ASSIGNED)
+        owner = take_turn(turns_at + _ASSIGNING)
+    wait_for(turns_at + _ASSIGNED, owners)
 
     rows = lost = 0
     for each in range(owners):
@@ -197,21 +200,21 @@ def assign_shared(
         lost += found[each, 2]
     fits = lost == 0 and rows <= max_voxels
     if fits:
-        if take_turn(turns_at + 16) == 0:
+        if take_turn(turns_at + _RANKING) == 0:
             _rank(firsts[:owners], together, ranks)
-            take_turn(turns_at + 24)
-        wait_for(turns_at + 24, 1)
+            take_turn(turns_at + _RANKED)
+        wait_for(turns_at + _RANKED, 1)
 
-    owner = take_turn(turns_at + 32)
+    owner = take_turn(turns_at + _NUMBERING)
     while owner < owners:
         n = found[owner, 0]
         if fits:
             own = (firsts[owner], keys[owner], counts[owner], rows_of[owner])
             _number(*own, together, ranks, all_keys, all_counts)
         forget(places[owner, :n], tables[owner])
-        take_turn(turns_at + 40)
-        owner = take_turn(turns_at + 32)
-    wait_for(turns_at + 40, owners)
+        take_turn(turns_at + _NUMBERED)
+        owner = take_turn(turns_at + _NUMBERING)
+    wait_for(turns_at + _NUMBERED, owners)
 
 
 @inner

@@ -8,6 +8,7 @@ from threading import Lock
 
 from perceptum.features.lidar import CloudParams, PointColumn
 from perceptum.inputs import Frame, LidarSweep
+from perceptum.plural import counted
 
 from ..columns import Column, Columns, Move, Recorded, Rules
 from ..reference import Reference
@@ -25,7 +26,7 @@ class Cloud(Stage):
 
     def __init__(self, params: CloudParams, stages: Stages) -> None:
         super().__init__()
-        self.title = f"cloud ({params.num_sweeps} sweep{'s' if params.num_sweeps > 1 else ''}, {params.frame} frame)"
+        self.title = f"cloud ({counted(params.num_sweeps, 'sweep')}, {params.frame} frame)"
         self.params = params
         self._columns = Columns(stages)
         self._rows = Rows(stages)

@@ -17,7 +17,7 @@ from ..kernels.load import RAW, SHIFT
 from ..kernels.record import BLOCK
 from ..reference import Reference
 from ..sample import Sample
-from ..scratch import Scratch
+from ..scratch import Scratch, address
 from ..split import is_much
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
@@ -114,7 +114,7 @@ class RangeImage(Filler):
                 recorded.places, n, move.how, move.knots, move.first_ns, move.step_ns, HALVES, xyz, work.times, points
             )
             self._left = None
-            self._lying[:, 0] = points.__array_interface__["data"][0] + points.strides[0] * np.arange(4)
+            self._lying[:, 0] = address(points) + points.strides[0] * np.arange(4)
             self._lying[:, 1] = 4
         return nonfinite
 

@@ -12,7 +12,7 @@ from perceptum.features import Grid
 from perceptum.features.lidar import VoxelsParams
 
 from ..kernels import voxels as kernels
-from ..scratch import Scratch
+from ..scratch import Scratch, address
 from ..split import shares
 
 __all__ = ["VoxelRows"]
@@ -20,7 +20,6 @@ __all__ = ["VoxelRows"]
 _DENSE_CELLS = 2**21
 """Up to here a table of all cells is quicker than hashing: 8 MB, of which a frame touches a small part."""
 _WORD = 64
-_TURNS = 6
 _FINAL = np.empty(0, np.int32)
 _NO_FIRSTS = np.empty(0, np.uint64)
 
@@ -52,7 +51,7 @@ class VoxelRows:
         self._all_keys = Scratch(ids)
         self._all_counts = Scratch(np.int32)
         self._found = np.zeros((owners, 3), np.int64)
-        self._turns = np.zeros(_TURNS, np.int64)
+        self._turns = np.zeros(kernels.TURNS, np.int64)
         self.n = 0
         self.lost = 0
         """Points left out, since their voxels got no row."""
@@ -76,7 +75,7 @@ class VoxelRows:
         places, keys, counts = (scratch.reserve(most)[0] for scratch in own)
         points = [scratch.reserve(len(ids))[0] for scratch in (self._chosen, self._slots)]
         limits = (params.max_points_per_voxel, most, params.overflow == "break")
-        where = (self._shift(size), table, _address(table))
+        where = (self._shift(size), table, address(table))
         found = kernels.assign(ids, None, 1, *limits, *where, places, keys, counts, _NO_FIRSTS, *points)
         self.n, kept, self.lost = found
         kernels.forget(places[: self.n], table)
@@ -98,8 +97,8 @@ class VoxelRows:
         self._turns[:] = 0
         table = self._table.array
         work: list[Any] = [ids, owners, params.max_points_per_voxel, own_most, most, self._shift(size)]
-        work += [table, _address(table), size, places, keys, counts, firsts, chosen, slots, self._found]
-        work += [together, ranks, rows_of, all_keys, all_counts, _address(self._turns)]
+        work += [table, address(table), size, places, keys, counts, firsts, chosen, slots, self._found]
+        work += [together, ranks, rows_of, all_keys, all_counts, address(self._turns)]
         each(lambda _: kernels.assign_shared(*work), range(owners))
         self._is_clean = True
         found = self._found[:owners].tolist()
@@ -126,8 +125,3 @@ class VoxelRows:
 
     def _shift(self, size: int) -> np.uint64 | None:
         return None if self.is_dense else np.uint64(65 - size.bit_length())
-
-
-def _address(array: NDArray[Any]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address

@@ -14,6 +14,7 @@ from perceptum.features.lidar import VoxelsParams
 from ..columns import Column
 from ..kernels import voxels as kernels
 from ..sample import Sample
+from ..scratch import address
 from ..split import shares, split
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
@@ -96,7 +97,7 @@ class Voxels(Filler):
 
         def write(owner: int) -> None:
             rest = clearing[owner]
-            gather(columns, *placed[owner], per_voxel, rows, flat, flat.__array_interface__["data"][0])
+            gather(columns, *placed[owner], per_voxel, rows, flat, address(flat))
             kernels.clear_slots(counts, per_voxel, rest.start, rest.stop, before, flat)
 
         self._stages.each(write, range(len(placed)))

@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 
 from numpy.typing import NDArray
 
-from perceptum.features.foreign import foreign
+from perceptum.foreign import foreign
 
 from ..errors import NeuropodError
 from ..package.package import Package

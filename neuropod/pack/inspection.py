@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from perceptum.features.foreign import foreign
+from perceptum.foreign import foreign
 
 from ..backends import find_backend
 from ..errors import NeuropodError

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
-from perceptum.features.foreign import foreign
+from perceptum.foreign import foreign
 
 from ..errors import NeuropodError
 from ..frameworks.versions import check_range

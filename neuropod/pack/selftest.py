@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.features.foreign import said
+from perceptum.foreign import said
 
 from ..errors import NeuropodError, NotTrusted
 from ..package import test_data

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from perceptum.features import Row
-from perceptum.features.foreign import foreign, said
+from perceptum.foreign import foreign, said
 
 from ..backends import find_backend
 from ..errors import NeuropodError, NotTrusted

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from perceptum.features.foreign import said
+from perceptum.foreign import said
 
 from ..errors import NeuropodError
 from .source_loader import LOADERS

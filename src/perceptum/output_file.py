@@ -12,57 +12,12 @@ from .errors import UsageError
 
 __all__ = ["FORMATS", "check_ending", "check_folder_name", "whole_file"]
 
-FORMATS = frozenset(
-    {
-        *(
-            ".arrow",
-            ".feather",
-            ".ipc",
-            ".parquet",
-            ".orc",
-            ".avro",
-            ".csv",
-            ".tsv",
-            ".json",
-            ".jsonl",
-            ".yaml",
-            ".xlsx",
-        ),
-        *(
-            ".h5",
-            ".hdf5",
-            ".npz",
-            ".npy",
-            ".mat",
-            ".pkl",
-            ".txt",
-            ".html",
-            ".mcap",
-            ".bag",
-            ".db3",
-            ".bin",
-            ".pcd",
-            ".ply",
-        ),
-        *(".las", ".laz", ".png", ".jpg", ".jpeg", ".svg", ".pdf", ".eps", ".tif", ".tiff", ".webp", ".gif", ".bmp"),
-        *(
-            ".mp4",
-            ".zip",
-            ".tar",
-            ".gz",
-            ".neuropod",
-            ".onnx",
-            ".pt",
-            ".pth",
-            ".pt2",
-            ".pb",
-            ".keras",
-            ".safetensors",
-            ".pickle",
-            ".zarr",
-        ),
-    }
+_ENDINGS = (
+    ".arrow .feather .ipc .parquet .orc .avro .csv .tsv .json .jsonl .yaml .xlsx .h5 .hdf5 .npz .npy .mat .pkl "
+    ".txt .html .mcap .bag .db3 .bin .pcd .ply .las .laz .png .jpg .jpeg .svg .pdf .eps .tif .tiff .webp .gif "
+    ".bmp .mp4 .zip .tar .gz .neuropod .onnx .pt .pth .pt2 .pb .keras .safetensors .pickle .zarr"
 )
+FORMATS = frozenset(_ENDINGS.split())
 """Endings that promise a format. Others, as in run.v2, promise none."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from perceptum.features.foreign import foreign
+from perceptum.foreign import foreign
 
 from ...errors import NeuropodError
 from ...frameworks.jax import import_jax

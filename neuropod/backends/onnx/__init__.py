@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.features.foreign import said
+from perceptum.foreign import said
 from perceptum.install import install_command
 
 from ...errors import NeuropodError

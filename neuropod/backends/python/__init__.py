@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.features.foreign import said
+from perceptum.foreign import said
 
 from ...errors import NeuropodError
 from ...frameworks.handoff import private_copy, shares_memory, why_copied

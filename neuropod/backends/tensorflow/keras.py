@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from perceptum.features.foreign import foreign
+from perceptum.foreign import foreign
 
 from ...errors import NeuropodError
 from ...frameworks.tensorflow import import_tensorflow

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perceptum.features.foreign import foreign, said
+from perceptum.foreign import foreign, said
 
 from ...errors import NeuropodError
 from ...frameworks.tensorflow import import_tensorflow

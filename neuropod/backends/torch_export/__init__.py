@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from perceptum.features.foreign import said
+from perceptum.foreign import said
 
 from ...errors import NeuropodError
 from ...frameworks.torch.runner import TorchRunner, copy_reason, import_torch, torch_device

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from perceptum.features.foreign import said
+from perceptum.foreign import said
 
 from ...errors import NeuropodError
 from ...package.config import parse_object

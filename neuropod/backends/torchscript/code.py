@@ -7,7 +7,7 @@ import re
 import zipfile
 from contextlib import nullcontext
 
-from perceptum.features.foreign import said
+from perceptum.foreign import said
 
 from ...errors import MoreThanData, NeuropodError
 from ...frameworks.torch.runner import import_torch

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from perceptum.features.foreign import said
+from perceptum.foreign import said
 from perceptum.install import install_command
 
 from ...errors import NeuropodError
