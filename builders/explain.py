@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from perceptum.features import FRAMES, UNITS, Resolved
 from perceptum.plural import counted
 
-from .errors import ask
+from .errors import OURS, stage_failed
 from .lane import Lane, Wanted
 from .pages import allocate_pages
 from .plan import Plan
@@ -177,10 +177,12 @@ def explain(
 
 
 def _scratch_bytes(stage: Stage) -> int:
-    def nbytes() -> int:
+    try:
         return stage.nbytes
-
-    return ask(stage, nbytes)
+    except OURS:
+        raise
+    except BaseException as error:
+        raise stage_failed(stage, "nbytes", error) from error
 
 
 def _by_frame(row: Resolved) -> dict[str, int | None]:

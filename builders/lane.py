@@ -18,7 +18,7 @@ from perceptum.inputs.first_calls import FirstCall, first_calls_since, latest, s
 
 from .batch import Batch
 from .crew import Crew
-from .errors import ask
+from .errors import OURS, stage_failed
 from .memory import Memory, take_checked
 from .plan import Plan
 from .sample import Sample
@@ -60,7 +60,12 @@ class Wanted:
         """The tensor's shape for the frame that the filler last ran on."""
         if not self.ragged:
             return self.fixed  # type: ignore[return-value]
-        own = ask(self.filler, self.filler.sizes)
+        try:
+            own = self.filler.sizes()
+        except OURS:
+            raise
+        except BaseException as error:
+            raise stage_failed(self.filler, "sizes", error) from error
         return tuple(
             self._size(own, str(s)) if n is None else n for n, s in zip(self.fixed, self.row.sizes, strict=True)
         )
@@ -177,7 +182,13 @@ class _Flight:
         if isinstance(step, Wanted):
             self._fill(step)
         else:
-            ask(step, step.run, self._sample)
+            try:
+                step.run(self._sample)
+            except OURS:
+                raise
+            # a plug-in's may raise anything, SystemExit too
+            except BaseException as error:
+                raise stage_failed(step, "run", error) from error
         took_s = perf_counter() - start
         # one look at a number: a hundred small tensors are built in 0.15 ms
         if latest.end_s > start:
@@ -209,13 +220,23 @@ class _Flight:
             array = array[: wanted.shape[0]] if wanted.shape else array[...]
             clean = written.begin(array, (*wanted.layout, array.shape[1:]), self._writable)
             self._settling.append(written)
-        clearing = ask(filler, filler.clearing, wanted.feature)
+        try:
+            clearing = filler.clearing(wanted.feature)
+        except OURS:
+            raise
+        except BaseException as error:
+            raise stage_failed(filler, f"clearing('{wanted.feature}')", error) from error
         if clearing == "own" and fill and not clean and wanted.ragged:
             # rows beyond this tensor's end hold zeros, not the fill value
             clearing, written = "before", Written()
         if clearing != "whole" and (fill if clean else clearing == "before"):
             array[...] = fill
-        ask(filler, filler.fill, wanted.feature, array, written)
+        try:
+            filler.fill(wanted.feature, array, written)
+        except OURS:
+            raise
+        except BaseException as error:
+            raise stage_failed(filler, f"fill('{wanted.feature}')", error) from error
         if wanted.ragged and len(array) > (rows := wanted.shape[0]):
             array = array[:rows]
             if isinstance(memory, Batch):

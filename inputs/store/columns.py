@@ -64,7 +64,11 @@ def read_batch(where: str, encoded: Any, schema: Any) -> Any:
     With a compressed batch the buffers are made again.
     """
     batch = _opened(where, encoded, schema)
-    nulls = sum(column.null_count for column in batch.columns)
+    try:
+        nulls = sum(column.null_count for column in batch.columns)
+    # pyarrow looks at the columns' names on the way
+    except UnicodeDecodeError as error:
+        raise _no_text(where, error) from None
     if nulls:
         raise BrokenRecord(f"{where}: {nulls} nulls, wanted a value in each row")
     return batch
@@ -95,9 +99,13 @@ def _check_names(where: str, schema: Any, known: Collection[str]) -> None:
     try:
         unknown = [name for name in schema.names if name not in known]
     except UnicodeDecodeError as error:
-        raise BrokenRecord(f"{where}: a column's name is not text ({error.reason}); the file is damaged") from None
+        raise _no_text(where, error) from None
     if unknown:
         raise BrokenRecord(f"{where}: column {unknown[0][:40]!r} is not known; a newer Perceptum may have written it")
+
+
+def _no_text(where: str, error: UnicodeDecodeError) -> BrokenRecord:
+    return BrokenRecord(f"{where}: a column's name is not text ({error.reason}); the file is damaged")
 
 
 class Reader:

@@ -18,6 +18,7 @@ from pyarrow import fs
 
 from perceptum.inputs import BrokenRecord, Labels, LidarSweep, Log, LogError, MissingRecord, NotALog, RadarSweep
 from perceptum.inputs.store import INDEX, Index, LocalFiles, RemoteFiles, StoreSource
+from perceptum.inputs.store import columns as store_columns
 from perceptum.inputs.store.arrays import arrays_of
 from perceptum.inputs.store.records import LABEL_COLUMNS, LABEL_OWN, LIDAR_COLUMNS, LIDAR_OWN, RADAR_COLUMNS, RADAR_OWN
 
@@ -374,6 +375,19 @@ def test_whatever_is_broken_is_told_as_what_it_is(copy, name, changes, cut):
     with suppress(LogError):
         read_all(copy)
     (copy / name).write_bytes(original)
+
+
+def test_a_damaged_column_name_is_a_broken_record_wherever_pyarrow_looks_at_it(monkeypatch):
+    """Found by damaging files at random: asking a batch for its columns decodes their names."""
+
+    class Damaged:
+        @property
+        def columns(self):
+            return b"na\xa4e".decode()
+
+    monkeypatch.setattr(store_columns, "_opened", lambda *_: Damaged())
+    with pytest.raises(BrokenRecord, match=r"^x\.arrow: a column's name is not text"):
+        store_columns.read_batch("x.arrow", b"", None)
 
 
 @given(encoded=st.binary(max_size=200))
