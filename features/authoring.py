@@ -49,6 +49,8 @@ def _check_taken(schema: Schema, key: str, value: Any, groups: Mapping[str, Grou
         taking, what = [name for name in groups if name == key], "is of that group"
     elif key in schema.parts:
         taking, what = [name for name, group in groups.items() if key in group.params.parts()], "has that part"
+    elif key in schema:
+        raise SpecError(f"params for '{key}': give them under its group, '{schema.group_of(key).name}'")
     else:
         raise UnknownFeature.of("group or part", key, [*names, *sorted(schema.parts)])
     if not taking:

@@ -364,6 +364,11 @@ def test_each_row_then_stands_alone():
             f"no group or part 'qqqq'; there are {', '.join(g.name for g in SCHEMA.groups)}, frame, image",
         ),
         (
+            ["lidar_ring"],
+            {"lidar_ring": {}},
+            "params for 'lidar_ring': give them under its group, 'lidar_points'",
+        ),
+        (
             ["lidar_points"],
             {"frame": "moon"},
             "input 'lidar_points': frame is 'moon', wanted 'ego', 'ego_ground' or 'lidar'",
