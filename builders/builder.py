@@ -105,8 +105,8 @@ class InputBuilder(Generic[Built]):
         options = Options(threads, writable, training)
         schema = schema or canonical()
         several = _several(wanted)
-        # parameters of others are asked for sizes here; what ours refuses, and what is not installed, says so itself
-        with foreign("the plan cannot be made", SpecError, TypeError, ValueError, OSError, ImportError, MemoryError):
+        # a model's `inputs` and a plug-in's parameters are others' code
+        with foreign("the plan cannot be made", SpecError, MemoryError):
             specs = _specs(schema, wanted if several else {SINGLE: wanted}, params, training)
             self.plan = Plan(schema, specs, options)
         models: dict[str, Any] = dict(wanted) if several else {SINGLE: wanted}
@@ -333,7 +333,7 @@ def _specs(
 def _takes(schema: Schema, rows: list[Any]) -> set[str]:
     """Returns the groups and parts for which a spec's rows take params from outside."""
     bare = [row for row in schema.resolve(schema.spec(rows)) if row.row.params is None]
-    return {row.group.name for row in bare} | {part for row in bare for part in row.params.parts()}
+    return {row.group.name for row in bare} | {part for row in bare for part in row.parts}
 
 
 def _spec(

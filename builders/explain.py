@@ -188,7 +188,7 @@ def _scratch_bytes(stage: Stage) -> int:
 def _by_frame(row: Resolved) -> dict[str, int | None]:
     """Returns the sizes that a frame decides of a row, and the most that its parameters let them be."""
     sizes = zip(row.fixed, row.sizes, strict=True)
-    return {str(size): row.params.cap(str(size)) for fixed, size in sizes if fixed is None}
+    return {str(size): row.cap(str(size)) for fixed, size in sizes if fixed is None}
 
 
 def _copies(model: object | None, tensors: list[Wanted]) -> Mapping[str, str]:
@@ -250,7 +250,7 @@ def _meaning(row: Resolved) -> str:
     """Returns the first sentence of what the feature is, its unit and its axes."""
     feature = row.feature
     first = feature.prose.partition(". ")[0].removesuffix(".")
-    frame = row.params.parts().get("frame", "reference") if feature.frame == "reference" else feature.frame
+    frame = row.parts.get("frame", "reference") if feature.frame == "reference" else feature.frame
     words = [UNITS[feature.units]] if feature.units not in ("mixed", "none") else []
     words += [FRAMES[frame]] if frame not in ("none", "reference") else []
     return ". In ".join([first, ", in ".join(words)] if words else [first]) + "."

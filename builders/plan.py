@@ -82,7 +82,7 @@ class Plan:
         for model, rows in self.rows.items():
             for row in rows:
                 where = "rows" + (f" __{row.suffix}" if row.suffix else "") + (f" of {model}" if model else "")
-                found.setdefault(where, {}).update(row.params.parts())
+                found.setdefault(where, {}).update(row.parts)
         return {where: parts for where, parts in found.items() if parts}
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
+
+from perceptum.foreign import foreign
 
 from .collate import Concat
 from .errors import SpecError
@@ -50,6 +53,18 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     def __len__(self) -> int:
         return len(self.features)
 
+    def asking(self, method: str) -> AbstractContextManager[None]:
+        """The door to a method of the params, which may be a plug-in's: what it raises leaves as a SpecError that names
+        the group."""
+        where = f"{type(self.params).__module__}.{type(self.params).__qualname__}"
+        return foreign(f"group '{self.name}': {method}() of its params ({where}) fails", SpecError)
+
+    @property
+    def parts(self) -> Mapping[str, Any]:
+        """The fields of the default params on which all rows of one suffix must agree."""
+        with self.asking("parts"):
+            return dict(self.params.parts())
+
     def _check_features(self) -> None:
         if not isinstance(self.features, tuple) or not self.features:
             raise SpecError(f"group '{self.name}': features must be a tuple of one or more, got {self.features!r}")
@@ -63,7 +78,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             feature.axes(self.params)
 
     def _check_parts(self) -> None:
-        parts = self.params.parts()
+        parts = self.parts
         for part in parts:
             if part not in self.params.__struct_fields__:
                 raise SpecError(f"group '{self.name}': the part '{part}' is not one of its params' fields")

@@ -51,7 +51,7 @@ class Schema(msgspec.Struct, frozen=True):
     @property
     def parts(self) -> set[str]:
         """The names of the parameters on which rows of several groups must agree: "frame"."""
-        return {part for group in self.groups for part in group.params.parts()}
+        return {part for group in self.groups for part in group.parts}
 
     def __iter__(self) -> Iterator[Feature]:
         return iter(self.features)

@@ -24,6 +24,21 @@ CASES = {
     "near name": ([row("lidar_voxel", "float32", [])], "no feature 'lidar_voxel'; did you mean 'lidar_voxels'?"),
     "far name": ([row("qqqq", "float32", [])], f"no feature 'qqqq'; there are {FEATURES}"),
     "only a suffix": ([row("__b", "float32", [])], f"no feature ''; there are {FEATURES}"),
+    "an empty suffix": (
+        [row("lidar_voxels__", "float32", ["n", 10, 5])],
+        "input 'lidar_voxels__': its suffix, what follows the two underscores, is empty; "
+        "a second instance takes a word: lidar_voxels__b",
+    ),
+    "a blank suffix": (
+        [row("lidar_voxels__ ", "float32", ["n", 10, 5])],
+        "input 'lidar_voxels__ ': its suffix, what follows the two underscores, is blank; "
+        "a second instance takes a word: lidar_voxels__b",
+    ),
+    "a suffix that ends with a line": (
+        [row("lidar_voxels__b\n", "float32", ["n", 10, 5])],
+        "input 'lidar_voxels__b\n': its suffix, what follows the two underscores, begins or ends with a blank; "
+        "a second instance takes a word: lidar_voxels__b",
+    ),
     "dtype": (
         [row("lidar_voxels", "float64", ["n", 10, 5])],
         "input 'lidar_voxels' can be float32, the spec wants float64",
