@@ -246,14 +246,23 @@ def _most_bytes(wanted: Wanted) -> int | None:
     return prod(known) * wanted.dtype.itemsize if len(known) == len(sizes) else None
 
 
+_MEASURES = ("m", "m/s", "rad", "deg", "s", "ns", "px", "cell")
+"""Units that a tensor is in."""
+_CODES = ("flag", "index", "ratio")
+"""Units that a value is: "1 for yes, 0 for no"."""
+
+
 def _meaning(row: Resolved) -> str:
     """Returns the first sentence of what the feature is, its unit and its axes."""
     feature = row.feature
     first = feature.prose.partition(". ")[0].removesuffix(".")
     frame = row.params.parts().get("frame", "reference") if feature.frame == "reference" else feature.frame
-    words = [UNITS[feature.units]] if feature.units not in ("mixed", "none") else []
+    words = [UNITS[feature.units]] if feature.units in _MEASURES else []
     words += [FRAMES[frame]] if frame not in ("none", "reference") else []
-    return ". In ".join([first, ", in ".join(words)] if words else [first]) + "."
+    said = [first, *([f"In {', in '.join(words)}"] if words else [])]
+    if feature.units in _CODES:
+        said.append(f"A value is {UNITS[feature.units]}")
+    return ". ".join(said) + "."
 
 
 def _differing(own: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any, get_args
 import msgspec
 import numpy as np
 
+from perceptum.plural import a_or_an
+
 from .collate import Collate, Concat, Stack
 from .errors import SpecError
 from .params import Params
@@ -71,7 +73,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     def _check_fill(self) -> None:
         for name in self.dtypes:
             if name != "string" and not _fits(self.fill, name):
-                raise SpecError(f"feature '{self.name}': the fill {self.fill!r} is not a {name}")
+                raise SpecError(f"feature '{self.name}': the fill {self.fill!r} is not {a_or_an(name)}")
 
     def _one_of(self, field: str, words: tuple[object, ...], word: object) -> None:
         if word not in words:

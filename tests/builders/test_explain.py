@@ -147,3 +147,9 @@ def test_it_says_where_presets_give_their_values_of_training():
     assert "presets give their training values" in str(plan)
     assert "max_voxels 16000" in str(plan)
     assert "of training" not in str(InputBuilder([VOXELS]).explain())
+
+
+def test_what_a_value_is_reads_as_a_sentence():
+    shown = str(InputBuilder(["lidar_num_points", "lidar_range_image_mask"]).explain())
+    assert "lidar_num_points: How many rows of lidar_points are real.\n" in shown
+    assert "as measured. A value is 1 for yes, 0 for no.\n" in shown
