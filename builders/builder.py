@@ -159,6 +159,18 @@ class InputBuilder(Generic[Built]):
         return self._only(self.specs, "specs")
 
     @property
+    def fingerprint(self) -> str:
+        """16 hex digits over what is built: equal where each tensor of that name, dtype and size means the same.
+
+        Training values are part of it. For several models, see `fingerprints`.
+        """
+        return self._only(self.fingerprints, "fingerprints")
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        return self.plan.fingerprints
+
+    @property
     def specs(self) -> Mapping[str, Spec]:
         return self.plan.specs
 
