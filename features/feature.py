@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from perceptum.foreign import foreign
+from perceptum.plural import a_or_an
 
 from .collate import Collate, Concat, Stack
 from .errors import SpecError
@@ -75,7 +76,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     def _check_fill(self) -> None:
         for name in self.dtypes:
             if name != "string" and not _fits(self.fill, name):
-                raise SpecError(f"feature '{self.name}': the fill {self.fill!r} is not a {name}")
+                raise SpecError(f"feature '{self.name}': the fill {self.fill!r} is not {a_or_an(name)}")
 
     def _one_of(self, field: str, words: tuple[object, ...], word: object) -> None:
         if word not in words:

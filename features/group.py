@@ -20,6 +20,10 @@ from .preset import Preset
 __all__ = ["Group", "check_references"]
 
 
+_FEW = 6
+"""As many presets are listed in a message in any case."""
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """What belongs together, as one object: ours and those of plug-ins."""
 
@@ -104,15 +108,17 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             params.replace(preset.values(training=True), f"{where} in training")
 
     def preset(self, name: object) -> Preset:
-        """Returns the preset; raises SpecError with the nearest name."""
+        """Returns the preset; raises SpecError with the nearest names, and with all where they are few."""
         found = self.presets.get(name) if isinstance(name, str) else None
         if isinstance(found, Preset):
             return found
-        near = difflib.get_close_matches(str(name), self.presets, 1)
-        hint = (
-            f"did you mean '{near[0]}'?" if near else f"there are {', '.join(self.presets) or 'none for this feature'}"
-        )
-        raise SpecError(f"no preset '{name}'; {hint}")
+        near, known = difflib.get_close_matches(str(name), self.presets, 3), ", ".join(self.presets)
+        said = [f"did you mean {' or '.join(map(repr, near))}?"] if near else []
+        if near and len(self.presets) > _FEW:
+            said.append(f"`perceptum features {self.features[0].name}` lists all {len(self.presets)}")
+        else:
+            said.append(f"there are {known}" if known else "there are none for this feature")
+        raise SpecError(f"no preset '{name}'; {' '.join(said)}")
 
     def with_params(self, changes: Mapping[str, Any]) -> Group:
         """Returns the group with other defaults; raises SpecError that names it."""

@@ -11,12 +11,12 @@ import numpy as np
 
 from .collate import Concat
 from .errors import SpecError
-from .feature import Feature
+from .feature import Feature, fingerprint
 from .group import Group
 from .params import Params
 from .spec import Dim, Row, Spec
 
-__all__ = ["Resolved", "params_of", "resolve_row", "resolve_spec"]
+__all__ = ["Resolved", "fingerprint_of", "params_of", "resolve_row", "resolve_spec"]
 
 _MOST_BYTES = 2**37
 """Larger tensors than these 128 GiB are a slip in a spec."""
@@ -71,6 +71,12 @@ class Resolved(msgspec.Struct, frozen=True):
             size if isinstance(size, int) else dim if isinstance(dim, int) else None
             for size, dim in zip(self.sizes, self.row.shape, strict=True)
         )
+
+
+def fingerprint_of(rows: Iterable[Resolved]) -> str:
+    """Returns 16 hex digits over what a builder makes of rows, in any order: name, dtype, fixed sizes, meaning."""
+    made = {row.name: [row.row.dtype, list(row.fixed), row.feature.meaning(row.params)] for row in rows}
+    return fingerprint(made)
 
 
 def resolve_spec(schema: Lookup, spec: Spec) -> tuple[Resolved, ...]:
