@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
@@ -162,6 +163,8 @@ class _Part:
     at: int
     backwards: bool = False
     pieces: list[tuple[int, int, int]] = field(default_factory=list)
+    kept: list[tuple[int, int]] = field(default_factory=list)
+    """Sweep and points kept of it, piece by piece."""
     end: int = 0
     nonfinite: int = 0
 
@@ -184,6 +187,8 @@ class Columns:
         self._left: weakref.ref[LidarSweep] | None = None
         """The record in which some columns lie. Weak: a lane that waits for its next frame keeps no record alive."""
         self.n = 0
+        self.ends: list[int] = []
+        """Where each sweep's points end: those of the second are [ends[0], ends[1])."""
         self.nonfinite = 0
         """Points that were dropped because they were not finite."""
 
@@ -262,6 +267,7 @@ class Columns:
             self._load(sweeps, rules, flags)
         if self.n != len(recorded.sweep):
             return False
+        self.ends = [self.n]
         self._lying[:stays] = recorded.places[:stays, :2]
         self._left, self._stays = weakref.ref(recorded.sweep), stays
         return True
@@ -303,13 +309,19 @@ class Columns:
                 points += [move.how, move.knots, move.first_ns, move.step_ns, flags]
                 points += [HALVES, work.xyz(recorded), work.values, work.times]
                 points += [part.end, block, *self._grid_arrays, ids]
+                begun = part.end
                 part.end, nonfinite = kernels.load(*points)
+                part.kept.append((number, abs(part.end - begun)))
                 part.nonfinite += nonfinite
 
         self._stages.each(run, parts)
         self.nonfinite = sum(part.nonfinite for part in parts)
         self._first, end = _close_gaps(parts, (block, ids))
         self.n = end - self._first
+        kept = [0] * len(sweeps)
+        for number, points_kept in (one for part in parts for one in part.kept):
+            kept[number] += points_kept
+        self.ends = list(accumulate(kept))
         self._left = None
         self._lying[:, 0] = address(block) + block.strides[0] * np.arange(len(Column)) + 4 * self._first
         self._lying[:, 1] = 4

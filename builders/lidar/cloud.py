@@ -39,6 +39,8 @@ class Cloud(Stage):
         self._placing = Placing(reference, params.compensate == "per_point")
         drop_intensity = params.nonfinite_features == "drop"
         self._rules = Rules(params.remove_close, drop_intensity, params.intensity_mode)
+        self.ranks: list[int] = []
+        """Of each sweep, in the order of the points: its place in its sensor's past, 0 for the newest."""
         self._columns_wanted = False
         self._tensors_of_rows = 0
         self._as_rows = False
@@ -100,7 +102,9 @@ class Cloud(Stage):
     def _sweeps(self, frame: Frame) -> list[LidarSweep]:
         p = self.params
         names = p.sensors if p.sensors is not None else tuple(frame.log.source.lidars)
-        sweeps = [sweep for name in names for sweep in frame.sweeps(p.num_sweeps, name, self._each)]
+        sweeps = [one for name in names for one in enumerate(frame.sweeps(p.num_sweeps, name, self._each))]
         if not sweeps:
             self._absence.report(frame, ", ".join(names) or "any lidar")
-        return sorted(sweeps, key=lambda sweep: -sweep.time_ns)
+        sweeps.sort(key=lambda one: -one[1].time_ns)
+        self.ranks = [rank for rank, _ in sweeps]
+        return [sweep for _, sweep in sweeps]
