@@ -59,26 +59,37 @@ def occupy(ids: Any, size: Any, base: int, strides: Any, binary: bool, most: flo
 
     size: (2,) X, Y. An element is base + x * strides[0] + y * strides[1] + z * strides[2].
     most: counts stop there. dirty: (>= N,) int64, the elements touched, each once.
+
+    The elements of a block are asked for before the first of them is looked at, and no branch waits for what is there.
     """
-    plain = base == 0 and strides[0] == 1 and strides[1] == size[0] and strides[2] == size[0] * size[1]
-    touched = 0
-    for i in range(len(ids)):
-        cell = np.int64(ids[i])
-        if cell < 0:
-            continue
+    plain = strides[0] == 1 and strides[1] == size[0] and strides[2] == size[0] * size[1]
+    size_x, size_y = np.int64(size[0]), np.int64(size[1])
+    stride_x, stride_y, stride_z = np.int64(strides[0]), np.int64(strides[1]), np.int64(strides[2])
+    begin, out_address = np.int64(base), np.int64(out.ctypes.data)
+    none, one = np.uint64(0), np.uint64(1)
+    touched: Any = none
+    for first in range(0, len(ids), BLOCK):
+        own = ids[first : min(first + BLOCK, len(ids))]
+        # the cells of the points inside wait at the end of the list: what is listed of them never overtakes the rest
+        end = touched
+        for i in range(len(own)):
+            dirty[end] = own[i]
+            end += one if own[i] >= 0 else none
         if not plain:
-            rest = cell // size[0]
-            level = rest // size[1]
-            cell = base + (cell - rest * size[0]) * strides[0] + (rest - level * size[1]) * strides[1]
-            cell += level * strides[2]
-        before = out[cell]
-        if before == 0:
-            dirty[touched] = cell
-            touched += 1
-            out[cell] = 1
-        elif not binary and before < most:
-            out[cell] = before + 1
-    return touched
+            for k in range(touched, end):
+                cell = dirty[k]
+                rest = cell // size_x
+                level = rest // size_y
+                dirty[k] = (cell - rest * size_x) * stride_x + (rest - level * size_y) * stride_y + level * stride_z
+        for k in range(touched, end):
+            fetch(out_address + out.itemsize * (dirty[k] + begin))
+        for k in range(touched, end):
+            element = np.uint64(dirty[k] + begin)
+            before = out[element]
+            dirty[touched] = element
+            touched += one if before == 0 else none
+            out[element] = 1 if binary else min(before + 1, most)
+    return np.int64(touched)
 
 
 @kernel

@@ -31,6 +31,10 @@ class BevParams(CloudParams, frozen=True, kw_only=True):
     def channels_count(self) -> int:
         raise NotImplementedError
 
+    def order(self) -> tuple[str, ...]:
+        """Returns the axes as they lie in memory, the slowest first; all of them are among `dims`."""
+        return tuple(self.bev_layout)
+
     def dims(self) -> dict[str, int]:
         x, y, _ = self.grid.size
         return {"C": self.channels_count(), "Y": y, "X": x}
