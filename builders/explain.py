@@ -110,7 +110,7 @@ class Explanation:
         if self.training:
             lines.append("presets give their training values")
         prints = [f"{model}: {own}" if model else own for model, own in self.built_fingerprints.items()]
-        lines.append(f"fingerprint of what is built: {', '.join(prints)}")
+        lines.append(f"fingerprint of these tensors: {', '.join(prints)}")
         lines += ["stages, each once per frame:", *_table([_stage_cells(s, self.built) for s in self.stages])]
         lines += ["tensors:", *_table([_tensor_cells(t) for t in self.tensors])]
         lines += ["what they are:", *_meaning_lines(self.tensors)]
