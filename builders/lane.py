@@ -260,6 +260,7 @@ def _wanted(model: str, row: Resolved, layout: Layout, stages: Stages) -> Wanted
     kind = filler_of(row)
     with foreign(f"input '{row.name}': the filler {kind.__qualname__} of group '{row.group.name}' fails", SpecError):
         filler = stages.share(kind, row.params)
+        filler.group = filler.group or row.group.name
         filler.want(row.feature.name, row.row.dtype)
     place = next((p for p in layout.places if p.name == row.name), None)
     return Wanted(model, row, filler, None if place is None else (place.offset, place.shape))
