@@ -88,6 +88,8 @@ class Lane:
         self.wanted = [
             _wanted(model, row, plan.layouts[model], stages) for model, rows in plan.rows.items() for row in rows
         ]
+        self.ragged = [wanted for wanted in self.wanted if wanted.ragged]
+        """Those of which a frame decides a size."""
         self.stages = stages.finish()
         self._needed_by = _needed_by(self.stages, self.wanted)
         self.by_model = {model: [w for w in self.wanted if w.model == model] for model in plan.specs}

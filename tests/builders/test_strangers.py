@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
+from threading import Event
 from typing import ClassVar
 
 import numpy as np
@@ -255,6 +257,31 @@ def test_whatever_a_filler_raises_when_it_is_made_is_refused_when_planning(error
     ) as told:
         InputBuilder(["acme_nodes"], schema=with_filler(failing))
     assert told.value.__cause__ is error
+
+
+def test_explain_shows_one_frame_while_the_next_is_built(frames):
+    """The lane of the last build may be at work on another frame: its sizes and drops were mixed with those times."""
+    midway, explained = Event(), Event()
+
+    class Waiting(Graph):
+        def run(self, sample):
+            super().run(sample)
+            self.dropped["loops"] = self.n
+            if self.n == 5:
+                midway.set()
+                assert explained.wait(20)
+
+    builder = InputBuilder(["acme_nodes"], schema=with_filler(Waiting))
+    builder.build(frames[1])
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(builder.build, frames[4])
+        assert midway.wait(20)
+        plan = builder.explain()
+        explained.set()
+        assert second.result()["acme_nodes"].shape == (5, 3)
+    assert plan.tensors[0].shape == (2, 3)
+    assert plan.stages[0].dropped == {"loops": 2}
+    assert builder.explain().stages[0].dropped == {"loops": 5}
 
 
 class Sly(Params, frozen=True, kw_only=True):
