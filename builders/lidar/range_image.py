@@ -41,7 +41,7 @@ class RangeImage(Filler):
     def __init__(self, params: RangeImageParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"range image ({params.height} x {params.width}, {params.rows} rows)"
-        self.params = params
+        self.params: RangeImageParams = params
         self._fov_rad = np.deg2rad(np.array(params.fov))
         self._stages = stages
         cells = params.height * params.width
