@@ -20,7 +20,7 @@ from perceptum.features import (
     fingerprint,
 )
 
-GROUPS = "lidar_points, lidar_voxels, lidar_bev_occupancy, lidar_bev_stats, lidar_range_image, ego"
+GROUPS = "lidar_points, lidar_voxels, lidar_bev_occupancy, lidar_bev_stats, lidar_bev_temporal, lidar_range_image, ego"
 POINTS = {"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]}
 
 # parameter -> a value that is not its default
@@ -47,6 +47,9 @@ CHANGED = {
     "flip_y": True,
     "overflow_slices": True,
     "binary": False,
+    "time_axis": "own",
+    "layout": "ZT",
+    "oldest_first": True,
     "channels": ["x"],
     "density_cap": 9,
     "sensor": "a",
