@@ -27,7 +27,7 @@ def check_range(range: tuple[float, ...]) -> None:
         raise SpecError(f"a range must be min before max (x y z x y z), got {range}")
 
 
-class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Half-open: a point p lies in cell floor((p - min) / voxel), computed in float32, if that is inside the size.
 
     In a cylinder the three coordinates are the distance from the z axis, the azimuth from +x to +y within -pi to pi,
