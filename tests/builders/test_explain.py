@@ -59,7 +59,9 @@ def test_the_plan_is_plain_data_that_json_can_carry(frame, built):
 
 
 def test_it_tells_which_tensors_share_a_stage():
-    stages = {s.title: s.serves for s in InputBuilder(NAMES).explain().stages}
+    like_the_others = {"num_sweeps": 1, "grid": {"voxel": [0.1, 0.1, 0.2]}}
+    builder = InputBuilder(NAMES, params={"lidar_bev_temporal": like_the_others})
+    stages = {s.title: s.serves for s in builder.explain().stages}
     lidar = [name for name in NAMES if name.startswith("lidar") and "range" not in name]
     group_of = {feature.name: group.name for group in canonical().groups for feature in group}
     assert stages["cloud (1 sweep, ego frame)"] == tuple(lidar)
