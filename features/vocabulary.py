@@ -83,6 +83,11 @@ COLUMN_UNITS: Mapping[str, Unit] = MappingProxyType(
         "max_i": "intensity",
         "mean_i": "intensity",
         "top_i": "intensity",
+        "elongation": "none",
+        "azimuth": "rad",
+        "inclination": "rad",
+        "height": "m",
+        "occupancy": "flag",
     }
 )
 """Column or channel of a tensor whose unit is "mixed" -> its own unit."""

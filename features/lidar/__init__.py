@@ -4,7 +4,7 @@ from . import bev, points, range_image, voxels
 from .bev import BevOccupancyParams, BevParams, BevStatsParams
 from .cloud import CloudParams, PointColumn
 from .points import PointsParams
-from .range_image import Normalization, RangeImageParams
+from .range_image import Normalization, RangeChannel, RangeImageParams
 from .voxels import VoxelsParams
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Normalization",
     "PointColumn",
     "PointsParams",
+    "RangeChannel",
     "RangeImageParams",
     "VoxelsParams",
 ]

@@ -59,6 +59,13 @@ CHANGED = {
     "min_range": 1,
     "fill": 0,
     "norm": {"mean": [0] * 5, "std": [1] * 5},
+    "width_multiple": 3,
+    "azimuth_fov": [90, -90],
+    "azimuth_seam": "clamp",
+    "azimuth_of": "point",
+    "returns": "all",
+    "gaps": "next_column",
+    "missing_columns": "error",
 }
 
 
