@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.features.lidar import RangeChannel, RangeImageParams
-from perceptum.inputs import BrokenRecord, Frame, LidarSweep, MissingRecord
+from perceptum.features import ReferenceParams
+from perceptum.features.lidar import RangeImageParams
+from perceptum.inputs import BrokenRecord, Frame, LidarSweep
 
 from ..columns import HALVES, INTENSITY_MODES, STAY, Move, Recorded, Rules, Work
 from ..kernels.load import INTENSITY, RAW, RING, SHIFT
@@ -24,7 +24,7 @@ from ..scratch import Scratch, address
 from ..split import is_much
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .absence import Absence
+from .absence import Absence, check_columns
 from .placing import Placing, check_times
 
 __all__ = ["RangeImage"]
@@ -43,8 +43,8 @@ _MEASURED = {
     "elongation": channels.ELONGATION,
 }
 """The channels that are worked out from the record."""
-_RECORDED = ("intensity", "ring", "offset_ns", "elongation", "return_index")
-"""The columns that a sweep may lack."""
+_TAKEN = {"intensity": "intensity", "elongation": "elongation", "time_lag": "offset_ns"}
+"""The channels that need a column which a sweep may lack."""
 _FEW = 4
 """Cells are cleared one by one where less than a quarter of them were written."""
 
@@ -82,7 +82,7 @@ class RangeImage(Filler):
         self._near, self._squares = np.empty((3, BLOCK), np.float32), np.empty(BLOCK)
         self._own_cells, self._ranges = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.float32)
         self._absence = Absence(params.required, self.title, stages)
-        reference = stages.share(Reference, "ego")
+        reference = stages.share(Reference, ReferenceParams())
         self.needs = (reference,)
         self._placing = Placing(reference, per_point=True)
 
@@ -114,7 +114,7 @@ class RangeImage(Filler):
         """Returns how many points are not finite."""
         p, work = self.params, self._work
         if p.missing_columns == "error":
-            _check_columns(sweep, p.channels)
+            check_columns(sweep, [_TAKEN[name] for name in p.channels if name in _TAKEN])
         table, lag_wanted = self._row_of_ring(sweep), "time_lag" in p.channels
         moved_each = p.xyz_frame == "ego" and self._placing.per_point(sweep)
         recorded = Recorded(sweep, with_times=lag_wanted or moved_each)
@@ -281,15 +281,3 @@ def _norm(p: RangeImageParams, channel: int) -> NDArray[np.float32]:
     clip = None if p.norm.clip is None else p.norm.clip[channel]
     low, high = clip or (-np.inf, np.inf)
     return np.array([low, high, p.norm.mean[channel], p.norm.std[channel]], np.float32)
-
-
-def _check_columns(sweep: LidarSweep, wanted: Sequence[RangeChannel]) -> None:
-    lacks = [name for name in ("intensity", "elongation") if name in wanted and getattr(sweep, name) is None]
-    if "time_lag" in wanted and sweep.offset_ns is None:
-        lacks.append("offset_ns")
-    if lacks:
-        has = [name for name in _RECORDED if getattr(sweep, name) is not None]
-        raise MissingRecord(
-            f"{sweep.source or sweep.sensor}: the sweep has no {' and no '.join(lacks)}, which a channel takes; "
-            f'beside x, y, z there is {", ".join(has) or "nothing"} (missing_columns "fill" does without)'
-        )

@@ -134,7 +134,7 @@ def test_or_the_first_of_them_is_an_error_that_says_what_there_is(frame_of, buil
     with pytest.raises(MissingRecord) as error:
         build(NAMES, frame, image_params(channels=channels, missing_columns="error"))
     assert str(error.value) == (
-        f"drive/3.bin: the sweep has no {lacks}, which a channel takes; beside x, y, z there is {has} "
+        f"drive/3.bin: the sweep has no {lacks}, which a tensor takes; beside x, y, z there is {has} "
         '(missing_columns "fill" does without)'
     )
     build(NAMES, frame, image_params(channels=["range"], missing_columns="error"))
