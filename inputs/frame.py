@@ -42,7 +42,7 @@ class Records(Protocol):
     def map(self) -> HDMap | None: ...
     def world_from_ego(self, time_ns: int) -> NDArray[np.float64]: ...
     def lidar(self, sensor: str, index: int) -> LidarSweep | None: ...
-    def at_hand(self, sensor: str, index: int) -> bool: ...
+    def at_hand(self, kind: Literal["lidar", "radar"], sensor: str, index: int) -> bool: ...
     def radar(self, sensor: str, index: int) -> RadarSweep | None: ...
     def camera(self, camera: str, index: int) -> CameraImage | None: ...
     def labels(self, time_ns: int) -> Labels | None: ...
@@ -118,12 +118,21 @@ class Frame:
         names = list(self.log.source.lidars) if sensor is None else [sensor]
         picked = [(name, i) for name in names for i in self._past(name, n)]
         picked.sort(key=lambda at: -int(self.log.source.lidars[at[0]][at[1]]))
+        self._read_side_by_side("lidar", picked, self._sweep, each)
+        return [sweep for name, i in picked if (sweep := self._sweep(name, i)) is not None]
+
+    def _read_side_by_side(
+        self,
+        kind: Literal["lidar", "radar"],
+        picked: list[tuple[str, int]],
+        read: Callable[[str, int], object],
+        each: Each | None,
+    ) -> None:
         if each is not None:
             # what is there already is had sooner than another thread has begun
-            waits = [at for at in picked if ("lidar", *at) not in self._read and not self.log.at_hand(*at)]
+            waits = [at for at in picked if (kind, *at) not in self._read and not self.log.at_hand(kind, *at)]
             if len(waits) > 1:
-                each(lambda at: self._sweep(*at), waits)
-        return [sweep for name, i in picked if (sweep := self._sweep(name, i)) is not None]
+                each(lambda at: read(*at), waits)
 
     def _past(self, sensor: str, n: int) -> range:
         return self._last(self.log.sensor_times(self.log.source.lidars, sensor), n)
@@ -162,12 +171,17 @@ class Frame:
     def radar(self) -> Mapping[str, RadarSweep]:
         return self.radars
 
-    def radar_sweeps(self, n: int = 1, sensor: str | None = None) -> list[RadarSweep]:
-        """Returns the last `n` cycles of `sensor`, or of every radar, at or before `time_ns`, newest first."""
+    def radar_sweeps(self, n: int = 1, sensor: str | None = None, each: Each | None = None) -> list[RadarSweep]:
+        """Returns the last `n` cycles of `sensor`, or of every radar, at or before `time_ns`, newest first.
+
+        each: as for `sweeps`. It pays where a file is slow to come, as over a network: a cycle on disk is read and
+        taken apart in 50 us, in which threads of Python do little side by side.
+        """
         names = list(self.log.source.radars) if sensor is None else [sensor]
         streams = {name: self.log.sensor_times(self.log.source.radars, name) for name in names}
         picked = [(name, i) for name, times in streams.items() for i in self._last(times, n)]
         picked.sort(key=lambda at: -int(streams[at[0]][at[1]]))
+        self._read_side_by_side("radar", picked, self._radar_sweep, each)
         return [cycle for name, i in picked if (cycle := self._radar_sweep(name, i)) is not None]
 
     def _radar_sweep(self, sensor: str, index: int) -> RadarSweep | None:
