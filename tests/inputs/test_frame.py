@@ -404,6 +404,20 @@ def test_a_message_is_one_printable_line_whatever_a_file_calls_its_things():
     assert str(LogError()) == ""
 
 
+def test_radar_cycles_can_be_every_second_one_or_those_of_frames():
+    frame = Log(Made())[3]
+    assert stamps(frame.radar_sweeps(9, "FRONT")) == [("FRONT", t) for t in (250, 170, 90, 10)]
+    assert stamps(frame.radar_sweeps(2, "FRONT", step=2)) == [("FRONT", t) for t in (250, 90)]
+    # the newest at 300, 200 and 100 ms; at 0 there was none yet
+    assert stamps(frame.radar_sweeps(9, "FRONT", keyframes=True)) == [("FRONT", t) for t in (250, 170, 90)]
+    ranked = [(rank, *stamps([cycle])[0]) for rank, cycle in frame.ranked_radar_sweeps(2)]
+    assert ranked == [(0, "BACK", 290), (0, "FRONT", 250), (1, "FRONT", 170)]
+    with pytest.raises(ValueError, match="^step must be 1 or more, got 0$"):
+        frame.radar_sweeps(1, step=0)
+    with pytest.raises(MissingRecord, match="no sensor 'SIDE'; the log has FRONT, BACK"):
+        frame.radar_sweeps(1, "SIDE")
+
+
 @pytest.mark.parametrize("read", [Frame.sweeps, Frame.radar_sweeps], ids=["lidar", "radar"])
 @pytest.mark.parametrize("at_hand", ["in memory", "kept by the log", "read by the frame"])
 def test_sweeps_that_are_at_hand_are_not_handed_to_other_threads(at_hand, read):
