@@ -34,7 +34,22 @@ DTYPES = (
 """What a tensor's dtype may be: Neuropod's eleven, in the order of its type codes."""
 
 Unit = Literal[
-    "m", "m2", "m/s", "rad", "deg", "s", "ns", "px", "intensity", "ratio", "count", "index", "cell", "flag", "mixed", "none"
+    "m",
+    "m2",
+    "m/s",
+    "rad",
+    "deg",
+    "s",
+    "ns",
+    "px",
+    "intensity",
+    "ratio",
+    "count",
+    "index",
+    "cell",
+    "flag",
+    "mixed",
+    "none",
 ]
 
 UNITS: Mapping[Unit, str] = MappingProxyType(
@@ -105,6 +120,10 @@ COLUMN_UNITS: Mapping[str, Unit] = MappingProxyType(
         "max_i": "intensity",
         "mean_i": "intensity",
         "top_i": "intensity",
+        "azimuth": "rad",
+        "inclination": "rad",
+        "height": "m",
+        "occupancy": "flag",
     }
 )
 """Column or channel of a tensor whose unit is "mixed" -> its own unit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 from ..preset import Preset
@@ -202,14 +203,70 @@ BEV_TEMPORAL: Presets = {
     ),
 }
 
+
+def _rangenet(width: int, follows: str) -> Preset:
+    params = {
+        "height": 64,
+        "width": width,
+        "fov": [3.0, -25.0],
+        "azimuth_seam": "clamp",
+        "norm": {"mean": [12.12, 10.88, 0.23, -1.04, 0.21], "std": [12.32, 11.47, 6.91, 0.86, 0.16]},
+    }
+    return Preset(
+        params, follows=f"lidar-bonnetal train/tasks/semantic/config/arch/{follows}; point 0 is not masked out"
+    )
+
+
+# channel, least and greatest value, mean, variance
+_RANGEDET: dict[str, tuple[list[float] | None, float, float]] = {
+    "range": ([0, 80], 20.0, 1500.0),
+    "intensity": ([0, 1], 0.1, 0.01),
+    "elongation": ([0, 1], 7.2558375e-02, 2.6764875e-02),
+    "x": ([-80, 80], 1.56725, 307.40625),
+    "y": ([-80, 80], 0.98824875, 219.1325),
+    "z": ([-5, 10], 1.4, 1.0),
+    "inclination": ([-0.5, 0.1], -8.8427375e-02, 9.900175e-03),
+    "azimuth": (None, -7.80625e-03, 2.5494125),
+}
+_LASERNET = {
+    "height": 64,
+    "channels": ["range", "height", "azimuth", "intensity", "occupancy"],
+    "fill": 0.0,
+}
+
 RANGE_IMAGE: Presets = {
-    "rangenet_64x2048": Preset(
+    "rangenet_64x2048": _rangenet(2048, "darknet53.yaml"),
+    "rangenet_64x1024": _rangenet(1024, "darknet53-1024px.yaml"),
+    "rangenet_64x512": _rangenet(512, "darknet53-512px.yaml"),
+    "rangedet_waymo": Preset(
         {
+            "rows": "ring",
             "height": 64,
-            "width": 2048,
-            "fov": [3.0, -25.0],
-            "norm": {"mean": [12.12, 10.88, 0.23, -1.04, 0.21], "std": [12.32, 11.47, 6.91, 0.86, 0.16]},
+            "width": 2650,
+            "width_multiple": 16,
+            "channels": list(_RANGEDET),
+            "xyz_frame": "ego",
+            "azimuth_of": "point",
+            "intensity_mode": "raw",
+            "gaps": "windows",
+            "fill": [80.0] + [0.0] * 7,
+            "norm": {
+                "mean": [mean for _, mean, _ in _RANGEDET.values()],
+                "std": [sqrt(variance) for _, _, variance in _RANGEDET.values()],
+                "clip": [clip for clip, _, _ in _RANGEDET.values()],
+                "empty": "fill",
+            },
         },
-        follows="lidar-bonnetal train/tasks/semantic/config/arch/darknet53.yaml",
+        follows="tusen-ai/RangeDet config/rangedet/rangedet_wo_aug_all_36e.py and rangedet/core/input.py; the "
+        "inclination is that of the point, and 0 in an empty cell, where RangeDet has the beam's",
+    ),
+    "lasernet_kitti": Preset(
+        {**_LASERNET, "width": 512, "fov": [3.0, -25.0], "azimuth_fov": [45.0, -45.0]},
+        follows="in the style of LaserNet (Meyer et al. 2019), of which no configuration is public; KITTI has no beam "
+        "numbers, so rows are by elevation",
+    ),
+    "lasernet": Preset(
+        {**_LASERNET, "width": 2048, "rows": "ring"},
+        follows="in the style of LaserNet (Meyer et al. 2019, section 3.1), of which no configuration is public",
     ),
 }

@@ -48,6 +48,15 @@ CHOICES = {
     "lidar_range_image": [
         {"height": 16, "width": 256},
         {"height": 8, "width": 64, "rows": "ring", "xyz_frame": "ego", "channels": ["z", "range"]},
+        {
+            "height": 8,
+            "width": 60,
+            "width_multiple": 16,
+            "azimuth_fov": [-90, 200],
+            "gaps": "windows",
+            "channels": ["azimuth", "time_lag", "elongation", "occupancy"],
+            "fill": [1, 2, 3, 4],
+        },
     ],
     "acme_graph": [{}, {"per_node": 5}],
     "acme_sparse": [{}, {"size": 23}],

@@ -156,7 +156,7 @@ def test_it_says_the_fingerprint_of_what_is_built_and_training_has_another():
     testing, training = (InputBuilder([VOXELS], training=yes) for yes in (False, True))
     assert testing.fingerprint == canonical().fingerprint_of(testing.spec)
     assert len({testing.fingerprint, training.fingerprint, testing.schema.fingerprint}) == 3
-    assert f"\nfingerprint of what is built: {training.fingerprint}\n" in str(training.explain())
+    assert f"\nfingerprint of these tensors: {training.fingerprint}\n" in str(training.explain())
     both = InputBuilder({"a": [VOXELS], "b": ["ego_pose"]})
     assert both.fingerprints == {"a": testing.fingerprint, "b": InputBuilder(["ego_pose"]).fingerprint}
     assert both.explain().to_dict()["built_fingerprints"] == both.fingerprints
