@@ -55,7 +55,7 @@ class RangeImage(Filler):
     def __init__(self, params: RangeImageParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"range image ({params.height} x {params.width}, {params.rows} rows)"
-        self.params = params
+        self.params: RangeImageParams = params
         self._stages = stages
         self._size = np.array([params.height, params.width, params.padded_width()])
         self._view = _view(params)

@@ -9,7 +9,7 @@ from ..preset import Preset
 
 __all__ = ["BEV_OCCUPANCY", "BEV_STATS", "BEV_TEMPORAL", "RANGE_IMAGE", "VOXELS"]
 
-_PIXOR = "philip-huang/PIXOR srcs/datagen.py"
+_PIXOR = "philip-huang/PIXOR srcs/datagen.py, which takes none of the points on the edges of its range"
 _XYZI = ["x", "y", "z", "intensity"]
 _XYZIT = [*_XYZI, "time_lag"]
 # nuScenes-trained checkpoints see ten sweeps in the LIDAR_TOP's axes, raw intensity, the car itself cut out
@@ -135,6 +135,16 @@ BEV_OCCUPANCY: Presets = {
     "pixor_kitti": Preset(
         {"grid": {"range": [0, -40, -2.5, 70, 40, 1], "voxel": [0.1, 0.1, 0.1]}, **_KITTI_CLOUD}, follows=_PIXOR
     ),
+    # PIXOR's heights from the ground: a KITTI lidar is 1.73 m above it
+    "hdnet": Preset(
+        {
+            "grid": {"range": [0, -40, -0.8, 70, 40, 2.7], "voxel": [0.1, 0.1, 0.1]},
+            "overflow_slices": True,
+            "frame": "ego_ground",
+        },
+        follows="in the style of the paper (Yang et al. 2018, HDNET, section 3), of which no configuration is public; the "
+        "map's road is a channel of its own feature",
+    ),
     "intentnet": Preset(
         {"grid": {"range": [-72, -40, -2, 72, 40, 3.8], "voxel": [0.2, 0.2, 0.2]}},
         follows="the paper (Casas et al. 2018, section 4), of which no configuration is public",
@@ -179,6 +189,7 @@ BEV_TEMPORAL: Presets = {
     "motionnet": Preset(
         {
             "num_sweeps": 5,
+            "sweep_step": 4,
             "grid": {"range": [-32, -32, -3.2, 32, 32, 2], "voxel": [0.25, 0.25, 0.4]},
             "time_axis": "own",
             "bev_layout": "XYC",
@@ -187,8 +198,8 @@ BEV_TEMPORAL: Presets = {
             "remove_close": 1.0,
             "compensate": "per_sweep",
         },
-        follows="MotionNet gen_data.py and data/data_utils.py (Wu et al. 2020): which takes z from -3, and none of the "
-        "points on the edges of its range",
+        follows="MotionNet gen_data.py and data/data_utils.py (Wu et al. 2020), a sweep every 0.2 s at nuScenes' 20 Hz; "
+        "it takes z from -3, and none of the points on the edges of its range",
     ),
 }
 

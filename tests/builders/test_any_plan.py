@@ -43,6 +43,7 @@ CHOICES = {
     "lidar_bev_stats": [
         {"grid": GRID, "intensity_mode": "tanh"},
         {"grid": GRID, "channels": ["max_z", "top_i"], "flip_x": True, "bev_layout": "CXY"},
+        {"grid": GRID, "channels": ["slice_height", "height_ratio", "var_z"]},
     ],
     "lidar_range_image": [
         {"height": 16, "width": 256},
