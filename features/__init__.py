@@ -21,9 +21,10 @@ from .preset import Preset
 from .resolve import Resolved
 from .schema import Schema
 from .spec import Dim, Row, Spec
-from .vocabulary import COLUMN_UNITS, DTYPES, FRAMES, UNITS, FrameOfReference, ReferenceFrame, Unit
+from .vocabulary import COLUMN_MEANINGS, COLUMN_UNITS, DTYPES, FRAMES, UNITS, FrameOfReference, ReferenceFrame, Unit
 
 __all__ = [
+    "COLUMN_MEANINGS",
     "COLUMN_UNITS",
     "DTYPES",
     "FRAMES",

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["COLUMN_UNITS", "DTYPES", "FRAMES", "UNITS", "Cut", "FrameOfReference", "ReferenceFrame", "Unit"]
+__all__ = [
+    "COLUMN_MEANINGS",
+    "COLUMN_UNITS",
+    "CUTS",
+    "DTYPES",
+    "FRAMES",
+    "UNITS",
+    "Cut",
+    "FrameOfReference",
+    "ReferenceFrame",
+    "Unit",
+]
 
 DTYPES = (
     "float32",
@@ -89,3 +100,29 @@ COLUMN_UNITS: Mapping[str, Unit] = MappingProxyType(
 
 Cut = Literal["first_rows"]
 """Which part is kept of a tensor that is cut: the first rows."""
+
+CUTS: Mapping[Cut, str] = MappingProxyType(
+    {"first_rows": "where a spec fixes fewer rows than a frame has, the first ones are kept"}
+)
+"""Cut -> what it means."""
+
+COLUMN_MEANINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "x": "place along the x axis of the frame of reference",
+        "y": "place along its y axis",
+        "z": "place along its z axis",
+        "range": "distance from the sensor",
+        "intensity": "strength of the return; 0 where the log has none",
+        "time_lag": "how long before the reference time it was measured; negative if after",
+        "ring": "number of the beam as the log has it; -1 where it has none",
+        "count": "points in the column of cells",
+        "density": "min(1, ln(count + 1) / ln(density_cap + 1))",
+        "max_z": "greatest height of a point",
+        "min_z": "least height of a point",
+        "mean_z": "mean height of the points",
+        "max_i": "greatest intensity of a point",
+        "mean_i": "mean intensity of the points",
+        "top_i": "intensity of the highest point",
+    }
+)
+"""Column or channel -> what it holds; the same words as in `COLUMN_UNITS`. For people: no program compares it."""
