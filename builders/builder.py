@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 from perceptum.features import Row, Schema, Spec, SpecError, UnknownFeature, canonical
 from perceptum.foreign import foreign
 from perceptum.inputs import Frame
-from perceptum.plural import counted
+from perceptum.plural import a_or_an, counted
 
 from .batch import Batch, check_collation
 from .crew import Crew
@@ -105,8 +105,8 @@ class InputBuilder(Generic[Built]):
         options = Options(threads, writable, training)
         schema = schema or canonical()
         several = _several(wanted)
-        # parameters of others are asked for sizes here; what ours refuses, and what is not installed, says so itself
-        with foreign("the plan cannot be made", SpecError, TypeError, ValueError, OSError, ImportError, MemoryError):
+        # a model's `inputs` and a plug-in's parameters are others' code
+        with foreign("the plan cannot be made", SpecError, MemoryError):
             specs = _specs(schema, wanted if several else {SINGLE: wanted}, params, training)
             self.plan = Plan(schema, specs, options)
         models: dict[str, Any] = dict(wanted) if several else {SINGLE: wanted}
@@ -159,6 +159,18 @@ class InputBuilder(Generic[Built]):
         return self._only(self.specs, "specs")
 
     @property
+    def fingerprint(self) -> str:
+        """16 hex digits over what is built: equal where each tensor of that name, dtype and size means the same.
+
+        Training values are part of it. For several models, see `fingerprints`.
+        """
+        return self._only(self.fingerprints, "fingerprints")
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        return self.plan.fingerprints
+
+    @property
     def specs(self) -> Mapping[str, Spec]:
         return self.plan.specs
 
@@ -199,7 +211,7 @@ class InputBuilder(Generic[Built]):
         others get a new first axis. draws: one per frame.
         """
         if not isinstance(frames, Iterable):
-            raise TypeError(f"build_batch wants frames, got a {type(frames).__name__}; one frame goes to build")
+            raise TypeError(f"build_batch wants frames, got {a_or_an(type(frames).__name__)}; one frame goes to build")
         frames = list(frames)
         for frame in frames:
             _check_frame(frame, "build_batch")
@@ -273,7 +285,8 @@ class InputBuilder(Generic[Built]):
 def _check_frame(frame: object, door: str) -> None:
     if not hasattr(frame, "time_ns"):
         several = "; several go to build_batch" if door == "build" else ""
-        raise TypeError(f"{door} wants {'one frame' if several else 'frames'}, got a {type(frame).__name__}{several}")
+        wanted, found = "one frame" if several else "frames", a_or_an(type(frame).__name__)
+        raise TypeError(f"{door} wants {wanted}, got {found}{several}")
 
 
 _builders: weakref.WeakSet[InputBuilder[Any]] = weakref.WeakSet()
@@ -333,7 +346,7 @@ def _specs(
 def _takes(schema: Schema, rows: list[Any]) -> set[str]:
     """Returns the groups and parts for which a spec's rows take params from outside."""
     bare = [row for row in schema.resolve(schema.spec(rows)) if row.row.params is None]
-    return {row.group.name for row in bare} | {part for row in bare for part in row.params.parts()}
+    return {row.group.name for row in bare} | {part for row in bare for part in row.parts}
 
 
 def _spec(

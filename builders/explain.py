@@ -95,6 +95,8 @@ class Explanation:
     """Whether a frame has been built, so that sizes, scratch and times are its own."""
     once_ms: dict[str, float]
     """What first builds of this builder took besides, and no later one: loading kernels, compiling them."""
+    built_fingerprints: dict[str, str]
+    """Model -> the fingerprint of what is built for it, training values included; `fingerprint` is the schema's."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -107,6 +109,8 @@ class Explanation:
         ]
         if self.training:
             lines.append("presets give their training values")
+        prints = [f"{model}: {own}" if model else own for model, own in self.built_fingerprints.items()]
+        lines.append(f"fingerprint of what is built: {', '.join(prints)}")
         lines += ["stages, each once per frame:", *_table([_stage_cells(s, self.built) for s in self.stages])]
         lines += ["tensors:", *_table([_tensor_cells(t) for t in self.tensors])]
         lines += ["what they are:", *_meaning_lines(self.tensors)]
@@ -173,6 +177,7 @@ def explain(
         {size: most for wanted in lane.wanted for size, most in _by_frame(wanted.row).items()},
         bool(times_s),
         {what: round(seconds * 1e3, 3) for what, seconds in once_s.items()},
+        plan.fingerprints,
     )
 
 
@@ -188,7 +193,7 @@ def _scratch_bytes(stage: Stage) -> int:
 def _by_frame(row: Resolved) -> dict[str, int | None]:
     """Returns the sizes that a frame decides of a row, and the most that its parameters let them be."""
     sizes = zip(row.fixed, row.sizes, strict=True)
-    return {str(size): row.params.cap(str(size)) for fixed, size in sizes if fixed is None}
+    return {str(size): row.cap(str(size)) for fixed, size in sizes if fixed is None}
 
 
 def _copies(model: object | None, tensors: list[Wanted]) -> Mapping[str, str]:
@@ -246,14 +251,23 @@ def _most_bytes(wanted: Wanted) -> int | None:
     return prod(known) * wanted.dtype.itemsize if len(known) == len(sizes) else None
 
 
+_MEASURES = ("m", "m/s", "rad", "deg", "s", "ns", "px", "cell")
+"""Units that a tensor is in."""
+_CODES = ("flag", "index", "ratio")
+"""Units that a value is: "1 for yes, 0 for no"."""
+
+
 def _meaning(row: Resolved) -> str:
     """Returns the first sentence of what the feature is, its unit and its axes."""
     feature = row.feature
     first = feature.prose.partition(". ")[0].removesuffix(".")
-    frame = row.params.parts().get("frame", "reference") if feature.frame == "reference" else feature.frame
-    words = [UNITS[feature.units]] if feature.units not in ("mixed", "none") else []
+    frame = row.parts.get("frame", "reference") if feature.frame == "reference" else feature.frame
+    words = [UNITS[feature.units]] if feature.units in _MEASURES else []
     words += [FRAMES[frame]] if frame not in ("none", "reference") else []
-    return ". In ".join([first, ", in ".join(words)] if words else [first]) + "."
+    said = [first, *([f"In {', in '.join(words)}"] if words else [])]
+    if feature.units in _CODES:
+        said.append(f"A value is {UNITS[feature.units]}")
+    return ". ".join(said) + "."
 
 
 def _differing(own: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:

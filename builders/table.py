@@ -7,6 +7,7 @@ from perceptum.features import Group, Resolved, SpecError, ego, lidar
 from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
 from .lidar.bev_stats import BevStats
+from .lidar.bev_temporal import BevTemporal
 from .lidar.points import Points
 from .lidar.range_image import RangeImage
 from .lidar.voxels import Voxels
@@ -19,6 +20,7 @@ _OWN: tuple[type[Filler], ...] = (
     Voxels,
     BevOccupancy,
     BevStats,
+    BevTemporal,
     RangeImage,
     Ego,
 )

@@ -81,12 +81,14 @@ def family_page(family: str, rows: Sequence[Mapping[str, Any]]) -> str:
         "",
         *list_lines(rows, ""),
     ]
+    # what one group takes from another is said there
+    owners = {own[0]["parameter_set"]: f"Parameters of {group}" for group, own in groups.items()}
     for group, own in groups.items():
-        lines += ["", *group_lines(group, own)]
-    return "\n".join([*lines, *shared_lines(groups.values())]) + "\n"
+        lines += ["", *group_lines(group, own, owners)]
+    return "\n".join([*lines, *shared_lines(groups.values(), owners)]) + "\n"
 
 
-def group_lines(group: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def group_lines(group: str, rows: Sequence[Mapping[str, Any]], owners: Mapping[str, str]) -> list[str]:
     """What is said of a group; its features have the same parameters, presets and drawing."""
     first = rows[0]
     lines = [f"## {group}"]
@@ -98,23 +100,26 @@ def group_lines(group: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         lines += ["", *table(["column", "unit", "holds"], cells)]
     if first["drawing"]:
         lines += ["", "```text", first["drawing"], "```"]
-    shared = [f"[the {one['name']}](#{_anchor(_shared_title(one))})" for one in first["shared"]]
+    titles = [owners.get(one["name"], _shared_title(one)) for one in first["shared"]]
+    shared = [f"[{title.removeprefix('Parameters of ')}](#{_anchor(title)})" for title in titles]
     if own := [one for one in first["parameters"] if one["shared"] is None]:
         lines += ["", f"### Parameters of {group}", "", *parameter_lines(own)]
     if shared:
-        lines += ["", f"{'It also takes' if own else 'It takes'} the parameters of {' and of '.join(shared)}."]
+        *others, last = shared
+        named = f"{', '.join(others)} and {last}" if others else last
+        lines += ["", f"It {'also ' if own else ''}takes the parameters of {named}."]
     if first["presets"]:
         lines += ["", f"### Presets of {group}", "", *preset_lines(rows)]
     return lines
 
 
-def shared_lines(groups: Iterable[Sequence[Mapping[str, Any]]]) -> list[str]:
-    """What several groups take is said once, at the end of the page."""
+def shared_lines(groups: Iterable[Sequence[Mapping[str, Any]]], owners: Mapping[str, str]) -> list[str]:
+    """What several groups take is said once, at the end of the page; what is a group's own, in its section."""
     lines: list[str] = []
     for rows in groups:
         for one in rows[0]["shared"]:
             title = f"## {_shared_title(one)}"
-            if title not in lines:
+            if title not in lines and one["name"] not in owners:
                 own = [p for p in rows[0]["parameters"] if p["shared"] == one["name"]]
                 lines += ["", title, "", *([one["prose"], ""] if one["prose"] else []), *parameter_lines(own)]
     return lines

@@ -13,7 +13,7 @@ from .family import family_of
 from .feature import Feature
 from .group import Group
 from .models import used_by
-from .parameter import parameters_of, shared_by
+from .parameter import parameters_of, set_name, shared_by
 from .params import Params
 from .vocabulary import COLUMN_MEANINGS, COLUMN_UNITS, CUTS, FRAMES, UNITS
 
@@ -23,7 +23,8 @@ __all__ = ["describe", "first_sentence", "folded", "values_of"]
 def describe(group: Group, feature: Feature, preset: str | None = None) -> dict[str, Any]:
     """Returns all that there is to say of a feature as plain data, ready for JSON; raises SpecError for the preset.
 
-    What follows from the parameters (shape, sizes, caps, params, columns, drawing) is that of the preset.
+    What follows from the parameters (shape, sizes, caps, params, each one's value, columns, drawing) is that of the
+    preset.
     """
     params = _params_under(group, preset)
     said = feature.to_dict(params)
@@ -44,10 +45,21 @@ def describe(group: Group, feature: Feature, preset: str | None = None) -> dict[
         "columns": _columns(params) if feature.units == "mixed" else [],
         "used_by": list(used_by(feature.name)),
         "drawing": group.draw(params),
-        "parameters": [msgspec.to_builtins(parameter) for parameter in parameters_of(group.params)],
+        "parameter_set": set_name(type(group.params)),
+        "parameters": list(_parameters(group, params)),
         "shared": [{"name": shared.name, "prose": shared.prose} for shared in shared_by(group.params)],
         "presets": {name: msgspec.to_builtins(group.preset(name)) for name in group.presets},
     }
+
+
+def _parameters(group: Group, params: Params) -> Iterator[dict[str, Any]]:
+    """Yields what each parameter may be and is where nothing is said, and what it is under `params`."""
+    plain = params.to_dict()
+    values = {parameter.name: parameter.default for parameter in parameters_of(params)}
+    for parameter in parameters_of(group.params):
+        # an object that is null by default, and is shown with its fields behind it
+        value = values.get(parameter.name, plain.get(parameter.name))
+        yield {**msgspec.to_builtins(parameter), "value": msgspec.to_builtins(value)}
 
 
 def _params_under(group: Group, preset: str | None) -> Params:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["birds_eye", "ego_axes", "points", "range_image", "voxels"]
+__all__ = ["birds_eye", "birds_eye_over_time", "ego_axes", "points", "range_image", "voxels"]
 
 _AHEAD_AND_LEFT = {"x": ("behind", "ahead"), "y": ("right", "left")}
 """Axis of the ego frame -> what lies at its low and at its high end."""
+
+_AS_A_PICTURE = "seen as a picture: row 0 above, column 0 on the left"
 
 
 def points(params: Any) -> str:
@@ -46,31 +48,44 @@ def voxels(params: Any) -> str:
 
 def birds_eye(params: Any) -> str:
     """[.., row, column] from above, as a picture is shown. Wants `grid`, `bev_layout`, `flip_x` and `flip_y`."""
-    layout = params.bev_layout
-    down, across = (axis.lower() for axis in layout if axis != "C")
+    return "\n".join([f"tensor[{', '.join(params.bev_layout.lower())}], {_AS_A_PICTURE}", "", *_picture(params)])
+
+
+def birds_eye_over_time(params: Any) -> str:
+    """The same for several times. Wants `time_axis`, `layout`, `oldest_first` and `order()` besides."""
+    axes = params.bev_layout if params.time_axis == "merged" else params.order()
+    size = params.dims()
+    times, slices = size["T"], size["Z"]
+    channel = f"t * {slices} + z" if params.layout == "TZ" else f"z * {times} + t"
+    first, last = ("oldest", "newest") if params.oldest_first else ("newest", "oldest")
+    lines = [
+        f"tensor[{', '.join(axes).lower()}], {_AS_A_PICTURE}",
+        *([f"c = {channel}"] if params.time_axis == "merged" else []),
+        f"t = 0 is the {first} sweep, t = {times - 1} the {last}; z = 0 is the lowest slice",
+    ]
+    return "\n".join([*lines, "", *_picture(params)])
+
+
+def _picture(params: Any) -> list[str]:
+    down, across = (axis.lower() for axis in params.bev_layout if axis != "C")
     grown = {axis: not flipped for axis, flipped in (("x", params.flip_x), ("y", params.flip_y))}
     first_row, last_row = _ends(params, down, grown[down])
     first_column, last_column = _ends(params, across, grown[across])
     size = dict(zip("xyz", params.grid.size, strict=True))
-    left = [["row 0", first_row], [f"row {size[down] - 1}", last_row]]
-    wide = max(len(text) for pair in left for text in pair)
+    margin = ["row 0", first_row, "", f"row {size[down] - 1}", last_row]
+    wide = max(map(len, margin))
     inside = max(30, len(first_column) + len(last_column) + 4)
     edge = f"{'':{wide}}  +{'-' * inside}+"
     body = [line.ljust(9).center(inside) for line in ("", *_arrows(down, grown[down], across, grown[across]), "")]
-    margin = [*left[0], "", *left[1]]
-    return "\n".join(
-        [
-            f"tensor[{', '.join(layout.lower())}], seen as a picture: row 0 above, column 0 on the left",
-            "",
-            f"{'':{wide}}   {'column 0':<{inside - 14}}{f'column {size[across] - 1}':>14}",
-            f"{'':{wide}}   {first_column}{last_column:>{inside - len(first_column)}}",
-            edge,
-            *(f"{text:<{wide}}  |{line}|" for text, line in zip(margin, body, strict=True)),
-            edge,
-            "",
-            *_frame(params),
-        ]
-    )
+    return [
+        f"{'':{wide}}   {'column 0':<{inside - 14}}{f'column {size[across] - 1}':>14}",
+        f"{'':{wide}}   {first_column}{last_column:>{inside - len(first_column)}}",
+        edge,
+        *(f"{text:<{wide}}  |{line}|" for text, line in zip(margin, body, strict=True)),
+        edge,
+        "",
+        *_frame(params),
+    ]
 
 
 def range_image(params: Any) -> str:
@@ -124,8 +139,10 @@ def _arrows(down: str, down_grows: bool, across: str, across_grows: bool) -> Seq
 def _ends(params: Any, axis: str, grows: bool) -> tuple[str, str]:
     """Returns where the first and the last cell along an axis begin and end."""
     at = "xyz".index(axis)
-    low, high = (f"{axis} = {bound:g}" for bound in (params.grid.range[at], params.grid.range[at + 3]))
-    if params.frame != "lidar":
+    turns = params.grid.coordinates == "cylinder"
+    name = {"x": "distance", "y": "azimuth"}[axis] if turns else axis
+    low, high = (f"{name} = {bound:g}" for bound in (params.grid.range[at], params.grid.range[at + 3]))
+    if params.frame != "lidar" and not turns:
         low, high = (f"{bound} {side}" for bound, side in zip((low, high), _AHEAD_AND_LEFT[axis], strict=True))
     return (low, high) if grows else (high, low)
 

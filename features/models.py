@@ -8,6 +8,7 @@ from types import MappingProxyType
 __all__ = ["MODELS", "used_by"]
 
 _HARD_VOXELS = ("lidar_voxels", "lidar_voxel_coords", "lidar_voxel_num_points")
+_OVER_TIME = ("lidar_bev_temporal", "lidar_sweep_valid")
 _RANGE_IMAGE = ("lidar_range_image", "lidar_range_image_mask", "lidar_range_image_index")
 
 MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -21,7 +22,12 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "PV-RCNN": (*_HARD_VOXELS, "lidar_points"),
         "PointRCNN": ("lidar_points",),
         "PIXOR": ("lidar_bev_occupancy", "lidar_bev_stats"),
-        "IntentNet": ("lidar_bev_occupancy",),
+        "HDNet": ("lidar_bev_occupancy", "lidar_bev_stats", "lidar_height_above_ground"),
+        "IntentNet": ("lidar_bev_occupancy", *_OVER_TIME),
+        "FaF": _OVER_TIME,
+        "NMP": _OVER_TIME,
+        "MultiXNet": _OVER_TIME,
+        "MotionNet": _OVER_TIME,
         "MV3D": ("lidar_bev_stats",),
         "Complex-YOLO": ("lidar_bev_stats",),
         "RangeNet++": _RANGE_IMAGE,

@@ -16,7 +16,7 @@ from msgspec import inspect
 from .errors import SpecError
 from .vocabulary import Unit
 
-__all__ = ["About", "Parameter", "Shared", "least_of", "parameters_of", "said_in_words", "shared_by"]
+__all__ = ["About", "Parameter", "Shared", "least_of", "parameters_of", "said_in_words", "set_name", "shared_by"]
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ def least_of(kind: type) -> Mapping[str, float]:
 def parameters_of(params: msgspec.Struct) -> tuple[Parameter, ...]:
     """Returns what can be set, in order; a field that has fields is followed by these."""
     kind = type(params)
-    shared = {field.name: _name(_declares(kind, field)) for field in _fields(kind) if _is_shared(params, field)}
+    shared = {field.name: set_name(_declares(kind, field)) for field in _fields(kind) if _is_shared(params, field)}
     shown = _parameters(kind, msgspec.to_builtins(params), "")
     return tuple(msgspec.structs.replace(one, shared=shared.get(one.name.partition(".")[0])) for one in shown)
 
 
 def shared_by(params: msgspec.Struct) -> tuple[Shared, ...]:
-    """Returns the parameters that `params` shares with other groups, by the class that has them: the cloud's."""
+    """Returns the parameters that `params` shares with other groups, by the class that has them, the nearest first."""
     shown = parameters_of(params)
-    classes = {_name(kind): kind for kind in reversed(type(params).__mro__) if kind.__name__.endswith("Params")}
+    classes = {set_name(kind): kind for kind in type(params).__mro__ if kind.__name__.endswith("Params")}
     return tuple(
         Shared(name=name, prose=_own_doc(kind), parameters=tuple(one for one in shown if one.shared == name))
         for name, kind in classes.items()
@@ -100,8 +100,8 @@ def _is_shared(params: msgspec.Struct, field: inspect.Field) -> bool:
     return bool(getattr(params, field.name) == default)
 
 
-def _name(kind: type) -> str:
-    """cloud of CloudParams, radar cloud of RadarCloudParams."""
+def set_name(kind: type) -> str:
+    """Returns what the parameters of a class are called: cloud of CloudParams, radar cloud of RadarCloudParams."""
     words = re.findall(r"[A-Z][a-z0-9]*", kind.__name__.removesuffix("Params"))
     return " ".join(words).lower()
 
@@ -116,7 +116,8 @@ def _parameters(kind: type, plain: Mapping[str, Any], prefix: str) -> Iterator[P
     for field in _fields(kind):
         about = abouts(kind).get(field.name, About(""))
         inner = _struct(field.type)
-        default = plain.get(field.name)
+        # a grid leaves out what is as in most of them
+        default = plain.get(field.name, None if field.default is msgspec.NODEFAULT else field.default)
         if inner is None or default is None:
             allowed = _allowed(field.type, about.least)
             yield Parameter(

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import msgspec
 
+from perceptum.foreign import foreign
+
 from .errors import SpecError
 from .parameter import check_least, said_in_words
 
@@ -58,11 +60,13 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def of(cls, plain: Mapping[str, Any], where: str) -> Self:
         """Returns the parameters that plain data says; raises SpecError that begins with `where`."""
         try:
-            return msgspec.convert(plain, type=cls)
+            with foreign(f"{cls.__qualname__} fails", SpecError, msgspec.ValidationError):
+                return msgspec.convert(plain, type=cls)
         except SpecError as error:
-            raise SpecError(f"{where}: {error}") from None
+            raise SpecError(f"{where}: {error}") from error.__cause__
         except msgspec.ValidationError as error:
-            raise SpecError(f"{where}: {said_in_words(error, cls, plain)}") from None
+            # a subclass that checks itself with a ValueError or a TypeError: what it raised is the cause
+            raise SpecError(f"{where}: {said_in_words(error, cls, plain)}") from error.__cause__
 
 
 def merge(old: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

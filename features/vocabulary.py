@@ -15,6 +15,7 @@ __all__ = [
     "UNITS",
     "Cut",
     "FrameOfReference",
+    "InputFrame",
     "ReferenceFrame",
     "Unit",
 ]
@@ -35,12 +36,28 @@ DTYPES = (
 """What a tensor's dtype may be: Neuropod's eleven, in the order of its type codes."""
 
 Unit = Literal[
-    "m", "m/s", "rad", "deg", "s", "ns", "px", "intensity", "ratio", "count", "index", "cell", "flag", "mixed", "none"
+    "m",
+    "m2",
+    "m/s",
+    "rad",
+    "deg",
+    "s",
+    "ns",
+    "px",
+    "intensity",
+    "ratio",
+    "count",
+    "index",
+    "cell",
+    "flag",
+    "mixed",
+    "none",
 ]
 
 UNITS: Mapping[Unit, str] = MappingProxyType(
     {
         "m": "metres",
+        "m2": "square metres",
         "m/s": "metres per second",
         "rad": "radians",
         "deg": "degrees",
@@ -59,15 +76,19 @@ UNITS: Mapping[Unit, str] = MappingProxyType(
 )
 """Unit -> what it means."""
 
-FrameOfReference = Literal["ego", "lidar", "world", "sensor", "image", "reference", "none"]
+FrameOfReference = Literal["ego", "lidar", "ego_ground", "world", "sensor", "image", "reference", "none"]
+
+InputFrame = Literal["ego", "lidar", "ego_ground"]
+"""What the param `frame` may be."""
 
 ReferenceFrame = Literal["ego", "lidar"]
-"""What the param `frame` may be, and the frame of reference of a model's output."""
+"""The frame of reference of a model's output."""
 
 FRAMES: Mapping[FrameOfReference, str] = MappingProxyType(
     {
         "ego": "the vehicle's axes at the reference time",
         "lidar": "the primary lidar's axes at the reference time",
+        "ego_ground": "the vehicle's axes at the reference time, z counted from the ground below",
         "world": "the log's fixed axes",
         "sensor": "the axes of the sensor that measured it, as measured",
         "image": "the pixels of an image, u to the right and v down",
@@ -86,11 +107,18 @@ COLUMN_UNITS: Mapping[str, Unit] = MappingProxyType(
         "intensity": "intensity",
         "time_lag": "s",
         "ring": "index",
+        "elongation": "none",
+        "return_index": "index",
+        "offset_ns": "ns",
+        "height_above_ground": "m",
         "count": "count",
         "density": "ratio",
         "max_z": "m",
         "min_z": "m",
         "mean_z": "m",
+        "var_z": "m2",
+        "height_ratio": "ratio",
+        "slice_height": "m",
         "max_i": "intensity",
         "mean_i": "intensity",
         "top_i": "intensity",
@@ -115,11 +143,18 @@ COLUMN_MEANINGS: Mapping[str, str] = MappingProxyType(
         "intensity": "strength of the return; 0 where the log has none",
         "time_lag": "how long before the reference time it was measured; negative if after",
         "ring": "number of the beam as the log has it; -1 where it has none",
+        "elongation": "how much longer than its pulse the return was, as the log has it; 0 where it has none",
+        "return_index": "which of its beam's returns it was; 0 where the log has none",
+        "offset_ns": "when it was measured, counted from its sweep's stamp; 0 where the log has none",
+        "height_above_ground": "how high it is above the ground below it, by `ground`",
         "count": "points in the column of cells",
         "density": "min(1, ln(count + 1) / ln(density_cap + 1))",
         "max_z": "greatest height of a point",
         "min_z": "least height of a point",
         "mean_z": "mean height of the points",
+        "var_z": "variance of the heights of the points",
+        "height_ratio": "(max_z - zmin) / (zmax - zmin) of the grid's range",
+        "slice_height": "a channel for each height slice, lowest first: its highest point above zmin",
         "max_i": "greatest intensity of a point",
         "mean_i": "mean intensity of the points",
         "top_i": "intensity of the highest point",

@@ -24,9 +24,11 @@ from .first_calls import COMPILING, LOADING, Kind, first_call
 from .kernel_folder import kernel_folder
 from .once import once
 
-# the compiler itself, which takes longest of all where a first frame is what imports it
+# the compiler itself, which takes longest of all where a first frame is what imports it; and what numba imports when it
+# first looks at an array, in which Python may collect all garbage: 90 ms of a first frame beside torch
 with first_call([LOADING]):
     import numba
+    import numpy.ma
     from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
 
 __all__ = ["inner", "kernel"]
@@ -44,7 +46,9 @@ def kernel(function: Function) -> Function:
     What was compiled is kept for the next process, where `kernel_folder` says; where nothing can be written, each
     process compiles for itself.
     """
-    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    # a module of kernels may be imported by the first frame that is read
+    with first_call([LOADING]):
+        compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
     # with NUMBA_DISABLE_JIT it is the function itself
     if hasattr(compiled, "py_func"):
         # numba's cache=True puts its FunctionCache there

@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.plural import a_or_an
+
 from .arrays import Matrix
 from .codecs import decode_image
 from .errors import BrokenRecord, LogError
@@ -60,7 +62,8 @@ def _check_columns(where: str, first: Column, columns: Mapping[str, Column | Non
             raise BrokenRecord(f"{where}: column {name} has shape {column.shape}, x has {first.shape}")
         masked = type(column) is not np.ndarray and isinstance(column, np.ma.MaskedArray)
         if masked or column.dtype.kind not in "fiub":
-            raise BrokenRecord(f"{where}: column {name} is a {type(column).__name__} of {column.dtype}, wanted numbers")
+            found = f"{a_or_an(type(column).__name__)} of {column.dtype}"
+            raise BrokenRecord(f"{where}: column {name} is {found}, wanted numbers")
 
 
 def _columns_of(record: LidarSweep | RadarSweep, apart: Collection[str]) -> str:

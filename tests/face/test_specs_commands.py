@@ -128,7 +128,6 @@ def test_one_feature_fits_a_common_terminal(command, monkeypatch):
         (["--family", "lidr"], "no family 'lidr'; did you mean 'lidar'?"),
         (["ego_pose", "--family", "ego"], "--family is for the list; leave it out to see 'ego_pose'"),
         (["--preset", "a"], "--preset a needs the feature to show: perceptum features NAME --preset a"),
-        (["lidar_voxels", "--preset", "second"], "no preset 'second'; did you mean 'second_kitti'?"),
         (["ego_pose", "--preset", "second"], "no preset 'second'; there are none for this feature"),
     ],
 )

@@ -105,8 +105,13 @@ def test_a_feature_is_described_under_a_preset():
         "(num_voxels, P, C) = (num_voxels, 5, 4); num_voxels: what the frame has, at most 40000"
     )
     # what there is to choose from stays
-    assert fine["parameters"] == own["parameters"]
-    with pytest.raises(SpecError, match=r"^no preset 'second_kiti'; did you mean 'second_kitti'\?$"):
+    said = [{key: one[key] for key in one.keys() - {"value"}} for one in fine["parameters"]]
+    assert said == [{key: one[key] for key in one.keys() - {"value"}} for one in own["parameters"]]
+    values = {one["name"]: (one["default"], one["value"]) for one in fine["parameters"]}
+    assert values["frame"] == ("ego", "lidar")
+    assert values["grid.coordinates"] == ("xyz", "xyz")
+    assert all(one["value"] == one["default"] for one in own["parameters"])
+    with pytest.raises(SpecError, match=r"^no preset 'second_kiti'; did you mean 'second_kitti'"):
         pc.features().describe("lidar_voxels", "second_kiti")
 
 

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.features import Spec, SpecError, UnknownFeature, canonical
+from perceptum.features.lidar import CloudParams
 
 FEATURES = ", ".join(feature.name for feature in canonical())
-CLOUD = "sensors, num_sweeps, frame, intensity_mode, remove_close, compensate, nonfinite_features, required"
+CLOUD = ", ".join(CloudParams.__struct_fields__)
 
 
 def row(name, dtype, shape, **params):
@@ -23,6 +24,21 @@ CASES = {
     "near name": ([row("lidar_voxel", "float32", [])], "no feature 'lidar_voxel'; did you mean 'lidar_voxels'?"),
     "far name": ([row("qqqq", "float32", [])], f"no feature 'qqqq'; there are {FEATURES}"),
     "only a suffix": ([row("__b", "float32", [])], f"no feature ''; there are {FEATURES}"),
+    "an empty suffix": (
+        [row("lidar_voxels__", "float32", ["n", 10, 5])],
+        "input 'lidar_voxels__': its suffix, what follows the two underscores, is empty; "
+        "a second instance takes a word: lidar_voxels__b",
+    ),
+    "a blank suffix": (
+        [row("lidar_voxels__ ", "float32", ["n", 10, 5])],
+        "input 'lidar_voxels__ ': its suffix, what follows the two underscores, is blank; "
+        "a second instance takes a word: lidar_voxels__b",
+    ),
+    "a suffix that ends with a line": (
+        [row("lidar_voxels__b\n", "float32", ["n", 10, 5])],
+        "input 'lidar_voxels__b\n': its suffix, what follows the two underscores, begins or ends with a blank; "
+        "a second instance takes a word: lidar_voxels__b",
+    ),
     "dtype": (
         [row("lidar_voxels", "float64", ["n", 10, 5])],
         "input 'lidar_voxels' can be float32, the spec wants float64",
@@ -139,7 +155,17 @@ CASES = {
     ),
     "near preset": (
         [row("lidar_voxels", "float32", ["n", 10, 5], preset="bevfusio")],
-        "input 'lidar_voxels': no preset 'bevfusio'; did you mean 'bevfusion'?",
+        "input 'lidar_voxels': no preset 'bevfusio'; did you mean 'bevfusion'? "
+        "`perceptum features lidar_voxels` lists all 12",
+    ),
+    "several near presets": (
+        [row("lidar_voxels", "float32", ["n", 10, 5], preset="pointpillars")],
+        "input 'lidar_voxels': no preset 'pointpillars'; did you mean 'pointpillars_nus' or 'pointpillars_kitti' or "
+        "'centerpoint_pillar_nus'? `perceptum features lidar_voxels` lists all 12",
+    ),
+    "near preset of few": (
+        [row("lidar_bev_occupancy", "uint8", [40, 1024, 1024], preset="pixor")],
+        "input 'lidar_bev_occupancy': no preset 'pixor'; did you mean 'pixor_kitti'? there are pixor_kitti, intentnet",
     ),
     "far preset": (
         [row("lidar_range_image", "float32", [5, 64, 2048], preset=7)],

@@ -79,11 +79,11 @@ def _show(row: Mapping[str, Any], preset: str | None) -> None:
         typer.echo(f"\n{visible(row['drawing'])}\n")
     if _among(row, None):
         typer.echo(f"parameters of {row['group']}: what each may be, and is where nothing is said")
-        typer.echo(_parameters(_among(row, None), row, preset))
+        typer.echo(_parameters(_among(row, None)))
     for shared in row["shared"]:
         title = f"parameters of the {shared['name']}. {shared['prose']}".rstrip()
         typer.echo(f"\n{visible(folded(title, terminal_width(), '', ''))}")
-        typer.echo(_parameters(_among(row, shared["name"]), row, preset))
+        typer.echo(_parameters(_among(row, shared["name"])))
     if row["presets"] and preset is None:
         typer.echo(f"\npresets, which --preset shows one by one\n{visible(_presets(row['presets']))}")
 
@@ -92,7 +92,7 @@ def _among(row: Mapping[str, Any], shared: str | None) -> list[dict[str, Any]]:
     return [one for one in row["parameters"] if one["shared"] == shared]
 
 
-def _parameters(said: Sequence[Mapping[str, Any]], row: Mapping[str, Any], preset: str | None) -> str:
+def _parameters(said: Sequence[Mapping[str, Any]]) -> str:
     """Returns two lines for each parameter: what it may be and is where nothing is said, and what that means."""
     from perceptum.features.description import folded
 
@@ -100,20 +100,12 @@ def _parameters(said: Sequence[Mapping[str, Any]], row: Mapping[str, Any], prese
     allowed = max((len(one["allowed"]) for one in said if len(one["allowed"]) <= _SHORT), default=0)
     lines = []
     for one in said:
-        default, value = _json(one["default"]), _json(_at(row["params"], one["name"]))
+        default, value = _json(one["default"]), _json(one["value"])
         unit = f" {one['unit']}" if one["unit"] else ""
-        now = f"  now {value}" if preset is not None and value != default else ""
+        now = f"  now {value}" if value != default else ""
         first = f"{one['name']:<{longest}}  {one['allowed']:<{allowed}}  {default}{unit}{now}"
         lines += [folded(first, wide, "", " " * 8), folded(one["prose"], wide)]
     return visible("\n".join(lines))
-
-
-def _at(params: Mapping[str, Any], name: str) -> Any:
-    """Returns the value of a parameter by its name with dots; None where a field above it is null."""
-    value: Any = params
-    for field in name.split("."):
-        value = None if value is None else value[field]
-    return value
 
 
 def _presets(presets: Mapping[str, Mapping[str, Any]]) -> str:
