@@ -88,7 +88,7 @@ def test_the_features_of_a_plug_in_are_a_family_of_its_name(monkeypatch):
     theirs = replace(ours, name="lidar_smoke", features=(feature,), presets={}, filler=object)
     monkeypatch.setattr("perceptum.features.family.plug_ins", lambda: (PlugIn("acme", (theirs,)),))
     catalogue = Catalogue(Schema("mine", "1", (ours, theirs)))
-    assert catalogue.families == {"lidar": ("lidar_points", "lidar_num_points"), "acme": ("lidar_smoke",)}
+    assert catalogue.families == {"lidar": tuple(feature.name for feature in ours), "acme": ("lidar_smoke",)}
     assert catalogue.describe("lidar_smoke")["family"] == "acme"
     assert Catalogue(Schema("mine", "1", (replace(theirs, name="sonar_smoke"),))).families == {
         "sonar": ("lidar_smoke",)

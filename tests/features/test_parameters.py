@@ -144,7 +144,7 @@ def test_the_features_of_lidar_share_the_parameters_of_the_cloud():
     groups = [canonical().group(name) for name in ("lidar_points", "lidar_voxels", "lidar_bev_stats")]
     cloud = [next(one for one in shared_by(group.params) if one.name == "cloud") for group in groups]
     assert cloud[0] == cloud[1] == cloud[2]
-    assert {"num_sweeps", "frame", "intensity_mode"} <= {parameter.name for parameter in cloud[0].parameters}
+    assert {"num_sweeps", "intensity_mode"} <= {parameter.name for parameter in cloud[0].parameters}
     assert "grid.voxel" not in {parameter.name for parameter in cloud[0].parameters}
 
 
