@@ -27,7 +27,8 @@ _FEW = 6
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """What belongs together, as one object: ours and those of plug-ins."""
 
-    name: str
+    name: str = ""
+    """Where nothing is said, that of its first feature."""
     params: Params
     """The defaults."""
     features: tuple[Feature, ...]
@@ -39,6 +40,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     """How the axes of its tensors lie, in plain ASCII; or a module's function that draws it for the parameters."""
 
     def __post_init__(self) -> None:
+        if not self.name and isinstance(self.features, tuple) and self.features:
+            msgspec.structs.force_setattr(self, "name", getattr(self.features[0], "name", ""))
         check_name("group", self.name)
         if not isinstance(self.params, Params):
             raise SpecError(f"group '{self.name}': params must be a Params, got {self.params!r}")

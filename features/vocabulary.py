@@ -122,6 +122,10 @@ COLUMN_UNITS: Mapping[str, Unit] = MappingProxyType(
         "max_i": "intensity",
         "mean_i": "intensity",
         "top_i": "intensity",
+        "azimuth": "rad",
+        "inclination": "rad",
+        "height": "m",
+        "occupancy": "flag",
     }
 )
 """Column or channel of a tensor whose unit is "mixed" -> its own unit."""

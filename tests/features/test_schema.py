@@ -32,6 +32,7 @@ CHANGED = {
     "grid": {"voxel": [0.25, 0.25, 0.5]},
     "fov": [10, -10],
     "norm": {"mean": [0] * 5, "std": [1] * 5},
+    "azimuth_fov": [90, -90],
 }
 
 
