@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perceptum.features import Group, Resolved, SpecError, ego, lidar
+from perceptum.features import Group, Resolved, SpecError, ego, lidar, radar
 
 from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
@@ -10,6 +10,7 @@ from .lidar.bev_stats import BevStats
 from .lidar.points import Points
 from .lidar.range_image import RangeImage
 from .lidar.voxels import Voxels
+from .radar.points import RadarPoints
 from .stage import Filler
 
 __all__ = ["filler_of"]
@@ -20,10 +21,11 @@ _OWN: tuple[type[Filler], ...] = (
     BevOccupancy,
     BevStats,
     RangeImage,
+    RadarPoints,
     Ego,
 )
 _TABLE = {(filler.group, filler.device): filler for filler in _OWN}
-_GROUPS = {group.name: group for group in (*lidar.GROUPS, *ego.GROUPS)}
+_GROUPS = {group.name: group for group in (*lidar.GROUPS, *radar.GROUPS, *ego.GROUPS)}
 
 
 def filler_of(row: Resolved, device: str = "cpu") -> type[Filler]:

@@ -24,7 +24,23 @@ DTYPES = (
 """What a tensor's dtype may be: Neuropod's eleven, in the order of its type codes."""
 
 Unit = Literal[
-    "m", "m/s", "rad", "deg", "s", "ns", "px", "intensity", "ratio", "count", "index", "cell", "flag", "mixed", "none"
+    "m",
+    "m/s",
+    "rad",
+    "deg",
+    "s",
+    "ns",
+    "px",
+    "intensity",
+    "dBsm",
+    "ratio",
+    "count",
+    "index",
+    "cell",
+    "code",
+    "flag",
+    "mixed",
+    "none",
 ]
 
 UNITS: Mapping[Unit, str] = MappingProxyType(
@@ -37,10 +53,12 @@ UNITS: Mapping[Unit, str] = MappingProxyType(
         "ns": "nanoseconds",
         "px": "pixels",
         "intensity": "as the param `intensity_mode` says",
+        "dBsm": "decibels over a square metre, of a radar's cross section",
         "ratio": "a share, from 0 to 1",
         "count": "how many",
         "index": "the number of a row, an element or a beam, from 0; -1 where there is none",
         "cell": "whole cells along each axis of the grid, from its lowest corner",
+        "code": "a whole number that stands for a state",
         "flag": "1 for yes, 0 for no",
         "mixed": "each column or channel has its own, see the table of columns",
         "none": "a number without a unit",
@@ -83,6 +101,30 @@ COLUMN_UNITS: Mapping[str, Unit] = MappingProxyType(
         "max_i": "intensity",
         "mean_i": "intensity",
         "top_i": "intensity",
+        "rcs": "dBsm",
+        "vx": "m/s",
+        "vy": "m/s",
+        "vx_comp": "m/s",
+        "vy_comp": "m/s",
+        "v_radial": "m/s",
+        "v_radial_comp": "m/s",
+        "sweep": "index",
+        "azimuth": "rad",
+        "dyn_prop": "code",
+        "ambig_state": "code",
+        "invalid_state": "code",
+        "pdh0": "code",
+        "id": "index",
+        "is_quality_valid": "flag",
+        "x_rms": "code",
+        "y_rms": "code",
+        "vx_rms": "code",
+        "vy_rms": "code",
+        "scan": "index",
+        "dyn_prop_onehot": "flag",
+        "ambig_state_onehot": "flag",
+        "invalid_state_onehot": "flag",
+        "pdh0_ordinal": "flag",
     }
 )
 """Column or channel of a tensor whose unit is "mixed" -> its own unit."""
