@@ -108,25 +108,63 @@ class Frame:
         """Returns what was read under `key`, read once whatever the threads; different keys are read side by side."""
         return cast(Made, get_or_make(self._read, key, read))
 
-    def sweeps(self, n: int = 1, sensor: str | None = None, each: Each | None = None) -> list[LidarSweep]:
+    def sweeps(
+        self,
+        n: int = 1,
+        sensor: str | None = None,
+        each: Each | None = None,
+        *,
+        step: int = 1,
+        keyframes: bool = False,
+    ) -> list[LidarSweep]:
         """Returns the last `n` sweeps at or before `time_ns`, newest first.
 
         Of `sensor`, or of every lidar of the log; at the start of a log there are fewer. A frame of a log
         that is not a sequence has only its own sweep.
         each: calls a function on each item of a list, perhaps on several threads: records are then read side by side.
+        step: only every so many-th, beginning with the newest. keyframes: only those that were the newest of a frame
+        of the log, such as nuScenes' samples.
         """
-        names = list(self.log.source.lidars) if sensor is None else [sensor]
-        picked = [(name, i) for name in names for i in self._past(name, n)]
-        picked.sort(key=lambda at: -int(self.log.source.lidars[at[0]][at[1]]))
+        return [sweep for _, sweep in self.ranked_sweeps(n, sensor, each, step=step, keyframes=keyframes)]
+
+    def ranked_sweeps(
+        self,
+        n: int = 1,
+        sensor: str | None = None,
+        each: Each | None = None,
+        *,
+        step: int = 1,
+        keyframes: bool = False,
+    ) -> list[tuple[int, LidarSweep]]:
+        """Returns the same, each with its place in its sensor's past: 0 for the newest, up to n - 1.
+
+        A broken record that the log skips leaves its place empty.
+        """
+        streams = self.log.source.lidars
+        picked = [
+            (name, i, rank)
+            for name in (list(streams) if sensor is None else [sensor])
+            for rank, i in enumerate(self._past(self.log.sensor_times(streams, name), n, step, keyframes))
+        ]
+        picked.sort(key=lambda at: -int(streams[at[0]][at[1]]))
         if each is not None:
             # what is there already is had sooner than another thread has begun
-            waits = [at for at in picked if ("lidar", *at) not in self._read and not self.log.at_hand(*at)]
+            waits = [at[:2] for at in picked if ("lidar", *at[:2]) not in self._read and not self.log.at_hand(*at[:2])]
             if len(waits) > 1:
                 each(lambda at: self._sweep(*at), waits)
-        return [sweep for name, i in picked if (sweep := self._sweep(name, i)) is not None]
+        return [(rank, sweep) for name, i, rank in picked if (sweep := self._sweep(name, i)) is not None]
 
-    def _past(self, sensor: str, n: int) -> range:
-        return self._last(self.log.sensor_times(self.log.source.lidars, sensor), n)
+    def _past(self, times: NDArray[np.int64], n: int, step: int, keyframes: bool) -> Sequence[int]:
+        """The last `n` records at or before `time_ns`, newest first: every `step`-th of all, or of those of frames."""
+        if step < 1:
+            raise ValueError(f"step must be 1 or more, got {step}")
+        last = self._last(times, n * step if not keyframes else 1)
+        if keyframes and last and self.log.source.sequential:
+            frames_ns = self.log.source.times_ns[max(self.index + 1 - n * step, 0) : self.index + 1]
+            newest = np.searchsorted(times, frames_ns, side="right") - 1
+            kept: list[int] = np.unique(newest[newest >= 0])[::-1][::step].tolist()
+            return kept
+        return last[::step]
 
     def _last(self, times: NDArray[np.int64], n: int) -> range:
         """The last `n` records at or before `time_ns`, newest first; of unrelated frames only the frame's own."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.features import ReferenceParams
 from perceptum.features.lidar import RangeImageParams
 from perceptum.inputs import BrokenRecord, Frame, LidarSweep
 
@@ -61,7 +62,7 @@ class RangeImage(Filler):
         self._near, self._squares = np.empty((3, BLOCK), np.float32), np.empty(BLOCK)
         self._own_cells, self._ranges = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.float32)
         self._absence = Absence(params.required, self.title, stages)
-        reference = stages.share(Reference, "ego")
+        reference = stages.share(Reference, ReferenceParams())
         self.needs = (reference,)
         self._placing = Placing(reference, per_point=True)
 

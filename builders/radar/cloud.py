@@ -14,11 +14,12 @@ from perceptum.features.radar import STATES, RadarCloudParams, RadarColumn
 from perceptum.inputs import BrokenRecord, Frame, MissingRecord, RadarSweep
 from perceptum.plural import counted
 
+from ..cells import PointStage
 from ..kernels.radar import RAW, place
 from ..reference import Reference
 from ..sample import Sample
 from ..scratch import Scratch
-from ..stage import Stage, Stages
+from ..stage import Stages
 from .detections import Detections
 from .known import CODES_OF, SHOWN, VELOCITIES, Known, known_of
 from .placing import place_cycles
@@ -40,7 +41,7 @@ class _Cycle:
     lag_ns: int
 
 
-class RadarCloud(Stage):
+class RadarCloud(PointStage):
     """Columns of all detections that are kept, newest cycle first, in the order of the record."""
 
     def __init__(self, params: RadarCloudParams, stages: Stages) -> None:
@@ -48,9 +49,9 @@ class RadarCloud(Stage):
         self.title = f"radar cloud ({counted(params.num_sweeps, 'cycle')}, {params.frame} frame)"
         self.params = params
         self._stages = stages
-        self._reference = stages.share(Reference, params.frame)
+        self._reference = stages.share(Reference, params.reference())
         self.needs = (self._reference,)
-        self.points = Detections()
+        self._points = Detections()
         self.valid: NDArray[np.uint8] = np.zeros(0, np.uint8)
         """(K,) 1 for each radar of which the frame has a cycle."""
         self._wanted: set[str] = set()
@@ -67,7 +68,12 @@ class RadarCloud(Stage):
 
     @property
     def nbytes(self) -> int:
-        return self._raw.array.nbytes + self.points.nbytes
+        return self._raw.array.nbytes + self._points.nbytes
+
+    @property
+    def points(self) -> Detections:
+        """The columns of what is kept of the frame."""
+        return self._points
 
     def want(self, columns: Iterable[RadarColumn] = ()) -> None:
         """Says at planning time that the detections are needed, and which columns beside x, y, z."""
@@ -125,10 +131,13 @@ class RadarCloud(Stage):
         far = np.inf if p.max_distance is None else p.max_distance
         given: list[Any] = [raw, has, ends, origins, full, *placed, lags_s, ranks, self._looked_at, self._keep]
         given += [float(p.remove_close), float(p.min_distance), float(far), p.nonfinite_features == "drop"]
-        given += [p.advance_by_velocity, self._ranges, self._flags, self.points.reserve(sum(sizes))]
-        self.points.n, nonfinite, by_state, by_place, wrong = place(*given)
+        given += [p.advance_by_velocity, self._ranges, self._flags, self._points.reserve(sum(sizes))]
+        self._points.n, nonfinite, by_state, by_place, wrong = place(*given)
         if wrong >= 0:
             raise self._wrong_code(raw[:, wrong], records[int(np.searchsorted(ends, wrong, side="right"))])
+        if self._points.n and self._reference.on_ground:
+            x, y, z = self._points.values[:3]
+            self._reference.write_above(x, y, z, z)
         self.dropped = {
             "non-finite detections": nonfinite,
             "detections dropped by state": by_state,
@@ -169,7 +178,7 @@ class RadarCloud(Stage):
             there = " ".join(name for name in RAW if getattr(record, name) is not None)
             raise MissingRecord(
                 f"{where} has no {', '.join(lacks)}, which the spec wants; it has {there}{why}; leave out what it does "
-                'not have, or take missing_columns "zero"'
+                'not have, or take missing_columns "fill"'
             )
         if known.along_ray and self._stages.first_time((RadarCloud, "along the ray", record.sensor)):
             _log.warning(

@@ -12,8 +12,7 @@ from ..checks import distinct, finite
 from ..errors import SpecError
 from ..grid import Grid
 from ..parameter import About
-from ..params import Params
-from ..vocabulary import ReferenceFrame
+from ..reference import ReferenceParams
 
 __all__ = [
     "AROUND",
@@ -162,13 +161,9 @@ FILTERS: Mapping[str, StateFilter] = MappingProxyType(
 AROUND = Grid(range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.8, 0.8, 8.0))
 
 
-class RadarCloudParams(Params, frozen=True, kw_only=True):
+class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
     """The detections behind a feature. Features with equal values here share one cloud."""
 
-    frame: Annotated[
-        ReferenceFrame,
-        About("ego: the vehicle at the reference time; lidar: the primary lidar's own axes at that time."),
-    ] = "ego"
     sensors: Annotated[tuple[str, ...] | None, About("The radars to take; null: all that the log has.")] = None
     num_sweeps: Annotated[int, About("Cycles of each radar, newest first.", "count", least=1)] = 6
     compensate: Annotated[
@@ -235,10 +230,10 @@ class RadarCloudParams(Params, frozen=True, kw_only=True):
         About("Where rcs or a velocity is not finite: it becomes 0, or the detection is dropped."),
     ] = "zero"
     missing_columns: Annotated[
-        Literal["error", "zero"],
+        Literal["fill", "error"],
         About(
-            "A column that a radar does not have, and that does not follow from what it has: an error that names it, "
-            "or zeros."
+            "A column that a radar does not have, and that does not follow from what it has: it is 0, of states no "
+            "column is 1; or an error that says what there is."
         ),
     ] = "error"
     required: Annotated[
@@ -270,13 +265,13 @@ class RadarCloudParams(Params, frozen=True, kw_only=True):
         """Returns which states are kept, of a published filter too."""
         return self.filter if isinstance(self.filter, StateFilter) else FILTERS[self.filter]
 
-    def parts(self) -> dict[str, Any]:
-        return {"frame": self.frame}
-
     def count_key(self) -> RadarCloudParams:
         """Returns the cloud as far as it decides how many detections there are, for `size_key`."""
+        # what a number is brought to, and whether nothing is an error, moves no detection in or out
+        place = msgspec.structs.asdict(self.place_key())
         same: dict[str, Any] = {"rcs_range": None, "velocity_range": None, "missing_columns": "error"}
-        return msgspec.structs.replace(self.cloud(), **same, filter=self.state_filter(), required=False)
+        same |= {"filter": self.state_filter(), "required": False}
+        return msgspec.structs.replace(self.cloud(), **place, **same)
 
 
 def _check_span(name: str, span: tuple[float, float] | None) -> None:

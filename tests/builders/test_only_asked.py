@@ -34,8 +34,9 @@ def log(memory_log, sweep_of):
         (["lidar_points"], {"lidar_points": {"num_sweeps": 3}}, {"lidar/top": 3, "lidar/side": 3}),
         (["lidar_range_image"], {}, {"lidar/top": 1}),
         (["lidar_range_image_mask"], {"lidar_range_image": {"sensor": "side"}}, {"lidar/side": 1}),
-        (NAMES, {}, {"lidar/top": 1, "lidar/side": 1}),
-        (NAMES, {"lidar_voxels": {"num_sweeps": 4}}, {"lidar/top": 4, "lidar/side": 4}),
+        (["lidar_height_above_ground"], {"lidar_points": {"ground": "plane"}}, {"lidar/top": 1, "lidar/side": 1}),
+        (NAMES, {}, {"lidar/top": 1, "lidar/side": 1, "map": 1}),
+        (NAMES, {"lidar_voxels": {"num_sweeps": 4}}, {"lidar/top": 4, "lidar/side": 4, "map": 1}),
     ],
 )
 def test_only_the_records_that_the_spec_needs_are_read_and_each_once(log, names, params, reads):
@@ -55,7 +56,7 @@ def test_stages_side_by_side_do_not_read_a_record_twice(log, threads):
     log.source.read_lidar = slowly
     params = {"lidar_points": {"num_sweeps": 2}, "lidar_voxels": {"num_sweeps": 2, "remove_close": 1}}
     InputBuilder(NAMES, params=params, threads=threads).build(log[4])
-    assert dict(log.reads) == {"lidar/top": 2, "lidar/side": 2}
+    assert dict(log.reads) == {"lidar/top": 2, "lidar/side": 2, "map": 1}
 
 
 def stage_titles(names, params=None):

@@ -183,7 +183,7 @@ def test_every_preset_of_ours_says_what_it_follows():
         ("images", "there are none for image yet. Its records are in frame.cameras; "),
         ("map_raster", "there are none for map yet. Its records are in frame.map; "),
         ("boxes", "there are none for box yet. Its records are in frame.labels; "),
-        ("lidar_zzzzzz", "for lidar there are lidar_points, lidar_num_points, lidar_voxels, "),
+        ("lidar_zzzzzz", "for lidar there are lidar_points, lidar_num_points, "),
     ],
 )
 def test_a_feature_of_another_family_is_never_meant(name, said):

@@ -77,7 +77,7 @@ def test_a_feature_or_parameter_that_is_gone_is_a_mismatch():
     )
     gone = stored()
     gone["features"]["lidar_points"]["params"] = {"old": 1}
-    with pytest.raises(SchemaMismatch, match="no parameter 'old'; there are sensors"):
+    with pytest.raises(SchemaMismatch, match="no parameter 'old'; there are frame"):
         canonical().check(gone)
 
 

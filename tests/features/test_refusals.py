@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.features import Spec, SpecError, UnknownFeature, canonical
+from perceptum.features.lidar import CloudParams
 
 FEATURES = ", ".join(feature.name for feature in canonical())
-CLOUD = "sensors, num_sweeps, frame, intensity_mode, remove_close, compensate, nonfinite_features, required"
+CLOUD = ", ".join(CloudParams.__struct_fields__)
 
 
 def row(name, dtype, shape, **params):
