@@ -7,9 +7,11 @@ from perceptum.features import Group, Resolved, SpecError, ego, lidar, radar
 from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
 from .lidar.bev_stats import BevStats
+from .lidar.bev_temporal import BevTemporal
 from .lidar.points import Points
 from .lidar.range_image import RangeImage
 from .lidar.voxels import Voxels
+from .radar.bev import RadarBev
 from .radar.points import RadarPoints
 from .stage import Filler
 
@@ -20,8 +22,10 @@ _OWN: tuple[type[Filler], ...] = (
     Voxels,
     BevOccupancy,
     BevStats,
+    BevTemporal,
     RangeImage,
     RadarPoints,
+    RadarBev,
     Ego,
 )
 _TABLE = {(filler.group, filler.device): filler for filler in _OWN}

@@ -34,6 +34,7 @@ DTYPES = (
 """What a tensor's dtype may be: Neuropod's eleven, in the order of its type codes."""
 
 Unit = Literal[
+    "m", "m2", "m/s", "rad", "deg", "s", "ns", "px", "intensity", "ratio", "count", "index", "cell", "flag", "mixed", "none"
     "m",
     "m/s",
     "rad",
@@ -56,6 +57,7 @@ Unit = Literal[
 UNITS: Mapping[Unit, str] = MappingProxyType(
     {
         "m": "metres",
+        "m2": "square metres",
         "m/s": "metres per second",
         "rad": "radians",
         "deg": "degrees",
@@ -116,6 +118,9 @@ COLUMN_UNITS: Mapping[str, Unit] = MappingProxyType(
         "max_z": "m",
         "min_z": "m",
         "mean_z": "m",
+        "var_z": "m2",
+        "height_ratio": "ratio",
+        "slice_height": "m",
         "max_i": "intensity",
         "mean_i": "intensity",
         "top_i": "intensity",

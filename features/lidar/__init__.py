@@ -1,7 +1,8 @@
 """The lidar family: what each tensor is. How they are made is in builders/lidar, file by file the same."""
 
-from . import bev, points, range_image, voxels
+from . import bev, bev_temporal, points, range_image, voxels
 from .bev import BevOccupancyParams, BevParams, BevStatsParams
+from .bev_temporal import BevTemporalParams
 from .cloud import CloudParams, PointColumn
 from .points import PointsParams
 from .range_image import Normalization, RangeImageParams
@@ -12,6 +13,7 @@ __all__ = [
     "BevOccupancyParams",
     "BevParams",
     "BevStatsParams",
+    "BevTemporalParams",
     "CloudParams",
     "Normalization",
     "PointColumn",
@@ -20,4 +22,4 @@ __all__ = [
     "VoxelsParams",
 ]
 
-GROUPS = (*points.GROUPS, *voxels.GROUPS, *bev.GROUPS, *range_image.GROUPS)
+GROUPS = (*points.GROUPS, *voxels.GROUPS, *bev.GROUPS, *bev_temporal.GROUPS, *range_image.GROUPS)

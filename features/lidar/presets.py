@@ -6,7 +6,7 @@ from typing import Any
 
 from ..preset import Preset
 
-__all__ = ["BEV_OCCUPANCY", "BEV_STATS", "RANGE_IMAGE", "VOXELS"]
+__all__ = ["BEV_OCCUPANCY", "BEV_STATS", "BEV_TEMPORAL", "RANGE_IMAGE", "VOXELS"]
 
 _PIXOR = "philip-huang/PIXOR srcs/datagen.py"
 _XYZI = ["x", "y", "z", "intensity"]
@@ -123,6 +123,13 @@ VOXELS: Presets = {
     ),
 }
 
+
+def _temporal(paper: str, sweeps: int, low_high: list[float], voxel: list[float], **how: Any) -> Preset:
+    """Uber's, of which neither code nor configurations are public."""
+    params = {"num_sweeps": sweeps, "grid": {"range": low_high, "voxel": voxel}, **how}
+    return Preset(params, follows=f"in the style of the paper ({paper}), of which no configuration is public")
+
+
 BEV_OCCUPANCY: Presets = {
     "pixor_kitti": Preset(
         {"grid": {"range": [0, -40, -2.5, 70, 40, 1], "voxel": [0.1, 0.1, 0.1]}, **_KITTI_CLOUD}, follows=_PIXOR
@@ -141,6 +148,46 @@ BEV_STATS: Presets = {
             **_KITTI_CLOUD,
         },
         follows=_PIXOR,
+    ),
+    "complex_yolo_kitti": Preset(
+        {
+            "grid": {"range": [0, -25, -2.73, 50, 25, 1.27], "voxel": [50 / 608, 50 / 608, 4]},
+            "channels": ["top_i", "height_ratio", "density"],
+            "bev_layout": "CXY",
+            **_KITTI_CLOUD,
+        },
+        follows="ghimiredhikura/Complex-YOLOv3 utils/kitti_bev_utils.py, which also keeps points at the upper edge of z",
+    ),
+    "mv3d_kitti": Preset(
+        {
+            "grid": {"range": [0, -40, -2, 70.4, 40, 0.4], "voxel": [0.1, 0.1, 0.4]},
+            "channels": ["slice_height", "top_i", "density"],
+            **_KITTI_CLOUD,
+        },
+        follows="in the style of the paper (Chen et al. 2017, section 3.1), of which no configuration is public; heights "
+        "and channels as in bostondiditeam/MV3D src/data.py, which has flipped rows and columns and other densities",
+    ),
+}
+
+BEV_TEMPORAL: Presets = {
+    "faf": _temporal("Luo et al. 2018", 5, [-72, -40, -2, 72, 40, 3.8], [0.2, 0.2, 0.2], time_axis="own"),
+    "intentnet": _temporal("Casas et al. 2018", 10, [-72, -40, -2, 72, 40, 3.8], [0.2, 0.2, 0.2]),
+    "nmp": _temporal("Zeng et al. 2019", 10, [-70, -40, -2, 70, 40, 3], [0.2, 0.2, 0.2]),
+    "multixnet": _temporal("Djuric et al. 2020", 10, [-75, -50, -0.4, 75, 50, 2.8], [0.16, 0.16, 0.2]),
+    # its cells lie at multiples of their edges: z from -3.2 to 2, of which it takes -3 to 2
+    "motionnet": Preset(
+        {
+            "num_sweeps": 5,
+            "grid": {"range": [-32, -32, -3.2, 32, 32, 2], "voxel": [0.25, 0.25, 0.4]},
+            "time_axis": "own",
+            "bev_layout": "XYC",
+            "oldest_first": True,
+            "frame": "lidar",
+            "remove_close": 1.0,
+            "compensate": "per_sweep",
+        },
+        follows="MotionNet gen_data.py and data/data_utils.py (Wu et al. 2020): which takes z from -3, and none of the "
+        "points on the edges of its range",
     ),
 }
 

@@ -13,7 +13,7 @@ from .presets import BEV
 
 __all__ = ["GROUPS", "RadarBevParams"]
 
-Layout = Literal["CYX", "CXY", "YXC"]
+Layout = Literal["CYX", "CXY", "YXC", "XYC"]
 
 
 class RadarBevParams(RadarCloudParams, frozen=True, kw_only=True):
@@ -33,6 +33,10 @@ class RadarBevParams(RadarCloudParams, frozen=True, kw_only=True):
 
     def channels_count(self) -> int:
         return self.num_sweeps + 3
+
+    def order(self) -> tuple[str, ...]:
+        """Returns the axes as they lie in memory, the slowest first; all of them are among `dims`."""
+        return tuple(self.bev_layout)
 
     def dims(self) -> dict[str, int]:
         x, y, _ = self.grid.size

@@ -36,6 +36,10 @@ CHOICES = {
         {"grid": GRID, "overflow_slices": True, "bev_layout": "YXC", "flip_y": True},
         {"grid": GRID, "binary": False, "num_sweeps": 3},
     ],
+    "lidar_bev_temporal": [
+        {"grid": GRID, "num_sweeps": 3, "layout": "ZT", "overflow_slices": True, "flip_x": True},
+        {"grid": GRID, "num_sweeps": 4, "time_axis": "own", "bev_layout": "XYC", "binary": False, "oldest_first": True},
+    ],
     "lidar_bev_stats": [
         {"grid": GRID, "intensity_mode": "tanh"},
         {"grid": GRID, "channels": ["max_z", "top_i"], "flip_x": True, "bev_layout": "CXY"},

@@ -21,6 +21,7 @@ PARAMS = {
     "lidar_voxels": {"grid": GRID, "max_points_per_voxel": 4, "max_voxels": 700, "num_sweeps": 2},
     "lidar_bev_occupancy": {"grid": GRID, "overflow_slices": True, "bev_layout": "YXC", "flip_y": True},
     "lidar_bev_stats": {"grid": GRID},
+    "lidar_bev_temporal": {"grid": GRID, "num_sweeps": 4},
     "lidar_range_image": {"height": 16, "width": 256},
 }
 
