@@ -118,12 +118,12 @@ class RadarCloud(PointStage):
         raw, has = self._take(records, sum(sizes))
         origins = np.array([record.origin for record in records], np.float64).reshape(-1, 3)
         full = np.array([record.velocity_part == "full" for record in records], np.bool_)
-        rays = np.isfinite(origins).all(axis=1).tolist()
-        known = [
-            self._look(frame, record, has[k], rays[k], bool(full[k])) for k, record in enumerate(records)
-        ]
-        if not frame.log.source.sequential:
-            _make_zero(raw, has, ends, [bool(one.by_motion) for one in known])
+        rays = np.isfinite(origins.sum(axis=1))
+        known = [self._look(frame, record, has[k], bool(rays[k]), bool(full[k])) for k, record in enumerate(records)]
+        for own, one, end, n in zip(has, known, ends, sizes, strict=True):
+            if one.by_motion and not frame.log.source.sequential:
+                # 0, and not what is relative to the sensor
+                own[_ROW["v_radial_comp"]], raw[_ROW["v_radial_comp"], end - n : end] = True, 0
         fast = [bool(one.by_motion) and frame.log.source.sequential for one in known]
         placed = place_cycles(p, self._reference, frame, records, fast)
         lags_s = np.array([cycle.lag_ns for cycle in cycles], np.int64) * 1e-9
@@ -223,12 +223,3 @@ class RadarCloud(PointStage):
                     "columns"
                 )
         raise AssertionError("every block has a column for this detection's codes")
-
-
-def _make_zero(
-    raw: NDArray[np.float64], has: NDArray[np.bool_], ends: NDArray[np.int64], which: Sequence[bool]
-) -> None:
-    """Lets velocities over ground that are not known be 0, and not what is relative to the sensor."""
-    for own, unknown, begin, end in zip(has, which, [0, *ends[:-1]], ends, strict=True):
-        if unknown:
-            own[_ROW["v_radial_comp"]], raw[_ROW["v_radial_comp"], begin:end] = True, 0

@@ -250,8 +250,8 @@ class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
         finite("min_distance", (self.min_distance,))
         if self.max_distance is not None:
             finite("max_distance", (self.max_distance,))
-            if self.max_distance <= self.min_distance:
-                raise SpecError(f"max_distance must be more than min_distance, got {self.max_distance:g}")
+            if self.max_distance < self.min_distance:
+                raise SpecError(f"max_distance must be at least min_distance, got {self.max_distance:g}")
         if self.sensors is not None:
             distinct("sensors", self.sensors)
         _check_span("rcs_range", self.rcs_range)
