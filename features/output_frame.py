@@ -30,7 +30,7 @@ def output_frame(
     for given in map(Row.of, inputs):
         if given.name.partition("__")[0] in schema:
             resolved = resolve_row(schema, given)
-            frame = resolved.params.parts().get("frame", resolved.feature.frame)
+            frame = resolved.parts.get("frame", resolved.feature.frame)
             if frame in (*get_args(InputFrame), "sensor"):
                 known.setdefault(frame, given.name)
     if len(known) > 1 or not known.keys() <= set(get_args(ReferenceFrame)):

@@ -244,13 +244,13 @@ def show(
             if rcs[i] > rcs[best] or away < away_best:
                 table[column] = i
     for k in range(found):
-        column = columns[k]
-        best = np.int64(table[column])
-        table[column] = -1
-        row = column // size_xy[0]
-        element = place[0] + (column - row * size_xy[0]) * place[1] + row * place[2] + sweeps * place[3]
-        out[element], out[element + place[3]], out[element + 2 * place[3]] = rcs[best], vx[best], vy[best]
-        for channel in range(3):
-            dirty[touched] = element + channel * place[3]
+        own = columns[k]
+        shown: Any = np.int64(table[own])
+        table[own] = -1
+        row = own // size_xy[0]
+        element = place[0] + (own - row * size_xy[0]) * place[1] + row * place[2] + sweeps * place[3]
+        out[element], out[element + place[3]], out[element + 2 * place[3]] = rcs[shown], vx[shown], vy[shown]
+        for more in range(3):
+            dirty[touched] = element + more * place[3]
             touched += 1
     return touched

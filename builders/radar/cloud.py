@@ -51,6 +51,8 @@ class RadarCloud(PointStage):
         self._stages = stages
         self._reference = stages.share(Reference, params.reference())
         self.needs = (self._reference,)
+        # several records are read side by side
+        self._each = stages.each if stages.threads > 1 else None
         self._points = Detections()
         self.valid: NDArray[np.uint8] = np.zeros(0, np.uint8)
         """(K,) 1 for each radar of which the frame has a cycle."""
@@ -100,12 +102,15 @@ class RadarCloud(PointStage):
         if unknown:
             self._report_unknown(frame, unknown)
         found: list[_Cycle] = []
+        picked: dict[str, Any] = {"step": p.sweep_step, "keyframes": p.sweeps == "keyframes"}
         valid = np.zeros(len(names), np.uint8)
         for k, name in enumerate(names):
-            records = frame.radar_sweeps(p.num_sweeps, name) if name in streams else []
-            valid[k] = len(records) > 0
-            from_ns = records[0].time_ns if records and p.lag_from == "newest_cycle" else frame.time_ns
-            found += [_Cycle(record, rank, from_ns - record.time_ns) for rank, record in enumerate(records)]
+            if name not in streams:
+                continue
+            own = frame.ranked_radar_sweeps(p.num_sweeps, name, self._each, **picked)
+            valid[k] = len(own) > 0
+            from_ns = own[0][1].time_ns if own and p.lag_from == "newest_cycle" else frame.time_ns
+            found += [_Cycle(record, rank, from_ns - record.time_ns) for rank, record in own]
         self.valid = valid
         if not found:
             self._report_none(frame, names)

@@ -166,6 +166,14 @@ class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
 
     sensors: Annotated[tuple[str, ...] | None, About("The radars to take; null: all that the log has.")] = None
     num_sweeps: Annotated[int, About("Cycles of each radar, newest first.", "count", least=1)] = 6
+    sweeps: Annotated[
+        Literal["all", "keyframes"],
+        About(
+            "all: the newest cycles; keyframes: of each of the log's newest frames the cycle that was its newest, as "
+            "nuScenes' annotated samples."
+        ),
+    ] = "all"
+    sweep_step: Annotated[int, About("Only every so many-th of these cycles, beginning with the newest.", least=1)] = 1
     compensate: Annotated[
         Literal["per_sweep", "none"],
         About(

@@ -1,4 +1,4 @@
-"""Radar cycles as tests make them, and what radar tensors should hold, worked out in plain numpy from the definition."""
+"""Radar cycles as tests make them, and what radar tensors should hold, in plain numpy from the definition."""
 
 from __future__ import annotations
 
@@ -64,9 +64,10 @@ def _placed(frame: Any, params: RadarCloudParams) -> list[Any]:
     ref_from_ego = np.eye(4) if params.frame == "ego" else inverse(frame.ego_from_lidar)
     found = []
     for name in source.radars if params.sensors is None else params.sensors:
-        cycles = frame.radar_sweeps(params.num_sweeps, name) if name in source.radars else []
-        for rank, record in enumerate(cycles):
-            since = cycles[0].time_ns if params.lag_from == "newest_cycle" else frame.time_ns
+        picked = {"step": params.sweep_step, "keyframes": params.sweeps == "keyframes"}
+        cycles = frame.ranked_radar_sweeps(params.num_sweeps, name, **picked) if name in source.radars else []
+        for rank, record in cycles:
+            since = cycles[0][1].time_ns if params.lag_from == "newest_cycle" else frame.time_ns
             still = ref_from_ego @ record.ego_from_sensor
             world = frame.poses.at_many([frame.time_ns, record.time_ns], 10**8)
             moved = ref_from_ego @ inverse(world[0]) @ world[1] @ record.ego_from_sensor

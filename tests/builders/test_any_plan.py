@@ -45,10 +45,20 @@ CHOICES = {
     "lidar_bev_stats": [
         {"grid": GRID, "intensity_mode": "tanh"},
         {"grid": GRID, "channels": ["max_z", "top_i"], "flip_x": True, "bev_layout": "CXY"},
+        {"grid": GRID, "channels": ["slice_height", "height_ratio", "var_z"]},
     ],
     "lidar_range_image": [
         {"height": 16, "width": 256},
         {"height": 8, "width": 64, "rows": "ring", "xyz_frame": "ego", "channels": ["z", "range"]},
+        {
+            "height": 8,
+            "width": 60,
+            "width_multiple": 16,
+            "azimuth_fov": [-90, 200],
+            "gaps": "windows",
+            "channels": ["azimuth", "time_lag", "elongation", "occupancy"],
+            "fill": [1, 2, 3, 4],
+        },
     ],
     "radar_points": [
         {"filter": "none", "columns": ["x", "vx", "vx_comp", "time_lag", "sweep", "dyn_prop_onehot"]},

@@ -34,8 +34,8 @@ def expected(frame, params, velocity=("vx_comp", "vy_comp")):
     out = np.zeros((sweeps + 3, Y, X), np.float32)
     best = {}
     for x, y, z, sweep, rcs, vx, vy in rows:
-        cell = [np.floor((np.float32(p) - np.float32(a)) / np.float32(v)) for p, a, v in zip((x, y, z), GRID["range"], GRID["voxel"])]
-        ix, iy, iz = map(int, cell)
+        low, voxel = np.array(GRID["range"][:3], np.float32), np.array(GRID["voxel"], np.float32)
+        ix, iy, iz = np.floor((np.array([x, y, z], np.float32) - low) / voxel).astype(int)
         if not (0 <= ix < X and 0 <= iy < Y and 0 <= iz < 2):
             continue
         out[int(sweep), iy, ix] = 1

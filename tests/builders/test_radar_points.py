@@ -11,7 +11,6 @@ import pytest
 from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log, open_log
 from perceptum.features import SpecError, canonical
-from perceptum.features.radar import RadarPointsParams
 from perceptum.inputs import BrokenRecord, LidarSweep, MissingRecord, PoseUnknown
 from perceptum.inputs.poses import inverse, rigid
 
@@ -66,6 +65,8 @@ def compare(log, params, index=-1, atol=2e-5):
         {"filter": "none", "remove_close": 9.0, "min_distance": 12.0, "max_distance": 44.5},
         {"filter": "none", "rcs_range": [0, 50], "velocity_range": [-100, 100]},
         {"filter": "none", "sensors": ["back"], "num_sweeps": 2},
+        {"filter": "none", "num_sweeps": 3, "sweep_step": 2},
+        {"filter": "none", "num_sweeps": 3, "sweeps": "keyframes"},
         {"filter": "none", "sensors": ["back", "front"], "num_sweeps": 50},
     ],
     ids=str,
@@ -156,7 +157,8 @@ def test_bevfusion_has_45_columns_in_its_own_order():
     log = drive()
     found = build(log[-1], "bevfusion_radar")["radar_points"]
     assert found.shape[1] == 45
-    codes = build(log[-1], {"preset": "bevfusion_radar", "columns": ["dyn_prop", "ambig_state", "invalid_state", "pdh0"]})
+    names = ["dyn_prop", "ambig_state", "invalid_state", "pdh0"]
+    codes = build(log[-1], {"preset": "bevfusion_radar", "columns": names})
     begin = 7
     for code, width in zip(codes["radar_points"].T[:3], (8, 5, 18), strict=True):
         assert (found[:, begin : begin + width] == np.eye(width)[code.astype(int)]).all()
@@ -170,12 +172,15 @@ def test_presets_follow_their_configurations():
     for name in ("bevfusion_radar", "crn"):
         found = build(drive()[-1], name)["radar_points"]
         assert len(found)
-    compare(drive(), {k: v for k, v in presets["crn"].params.items()})
+    compare(drive(), presets["crn"].params)
     scans = dict.fromkeys(("vx", "vy", "vx_comp", "vy_comp"))
-    compare(drive(**scans, scan=None), {"columns": presets["pp_radar_vod"].params["columns"][:6], "filter": "none"})
+    params = presets["pp_radar_vod"].params
+    log = memory_log(radars=[cycle(40, **scans, scan=np.full(40, -2))], times_ns=[T0])
+    found = compare(log, params)
+    assert (found[:, 6] == -2).all()
 
 
-# --- what is not there -------------------------------------------------------------------------------------------------
+# ---- what is not there
 
 
 def test_a_missing_radar_is_empty_and_not_valid_unless_it_is_required(caplog):
@@ -242,7 +247,7 @@ def test_unrelated_frames_say_nothing_of_the_ego_motion():
     gone = dict.fromkeys(("vx", "vy", "vx_comp", "vy_comp", "v_radial_comp"))
     log = memory_log(radars=[cycle(3, **gone)], times_ns=[T0], sequential=False)
     params = {"filter": "none", "columns": ["v_radial", "vx_comp", "v_radial_comp"]}
-    with pytest.raises(MissingRecord, match="has no vx_comp, v_radial_comp, .* frames that are unrelated say nothing"):
+    with pytest.raises(MissingRecord, match=r"has no vx_comp, v_radial_comp, .* frames that are unrelated say nothing"):
         build(log[0], params)
     found = build(log[0], {**params, "missing_columns": "fill"})["radar_points"]
     assert (found[:, 0] != 0).all()
@@ -309,13 +314,11 @@ def test_codes_outside_the_published_sets_are_refused_when_planning():
         "input 'radar_points': filter: ambig_state: 7 is not a state; there are 0 invalid, 1 ambiguous, "
         "2 staggered ramp, 3 unambiguous, 4 stationary candidates"
     )
-    with pytest.raises(SpecError, match="must be one or more codes"):
-        RadarPointsParams(filter={"dyn_prop": []}) if False else InputBuilder(
-            ["radar_points"], params={"radar_points": {"filter": {"dyn_prop": []}}}
-        )
+    with pytest.raises(SpecError, match="dyn_prop must be one or more codes"):
+        InputBuilder(["radar_points"], params={"radar_points": {"filter": {"dyn_prop": []}}})
 
 
-# --- odd numbers -------------------------------------------------------------------------------------------------------
+# ---- odd numbers
 
 
 def test_places_that_are_not_finite_are_dropped_and_other_numbers_become_zero():
@@ -406,7 +409,8 @@ def test_a_point_in_the_lidars_axes_is_where_its_mounting_says():
 
 def test_the_synthetic_drive_is_as_the_definition_says():
     log = open_log("synthetic", frames=8, seed=0)
-    compare(log, {"filter": "none", "columns": [c for c in ALL if c not in ("is_quality_valid", "id") and "rms" not in c]})
+    columns = [name for name in ALL if name not in ("is_quality_valid", "id") and "rms" not in name]
+    compare(log, {"filter": "none", "columns": columns})
 
 
 def test_each_way_of_asking_gives_the_same_sizes_a_symbol():
@@ -416,3 +420,18 @@ def test_each_way_of_asking_gives_the_same_sizes_a_symbol():
     assert keys[0] != keys[1]
     same = canonical().spec(["radar_points"], {"radar_points": {"columns": ["rcs"], "missing_columns": "fill"}})
     assert canonical().resolve(same)[0].params.size_key("num_radar") == keys[0]
+
+
+@pytest.mark.data
+def test_real_radars_that_measure_along_the_ray_are_as_the_definition_says(real_data):
+    (folder,) = (real_data / "aimotive").glob("train/*/*")
+    log = open_log(folder)
+    columns = ["x", "y", "z", "rcs", "vx", "vy", "v_radial", "range", "azimuth"]
+    for index in range(len(log)):
+        found = compare(log, {"filter": "none", "columns": columns}, index)
+        assert len(found) > 60
+        # of one that looks ahead, most approach at the speed of the car, whose frames do not say how fast it is
+        ahead = found[:, 0] > 0
+        assert abs(np.median(np.hypot(found[ahead, 4], found[ahead, 5])) - 30) < 1.5
+    with pytest.raises(MissingRecord, match="frames that are unrelated say nothing of the ego motion"):
+        build(log[0], {"filter": "none"})

@@ -16,14 +16,18 @@ from perceptum.inputs import MissingRecord
 from perceptum.testing import check_feature, hostile_frames
 
 GRID = {"range": [-24, -24, -3, 24, 24, 3], "voxel": [1, 1, 1]}
+CHANNELS = {"channels": ["azimuth", "elongation", "height", "inclination", "occupancy", "time_lag"], "xyz_frame": "ego"}
 OWN = {
     "ego_pose": [None],
     "lidar_points": [None, {"num_sweeps": 2, "frame": "lidar", "max_points": 300, "range": [-20, -20, -3, 20, 20, 3]}],
     "lidar_voxels": [{"grid": GRID, "max_voxels": 400, "overflow": "break", "min_rows": 9}],
     "lidar_bev_occupancy": [{"grid": GRID, "overflow_slices": True}],
     "lidar_bev_stats": [{"grid": GRID}],
+    "lidar_range_image": [
+        {"height": 16, "width": 128},
+        {"height": 16, "width": 120, "width_multiple": 32, "azimuth_fov": [60, -60], "gaps": "windows", **CHANNELS},
+    ],
     "lidar_bev_temporal": [{"grid": GRID, "num_sweeps": 2}],
-    "lidar_range_image": [{"height": 16, "width": 128}],
     "radar_points": [None, {"columns": ["x", "v_radial_comp", "pdh0_ordinal"], "missing_columns": "fill"}],
     "radar_bev": [{"grid": GRID, "filter": "none", "oldest_first": True}],
 }
