@@ -7,6 +7,7 @@ from perceptum.features import Group, Resolved, SpecError, ego, lidar
 from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
 from .lidar.bev_stats import BevStats
+from .lidar.pillars import Pillars
 from .lidar.points import Points
 from .lidar.range_image import RangeImage
 from .lidar.voxels import Voxels
@@ -17,6 +18,7 @@ __all__ = ["filler_of"]
 _OWN: tuple[type[Filler], ...] = (
     Points,
     Voxels,
+    Pillars,
     BevOccupancy,
     BevStats,
     RangeImage,

@@ -1,11 +1,12 @@
 """The lidar family: what each tensor is. How they are made is in builders/lidar, file by file the same."""
 
-from . import bev, points, range_image, voxels
+from . import bev, pillars, points, range_image, voxels
 from .bev import BevOccupancyParams, BevParams, BevStatsParams
 from .cloud import CloudParams, PointColumn
+from .pillars import PillarsParams
 from .points import PointsParams
 from .range_image import Normalization, RangeImageParams
-from .voxels import VoxelsParams
+from .voxels import VoxelRowsParams, VoxelsParams
 
 __all__ = [
     "GROUPS",
@@ -14,10 +15,12 @@ __all__ = [
     "BevStatsParams",
     "CloudParams",
     "Normalization",
+    "PillarsParams",
     "PointColumn",
     "PointsParams",
     "RangeImageParams",
+    "VoxelRowsParams",
     "VoxelsParams",
 ]
 
-GROUPS = (*points.GROUPS, *voxels.GROUPS, *bev.GROUPS, *range_image.GROUPS)
+GROUPS = (*points.GROUPS, *voxels.GROUPS, *pillars.GROUPS, *bev.GROUPS, *range_image.GROUPS)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..preset import Preset
 
-__all__ = ["BEV_OCCUPANCY", "BEV_STATS", "RANGE_IMAGE", "VOXELS"]
+__all__ = ["BEV_OCCUPANCY", "BEV_STATS", "PILLARS", "RANGE_IMAGE", "VOXELS"]
 
 _PIXOR = "philip-huang/PIXOR srcs/datagen.py"
 _XYZI = ["x", "y", "z", "intensity"]
@@ -121,6 +121,28 @@ VOXELS: Presets = {
         _XYZI,
         frame="lidar",
     ),
+}
+
+
+def _pillars(voxels: str, follows: str, **decoration: Any) -> Preset:
+    """The pillars of a preset of voxels, decorated."""
+    own = VOXELS[voxels]
+    return Preset({**own.params, **decoration}, own.training, follows)
+
+
+PILLARS: Presets = {
+    "pointpillars_kitti": _pillars("pointpillars_kitti", f"{_PCDET}kitti_models/pointpillar.yaml, PillarVFE"),
+    "pointpillars_kitti_legacy": _pillars(
+        "pointpillars_kitti",
+        f"{_MMDET3D}pointpillars_hv_secfpn_kitti.py, PillarFeatureNet with legacy=True, its default",
+        legacy=True,
+    ),
+    "pointpillars_nus": _pillars("pointpillars_nus", f"{_MMDET3D}pointpillars_hv_fpn_nus.py, HardVFE"),
+    "centerpoint_pillar_nus": _pillars(
+        "centerpoint_pillar_nus",
+        f"{_MMDET3D}centerpoint_pillar02_second_secfpn_nus.py, PillarFeatureNet with legacy=False",
+    ),
+    "once_pillar": _pillars("once_pillar", f"{_PCDET}once_models/pointpillar.yaml, PillarVFE"),
 }
 
 BEV_OCCUPANCY: Presets = {

@@ -62,7 +62,8 @@ def test_it_tells_which_tensors_share_a_stage():
     stages = {s.title: s.serves for s in InputBuilder(NAMES).explain().stages}
     lidar = tuple(name for name in NAMES if name.startswith("lidar") and "range" not in name)
     assert stages["cloud (1 sweep, ego frame)"] == lidar
-    assert stages["cells (1024 x 1024 x 40)"] == tuple(n for n in lidar if "point" not in n or "voxel" in n)
+    assert stages["cells (1024 x 1024 x 40)"] == tuple(n for n in lidar if "bev" in n or "voxel" in n)
+    assert stages["voxel rows (hash)"] == tuple(n for n in lidar if "voxel" in n)
     assert stages["ego"] == ("ego_pose", "reference_stamp")
 
 

@@ -20,7 +20,7 @@ from perceptum.features import (
     fingerprint,
 )
 
-GROUPS = "lidar_points, lidar_voxels, lidar_bev_occupancy, lidar_bev_stats, lidar_range_image, ego"
+GROUPS = "lidar_points, lidar_voxels, lidar_pillars, lidar_bev_occupancy, lidar_bev_stats, lidar_range_image, ego"
 POINTS = {"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]}
 
 # parameter -> a value that is not its default
@@ -41,6 +41,13 @@ CHANGED = {
     "max_voxels": 9,
     "overflow": "break",
     "coord_order": "xyz",
+    "order": "sorted",
+    "mean_of": "all",
+    "absolute_xyz": False,
+    "cluster_offset": False,
+    "center_offset": "xy",
+    "with_distance": True,
+    "legacy": True,
     "min_rows": 1,
     "bev_layout": "YXC",
     "flip_x": True,
@@ -142,6 +149,7 @@ def test_every_parameter_changes_the_fingerprint(name):
     seen = {canonical().fingerprint}
     for field in fields:
         value = ["density"] if name == "lidar_bev_stats" and field == "channels" else CHANGED[field]
+        value = ["x", "y", "z"] if name == "lidar_pillars" and field == "columns" else value
         value = ["range"] if name.startswith("lidar_range") and field == "channels" else value
         seen.add(canonical().with_params("canonical", "1", {name: {field: value}}).fingerprint)
     assert len(seen) == 1 + len(fields)
