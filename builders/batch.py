@@ -11,11 +11,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from perceptum.features import Concat, Feature, Resolved, SpecError, Stack
 
+from .errors import BuildError
 from .memory import Lease, Memory, take_checked
 from .pool import Pool
 from .written import Written, WrittenPart
 
-__all__ = ["Batch", "check_collation"]
+__all__ = ["Batch", "check_collation", "size_in"]
 
 _GUESS = 1.25
 _ROOM_PER_FRAME = 2**26
@@ -142,10 +143,22 @@ def _nodes(row: Resolved, rows: Sequence[Resolved], sizes: Mapping[str, Mapping[
     numbered = _numbered(row, rows)
     if isinstance(numbered, Resolved):
         fixed, size = numbered.fixed[0], numbered.sizes[0]
-        return fixed if fixed is not None else sizes[numbered.name][str(size)]
+        return fixed if fixed is not None else size_in(sizes[numbered.name], str(size), numbered.name)
     assert numbered is not None
     size = numbered.sizes(row.params)[0]
-    return size if isinstance(size, int) else sizes[row.name][size]
+    return size if isinstance(size, int) else size_in(sizes[row.name], size, row.name)
+
+
+def size_in(own: Mapping[str, int], name: str, row: str) -> int:
+    """Returns one of the sizes that a row's filler gives for a frame; raises BuildError that names the row."""
+    size = own.get(name)
+    # True is an int to Python
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0:
+        raise BuildError(
+            f"'{row}': its filler's sizes() must give '{name}' as a number of 0 or more, or its params' dims(), "
+            f"got {size!r}"
+        )
+    return int(size)
 
 
 class _Blocks:

@@ -6,17 +6,16 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from perceptum.features import Row, Schema, Spec, SpecError, UnknownFeature, canonical
 from perceptum.foreign import foreign
 from perceptum.inputs import Frame
-from perceptum.plural import counted
+from perceptum.plural import a_or_an, counted
 
 from .batch import Batch, check_collation
 from .crew import Crew
-from .explain import Explanation, explain
+from .explain import Explanation, LastBuild, explain
 from .lane import Lane, OnReady
 from .memory import Memory
 from .pages import allocate_pages
@@ -37,16 +36,6 @@ class Model(Protocol):
 
     @property
     def inputs(self) -> Sequence[Mapping[str, Any]]: ...
-
-
-@dataclass(frozen=True)
-class _Last:
-    """What `explain` shows of the last build that ended."""
-
-    lane: Lane
-    times_s: Mapping[str, float]
-    once_s: Mapping[str, float]
-    """Over the builder's life so far."""
 
 
 class InputBuilder(Generic[Built]):
@@ -105,8 +94,8 @@ class InputBuilder(Generic[Built]):
         options = Options(threads, writable, training)
         schema = schema or canonical()
         several = _several(wanted)
-        # parameters of others are asked for sizes here; what ours refuses, and what is not installed, says so itself
-        with foreign("the plan cannot be made", SpecError, TypeError, ValueError, OSError, ImportError, MemoryError):
+        # a model's `inputs` and a plug-in's parameters are others' code
+        with foreign("the plan cannot be made", SpecError, MemoryError):
             specs = _specs(schema, wanted if several else {SINGLE: wanted}, params, training)
             self.plan = Plan(schema, specs, options)
         models: dict[str, Any] = dict(wanted) if several else {SINGLE: wanted}
@@ -120,7 +109,7 @@ class InputBuilder(Generic[Built]):
         self._crew = Crew(self.plan.options.threads)
         self._said: set[Hashable] = set()
         self._lanes: deque[Lane] = deque()
-        self._last: _Last | None = None
+        self._last: LastBuild | None = None
         self.pools = {name: Pool(allocators.get(name, allocate_pages)) for name in self.plan.specs}
         """Model -> its memory, which is the model's own where that has an allocator."""
         _builders.add(self)
@@ -157,6 +146,18 @@ class InputBuilder(Generic[Built]):
     def spec(self) -> Spec:
         """The spec, if there is one; for several, see `specs`."""
         return self._only(self.specs, "specs")
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over what is built: equal where each tensor of that name, dtype and size means the same.
+
+        Training values are part of it. For several models, see `fingerprints`.
+        """
+        return self._only(self.fingerprints, "fingerprints")
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        return self.plan.fingerprints
 
     @property
     def specs(self) -> Mapping[str, Spec]:
@@ -199,7 +200,7 @@ class InputBuilder(Generic[Built]):
         others get a new first axis. draws: one per frame.
         """
         if not isinstance(frames, Iterable):
-            raise TypeError(f"build_batch wants frames, got a {type(frames).__name__}; one frame goes to build")
+            raise TypeError(f"build_batch wants frames, got {a_or_an(type(frames).__name__)}; one frame goes to build")
         frames = list(frames)
         for frame in frames:
             _check_frame(frame, "build_batch")
@@ -234,9 +235,8 @@ class InputBuilder(Generic[Built]):
     def explain(self) -> Explanation:
         """Returns the plan, with sizes and times once a frame has been built. Print it."""
         last = self._last
-        if last is not None:
-            return explain(self.plan, last.lane, self._models, len(self._lanes), last.times_s, last.once_s)
-        return explain(self.plan, self._new_lane(), self._models, len(self._lanes), {}, {})
+        lane = last.lane if last is not None else self._new_lane()
+        return explain(self.plan, lane, self._models, len(self._lanes), last)
 
     def _take_lane(self) -> Lane:
         try:
@@ -248,7 +248,7 @@ class InputBuilder(Generic[Built]):
         """Only after all went well: what an interrupted lane's scratch holds nobody knows, so that it is let go."""
         once_s = dict(self._last.once_s) if self._last is not None else {}
         _add(once_s, next(iter(whole.values())).once_s)
-        self._last = _Last(lane, next(iter(last.values())).times_s, once_s)
+        self._last = LastBuild.of(lane, last, once_s)
         self._lanes.append(lane)
 
     def _only(self, of_models: Mapping[str, Of], name: str) -> Of:
@@ -273,7 +273,8 @@ class InputBuilder(Generic[Built]):
 def _check_frame(frame: object, door: str) -> None:
     if not hasattr(frame, "time_ns"):
         several = "; several go to build_batch" if door == "build" else ""
-        raise TypeError(f"{door} wants {'one frame' if several else 'frames'}, got a {type(frame).__name__}{several}")
+        wanted, found = "one frame" if several else "frames", a_or_an(type(frame).__name__)
+        raise TypeError(f"{door} wants {wanted}, got {found}{several}")
 
 
 _builders: weakref.WeakSet[InputBuilder[Any]] = weakref.WeakSet()
@@ -333,7 +334,7 @@ def _specs(
 def _takes(schema: Schema, rows: list[Any]) -> set[str]:
     """Returns the groups and parts for which a spec's rows take params from outside."""
     bare = [row for row in schema.resolve(schema.spec(rows)) if row.row.params is None]
-    return {row.group.name for row in bare} | {part for row in bare for part in row.params.parts()}
+    return {row.group.name for row in bare} | {part for row in bare for part in row.parts}
 
 
 def _spec(

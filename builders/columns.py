@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
@@ -17,12 +18,13 @@ from perceptum.inputs import LidarSweep
 
 from .kernels import cells
 from .kernels import load as kernels
+from .kernels.carry import carry
 from .kernels.record import ABSENT, BLOCK, FLOAT32, KINDS
 from .scratch import Scratch, address
 from .split import split
 from .stage import Stages
 
-__all__ = ["HALVES", "INTENSITY_MODES", "STAY", "Column", "Columns", "Move", "Recorded", "Rules", "Work"]
+__all__ = ["HALVES", "INTENSITY_MODES", "LATER", "STAY", "Column", "Columns", "Move", "Recorded", "Rules", "Work"]
 
 
 class Column(IntEnum):
@@ -34,6 +36,12 @@ class Column(IntEnum):
     INTENSITY = 3
     TIME_LAG = 4
     RING = 5
+    ELONGATION = 6
+    RETURN_INDEX = 7
+    RANK = 8
+    """The ring's rank by elevation, 0 highest; -1 where it is not known."""
+    OFFSET_NS = 9
+    HEIGHT_ABOVE_GROUND = 10
 
     @classmethod
     def picks(cls, names: tuple[PointColumn, ...]) -> NDArray[np.int64]:
@@ -42,7 +50,13 @@ class Column(IntEnum):
 
 
 _FROM_RECORD = (Column.X, Column.Y, Column.Z, Column.INTENSITY)
-_LATER = (Column.INTENSITY, Column.TIME_LAG, Column.RING)
+_WITH_XYZ = (Column.INTENSITY, Column.TIME_LAG, Column.RING)
+
+LATER = frozenset(Column) - {Column.X, Column.Y, Column.Z, *_WITH_XYZ}
+"""Columns that few ask for: they come in passes of their own, so that the others lose no time."""
+
+_PASSES = ((Column.ELONGATION, Column.RETURN_INDEX), (Column.RANK, Column.OFFSET_NS))
+_NO_RANKS = np.zeros(0, np.int32)
 
 HALVES = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
 """What each float16 is worth."""
@@ -99,6 +113,9 @@ class Work:
         return self._xyz[np.float64 if recorded.is_fine else np.float32]
 
 
+_Pass = tuple[NDArray[np.int64], Column, Column, bool, NDArray[np.int32]]
+
+
 class Recorded:
     """A sweep's columns where they lie, for kernels: address, stride in bytes and kind of each."""
 
@@ -135,10 +152,32 @@ class Recorded:
         self._columns.append(column)
         self.numbers += place
 
+    def carrying(self, first: Column, second: Column) -> _Pass:
+        """Returns what `carry` takes to fetch two columns that few ask for, in the places of ring and offset."""
+        if first == Column.RANK:
+            passengers, table = (self.sweep.ring, self.sweep.offset_ns), self.sweep.row_of_ring
+        else:
+            passengers, table = (self.sweep.elongation, self.sweep.return_index), None
+        # a copy: for read-only arrays numba would compile the kernel once more
+        ranks = _NO_RANKS if table is None else np.array(table, dtype=np.int32)
+        # the coordinates and the intensity again: by them points are kept
+        again, kept = self.places, self.numbers
+        self.numbers = []
+        self._add(passengers[0], np.float32)
+        self._add(passengers[1], np.int64)
+        again[4:], self.numbers = np.reshape(self.numbers, (2, 3)), kept
+        return again, first, second, first == Column.RANK, ranks
+
     @property
     def places(self) -> NDArray[np.int64]:
         """(6, 3) int64: `numbers`, a row for each column."""
         return np.array(self.numbers, dtype=np.int64).reshape(6, 3)
+
+    @property
+    def copies(self) -> list[NDArray[Any]]:
+        """The columns that are not the record's own: who uses `places` when this is gone keeps them."""
+        recorded = {id(column) for column in vars(self.sweep).values()}
+        return [column for column in self._columns if column is not None and id(column) not in recorded]
 
     def lies(self, column: int) -> bool:
         """Whether kernels can read x, y, z or intensity where it was recorded, and as it is."""
@@ -164,6 +203,8 @@ class _Part:
     pieces: list[tuple[int, int, int]] = field(default_factory=list)
     end: int = 0
     nonfinite: int = 0
+    kept: dict[int, int] = field(default_factory=dict)
+    """Sweep -> how many of its points."""
 
 
 class Columns:
@@ -179,6 +220,8 @@ class Columns:
         self._works: list[Work] = []
         self._first = 0
         self._lying = np.zeros((len(Column), 2), np.int64)
+        self.ends: Sequence[int] = ()
+        """Where each sweep's points end: those of sweep k are [ends[k - 1], ends[k])."""
         self._stays = 0
         """How many of the first columns lie there."""
         self._left: weakref.ref[LidarSweep] | None = None
@@ -230,14 +273,22 @@ class Columns:
             self._works.append(Work())
         return self._works[number]
 
-    def load(self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules) -> None:
-        """Takes the points of the sweeps, in their order. Each comes with how it is moved, and its age in ns."""
-        if not self._leave(sweeps, rules):
+    def own(self, column: Column) -> NDArray[np.float32]:
+        """(n,) float32: a column in our block, to be written by whoever works it out."""
+        return self._block.array[column, self._first : self._first + self.n]
+
+    def load(self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules, *, to_change: bool = False) -> None:
+        """Takes the points of the sweeps, in their order. Each comes with how it is moved, and its age in ns.
+
+        to_change: x, y, z will be written to, so they must lie in our block.
+        """
+        apart = to_change or not self.wanted.isdisjoint(LATER)
+        if apart or not self._leave(sweeps, rules):
             self._load(sweeps, rules, self._flags(with_xyz=True))
 
     def _flags(self, *, with_xyz: bool) -> NDArray[np.bool_]:
         """(4,): which of intensity, time lag, ring and x, y, z are to be written."""
-        return np.array([*(column in self.wanted for column in _LATER), with_xyz])
+        return np.array([*(column in self.wanted for column in _WITH_XYZ), with_xyz])
 
     def _leave(self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules) -> bool:
         """Leaves x, y, z where they lie, and intensity too if it stays as it is; returns whether that is possible.
@@ -262,6 +313,7 @@ class Columns:
             self._load(sweeps, rules, flags)
         if self.n != len(recorded.sweep):
             return False
+        self.ends = (self.n,)
         self._lying[:stays] = recorded.places[:stays, :2]
         self._left, self._stays = weakref.ref(recorded.sweep), stays
         return True
@@ -292,7 +344,7 @@ class Columns:
         sizes = [len(recorded.sweep) for recorded, _, _ in sweeps]
         block, ids = self._block.reserve(sum(sizes)), self._ids.reserve(sum(sizes))
         parts = self._parts(sizes)
-        mode = INTENSITY_MODES[rules.intensity_mode]
+        mode, passes = INTENSITY_MODES[rules.intensity_mode], self._passes(sweeps)
 
         def run(part: _Part) -> None:
             work, part.end = part.work, part.at
@@ -303,16 +355,29 @@ class Columns:
                 points += [move.how, move.knots, move.first_ns, move.step_ns, flags]
                 points += [HALVES, work.xyz(recorded), work.values, work.times]
                 points += [part.end, block, *self._grid_arrays, ids]
+                before = part.end
                 part.end, nonfinite = kernels.load(*points)
                 part.nonfinite += nonfinite
+                part.kept[number] = abs(part.end - before)
+                for places, first, second, by_rank, ranks in passes[number]:
+                    given: list[Any] = [places, start, n, rules.close_m, rules.drop_intensity, by_rank, ranks]
+                    given += [HALVES, work.xyz(recorded), work.values, work.times, min(before, part.end)]
+                    given += [block[first], block[second]]
+                    carry(*given)
 
         self._stages.each(run, parts)
         self.nonfinite = sum(part.nonfinite for part in parts)
+        self.ends = tuple(accumulate(sum(part.kept.get(k, 0) for part in parts) for k in range(len(sweeps))))
         self._first, end = _close_gaps(parts, (block, ids))
         self.n = end - self._first
         self._left = None
         self._lying[:, 0] = address(block) + block.strides[0] * np.arange(len(Column)) + 4 * self._first
         self._lying[:, 1] = 4
+
+    def _passes(self, sweeps: Sequence[tuple[Recorded, Move, int]]) -> list[list[_Pass]]:
+        """For each sweep the passes that fetch the columns that few ask for, two at a time."""
+        wanted = [own for own in _PASSES if not self.wanted.isdisjoint(own)]
+        return [[recorded.carrying(*own) for own in wanted] for recorded, _, _ in sweeps]
 
     def _parts(self, sizes: Sequence[int]) -> list[_Part]:
         """Splits the points among threads. The first part is filled backwards, so that two meet without a gap."""

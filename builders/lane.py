@@ -16,7 +16,7 @@ from perceptum.features.layout import BLOCK
 from perceptum.foreign import foreign
 from perceptum.inputs.first_calls import FirstCall, first_calls_since, latest, seconds
 
-from .batch import Batch
+from .batch import Batch, size_in
 from .crew import Crew
 from .errors import OURS, stage_failed
 from .memory import Memory, take_checked
@@ -60,24 +60,21 @@ class Wanted:
         """The tensor's shape for the frame that the filler last ran on."""
         if not self.ragged:
             return self.fixed  # type: ignore[return-value]
+        own = self.own_sizes
+        return tuple(
+            size_in(own, str(s), self.label) if n is None else n
+            for n, s in zip(self.fixed, self.row.sizes, strict=True)
+        )
+
+    @property
+    def own_sizes(self) -> Mapping[str, int]:
+        """What the filler says of the frame that it last ran on; raises BuildError where it cannot."""
         try:
-            own = self.filler.sizes()
+            return dict(self.filler.sizes())
         except OURS:
             raise
         except BaseException as error:
             raise stage_failed(self.filler, "sizes", error) from error
-        return tuple(
-            self._size(own, str(s)) if n is None else n for n, s in zip(self.fixed, self.row.sizes, strict=True)
-        )
-
-    def _size(self, own: Mapping[str, int], name: str) -> int:
-        size = own.get(name)
-        if not isinstance(size, (int, np.integer)) or size < 0:
-            raise ValueError(
-                f"'{self.label}': its filler's sizes() must give '{name}' as a number of 0 or more, or its params' "
-                f"dims(), got {size!r}"
-            )
-        return int(size)
 
 
 class Lane:
@@ -91,6 +88,8 @@ class Lane:
         self.wanted = [
             _wanted(model, row, plan.layouts[model], stages) for model, rows in plan.rows.items() for row in rows
         ]
+        self.ragged = [wanted for wanted in self.wanted if wanted.ragged]
+        """Those of which a frame decides a size."""
         self.stages = stages.finish()
         self._needed_by = _needed_by(self.stages, self.wanted)
         self.by_model = {model: [w for w in self.wanted if w.model == model] for model in plan.specs}
@@ -127,7 +126,7 @@ class Lane:
 
     def sizes(self) -> dict[str, dict[str, Mapping[str, int]]]:
         """Returns model -> tensor -> the frame's own sizes, as its filler has them."""
-        return {model: {w.name: w.filler.sizes() for w in own} for model, own in self.by_model.items()}
+        return {model: {w.name: w.own_sizes for w in own} for model, own in self.by_model.items()}
 
     def dropped(self, model: str) -> dict[str, int]:
         """Returns what was left out of the last frame, by reason: the most that a stage of this model left out."""
@@ -263,6 +262,7 @@ def _wanted(model: str, row: Resolved, layout: Layout, stages: Stages) -> Wanted
     kind = filler_of(row)
     with foreign(f"input '{row.name}': the filler {kind.__qualname__} of group '{row.group.name}' fails", SpecError):
         filler = stages.share(kind, row.params)
+        filler.group = filler.group or row.group.name
         filler.want(row.feature.name, row.row.dtype)
     place = next((p for p in layout.places if p.name == row.name), None)
     return Wanted(model, row, filler, None if place is None else (place.offset, place.shape))

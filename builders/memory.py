@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from perceptum.features.layout import ALIGNMENT
+from perceptum.plural import a_or_an
 
 from .scratch import address
 from .written import Written
@@ -44,7 +45,7 @@ def take_checked(memory: Memory, name: str, shape: tuple[int, ...], dtype: np.dt
     """Returns a lease of `memory` on at least shape[0] rows; raises TypeError or ValueError where it cannot be used."""
     lease = memory.take(name, shape, dtype)
     if not isinstance(lease, tuple) or len(lease) != 2:
-        raise TypeError(f"the memory for '{name}' must come as a Lease, got a {type(lease).__name__}")
+        raise TypeError(f"the memory for '{name}' must come as a Lease, got {a_or_an(type(lease).__name__)}")
     array = lease[0]
     begin = address(array)
     fits = array.shape[1:] == shape[1:] and array.ndim == len(shape) and (not shape or len(array) >= shape[0])

@@ -76,13 +76,18 @@ class Plan:
         return list(self.specs) == [SINGLE]
 
     @property
+    def fingerprints(self) -> dict[str, str]:
+        """Returns model -> 16 hex digits over what is built for it, see `Schema.fingerprint_of`."""
+        return {model: self.schema.fingerprint_of(spec) for model, spec in self.specs.items()}
+
+    @property
     def parts(self) -> dict[str, dict[str, Any]]:
         """Returns what rows agree on that belong together: {"rows": {"frame": "ego"}, "rows __b of seer": ...}."""
         found: dict[str, dict[str, Any]] = {}
         for model, rows in self.rows.items():
             for row in rows:
                 where = "rows" + (f" __{row.suffix}" if row.suffix else "") + (f" of {model}" if model else "")
-                found.setdefault(where, {}).update(row.params.parts())
+                found.setdefault(where, {}).update(row.parts)
         return {where: parts for where, parts in found.items() if parts}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import Frame, MissingRecord
+from perceptum.features import ReferenceParams
+from perceptum.inputs import Frame, Ground, MissingRecord, ground_of
 from perceptum.inputs.poses import inverse
 
 from .sample import Sample
@@ -16,36 +17,71 @@ from .stage import Stage, Stages
 
 __all__ = ["Reference"]
 
+_log = logging.getLogger(__name__)
+
 
 class Reference(Stage):
     """Yields ref_from_ego: from the ego frame at the reference time to the axes that tensors are in.
 
     ego: the identity. lidar: the primary lidar's own axes, by its mounting in this frame's record; a frame without
-    one is an error only for what asks.
+    one is an error only for what asks. ego_ground: the identity, and z is to be counted from `ground`.
     """
 
-    def __init__(self, frame: Literal["ego", "lidar"], stages: Stages) -> None:
+    def __init__(self, params: ReferenceParams, stages: Stages) -> None:
         super().__init__()
-        self.title = f"frame of reference ({frame})"
-        self.is_ego = frame == "ego"
+        self.params = params
+        self._stages = stages
+        self.title = f"frame of reference ({params.frame})"
+        self.is_ego = params.frame != "lidar"
         """Whether ref_from_ego is the identity, to the last bit."""
+        self.on_ground = params.frame == "ego_ground"
+        """Whether a point's z is its height above the ground."""
         # weak: a lane that waits for its next frame must not keep the last one's records
         self._frame: weakref.ref[Frame] | None = None
         self._ref_from_ego: NDArray[np.float64] | None = None
+        self._ground: Ground | None = None
         self._mount = b""
         self._inverse = np.eye(4)
 
     def run(self, sample: Sample) -> None:
-        self._frame, self._ref_from_ego = weakref.ref(sample.frame), None
+        self._frame, self._ref_from_ego, self._ground = weakref.ref(sample.frame), None, None
 
     @property
     def ref_from_ego(self) -> NDArray[np.float64]:
         """(4, 4) float64; raises MissingRecord where the frame has no sweep of the primary lidar and wants its axes."""
         if self._ref_from_ego is None:
-            frame = None if self._frame is None else self._frame()
-            assert frame is not None, "asked outside of a build"
-            self._ref_from_ego = np.eye(4) if self.is_ego else self._lidar_from_ego(frame)
+            self._ref_from_ego = np.eye(4) if self.is_ego else self._lidar_from_ego(self._now())
         return self._ref_from_ego
+
+    @property
+    def ground(self) -> Ground:
+        """The ground under this frame; raises MissingRecord where the log has nothing that says where it is."""
+        if self._ground is None:
+            frame = self._now()
+            self._ground = ground_of(frame, self.params.ground, self.params.ground_z)
+            if self.params.ground.startswith("map_or") and self._ground.by != "map":
+                self._report(frame, self._ground)
+        return self._ground
+
+    def _report(self, frame: Frame, ground: Ground) -> None:
+        if self._stages.first_time((Reference, self.params)):
+            _log.warning(
+                "%s: the map does not say how high the ground is; it is taken from %s (reported once; the param ground "
+                '"map" makes it an error)',
+                frame.log.source.location,
+                "the lidar's lowest points" if ground.by == "lidar" else f"the plane z = {self.params.ground_z:g} m",
+            )
+
+    def write_above(
+        self, x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32], out: NDArray[np.float32]
+    ) -> None:
+        """Writes the heights above the ground of points in the frame of reference; `out` may be `z`."""
+        self.ground.write_above(x, y, z, inverse(self.ref_from_ego), out)
+
+    def _now(self) -> Frame:
+        frame = None if self._frame is None else self._frame()
+        assert frame is not None, "asked outside of a build"
+        return frame
 
     def _lidar_from_ego(self, frame: Frame) -> NDArray[np.float64]:
         mount = _ego_from_lidar(frame)

@@ -7,6 +7,7 @@ from perceptum.features import Group, Resolved, SpecError, ego, lidar
 from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
 from .lidar.bev_stats import BevStats
+from .lidar.bev_temporal import BevTemporal
 from .lidar.pillars import Pillars
 from .lidar.points import Points
 from .lidar.range_image import RangeImage
@@ -21,6 +22,7 @@ _OWN: tuple[type[Filler], ...] = (
     Pillars,
     BevOccupancy,
     BevStats,
+    BevTemporal,
     RangeImage,
     Ego,
 )

@@ -18,10 +18,11 @@ from .output_frame import output_frame
 from .parameter import About, Parameter, parameters_of
 from .params import Params
 from .preset import Preset
+from .reference import GroundSource, ReferenceParams
 from .resolve import Resolved
 from .schema import Schema
 from .spec import Dim, Row, Spec
-from .vocabulary import COLUMN_UNITS, DTYPES, FRAMES, UNITS, FrameOfReference, ReferenceFrame, Unit
+from .vocabulary import COLUMN_UNITS, DTYPES, FRAMES, UNITS, FrameOfReference, InputFrame, ReferenceFrame, Unit
 
 __all__ = [
     "COLUMN_UNITS",
@@ -35,13 +36,16 @@ __all__ = [
     "Feature",
     "FrameOfReference",
     "Grid",
+    "GroundSource",
     "Group",
+    "InputFrame",
     "Layout",
     "Parameter",
     "Params",
     "Place",
     "Preset",
     "ReferenceFrame",
+    "ReferenceParams",
     "Resolved",
     "Row",
     "RowError",

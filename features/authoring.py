@@ -48,7 +48,9 @@ def _check_taken(schema: Schema, key: str, value: Any, groups: Mapping[str, Grou
         as_params(key, value)
         taking, what = [name for name in groups if name == key], "is of that group"
     elif key in schema.parts:
-        taking, what = [name for name, group in groups.items() if key in group.params.parts()], "has that part"
+        taking, what = [name for name, group in groups.items() if key in group.parts], "has that part"
+    elif key in schema:
+        raise SpecError(f"params for '{key}': give them under its group, '{schema.group_of(key).name}'")
     else:
         raise UnknownFeature.of("group or part", key, [*names, *sorted(schema.parts)])
     if not taking:
@@ -63,7 +65,7 @@ def _row(schema: Schema, row: str | Row, params: Mapping[str, Any], training: bo
     if isinstance(row, Row) and (row.params is not None or not params):
         return _in_training(schema, row) if training else row
     group = _group_of(schema, row)
-    parts = {part: params[part] for part in group.params.parts() if part in params}
+    parts = {part: params[part] for part in group.parts if part in params}
     # what is said of the group goes before what is said of all rows
     values = merge(parts, as_params(group.name, params.get(group.name)) or {}) or None
     if training:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from operator import index
 from typing import Any, get_args
 
 import msgspec
 import numpy as np
+
+from perceptum.foreign import foreign
+from perceptum.plural import a_or_an
 
 from .collate import Collate, Concat, Stack
 from .errors import SpecError
@@ -71,7 +76,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     def _check_fill(self) -> None:
         for name in self.dtypes:
             if name != "string" and not _fits(self.fill, name):
-                raise SpecError(f"feature '{self.name}': the fill {self.fill!r} is not a {name}")
+                raise SpecError(f"feature '{self.name}': the fill {self.fill!r} is not {a_or_an(name)}")
 
     def _one_of(self, field: str, words: tuple[object, ...], word: object) -> None:
         if word not in words:
@@ -92,14 +97,21 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
         """Returns the shape in words, whatever the parameters decide of it."""
         if not callable(self.shape):
             return self.shape
-        axes = self.shape(params)
+        with self._shape_of(params):
+            axes = self.shape(params)
         self._check_axes(axes)
         return axes
 
     def sizes(self, params: Params) -> Axes:
         """Returns the shape under `params`: integers, and the names of the frame's own sizes."""
-        fixed = params.dims()
-        return tuple(fixed.get(d, d) if isinstance(d, str) else d for d in self.axes(params))
+        axes = self.axes(params)
+        with self._shape_of(params):
+            fixed = params.dims()
+            # numpy's integers too, which are sizes and not the frame's own
+            return tuple(index(fixed[d]) if d in fixed else d for d in axes)
+
+    def _shape_of(self, params: Params) -> AbstractContextManager[None]:
+        return foreign(f"feature '{self.name}': its shape for {type(params).__qualname__} fails", SpecError)
 
     def meaning(self, params: Params) -> dict[str, Any]:
         """Returns all that decides the tensor's bytes, as plain data: equal meanings are interchangeable."""

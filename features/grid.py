@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -27,11 +27,26 @@ def check_range(range: tuple[float, ...]) -> None:
         raise SpecError(f"a range must be min before max (x y z x y z), got {range}")
 
 
-class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Half-open: a point p lies in cell floor((p - min) / voxel), computed in float32, if that is inside the size."""
+class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Half-open: a point p lies in cell floor((p - min) / voxel), computed in float32, if that is inside the size.
+
+    In a cylinder the three coordinates are the distance from the z axis, the azimuth from +x to +y within -pi to pi,
+    and z; they are worked out in float64 from the float32 point, and rounded to float32.
+    """
 
     range: Annotated[tuple[float, float, float, float, float, float], About("xmin ymin zmin xmax ymax zmax.", "m")]
     voxel: Annotated[tuple[float, float, float], About("The cell's edges along x y z.", "m")]
+    coordinates: Annotated[
+        Literal["xyz", "cylinder"],
+        About(
+            "cylinder: the first two are the distance from the z axis and the azimuth in radians instead of x and y; "
+            "an azimuth that rounding brings to the end of a full circle is in its first cell."
+        ),
+    ] = "xyz"
+    outside: Annotated[
+        Literal["drop", "clamp"],
+        About("A point outside: in no cell, or in the nearest cell along each axis, as in Cylinder3D."),
+    ] = "drop"
 
     def __post_init__(self) -> None:
         check_range(self.range)
@@ -42,6 +57,8 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"a grid of {self.range} in cells of {self.voxel} is beyond what float32 can count: "
                 f"at most {_MOST_ALONG_AN_AXIS} cells along an axis"
             )
+        if self.coordinates == "cylinder" and self.range[0] < 0:
+            raise SpecError(f"a cylinder's range must begin at a distance of 0 or more, got {self.range[0]:g}")
         if min(self.size) < 1 or self.cells > _MOST_CELLS:
             raise SpecError(f"a grid of {self.range} in cells of {self.voxel} has the impossible size {self.size}")
 
@@ -59,6 +76,11 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _is_countable(self) -> bool:
         return bool((self._sizes() <= _MOST_ALONG_AN_AXIS).all())
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether cells are found along x, y, z, and points outside are in none."""
+        return self.coordinates == "xyz" and self.outside == "drop"
 
     @property
     def cells(self) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
+
+from perceptum.foreign import foreign
 
 from .collate import Concat
 from .errors import SpecError
@@ -17,10 +20,15 @@ from .preset import Preset
 __all__ = ["Group", "check_references"]
 
 
+_FEW = 6
+"""As many presets are listed in a message in any case."""
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """What belongs together, as one object: ours and those of plug-ins."""
 
-    name: str
+    name: str = ""
+    """Where nothing is said, that of its first feature."""
     params: Params
     """The defaults."""
     features: tuple[Feature, ...]
@@ -30,6 +38,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     """The class that fills it, a builder's stage. None: ours, whose fillers the builders know."""
 
     def __post_init__(self) -> None:
+        if not self.name and isinstance(self.features, tuple) and self.features:
+            msgspec.structs.force_setattr(self, "name", getattr(self.features[0], "name", ""))
         check_name("group", self.name)
         if not isinstance(self.params, Params):
             raise SpecError(f"group '{self.name}': params must be a Params, got {self.params!r}")
@@ -50,6 +60,18 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     def __len__(self) -> int:
         return len(self.features)
 
+    def asking(self, method: str) -> AbstractContextManager[None]:
+        """The door to a method of the params, which may be a plug-in's: what it raises leaves as a SpecError that names
+        the group."""
+        where = f"{type(self.params).__module__}.{type(self.params).__qualname__}"
+        return foreign(f"group '{self.name}': {method}() of its params ({where}) fails", SpecError)
+
+    @property
+    def parts(self) -> Mapping[str, Any]:
+        """The fields of the default params on which all rows of one suffix must agree."""
+        with self.asking("parts"):
+            return dict(self.params.parts())
+
     def _check_features(self) -> None:
         if not isinstance(self.features, tuple) or not self.features:
             raise SpecError(f"group '{self.name}': features must be a tuple of one or more, got {self.features!r}")
@@ -63,7 +85,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             feature.axes(self.params)
 
     def _check_parts(self) -> None:
-        parts = self.params.parts()
+        parts = self.parts
         for part in parts:
             if part not in self.params.__struct_fields__:
                 raise SpecError(f"group '{self.name}': the part '{part}' is not one of its params' fields")
@@ -89,15 +111,17 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             params.replace(preset.values(training=True), f"{where} in training")
 
     def preset(self, name: object) -> Preset:
-        """Returns the preset; raises SpecError with the nearest name."""
+        """Returns the preset; raises SpecError with the nearest names, and with all where they are few."""
         found = self.presets.get(name) if isinstance(name, str) else None
         if isinstance(found, Preset):
             return found
-        near = difflib.get_close_matches(str(name), self.presets, 1)
-        hint = (
-            f"did you mean '{near[0]}'?" if near else f"there are {', '.join(self.presets) or 'none for this feature'}"
-        )
-        raise SpecError(f"no preset '{name}'; {hint}")
+        near, known = difflib.get_close_matches(str(name), self.presets, 3), ", ".join(self.presets)
+        said = [f"did you mean {' or '.join(map(repr, near))}?"] if near else []
+        if near and len(self.presets) > _FEW:
+            said.append(f"`perceptum features {self.features[0].name}` lists all {len(self.presets)}")
+        else:
+            said.append(f"there are {known}" if known else "there are none for this feature")
+        raise SpecError(f"no preset '{name}'; {' '.join(said)}")
 
     def with_params(self, changes: Mapping[str, Any]) -> Group:
         """Returns the group with other defaults; raises SpecError that names it."""

@@ -64,7 +64,8 @@ def _parameters(kind: type, plain: Mapping[str, Any], prefix: str) -> Iterator[P
     for field in _fields(kind):
         about = abouts(kind).get(field.name, About(""))
         inner = _struct(field.type)
-        default = plain.get(field.name)
+        # a grid leaves out what is as in most of them
+        default = plain.get(field.name, None if field.default is msgspec.NODEFAULT else field.default)
         if inner is None or default is None:
             allowed = _allowed(field.type, about.least)
             yield Parameter(

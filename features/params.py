@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import msgspec
 
+from perceptum.foreign import foreign
+
 from .errors import SpecError
 from .parameter import check_least, said_in_words
 
@@ -23,8 +25,12 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         check_least(self)
 
     def dims(self) -> dict[str, int]:
-        """Returns the sizes of a shape's parameters: `{"P": 10, "C": 4}`."""
-        return {}
+        """Returns the sizes of a shape's parameters: `{"P": 10, "C": 4}`.
+
+        By default an axis may have the name of a field that is a whole number: `{"sectors": 360}`.
+        """
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: size for name, size in values.items() if isinstance(size, int) and not isinstance(size, bool)}
 
     def cap(self, dim: str) -> int | None:
         """Returns the most that a frame's own size `dim` can be, where a parameter bounds it."""
@@ -58,11 +64,13 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def of(cls, plain: Mapping[str, Any], where: str) -> Self:
         """Returns the parameters that plain data says; raises SpecError that begins with `where`."""
         try:
-            return msgspec.convert(plain, type=cls)
+            with foreign(f"{cls.__qualname__} fails", SpecError, msgspec.ValidationError):
+                return msgspec.convert(plain, type=cls)
         except SpecError as error:
-            raise SpecError(f"{where}: {error}") from None
+            raise SpecError(f"{where}: {error}") from error.__cause__
         except msgspec.ValidationError as error:
-            raise SpecError(f"{where}: {said_in_words(error, cls, plain)}") from None
+            # a subclass that checks itself with a ValueError or a TypeError: what it raised is the cause
+            raise SpecError(f"{where}: {said_in_words(error, cls, plain)}") from error.__cause__
 
 
 def merge(old: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

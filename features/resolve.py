@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from math import prod
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 
+from .collate import Concat
 from .errors import SpecError
-from .feature import Feature
+from .feature import Feature, fingerprint
 from .group import Group
 from .params import Params
 from .spec import Dim, Row, Spec
 
-__all__ = ["Resolved", "params_of", "resolve_row", "resolve_spec"]
+__all__ = ["Resolved", "fingerprint_of", "params_of", "resolve_row", "resolve_spec"]
 
 _MOST_BYTES = 2**37
 """Larger tensors than these 128 GiB are a slip in a spec."""
@@ -48,12 +49,34 @@ class Resolved(msgspec.Struct, frozen=True):
         return self.name.partition("__")[2]
 
     @property
+    def parts(self) -> Mapping[str, Any]:
+        """What rows of one suffix must agree on."""
+        with self.group.asking("parts"):
+            return dict(self.params.parts())
+
+    def cap(self, size: str) -> int | None:
+        """Returns the most that a frame's own size can be, where the params bound it."""
+        with self.group.asking("cap"):
+            return self.params.cap(size)
+
+    def size_key(self, size: str) -> Hashable:
+        """Returns what alone decides a frame's own size."""
+        with self.group.asking("size_key"):
+            return self.params.size_key(size)
+
+    @property
     def fixed(self) -> tuple[int | None, ...]:
         """Per axis the size that the tensor will always have, or None where the frame decides."""
         return tuple(
             size if isinstance(size, int) else dim if isinstance(dim, int) else None
             for size, dim in zip(self.sizes, self.row.shape, strict=True)
         )
+
+
+def fingerprint_of(rows: Iterable[Resolved]) -> str:
+    """Returns 16 hex digits over what a builder makes of rows, in any order: name, dtype, fixed sizes, meaning."""
+    made = {row.name: [row.row.dtype, list(row.fixed), row.feature.meaning(row.params)] for row in rows}
+    return fingerprint(made)
 
 
 def resolve_spec(schema: Lookup, spec: Spec) -> tuple[Resolved, ...]:
@@ -64,14 +87,21 @@ def resolve_spec(schema: Lookup, spec: Spec) -> tuple[Resolved, ...]:
     _check_groups(rows)
     _check_parts(rows)
     _check_cuts(rows)
+    _check_nodes(rows)
     _check_symbols(rows)
     return rows
 
 
 def resolve_row(schema: Lookup, row: Row) -> Resolved:
     """Returns the row's feature and parameters; the shape is not looked at."""
-    base = row.name.partition("__")[0]
+    base, underscores, suffix = row.name.partition("__")
     feature = schema[base]
+    if underscores and (not suffix or suffix != suffix.strip()):
+        what = "begins or ends with a blank" if suffix.strip() else "is blank" if suffix else "is empty"
+        raise SpecError(
+            f"input '{row.name}': its suffix, what follows the two underscores, {what}; "
+            f"a second instance takes a word: {base}__b"
+        )
     if row.frame is not None:
         raise SpecError(
             f"input '{row.name}' has a frame of its own, which is for outputs; say it in its params: "
@@ -145,7 +175,7 @@ def _check_parts(rows: tuple[Resolved, ...]) -> None:
     """Rows of one suffix must agree on their parts, or a picture and its projection would drift apart."""
     first: dict[tuple[str, str], tuple[Resolved, Any]] = {}
     for resolved in rows:
-        for part, value in resolved.params.parts().items():
+        for part, value in resolved.parts.items():
             other, others = first.setdefault((part, resolved.suffix), (resolved, value))
             if others != value:
                 raise SpecError(
@@ -168,19 +198,38 @@ def _check_cuts(rows: tuple[Resolved, ...]) -> None:
             continue
         for dim, size in zip(tensor.row.shape, tensor.sizes, strict=True):
             if isinstance(dim, int) and isinstance(size, str):
-                cap = count.params.cap(size)
+                cap = count.cap(size)
                 if cap is None or cap > dim:
                     raise SpecError(
                         f"'{tensor.name}' is cut at {dim} rows, but '{count.name}' counts "
-                        f"{'all' if cap is None else f'up to {cap}'}; give both {_limit(count.params, size, dim)}"
+                        f"{'all' if cap is None else f'up to {cap}'}; give both {_limit(count, size, dim)}"
                     )
 
 
-def _limit(params: Params, size: str, rows: int) -> str:
+def _check_nodes(rows: tuple[Resolved, ...]) -> None:
+    """Edges must not point past the nodes that a spec fixes: a node that is cut off leaves its edges behind."""
+    tensors = {(resolved.feature.name, resolved.suffix): resolved for resolved in rows}
+    for edges in rows:
+        collate = edges.feature.collate
+        nodes = tensors.get((collate.offset_of or "", edges.suffix)) if isinstance(collate, Concat) else None
+        if nodes is None:
+            continue
+        dim, size = nodes.row.shape[0], nodes.sizes[0]
+        if isinstance(dim, int) and isinstance(size, str):
+            cap = nodes.cap(size)
+            if cap is None or cap > dim:
+                raise SpecError(
+                    f"'{nodes.name}' is cut at {dim} rows, but '{edges.name}' points to "
+                    f"{'all' if cap is None else f'up to {cap}'} of them; leave the rows of '{nodes.name}' open"
+                )
+
+
+def _limit(count: Resolved, size: str, rows: int) -> str:
     """Returns the params that make a count stop at so many rows: the parameter that bounds the size is looked for."""
-    for field in params.__struct_fields__:
+    for field in count.params.__struct_fields__:
         try:
-            bounds = params.replace({field: rows}, "").cap(size) == rows
+            tried = count.params.replace({field: rows}, "")
+            bounds = msgspec.structs.replace(count, params=tried).cap(size) == rows
         except SpecError:
             continue
         if bounds:
@@ -191,7 +240,7 @@ def _limit(params: Params, size: str, rows: int) -> str:
 def _source(resolved: Resolved, axis: int) -> object:
     """Returns what decides the size of an axis: a number, or what alone decides the frame's own size."""
     fixed = resolved.fixed[axis]
-    return ("fixed", fixed) if fixed is not None else resolved.params.size_key(str(resolved.sizes[axis]))
+    return ("fixed", fixed) if fixed is not None else resolved.size_key(str(resolved.sizes[axis]))
 
 
 def _check_symbols(rows: tuple[Resolved, ...]) -> None:

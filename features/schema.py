@@ -12,7 +12,7 @@ from .errors import SchemaMismatch, SpecError, UnknownFeature
 from .feature import Feature, fingerprint
 from .group import Group, check_references
 from .preset import Preset
-from .resolve import Resolved, params_of, resolve_spec
+from .resolve import Resolved, fingerprint_of, params_of, resolve_spec
 from .spec import Row, Spec, as_params
 
 __all__ = ["Schema"]
@@ -51,7 +51,7 @@ class Schema(msgspec.Struct, frozen=True):
     @property
     def parts(self) -> set[str]:
         """The names of the parameters on which rows of several groups must agree: "frame"."""
-        return {part for group in self.groups for part in group.params.parts()}
+        return {part for group in self.groups for part in group.parts}
 
     def __iter__(self) -> Iterator[Feature]:
         return iter(self.features)
@@ -88,7 +88,15 @@ class Schema(msgspec.Struct, frozen=True):
     @property
     def fingerprint(self) -> str:
         """16 hex digits over the meaning of every feature; prose does not count."""
-        return fingerprint({f.name: f.meaning(group.params) for group in self.groups for f in group.features})
+        return _fingerprint(self.groups)
+
+    def fingerprint_of(self, spec: Spec) -> str:
+        """Returns 16 hex digits over what a builder makes of a spec: each row's name, dtype, fixed sizes and meaning.
+
+        The order of the rows does not count. A training builder's spec says its values, so that its fingerprint is
+        another wherever they differ.
+        """
+        return fingerprint_of(self.resolve(spec))
 
     def with_params(self, name: str, version: str, params: Mapping[str, Mapping[str, Any]]) -> Schema:
         """Returns a schema of that name and version in which groups have other parameters: {group: {...}}."""
@@ -120,13 +128,20 @@ class Schema(msgspec.Struct, frozen=True):
     def record(self, rows: Iterable[Row | Mapping[str, Any]]) -> dict[str, Any]:
         """Returns what a package stores beside its spec: this schema, and what each canonical row means.
 
+        The schema's fingerprint covers of plug-ins' groups those that rows are of, so that a package is the same
+        whatever else is installed.
+
         Rows that name no feature are the model's own business and are left out, if they have no params. Raises
         SpecError for what a builder would refuse: better found when packing than when running.
         """
         known = [row for row in map(Row.of, rows) if row.params is not None or row.name.partition("__")[0] in self]
         resolved = resolve_spec(self, Spec(tuple(known)))
+        used = {r.group.name for r in resolved}
+        # of plug-ins, whose groups bring their fillers, those that the rows are of: what else is installed where a
+        # model is packed changes nothing of the package
+        groups = tuple(group for group in self.groups if group.filler is None or group.name in used)
         return {
-            "schema": {"name": self.name, "version": self.version, "fingerprint": self.fingerprint},
+            "schema": {"name": self.name, "version": self.version, "fingerprint": _fingerprint(groups)},
             "features": {
                 r.name: {"fingerprint": fingerprint(meaning), "params": r.row.params, "meaning": meaning}
                 for r in resolved
@@ -177,6 +192,10 @@ class Schema(msgspec.Struct, frozen=True):
         # a string may hold half a character (UnicodeEncodeError is a ValueError), or brackets without end
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise SpecError(f"not a schema: {error}") from None
+
+
+def _fingerprint(groups: Iterable[Group]) -> str:
+    return fingerprint({f.name: f.meaning(group.params) for group in groups for f in group.features})
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

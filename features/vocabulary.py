@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["COLUMN_UNITS", "DTYPES", "FRAMES", "UNITS", "Cut", "FrameOfReference", "ReferenceFrame", "Unit"]
+__all__ = [
+    "COLUMN_UNITS",
+    "DTYPES",
+    "FRAMES",
+    "UNITS",
+    "Cut",
+    "FrameOfReference",
+    "InputFrame",
+    "ReferenceFrame",
+    "Unit",
+]
 
 DTYPES = (
     "float32",
@@ -24,12 +34,28 @@ DTYPES = (
 """What a tensor's dtype may be: Neuropod's eleven, in the order of its type codes."""
 
 Unit = Literal[
-    "m", "m/s", "rad", "deg", "s", "ns", "px", "intensity", "ratio", "count", "index", "cell", "flag", "mixed", "none"
+    "m",
+    "m2",
+    "m/s",
+    "rad",
+    "deg",
+    "s",
+    "ns",
+    "px",
+    "intensity",
+    "ratio",
+    "count",
+    "index",
+    "cell",
+    "flag",
+    "mixed",
+    "none",
 ]
 
 UNITS: Mapping[Unit, str] = MappingProxyType(
     {
         "m": "metres",
+        "m2": "square metres",
         "m/s": "metres per second",
         "rad": "radians",
         "deg": "degrees",
@@ -48,15 +74,19 @@ UNITS: Mapping[Unit, str] = MappingProxyType(
 )
 """Unit -> what it means."""
 
-FrameOfReference = Literal["ego", "lidar", "world", "sensor", "image", "reference", "none"]
+FrameOfReference = Literal["ego", "lidar", "ego_ground", "world", "sensor", "image", "reference", "none"]
+
+InputFrame = Literal["ego", "lidar", "ego_ground"]
+"""What the param `frame` may be."""
 
 ReferenceFrame = Literal["ego", "lidar"]
-"""What the param `frame` may be, and the frame of reference of a model's output."""
+"""The frame of reference of a model's output."""
 
 FRAMES: Mapping[FrameOfReference, str] = MappingProxyType(
     {
         "ego": "the vehicle's axes at the reference time",
         "lidar": "the primary lidar's axes at the reference time",
+        "ego_ground": "the vehicle's axes at the reference time, z counted from the ground below",
         "world": "the log's fixed axes",
         "sensor": "the axes of the sensor that measured it, as measured",
         "image": "the pixels of an image, u to the right and v down",
@@ -75,14 +105,25 @@ COLUMN_UNITS: Mapping[str, Unit] = MappingProxyType(
         "intensity": "intensity",
         "time_lag": "s",
         "ring": "index",
+        "elongation": "none",
+        "return_index": "index",
+        "offset_ns": "ns",
+        "height_above_ground": "m",
         "count": "count",
         "density": "ratio",
         "max_z": "m",
         "min_z": "m",
         "mean_z": "m",
+        "var_z": "m2",
+        "height_ratio": "ratio",
+        "slice_height": "m",
         "max_i": "intensity",
         "mean_i": "intensity",
         "top_i": "intensity",
+        "azimuth": "rad",
+        "inclination": "rad",
+        "height": "m",
+        "occupancy": "flag",
     }
 )
 """Column or channel of a tensor whose unit is "mixed" -> its own unit."""

@@ -8,6 +8,7 @@ from .cache import Cache
 from .codecs import decode_image, encode_jpeg
 from .errors import BadOption, BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
 from .frame import Frame, Sync
+from .ground import Ground, ground_of
 from .hdmap import GroundGrid, HDMap, LaneGraph, Shapes
 from .log import Log
 from .poses import Poses
@@ -20,6 +21,7 @@ __all__ = [
     "Cache",
     "CameraImage",
     "Frame",
+    "Ground",
     "GroundGrid",
     "HDMap",
     "Labels",
@@ -39,4 +41,5 @@ __all__ = [
     "Times",
     "decode_image",
     "encode_jpeg",
+    "ground_of",
 ]

@@ -42,7 +42,7 @@ class Records(Protocol):
     def map(self) -> HDMap | None: ...
     def world_from_ego(self, time_ns: int) -> NDArray[np.float64]: ...
     def lidar(self, sensor: str, index: int) -> LidarSweep | None: ...
-    def at_hand(self, sensor: str, index: int) -> bool: ...
+    def at_hand(self, kind: Literal["lidar", "radar"], sensor: str, index: int) -> bool: ...
     def radar(self, sensor: str, index: int) -> RadarSweep | None: ...
     def camera(self, camera: str, index: int) -> CameraImage | None: ...
     def labels(self, time_ns: int) -> Labels | None: ...
@@ -108,25 +108,76 @@ class Frame:
         """Returns what was read under `key`, read once whatever the threads; different keys are read side by side."""
         return cast(Made, get_or_make(self._read, key, read))
 
-    def sweeps(self, n: int = 1, sensor: str | None = None, each: Each | None = None) -> list[LidarSweep]:
+    def sweeps(
+        self,
+        n: int = 1,
+        sensor: str | None = None,
+        each: Each | None = None,
+        *,
+        step: int = 1,
+        keyframes: bool = False,
+    ) -> list[LidarSweep]:
         """Returns the last `n` sweeps at or before `time_ns`, newest first.
 
         Of `sensor`, or of every lidar of the log; at the start of a log there are fewer. A frame of a log
         that is not a sequence has only its own sweep.
         each: calls a function on each item of a list, perhaps on several threads: records are then read side by side.
+        step: only every so many-th, beginning with the newest. keyframes: only those that were the newest of a frame
+        of the log, such as nuScenes' samples.
         """
-        names = list(self.log.source.lidars) if sensor is None else [sensor]
-        picked = [(name, i) for name in names for i in self._past(name, n)]
-        picked.sort(key=lambda at: -int(self.log.source.lidars[at[0]][at[1]]))
+        return [sweep for _, sweep in self.ranked_sweeps(n, sensor, each, step=step, keyframes=keyframes)]
+
+    def ranked_sweeps(
+        self,
+        n: int = 1,
+        sensor: str | None = None,
+        each: Each | None = None,
+        *,
+        step: int = 1,
+        keyframes: bool = False,
+    ) -> list[tuple[int, LidarSweep]]:
+        """Returns the same, each with its place in its sensor's past: 0 for the newest, up to n - 1.
+
+        A broken record that the log skips leaves its place empty.
+        """
+        picked = self._picked(self.log.source.lidars, sensor, n, step, keyframes)
+        self._read_side_by_side("lidar", picked, self._sweep, each)
+        return [(rank, sweep) for name, i, rank in picked if (sweep := self._sweep(name, i)) is not None]
+
+    def _picked(
+        self, streams: Mapping[str, Times], sensor: str | None, n: int, step: int, keyframes: bool
+    ) -> list[tuple[str, int, int]]:
+        """Returns sensor, number and rank of the records that are asked for, newest first."""
+        names = list(streams) if sensor is None else [sensor]
+        pasts = {name: self._past(self.log.sensor_times(streams, name), n, step, keyframes) for name in names}
+        picked = [(name, i, rank) for name, past in pasts.items() for rank, i in enumerate(past)]
+        return sorted(picked, key=lambda at: -int(streams[at[0]][at[1]]))
+
+    def _read_side_by_side(
+        self,
+        kind: Literal["lidar", "radar"],
+        picked: list[tuple[str, int, int]],
+        read: Callable[[str, int], object],
+        each: Each | None,
+    ) -> None:
         if each is not None:
             # what is there already is had sooner than another thread has begun
-            waits = [at for at in picked if ("lidar", *at) not in self._read and not self.log.at_hand(*at)]
+            where = [(name, i) for name, i, _ in picked]
+            waits = [at for at in where if (kind, *at) not in self._read and not self.log.at_hand(kind, *at)]
             if len(waits) > 1:
-                each(lambda at: self._sweep(*at), waits)
-        return [sweep for name, i in picked if (sweep := self._sweep(name, i)) is not None]
+                each(lambda at: read(*at), waits)
 
-    def _past(self, sensor: str, n: int) -> range:
-        return self._last(self.log.sensor_times(self.log.source.lidars, sensor), n)
+    def _past(self, times: NDArray[np.int64], n: int, step: int, keyframes: bool) -> Sequence[int]:
+        """The last `n` records at or before `time_ns`, newest first: every `step`-th of all, or of those of frames."""
+        if step < 1:
+            raise ValueError(f"step must be 1 or more, got {step}")
+        last = self._last(times, n * step if not keyframes else 1)
+        if keyframes and last and self.log.source.sequential:
+            frames_ns = self.log.source.times_ns[max(self.index + 1 - n * step, 0) : self.index + 1]
+            newest = np.searchsorted(times, frames_ns, side="right") - 1
+            kept: list[int] = np.unique(newest[newest >= 0])[::-1][::step].tolist()
+            return kept
+        return last[::step]
 
     def _last(self, times: NDArray[np.int64], n: int) -> range:
         """The last `n` records at or before `time_ns`, newest first; of unrelated frames only the frame's own."""
@@ -162,13 +213,35 @@ class Frame:
     def radar(self) -> Mapping[str, RadarSweep]:
         return self.radars
 
-    def radar_sweeps(self, n: int = 1, sensor: str | None = None) -> list[RadarSweep]:
-        """Returns the last `n` cycles of `sensor`, or of every radar, at or before `time_ns`, newest first."""
-        names = list(self.log.source.radars) if sensor is None else [sensor]
-        streams = {name: self.log.sensor_times(self.log.source.radars, name) for name in names}
-        picked = [(name, i) for name, times in streams.items() for i in self._last(times, n)]
-        picked.sort(key=lambda at: -int(streams[at[0]][at[1]]))
-        return [cycle for name, i in picked if (cycle := self._radar_sweep(name, i)) is not None]
+    def radar_sweeps(
+        self,
+        n: int = 1,
+        sensor: str | None = None,
+        each: Each | None = None,
+        *,
+        step: int = 1,
+        keyframes: bool = False,
+    ) -> list[RadarSweep]:
+        """Returns the last `n` cycles of `sensor`, or of every radar, at or before `time_ns`, newest first.
+
+        each, step, keyframes: as for `sweeps`. `each` pays where a file is slow to come, as over a network: a cycle on
+        disk is read and taken apart in 50 us, in which threads of Python do little side by side.
+        """
+        return [cycle for _, cycle in self.ranked_radar_sweeps(n, sensor, each, step=step, keyframes=keyframes)]
+
+    def ranked_radar_sweeps(
+        self,
+        n: int = 1,
+        sensor: str | None = None,
+        each: Each | None = None,
+        *,
+        step: int = 1,
+        keyframes: bool = False,
+    ) -> list[tuple[int, RadarSweep]]:
+        """Returns the same, each with its place in its sensor's past, as `ranked_sweeps` does."""
+        picked = self._picked(self.log.source.radars, sensor, n, step, keyframes)
+        self._read_side_by_side("radar", picked, self._radar_sweep, each)
+        return [(rank, cycle) for name, i, rank in picked if (cycle := self._radar_sweep(name, i)) is not None]
 
     def _radar_sweep(self, sensor: str, index: int) -> RadarSweep | None:
         return self._once(("radar", sensor, index), partial(self.log.radar, sensor, index))

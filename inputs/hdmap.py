@@ -13,6 +13,7 @@ from perceptum.plural import counted
 
 from .arrays import Matrix
 from .errors import BrokenRecord
+from .ground import fill_holes
 from .once import once
 from .shape_index import BoundsIndex
 
@@ -132,6 +133,12 @@ class GroundGrid:
     def __repr__(self) -> str:
         rows, columns = self.height.shape
         return f"<GroundGrid: {rows} x {columns} cells of {1 / self.scale:.3g} m>"
+
+    @once
+    def filled(self) -> Matrix | None:
+        """(H, W) float64 metres: where `height` is unknown, that of the nearest cell that is known; None where none
+        is."""
+        return fill_holes(self.height)
 
     def at(self, xy: ArrayLike) -> Matrix:
         """Returns the height (...) in metres of the cell under world points (..., 2); NaN off the grid."""

@@ -24,10 +24,13 @@ from .first_calls import COMPILING, LOADING, Kind, first_call
 from .kernel_folder import kernel_folder
 from .once import once
 
-# the compiler itself, which takes longest of all where a first frame is what imports it
+# the compiler itself, which takes longest of all where a first frame is what imports it; and what numba imports when it
+# first looks at an array, in which Python may collect all garbage: 90 ms of a first frame beside torch
 with first_call([LOADING]):
     import numba
+    import numpy.ma
     from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
+    from numba.core.compiler_lock import global_compiler_lock
 
 __all__ = ["inner", "kernel"]
 
@@ -44,7 +47,9 @@ def kernel(function: Function) -> Function:
     What was compiled is kept for the next process, where `kernel_folder` says; where nothing can be written, each
     process compiles for itself.
     """
-    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    # a module of kernels may be imported by the first frame that is read
+    with first_call([LOADING]):
+        compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
     # with NUMBA_DISABLE_JIT it is the function itself
     if hasattr(compiled, "py_func"):
         # numba's cache=True puts its FunctionCache there
@@ -210,6 +215,14 @@ def _digest(path: str) -> str:
 def _digest_then(path: str, time_ns: int, size: int) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
+
+# a process that forks while another of its threads compiles, or loads, would leave numba's lock closed in the child for
+# ever, and LLVM half way: it waits, as a thread that compiles waits
+os.register_at_fork(
+    before=global_compiler_lock.acquire,
+    after_in_parent=global_compiler_lock.release,
+    after_in_child=global_compiler_lock.release,
+)
 
 # how a kernel is compiled is said here
 _HOW = _digest(__file__)

@@ -152,9 +152,9 @@ class Log:
         read = partial(self.source.read_lidar, sensor, index)
         return self.cache.get(("lidar", sensor, index), lambda: self._record(f"lidar/{sensor}", index, read))
 
-    def at_hand(self, sensor: str, index: int) -> bool:
-        """Whether a record of a lidar can be had without waiting for a file."""
-        return in_memory(self.source) or ("lidar", sensor, index) in self.cache
+    def at_hand(self, kind: Literal["lidar", "radar"], sensor: str, index: int) -> bool:
+        """Whether a record can be had without waiting for a file."""
+        return in_memory(self.source) or (kind, sensor, index) in self.cache
 
     def radar(self, sensor: str, index: int) -> RadarSweep | None:
         read = partial(self.source.read_radar, sensor, index)

@@ -201,11 +201,13 @@ class Poses:
         kept = good[kept_of(times_ns[good])] if len(good) else good
         if len(kept) == len(times_ns):
             return cls(times_ns, quaternions, translations, max_gap_ns)
-        for row in np.setdiff1d(good, kept).tolist():
+        # a whole pose that repeats a time takes nothing away: what it says of that time is known
+        repeated = set(np.setdiff1d(good, kept).tolist())
+        for row in sorted(repeated):
             why[row] = f"{source}: the time of pose {row}, {times_ns[row]} ns, is repeated or out of order"
         if not len(kept):
             raise BrokenRecord(f"{why[min(why)]}; none of the {len(times_ns)} poses can be used")
-        found = sorted(BrokenPose(_within(times_ns, kept, row), text) for row, text in why.items())
+        found = sorted(BrokenPose(_within(times_ns, kept, row, row in repeated), text) for row, text in why.items())
         return cls(times_ns[kept], quaternions[kept], translations[kept], max_gap_ns, tuple(found))
 
     def __repr__(self) -> str:
@@ -286,13 +288,18 @@ class Poses:
             )
 
 
-def _within(times_ns: NDArray[np.int64], kept: NDArray[np.intp], row: int) -> int:
-    """Returns the time of a broken row, or one between its kept neighbours where its own is not."""
+def _within(times_ns: NDArray[np.int64], kept: NDArray[np.intp], row: int, may_repeat: bool) -> int:
+    """Returns the time of a broken row, or one between its kept neighbours where its own is not.
+
+    may_repeat: the time of a neighbour will do, where no gap is.
+    """
     at = int(np.searchsorted(kept, row))
     low = int(times_ns[kept[at - 1]]) if at > 0 else None
     high = int(times_ns[kept[at]]) if at < len(kept) else None
     time_ns = int(times_ns[row])
-    if (low is None or low <= time_ns) and (high is None or time_ns <= high):
+    if (low is None or low < time_ns) and (high is None or time_ns < high):
+        return time_ns
+    if may_repeat and time_ns in (low, high):
         return time_ns
     if low is None or high is None:
         return low + 1 if low is not None else (high or 0) - 1

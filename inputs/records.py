@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from perceptum.plural import a_or_an
 
 from .arrays import Matrix
 from .codecs import decode_image
@@ -20,7 +22,7 @@ from .errors import BrokenRecord, LogError
 from .once import once
 from .poses import inverse, moved_boxes
 
-__all__ = ["CameraImage", "Labels", "LidarSweep", "RadarSweep", "read_only"]
+__all__ = ["RADAR_COLUMNS", "RADAR_OWN", "CameraImage", "Labels", "LidarSweep", "RadarSweep", "read_only"]
 
 Column = NDArray[Any]
 
@@ -37,10 +39,10 @@ def read_only(record: Record) -> Record:
     The arrays that were given stay as they are, for they may be somebody's own; a record without any to change is
     returned itself.
     """
-    arrays = [item for item in vars(record).items() if isinstance(item[1], np.ndarray) and item[1].flags.writeable]
+    arrays = {name: v for name, v in vars(record).items() if isinstance(v, np.ndarray) and v.flags.writeable}
     if not arrays:
         return record
-    changed: dict[str, Any] = {name: _view(array) for name, array in arrays}
+    changed: dict[str, Any] = {name: _view(array) for name, array in arrays.items()}
     return replace(record, **changed)
 
 
@@ -54,13 +56,17 @@ def _check_columns(where: str, first: Column, columns: Mapping[str, Column | Non
     if first.ndim != 1:
         raise BrokenRecord(f"{where}: column x has shape {first.shape}, wanted one dimension")
     for name, column in (("x", first), *columns.items()):
-        if column is None:
+        # an ordinary column first: there are twenty of them in a radar's record, and thirty records in a frame
+        if column is None or (
+            type(column) is np.ndarray and column.shape == first.shape and column.dtype.kind in "fiub"
+        ):
             continue
         if column.shape != first.shape:
             raise BrokenRecord(f"{where}: column {name} has shape {column.shape}, x has {first.shape}")
         masked = type(column) is not np.ndarray and isinstance(column, np.ma.MaskedArray)
         if masked or column.dtype.kind not in "fiub":
-            raise BrokenRecord(f"{where}: column {name} is a {type(column).__name__} of {column.dtype}, wanted numbers")
+            found = f"{a_or_an(type(column).__name__)} of {column.dtype}"
+            raise BrokenRecord(f"{where}: column {name} is {found}, wanted numbers")
 
 
 def _columns_of(record: LidarSweep | RadarSweep, apart: Collection[str]) -> str:
@@ -123,24 +129,33 @@ class LidarSweep:
 
 @dataclass(frozen=True, eq=False)
 class RadarSweep:
-    """The detections of one radar cycle, in the sensor's frame (metres, m/s, dBsm)."""
+    """The detections of one radar cycle, in the sensor's frame (metres, m/s, dBsm).
+
+    Whatever the dataset calls them, the columns mean the same: readers turn signs and units, and make up nothing.
+    """
 
     sensor: str
     time_ns: int
     ego_from_sensor: Matrix
+    """(4, 4) float64."""
     x: Column
     y: Column
     z: Column
+    """0 where the radar measures no elevation."""
     vx: Column | None = None
-    """Velocity relative to the sensor; only its radial part is measured."""
+    """Velocity relative to the moving sensor, in its axes; which part of it, `velocity_part` says."""
     vy: Column | None = None
     vx_comp: Column | None = None
-    """The same with the ego motion taken out."""
+    """Velocity over ground, in the sensor's axes: the ego motion is taken out."""
     vy_comp: Column | None = None
     rcs: Column | None = None
+    """Radar cross section, dBsm."""
     v_radial: Column | None = None
-    """Doppler, > 0 receding, relative to the sensor."""
+    """Doppler: velocity along the ray from `origin` to the detection, > 0 receding, relative to the moving sensor.
+
+    What stands still ahead of a moving ego approaches: < 0."""
     v_radial_comp: Column | None = None
+    """The same over ground: the ego motion is taken out, and what stands still has 0."""
     dyn_prop: Column | None = None
     """Moving, stationary, ...; this and the next columns by the codes of the dataset (nuScenes: ARS 408)."""
     id: Column | None = None
@@ -152,18 +167,34 @@ class RadarSweep:
     y_rms: Column | None = None
     vx_rms: Column | None = None
     vy_rms: Column | None = None
+    scan: Column | None = None
+    """Of which scan a detection is, where a record holds several: 0 the newest, -1 the one before."""
+    velocity_part: Literal["radial", "full"] = "radial"
+    """radial: vx vy and vx_comp vy_comp are the part along the ray, which is all that a radar measures; full: the
+    velocity itself, as a tracker estimates it."""
+    origin: Matrix = field(default_factory=lambda: _AT_THE_SENSOR)
+    """(3,) where the rays start, in this frame; not zero where a log stores detections in another frame than the
+    radar's own. NaN: from several radars at once, so that the rays are not known."""
     source: str = ""
 
     def __post_init__(self) -> None:
-        columns = {k: v for k, v in vars(self).items() if isinstance(v, np.ndarray) and k != "ego_from_sensor"}
-        _check_columns(self.source or self.sensor, self.x, columns)
+        where = self.source or self.sensor
+        if self.velocity_part not in ("radial", "full"):
+            raise BrokenRecord(f"{where}: velocity_part is {self.velocity_part!r}, wanted 'radial' or 'full'")
+        own = vars(self)
+        _check_columns(where, self.x, {name: own[name] for name in RADAR_COLUMNS if name != "x"})
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __repr__(self) -> str:
-        columns = _columns_of(self, ("ego_from_sensor",))
+        columns = _columns_of(self, ("ego_from_sensor", "origin"))
         return f"<RadarSweep {self.sensor} at {self.time_ns} ns: {len(self)} detections of {columns}>"
+
+
+RADAR_OWN = ("sensor", "time_ns", "ego_from_sensor", "velocity_part", "origin", "source")
+"""Fields of a radar sweep that are not columns."""
+RADAR_COLUMNS = tuple(f.name for f in fields(RadarSweep) if f.name not in RADAR_OWN)
 
 
 @dataclass(frozen=True, eq=False)

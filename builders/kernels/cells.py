@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from perceptum.inputs.kernel import inner, kernel
 
 from .record import BLOCK, floats
 
-__all__ = ["block_ids", "cell_ids", "look", "steps_along"]
+__all__ = ["block_ids", "cell_ids", "cells_outside", "cylinder", "look", "steps_along"]
 
 OUTSIDE = -1
 
@@ -80,3 +81,33 @@ def look(
         for grid in range(len(lows)):
             block_ids(x, y, z, lows[grid], voxels[grid], sizes[grid], ids[grid, first : first + m])
     return True
+
+
+@kernel
+def cylinder(x: Any, y: Any, distance: Any, azimuth: Any) -> None:
+    """Writes each point's distance from the z axis and its azimuth from +x to +y, in -pi to pi; all (N,) float32."""
+    for i in range(len(x)):
+        p, q = np.float64(x[i]), np.float64(y[i])
+        distance[i] = math.sqrt(p * p + q * q)
+        azimuth[i] = math.atan2(q, p)
+
+
+@kernel
+def cells_outside(
+    x: Any, y: Any, z: Any, low: Any, voxel: Any, size: Any, clamp: bool, is_round: bool, out: Any
+) -> None:
+    """Finds cells for points that `cell_ids` put in none: those to be clamped, and an azimuth that rounding brought to
+    the end of a full circle (`is_round`), which is in its first cell. out: (N,), as `cell_ids` wrote it."""
+    for i in range(len(x)):
+        if out[i] != OUTSIDE:
+            continue
+        cx, cy = steps_along(x[i], low[0], voxel[0]), steps_along(y[i], low[1], voxel[1])
+        cz = steps_along(z[i], low[2], voxel[2])
+        # float32(pi) is more than pi, and float32 of the lower edge may be less than the azimuth -pi
+        if is_round and (cy == size[1] or cy == -1):
+            cy = np.float32(0)
+        if clamp:
+            cx, cy = min(max(cx, 0), size[0] - 1), min(max(cy, 0), size[1] - 1)
+            cz = min(max(cz, 0), size[2] - 1)
+        if cx >= 0 and cx < size[0] and cy >= 0 and cy < size[1] and cz >= 0 and cz < size[2]:
+            out[i] = (np.int64(cz) * size[1] + np.int64(cy)) * size[0] + np.int64(cx)

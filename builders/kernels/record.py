@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from perceptum.inputs.kernel import inner, kernel
 
 __all__ = ["ABSENT", "BLOCK", "FLOAT16", "FLOAT32", "KINDS", "bits", "doubles", "fetch", "fetch_to_read", "floats"]
-__all__ += ["longs", "read", "settle", "stream", "value"]
+__all__ += ["longs", "read", "read_chosen", "settle", "stream", "value"]
 
 BLOCK = 512
 """Points that are worked on together: seven columns of them stay in the first-level cache."""
@@ -150,6 +150,33 @@ def read(column: Any, start: int, n: int, halves: Any, out: Any) -> None:
         _copy(address, stride, n, np.int32, out)
     elif kind == INT64:
         _copy(address, stride, n, np.int64, out)
+
+
+@inner
+def _pick(address: int, stride: int, numbers: Any, dtype: Any, out: Any) -> None:
+    for k in range(len(numbers)):
+        out[k] = _array(_pointer(address + np.int64(numbers[k]) * stride), (1,), dtype)[0]
+
+
+@kernel
+def read_chosen(column: Any, numbers: Any, halves: Any, out: Any) -> None:
+    """Writes the values of a column that are numbered to `out`, in the dtype of `out`; the rest as in `read`."""
+    address, stride, kind = column[0], column[1], column[2]
+    if kind == FLOAT32:
+        _pick(address, stride, numbers, np.float32, out)
+    elif kind == FLOAT64:
+        _pick(address, stride, numbers, np.float64, out)
+    elif kind == FLOAT16:
+        for k in range(len(numbers)):
+            out[k] = halves[_array(_pointer(address + np.int64(numbers[k]) * stride), (1,), np.uint16)[0]]
+    elif kind == UINT8:
+        _pick(address, stride, numbers, np.uint8, out)
+    elif kind == UINT16:
+        _pick(address, stride, numbers, np.uint16, out)
+    elif kind == INT32:
+        _pick(address, stride, numbers, np.int32, out)
+    elif kind == INT64:
+        _pick(address, stride, numbers, np.int64, out)
 
 
 @inner

@@ -44,7 +44,8 @@ def add_up(columns: Any, chosen: Any, slots: Any, rows_of: Any, points_per_voxel
     for k in range(len(slots)):
         found = row_of(slots[k], rows_of, points_per_voxel, rows)
         if found >= 0:
-            row, i = np.uint64(found), np.int64(chosen[k])
+            row: Any = np.uint64(found)
+            i: Any = np.int64(chosen[k])
             sums[row, 0] += value(a_at, a_step, i)
             sums[row, 1] += value(b_at, b_step, i)
             sums[row, 2] += value(c_at, c_step, i)

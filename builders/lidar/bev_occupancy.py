@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features.lidar import BevOccupancyParams
@@ -12,14 +11,10 @@ from perceptum.features.lidar import BevOccupancyParams
 from ..kernels.bev import clear, occupy
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .bev import Placement
+from .bev import MOST, Placement
 from .cells import Cells
 
 __all__ = ["BevOccupancy"]
-
-_MOST = {np.dtype(np.uint8): 255.0, np.dtype(np.float32): 2.0**24}
-"""Counts stop where the dtype stops counting exactly."""
-
 
 class BevOccupancy(Filler):
     group = "lidar_bev_occupancy"
@@ -39,5 +34,5 @@ class BevOccupancy(Filler):
         flat, ids, place = out.reshape(-1), self.cells.ids, self._place
         touched = written.elements(len(ids))
         clear(touched[: written.count], flat)
-        most = _MOST[out.dtype]
+        most = MOST[out.dtype]
         written.count = occupy(ids, place.size_xy, place.base, place.strides, self._binary, most, touched, flat)

@@ -33,7 +33,10 @@ _STATISTICS = {
     "max_i": kernels.OF_MAX_I,
     "mean_i": kernels.OF_MEAN_I,
     "top_i": kernels.OF_TOP_I,
+    "var_z": kernels.OF_VAR_Z,
+    "height_ratio": kernels.OF_HEIGHT_RATIO,
 }
+"""Those that one channel shows; slice_height has one for each slice."""
 
 
 class _Part:
@@ -42,12 +45,14 @@ class _Part:
     def __init__(self, begin: int, end: int) -> None:
         self.begin, self.end = begin, end
         self._strips, self._slots, self._tops = (Scratch(np.int32) for _ in range(3))
-        self._tallies = Scratch(np.float64)
+        self._tallies, self._squares = (Scratch(np.float64) for _ in range(2))
+        self._slices = Scratch(np.float32)
         self.used = 0
 
     @property
     def nbytes(self) -> int:
-        return sum(own.array.nbytes for own in (self._strips, self._slots, self._tops, self._tallies))
+        kept = (self._strips, self._slots, self._tops, self._tallies, self._squares, self._slices)
+        return sum(own.array.nbytes for own in kept)
 
     @property
     def strips(self) -> NDArray[np.int32]:
@@ -66,6 +71,16 @@ class _Part:
     def tops(self) -> NDArray[np.int32]:
         return self._tops.array
 
+    @property
+    def squares(self) -> NDArray[np.float64]:
+        """How far the heights of each tally lie from their mean: the sum of squares."""
+        return self._squares.array
+
+    @property
+    def slices(self) -> NDArray[np.float32]:
+        """The heights of each strip that has tallies, slice by slice."""
+        return self._slices.array
+
     def reserve(self, points: int, with_top: bool) -> None:
         """Makes room for the strips that so many points can lie in."""
         strips = min(points, -(-(self.end - self.begin) // kernels.STRIP))
@@ -74,25 +89,44 @@ class _Part:
         self._strips.reserve(strips)
         self._slots.reserve(strips)
 
+    def clear_squares(self) -> None:
+        """Makes the squares of the tallies in use 0."""
+        used = self.used * kernels.STRIP
+        self._squares.reserve(used)[:used] = 0
+
+    def clear_slices(self, slices: int) -> None:
+        """Makes the heights of the strips in use 0."""
+        used = self.used * kernels.STRIP * slices
+        self._slices.reserve(used)[:used] = 0
+
 
 class BevStats(Filler):
     group = "lidar_bev_stats"
 
     def __init__(self, params: BevStatsParams, stages: Stages) -> None:
         super().__init__()
-        self.title = f"column statistics ({len(params.channels)} channels)"
+        self.title = f"column statistics ({params.channels_count()} channels)"
         self.cells = stages.share(Cells, params.cloud(), params.grid, False)
         self.needs = (self.cells,)
         self.cells.cloud.want(("intensity",))
-        self.params = params
+        self.params: BevStatsParams = params
         self._stages = stages
         placement = Placement(params)
         self._place = np.array([placement.base, *placement.strides])
-        self._statistics = np.array([_STATISTICS[name] for name in params.channels])
+        channels_at = np.cumsum([0, *map(params.channels_of, params.channels)]) * placement.strides[2]
+        at = dict(zip(params.channels, channels_at.tolist(), strict=False))
+        plain = [name for name in params.channels if name in _STATISTICS]
+        self._channels = params.channels_count()
+        self._statistics = np.array([_STATISTICS[name] for name in plain], dtype=np.int64)
+        self._channels_at = np.array([at[name] for name in plain], dtype=np.int64)
+        self._slices = params.grid.size[2] if "slice_height" in at else 0
+        self._slices_at = at.get("slice_height", 0)
+        low, high = params.grid.range[2::3]
+        self._heights = np.array([low, high - low], dtype=np.float32)
         counts = np.arange(params.density_cap + 1)
         density = np.minimum(1.0, np.log(counts + 1) / np.log(params.density_cap + 1))
         self._density = density.astype(np.float32)
-        self._with_top = "top_i" in params.channels
+        self._with_top, self._with_spread = "top_i" in params.channels, "var_z" in params.channels
         self._size_xy = placement.size_xy
         self._columns = int(self._size_xy.prod())
         self._table = np.full(-(-self._columns // kernels.STRIP), -1, np.int32)
@@ -134,6 +168,13 @@ class BevStats(Filler):
         begin, end = part.begin // kernels.STRIP, -(-part.end // kernels.STRIP)
         kernels.put_in_order(self._table, begin, end, part.strips, part.slots)
         part.used = used
+        where = (ids, self._columns, part.begin, part.end, lying[Column.Z])
+        if self._with_spread:
+            part.clear_squares()
+            kernels.spread(*where, self._table, part.tallies, part.squares)
+        if self._slices:
+            part.clear_slices(self._slices)
+            kernels.raise_slices(*where, self._heights[0], self._slices, self._table, part.slices)
 
     def clearing(self, feature: str) -> Clearing:
         return "own"
@@ -143,14 +184,15 @@ class BevStats(Filler):
         flat, intensity = out.reshape(-1), self.cells.cloud.points.lying[Column.INTENSITY]
         used, grid = sum(part.used for part in self._parts), (self._size_xy, self._place)
         listed = written.elements(used)
-        kernels.clear_columns(listed[: written.count], self._table, *grid, len(self._statistics), flat)
+        kernels.clear_columns(listed[: written.count], self._table, *grid, self._channels, flat)
 
         def write(part: _Part) -> None:
             # made afresh: tensors of two models are filled side by side
             work = np.empty(kernels.WORK)
-            points = (part.tallies, part.tops, intensity, part.strips[: part.used], part.slots)
-            how = (*grid, self._statistics, self._density, work, flat)
-            kernels.write_columns(*points, *how)
+            tallies = (part.tallies, part.tops, part.squares, part.slices)
+            points = (*tallies, intensity, part.strips[: part.used], part.slots)
+            shown = (self._statistics, self._channels_at, self._slices_at, self._slices, self._density, self._heights)
+            kernels.write_columns(*points, *grid, *shown, work, flat)
 
         self._each_part(write)
         np.concatenate([part.strips[: part.used] for part in self._parts], out=listed[:used])

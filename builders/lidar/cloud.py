@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from threading import Lock
 
 from perceptum.features.lidar import CloudParams, PointColumn
 from perceptum.inputs import Frame, LidarSweep
 from perceptum.plural import counted
 
-from ..columns import Column, Columns, Move, Recorded, Rules
+from ..cells import PointStage
+from ..columns import LATER, Column, Columns, Move, Recorded, Rules
 from ..reference import Reference
 from ..rows import Rows
 from ..sample import Sample
-from ..stage import Stage, Stages
-from .absence import Absence
+from ..stage import Stages
+from .absence import Absence, check_columns
 from .placing import Placing
 
 __all__ = ["Cloud"]
 
+_RECORDED = {
+    Column.INTENSITY: "intensity",
+    Column.RING: "ring",
+    Column.ELONGATION: "elongation",
+    Column.RETURN_INDEX: "return_index",
+    Column.OFFSET_NS: "offset_ns",
+}
+"""The columns that a sweep may lack."""
 
-class Cloud(Stage):
+
+class Cloud(PointStage):
     """Columns of all points, newest sweep first, in the order of the record; or rows, where one tensor takes all."""
 
     def __init__(self, params: CloudParams, stages: Stages) -> None:
@@ -34,9 +44,13 @@ class Cloud(Stage):
         # several records are read side by side
         self._each = stages.each if stages.threads > 1 and params.num_sweeps > 1 else None
         self._absence = Absence(params.required, self.title, stages)
-        reference = stages.share(Reference, params.frame)
-        self.needs = (reference,)
-        self._placing = Placing(reference, params.compensate == "per_point")
+        self._reference = stages.share(Reference, params.reference())
+        self.needs = (self._reference,)
+        self._placing = Placing(self._reference, params.compensate == "per_point")
+        # what is counted from the ground moves between cells after it was loaded
+        self.finds_cells = not self._reference.on_ground
+        self.ranks: Sequence[int] = ()
+        """For each sweep that was loaded, in the points' order, its place in its sensor's past: 0 for the newest."""
         drop_intensity = params.nonfinite_features == "drop"
         self._rules = Rules(params.remove_close, drop_intensity, params.intensity_mode)
         self._columns_wanted = False
@@ -56,7 +70,7 @@ class Cloud(Stage):
             with self._loading:
                 frame = None if self._unloaded is None else self._unloaded()
                 if frame is not None:
-                    self._columns.load(self._loads(frame), self._rules)
+                    self._load(self._loads(frame))
                 self._unloaded = None
         return self._columns
 
@@ -76,31 +90,59 @@ class Cloud(Stage):
         self._columns.want(columns)
         self._tensors_of_rows += 1
 
+    def want_ranks(self) -> None:
+        """Says at planning time that each point's ring is needed by its rank in elevation, as Column.RANK."""
+        self._columns.wanted.add(Column.RANK)
+        self._columns_wanted = True
+
     def run(self, sample: Sample) -> None:
         frame = sample.frame
         sweeps = self._loads(frame)
-        only_rows = self._tensors_of_rows == 1 and not self._columns_wanted
+        usual = not self._reference.on_ground and self._columns.wanted.isdisjoint(LATER)
+        only_rows = self._tensors_of_rows == 1 and not self._columns_wanted and usual
         self._as_rows = only_rows and not any(recorded.is_fine for recorded, _, _ in sweeps)
         self._unloaded = weakref.ref(frame) if self._as_rows else None
         if self._as_rows:
             self._rows.take(sweeps, self._rules)
         else:
-            self._columns.load(sweeps, self._rules)
+            self._load(sweeps)
         self.dropped = {"non-finite points": 0 if self._as_rows else self._columns.nonfinite}
+
+    def _load(self, sweeps: Sequence[tuple[Recorded, Move, int]]) -> None:
+        columns, on_ground = self._columns, self._reference.on_ground
+        columns.load(sweeps, self._rules, to_change=on_ground)
+        if columns.n == 0 or not (on_ground or Column.HEIGHT_ABOVE_GROUND in columns.wanted):
+            return
+        x, y, z = columns.values[:3]
+        heights = z if on_ground else columns.own(Column.HEIGHT_ABOVE_GROUND)
+        self._reference.write_above(x, y, z, heights)
+        if on_ground and Column.HEIGHT_ABOVE_GROUND in columns.wanted:
+            columns.own(Column.HEIGHT_ABOVE_GROUND)[:] = z
 
     def _loads(self, frame: Frame) -> list[tuple[Recorded, Move, int]]:
         """Returns each sweep, newest first, with how it is moved and its age in ns."""
         # the lag is per point where its time is known, whoever compensated the motion; else the sweep's
-        lag_per_point = self.params.compensate == "per_point" and Column.TIME_LAG in self._columns.wanted
-        with_ring, per_point = Column.RING in self._columns.wanted, self._placing.per_point
+        wanted = self._columns.wanted
+        lag_per_point = self.params.compensate == "per_point" and Column.TIME_LAG in wanted
+        with_ring, per_point = Column.RING in wanted, self._placing.per_point
         recorded = [Recorded(sweep, lag_per_point or per_point(sweep), with_ring) for sweep in self._sweeps(frame)]
+        if self.params.missing_columns == "error":
+            for own in recorded:
+                check_columns(own.sweep, [name for column, name in _RECORDED.items() if column in wanted])
         moves = self._placing.moves(frame, recorded, self._rules, self._columns.work())
         return [(own, move, frame.time_ns - own.sweep.time_ns) for own, move in zip(recorded, moves, strict=True)]
 
     def _sweeps(self, frame: Frame) -> list[LidarSweep]:
         p = self.params
         names = p.sensors if p.sensors is not None else tuple(frame.log.source.lidars)
-        sweeps = [sweep for name in names for sweep in frame.sweeps(p.num_sweeps, name, self._each)]
-        if not sweeps:
+        keyframes = p.sweeps == "keyframes"
+        ranked = [
+            one
+            for name in names
+            for one in frame.ranked_sweeps(p.num_sweeps, name, self._each, step=p.sweep_step, keyframes=keyframes)
+        ]
+        if not ranked:
             self._absence.report(frame, ", ".join(names) or "any lidar")
-        return sorted(sweeps, key=lambda sweep: -sweep.time_ns)
+        ranked.sort(key=lambda one: -one[1].time_ns)
+        self.ranks = [rank for rank, _ in ranked]
+        return [sweep for _, sweep in ranked]

@@ -17,9 +17,10 @@ from ..kernels.voxels import clear_slots
 from ..sample import Sample
 from ..scratch import Scratch, address
 from ..stage import Clearing, Filler, Stages
+from ..voxel_rows import Placed
+from ..voxelization import Voxelization, gather_of
 from ..written import Written
-from .voxel_rows import Placed
-from .voxelization import Voxelization, gather_of
+from .cells import Cells
 
 __all__ = ["Pillars"]
 
@@ -33,9 +34,12 @@ class Pillars(Filler):
     def __init__(self, params: PillarsParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"pillars ({params.max_points_per_voxel} per pillar)"
-        self.rows = Voxelization.of(params, stages)
+        self.cells = stages.share(Cells, params.cloud(), params.grid, False)
+        self.rows = stages.share(
+            Voxelization, self.cells, params.grid, params.max_voxels, params.overflow, params.order
+        )
         self.needs = (self.rows,)
-        self.params = params
+        self.params: PillarsParams = params
         self._stages = stages
         self._picks = Column.picks(params.columns)
         self._grid = _edges_and_first_center(params.grid)
@@ -49,7 +53,7 @@ class Pillars(Filler):
         if feature == "lidar_pillar_features":
             self._features_wanted = True
             self.rows.want_places(self.params.max_points_per_voxel)
-            self.rows.cells.cloud.want(self.params.columns)
+            self.cells.cloud.want(self.params.columns)
 
     @property
     def nbytes(self) -> int:
@@ -67,7 +71,7 @@ class Pillars(Filler):
         kernels.pack_rows(rows.counts, per_voxel, rows.n, starts)
         n = int(starts[-1])
         packed = self._packed.reserve(n * width)[: n * width].reshape(n, width)
-        columns = rows.cells.cloud.points.lying[self._picks]
+        columns = self.cells.cloud.points.lying[self._picks]
         gather = gather_of(columns)
 
         def pack(part: Placed) -> None:
@@ -91,12 +95,14 @@ class Pillars(Filler):
 
     def _decorate(self, out: NDArray[np.float32], written: Written) -> None:
         rows, per_voxel = min(self.rows.n, len(out)), self.params.max_points_per_voxel
-        points = (address(self._packed.array), len(self._picks), self._starts.array, self.rows.keys)
-        how = (*self.rows.size[:2], self._grid, self._decoration, per_voxel)
+        packed_at, starts, keys, size = address(self._packed.array), self._starts.array, self.rows.keys, self.rows.size
+        given: list[Any] = [packed_at, len(self._picks), starts, keys, size[0], size[1]]
+        given += [self._grid, self._decoration, per_voxel]
         counts, flat, before = self.rows.counts[:rows], out.reshape(-1, out.shape[-1]), written.per_row(len(out))
 
         def write(own: slice) -> None:
-            kernels.decorate(*points, *how, own.start, min(own.stop, rows), out.shape[-1], address(flat))
+            work = [*given, own.start, min(own.stop, rows), out.shape[-1], address(flat)]
+            kernels.decorate(*work)
             clear_slots(counts, per_voxel, own.start, own.stop, before, flat)
 
         self._stages.each(write, self.rows.shares(len(out)))

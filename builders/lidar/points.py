@@ -1,4 +1,4 @@
-"""lidar_points and lidar_num_points."""
+"""lidar_points, lidar_num_points, lidar_ring and lidar_height_above_ground."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Points(Filler):
     def __init__(self, params: PointsParams, stages: Stages) -> None:
         super().__init__()
         self.title = "points"
-        self.params = params
+        self.params: PointsParams = params
         self.cloud = stages.share(Cloud, params.cloud())
         self.needs = (self.cloud,)
         self._picks = Column.picks(params.columns)
@@ -46,6 +46,12 @@ class Points(Filler):
     def want(self, feature: str, dtype: str) -> None:
         if feature == "lidar_num_points":
             self._count_wanted = True
+            return
+        if feature == "lidar_ring":
+            self.cloud.want_ranks()
+            return
+        if feature == "lidar_height_above_ground":
+            self.cloud.want(("height_above_ground",))
             return
         want = self.cloud.want_rows if self._box is None else self.cloud.want
         want(self.params.columns)
@@ -80,14 +86,20 @@ class Points(Filler):
         return {"num_points": self._n}
 
     def clearing(self, feature: str) -> Clearing:
-        return "own" if feature == "lidar_points" else "whole"
+        return "whole" if feature in ("lidar_num_points", "lidar_ring") else "own"
 
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         if feature == "lidar_num_points":
             out[0] = self._n
             return
         rows = min(self._n, len(out))
-        if self._rows is None:
+        if feature == "lidar_ring":
+            self._write_column(Column.RANK, out[:rows])
+            out[rows:] = -1
+            return
+        if feature == "lidar_height_above_ground":
+            self._write_column(Column.HEIGHT_ABOVE_GROUND, out[:rows])
+        elif self._rows is None:
             self._interleave(out[:rows])
         else:
             touched = self._rows.write(self._picks, out[:rows])
@@ -95,6 +107,10 @@ class Points(Filler):
             self._say_nonfinite(self._rows)
             rows, written.rows = min(self._n, rows), max(written.rows, touched)
         written.clear_rows(rows, out)
+
+    def _write_column(self, column: Column, out: NDArray[Any]) -> None:
+        values = self.cloud.points.own(column)
+        out[:] = values[: len(out)] if self._box is None else values[self._chosen.array[: len(out)]]
 
     def _interleave(self, out: NDArray[Any]) -> None:
         columns = self.cloud.points.lying[self._picks]

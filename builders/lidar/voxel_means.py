@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cells import PointStage
 from ..kernels import voxel_means as kernels
 from ..scratch import Scratch
+from ..voxel_rows import Placed
+from ..voxelization import Voxelization
 from ..written import Written
-from .voxel_rows import Placed
-from .voxelization import Voxelization
 
 __all__ = ["VoxelMeans"]
 
@@ -21,8 +22,11 @@ class VoxelMeans:
     points_per_voxel: how many are kept; None: all. picks: the columns, as in `Column`.
     """
 
-    def __init__(self, rows: Voxelization, points_per_voxel: int | None, picks: NDArray[np.int64]) -> None:
+    def __init__(
+        self, rows: Voxelization, cloud: PointStage, points_per_voxel: int | None, picks: NDArray[np.int64]
+    ) -> None:
         self._rows = rows
+        self._cloud = cloud
         self._picks = picks
         self._of_all = points_per_voxel is None
         self._points_per_voxel = rows.ALL if points_per_voxel is None else points_per_voxel
@@ -55,7 +59,7 @@ class VoxelMeans:
         written.clear_rows(rows, out)
 
     def _add_up(self, rows: int, sums: NDArray[np.floating]) -> None:
-        columns = self._rows.cells.cloud.points.lying[self._picks]
+        columns = self._cloud.points.lying[self._picks]
         add_up = kernels.add_up if len(columns) in (4, 5) else kernels.add_up_any
         sums[:rows] = 0
 

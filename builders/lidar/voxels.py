@@ -14,9 +14,10 @@ from ..columns import Column
 from ..kernels.voxels import write_rows_of_points
 from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
+from ..voxelization import Voxelization
 from ..written import Written
+from .cells import Cells
 from .voxel_means import VoxelMeans
-from .voxelization import Voxelization
 
 __all__ = ["Voxels"]
 
@@ -28,12 +29,15 @@ class Voxels(Filler):
     def __init__(self, params: VoxelsParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"voxels ({params.max_points_per_voxel} per voxel)"
-        self.rows = Voxelization.of(params, stages)
+        self.cells = stages.share(Cells, params.cloud(), params.grid, False)
+        self.rows = stages.share(
+            Voxelization, self.cells, params.grid, params.max_voxels, params.overflow, params.order
+        )
         self.needs = (self.rows,)
-        self.params = params
+        self.params: VoxelsParams = params
         self._picks = Column.picks(params.columns)
         self._means = VoxelMeans(
-            self.rows, params.max_points_per_voxel if params.mean_of == "kept" else None, self._picks
+            self.rows, self.cells.cloud, params.max_points_per_voxel if params.mean_of == "kept" else None, self._picks
         )
         self._means_wanted = False
 
@@ -46,7 +50,7 @@ class Voxels(Filler):
         elif feature == "lidar_point_voxel_id":
             self.rows.want_places(Voxelization.ALL)
         if feature in ("lidar_voxels", "lidar_voxel_mean"):
-            self.rows.cells.cloud.want(self.params.columns)
+            self.cells.cloud.want(self.params.columns)
 
     @property
     def nbytes(self) -> int:
@@ -58,7 +62,7 @@ class Voxels(Filler):
             self._means.run()
 
     def sizes(self) -> Mapping[str, int]:
-        return {"num_voxels": max(self.rows.n, self.params.min_rows), "num_points": len(self.rows.cells.ids)}
+        return {"num_voxels": max(self.rows.n, self.params.min_rows), "num_points": len(self.cells.ids)}
 
     def clearing(self, feature: str) -> Clearing:
         return "whole" if feature == "lidar_point_voxel_id" else "own"
@@ -66,7 +70,7 @@ class Voxels(Filler):
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         per_voxel = self.params.max_points_per_voxel
         if feature == "lidar_voxels":
-            self.rows.write_points(self.rows.cells.cloud.points.lying[self._picks], per_voxel, out, written)
+            self.rows.write_points(self.cells.cloud.points.lying[self._picks], per_voxel, out, written)
         elif feature == "lidar_voxel_coords":
             self.rows.write_coords(self.params.coord_order == "xyz", out, written)
         elif feature == "lidar_voxel_num_points":

@@ -62,13 +62,21 @@ def read_stamp(path: Path) -> int:
 
 
 def read_targets(path: Path, sensor: str, time_ns: int, ego_from_sensor: Matrix) -> RadarSweep:
-    """Returns one cycle: x y z by the reported angles, azimuth > 0 to the left; speed < 0 approaches."""
+    """Returns one cycle: x y z by the reported angles, azimuth > 0 to the left; speed < 0 approaches.
+
+    rcs is stored in square metres: its decibels, and not its numbers, follow power and range as in the radar equation.
+    """
     rows = read_json(path, _Targets, "the radar cycle is missing").targets
     stored = np.array([[t.range, t.azimuth, t.elevation, t.speed, t.rcs] for t in rows], dtype=np.float64).reshape(
         -1, 5
     )
     _check(path, stored, "target")
-    range_m, azimuth_rad, elevation_rad, speed, rcs = stored.T
+    range_m, azimuth_rad, elevation_rad, speed, rcs_m2 = stored.T
+    if (rcs_m2 < 0).any():
+        row = int(np.argmax(rcs_m2 < 0))
+        raise BrokenRecord(f"{path}: target {row} has an rcs of {rcs_m2[row]:g}, wanted square metres, 0 or more")
+    with np.errstate(divide="ignore"):
+        rcs_dbsm = 10 * np.log10(rcs_m2)
     level_m = range_m * np.cos(elevation_rad)
     return RadarSweep(
         sensor=sensor,
@@ -77,7 +85,7 @@ def read_targets(path: Path, sensor: str, time_ns: int, ego_from_sensor: Matrix)
         x=level_m * np.cos(azimuth_rad),
         y=level_m * np.sin(azimuth_rad),
         z=range_m * np.sin(elevation_rad),
-        rcs=np.ascontiguousarray(rcs),
+        rcs=rcs_dbsm,
         v_radial=np.ascontiguousarray(speed),
         source=str(path),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from perceptum.inputs import BrokenRecord, Labels, Matrix
+from perceptum.plural import a_or_an
 
 from ..reading.files import floats, read_text
 
@@ -48,7 +49,8 @@ def _numbers(path: Path, number: int, words: list[str]) -> list[float]:
     if not np.isfinite(values).all() or np.abs(values).max() > 1e6:
         raise BrokenRecord(f"{path}: line {number} holds a number that is not finite or beyond 1e6")
     if min(values[:3]) < 0:
-        raise BrokenRecord(f"{path}: line {number} is a {words[0][:40]} of negative size {values[:3]} (h w l, metres)")
+        what = a_or_an(words[0][:40])
+        raise BrokenRecord(f"{path}: line {number} is {what} of negative size {values[:3]} (h w l, metres)")
     return values
 
 

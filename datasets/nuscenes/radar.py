@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ FILTERS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 }
 """Name of the filter -> the states that it keeps, by column."""
 
+_MEASURED = ("x", "y", "z", "rcs", "vx", "vy", "vx_comp", "vy_comp")
+_CODES = ("dyn_prop", "id", "is_quality_valid", "ambig_state", "invalid_state", "pdh0")
 _LONGEST_HEADER = 4096
 _MOST_FIELDS = 64
 _MANY = 8
@@ -49,48 +52,45 @@ def check_filter(name: str) -> None:
         raise BadOption(said, typed_hint="e.g. {log}:radar_filter=devkit")
 
 
-def read_radar_columns(path: Path, radar_filter: RadarFilter = "none") -> Columns:
-    """Returns the known columns of a cycle, in the dtypes they are stored in; raises MissingRecord or BrokenRecord.
+def read_radar_columns(path: Path | str, radar_filter: RadarFilter = "none") -> Columns:
+    """Returns the known columns of a cycle, read-only, in the dtypes they are stored in.
 
     A NaN in the first point says that the cycle saw nothing. A few bytes behind the last point are passed over: the
-    published files end with a byte too many.
+    published files end with a byte too many. Raises MissingRecord or BrokenRecord.
     """
     encoded = read_bytes(path, "the radar cycle is missing")
-    points = _points(path, encoded)
-    if len(points) and _any_nan(points[0]):
+    try:
+        points = _points(encoded)
+    except ValueError as error:
+        raise BrokenRecord(f"{path}: {error}") from None
+    names = points.dtype.names or ()
+    # NaN alone is not equal to itself
+    if len(points) and any((value := points[name][0]) != value for name in _MEASURED if name in names):
         points = points[:0]
-    kept = np.ones(len(points), dtype=np.bool_)
     for name, states in FILTERS[radar_filter].items():
-        if name not in (points.dtype.names or ()):
+        if name not in names:
             raise BrokenRecord(f"{path}: no field {name}, which radar_filter='{radar_filter}' needs")
-        kept &= np.isin(points[name], states)
-    points = points[kept]
-    return {name: np.ascontiguousarray(points[name]) for name in points.dtype.names or () if name in RADAR_COLUMNS}
+        points = points[np.isin(points[name], states)]
+    # a copy each: floats lie on odd bytes of the file
+    columns = {name: points[name].copy() for name in names}
+    for column in columns.values():
+        column.flags.writeable = False
+    return columns
 
 
-def _any_nan(point: np.void) -> bool:
-    return any(np.isnan(point[name]) for name in point.dtype.names or () if point[name].dtype.kind == "f")
-
-
-def _points(path: Path, encoded: bytes) -> NDArray[Any]:
-    """Returns a view of the bytes as one record a point."""
+def _points(encoded: bytes) -> NDArray[Any]:
+    """Returns a view of the bytes as one record a point; raises ValueError."""
     data = _DATA.search(encoded, 0, _LONGEST_HEADER)
     if data is None:
-        raise BrokenRecord(
-            f"{path}: starts with {encoded[:12]!r}, wanted the header of a .pcd file up to its DATA line"
-        )
+        raise ValueError(f"starts with {encoded[:12]!r}, wanted the header of a .pcd file up to its DATA line")
     if data[1] != b"binary":
-        raise BrokenRecord(f"{path}: DATA is {data[1].decode('ascii', 'replace')}, wanted binary")
-    header = _header(encoded[: data.start()])
-    dtype = _dtype(path, header)
-    count = _number(path, header, "WIDTH") * _number(path, header, "HEIGHT")
+        raise ValueError(f"DATA is {data[1].decode('ascii', 'replace')}, wanted binary")
+    dtype, count = _header(encoded[: data.start()])
     have, want = len(encoded) - data.end(), count * dtype.itemsize
     wrong = _wrong_size(have, count, dtype.itemsize)
     if wrong is not None:
-        raise BrokenRecord(
-            f"{path}: {have} bytes of points, wanted {want} for {count} of {dtype.itemsize} bytes; {wrong}"
-        )
-    return np.frombuffer(encoded, dtype, count=count, offset=data.end()) if count else np.zeros(0, dtype)
+        raise ValueError(f"{have} bytes of points, wanted {want} for {count} of {dtype.itemsize} bytes; {wrong}")
+    return np.frombuffer(encoded, dtype, count, data.end()) if count else np.zeros(0, dtype)
 
 
 def _wrong_size(have: int, count: int, point_bytes: int) -> str | None:
@@ -108,46 +108,56 @@ def _wrong_size(have: int, count: int, point_bytes: int) -> str | None:
     return "what follows them is not known" if have - want >= max(point_bytes, _LONGEST_TAIL) else None
 
 
-def _header(encoded: bytes) -> dict[str, list[str]]:
+# cycles differ in how many points they have: about a hundred headers for all files of a log. To take one apart takes
+# as long as all else that is done with a file
+@lru_cache(maxsize=256)
+def _header(encoded: bytes) -> tuple[np.dtype[Any], int]:
+    """Returns one point's record and how many points there are, as the lines before DATA say; raises ValueError."""
     lines = [line.split() for line in encoded.decode("ascii", "replace").splitlines()]
-    return {words[0]: words[1:] for words in lines if words and not words[0].startswith("#")}
+    said = {words[0]: tuple(words[1:]) for words in lines if words and not words[0].startswith("#")}
+    names, sizes, types = (said.get(key, ()) for key in ("FIELDS", "SIZE", "TYPE"))
+    dtype = _dtype(names, sizes, types, said.get("COUNT", ("1",) * len(names)))
+    return dtype, _number(said, "WIDTH") * _number(said, "HEIGHT")
 
 
-def _number(path: Path, header: Mapping[str, list[str]], key: str) -> int:
-    words = header.get(key, [])
+def _number(said: Mapping[str, tuple[str, ...]], key: str) -> int:
+    words = said.get(key, ())
     if len(words) != 1 or not re.fullmatch("[0-9]{1,9}", words[0]):
-        raise BrokenRecord(f"{path}: {key} is {' '.join(words)[:40] or 'not there'}, wanted a number of points")
+        raise ValueError(f"{key} is {' '.join(words)[:40] or 'not there'}, wanted a number of points")
     return int(words[0])
 
 
-def _dtype(path: Path, header: Mapping[str, list[str]]) -> np.dtype[Any]:
+@lru_cache(maxsize=16)
+def _dtype(
+    names: tuple[str, ...], sizes: tuple[str, ...], types: tuple[str, ...], counts: tuple[str, ...]
+) -> np.dtype[Any]:
     """Returns the record of FIELDS, SIZE and TYPE, packed; fields of another name take room and are not named."""
-    names, sizes, types = (header.get(key, []) for key in ("FIELDS", "SIZE", "TYPE"))
-    counts = header.get("COUNT", ["1"] * len(names))
     if not 3 <= len(names) == len(sizes) == len(types) == len(counts) <= _MOST_FIELDS:
-        raise BrokenRecord(
-            f"{path}: {len(names)} FIELDS, {len(sizes)} SIZE, {len(types)} TYPE, {len(counts)} COUNT; "
+        raise ValueError(
+            f"{len(names)} FIELDS, {len(sizes)} SIZE, {len(types)} TYPE, {len(counts)} COUNT; "
             f"wanted as many of each, 3 to {_MOST_FIELDS}"
         )
     formats, offsets, at = {}, {}, 0
     for name, size, kind, count in zip(names, sizes, types, counts, strict=True):
         format = _FORMATS.get(kind, {}).get(int(size) if size in ("1", "2", "4", "8") else 0)
         if format is None or not re.fullmatch("[1-9][0-9]{0,3}", count):
-            raise BrokenRecord(
-                f"{path}: field {name[:40]} is of TYPE {kind[:9]} SIZE {size[:9]} COUNT {count[:9]}, unknown"
-            )
+            raise ValueError(f"field {name[:40]} is of TYPE {kind[:9]} SIZE {size[:9]} COUNT {count[:9]}, unknown")
         if name in RADAR_COLUMNS and (count != "1" or name in formats):
-            raise BrokenRecord(f"{path}: field {name} is listed more than once, wanted one value a point")
+            raise ValueError(f"field {name} is listed more than once, wanted one value a point")
         if name in RADAR_COLUMNS:
             formats[name], offsets[name] = format, at
         at += int(size) * int(count)
-    _check_place(path, formats)
+    _check_kinds(formats)
     return np.dtype(
         {"names": list(formats), "formats": list(formats.values()), "offsets": list(offsets.values()), "itemsize": at}
     )
 
 
-def _check_place(path: Path, formats: Mapping[str, str]) -> None:
+def _check_kinds(formats: Mapping[str, str]) -> None:
     lacks = [name for name in ("x", "y", "z") if not formats.get(name, "").startswith("<f")]
     if lacks:
-        raise BrokenRecord(f"{path}: no float field {', '.join(lacks)}; it has {', '.join(formats) or 'none we know'}")
+        raise ValueError(f"no float field {', '.join(lacks)}; it has {', '.join(formats) or 'none we know'}")
+    for names, floats, wanted in ((_MEASURED, True, "F"), (_CODES, False, "I or U")):
+        wrong = [name for name in names if name in formats and formats[name].startswith("<f") != floats]
+        if wrong:
+            raise ValueError(f"field {wrong[0]} is {np.dtype(formats[wrong[0]])}, wanted TYPE {wanted}")

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +126,7 @@ class NuScenes(Named):
     def read_radar(self, sensor: str, index: int) -> RadarSweep:
         """All 18 fields; the filter that was asked for when the log was opened, by default none."""
         path, time_ns, ego_from_sensor = self._record(self.scene.streams[sensor], index)
-        columns = read_radar_columns(Path(path), self._radar_filter)
+        columns: dict[str, Any] = read_radar_columns(path, self._radar_filter)
         return RadarSweep(sensor=sensor, time_ns=time_ns, ego_from_sensor=ego_from_sensor, source=path, **columns)
 
     def read_camera(self, camera: str, index: int) -> CameraImage:

@@ -16,6 +16,7 @@ Column = NDArray[Any]
 
 _RADAR = {
     "rcs": "rcs",
+    "v_radial": "radial_velocity",
     "vx": "velocity_x",
     "vy": "velocity_y",
     "vx_comp": "velocity_x_comp",
@@ -56,11 +57,22 @@ def lidar_columns(lidar: Any, time_ns: int) -> dict[str, Any]:
     }
 
 
-def radar_columns(radar: Any) -> dict[str, Column | None]:
-    """Returns the columns of a RadarSweep, in the ego frame."""
+def radar_columns(radar: Any) -> dict[str, Any]:
+    """Returns the columns of a RadarSweep, in the ego frame, into which the library turns velocities too.
+
+    Its origin is where the radar sits; NaN for a record of several radars, or of one whose place is not known.
+    """
     features = radar.point_cloud_features or {}
     x, y, z = np.asarray(radar.xyz).T
-    return {"x": x, "y": y, "z": z} | {name: features.get(theirs) for name, theirs in _RADAR.items()}
+    places = [metadata.radar_to_imu_se3 for metadata in getattr(radar, "radar_metadatas", {}).values()]
+    alone = len(places) == 1
+    return {
+        "x": x,
+        "y": y,
+        "z": z,
+        **{name: features.get(theirs) for name, theirs in _RADAR.items()},
+        "origin": np.asarray(places[0].transformation_matrix)[:3, 3].copy() if alone else np.full(3, np.nan),
+    }
 
 
 def lens_of(metadata: Any, source: str) -> tuple[Matrix, Matrix | None, str]:

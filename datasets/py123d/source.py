@@ -82,7 +82,7 @@ class Py123dLog(Reader):
         key, time_ns = f"radar.{sensor}", int(self.radars[sensor][index])
         source = self._source(key, time_ns)
         with self._folder.told(source):
-            columns: dict[str, Any] = {**radar_columns(self._folder.record(key, index))}
+            columns = radar_columns(self._folder.record(key, index))
         return RadarSweep(sensor=sensor, time_ns=time_ns, ego_from_sensor=np.eye(4), source=source, **columns)
 
     def read_camera(self, camera: str, index: int) -> CameraImage:

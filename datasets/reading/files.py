@@ -163,7 +163,7 @@ def open_file(path: Path | str, what: str) -> BinaryIO:
         return open_regular(path)
 
 
-def read_bytes(path: Path, what: str) -> bytes:
+def read_bytes(path: Path | str, what: str) -> bytes:
     """Returns the whole file; raises as `check_file` does."""
     with open_file(path, what) as file, _named(path, what):
         return file.read()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, LogError
 
 from .point_time import POINT_TIMES, point_offsets
+from .radar import Doppler, receding
 from .rows import row_stride
 
 __all__ = ["CloudOptions", "cloud_columns", "lidar_columns", "radar_columns"]
@@ -25,8 +26,11 @@ _LARGEST_POINT = 1 << 16
 _RINGS = ("ring", "channel", "line")
 _RADAR_FIELDS = {
     "rcs": ("rcs", "radar_cross_section", "RCS"),
-    "v_radial": ("v_radial", "doppler", "doppler_velocity", "velocity", "range_rate", "v_r"),
-    "v_radial_comp": ("v_radial_comp", "v_r_compensated"),
+    "v_radial": (
+        *("v_radial", "doppler", "doppler_velocity", "velocity", "range_rate", "v_r", "vr"),
+        *("radial_velocity", "radial_speed"),
+    ),
+    "v_radial_comp": ("v_radial_comp", "v_r_compensated", "vr_compensated"),
     "vx": ("vx",),
     "vy": ("vy",),
     "vx_comp": ("vx_comp",),
@@ -36,6 +40,11 @@ _RADAR_FIELDS = {
     "ambig_state": ("ambig_state",),
     "invalid_state": ("invalid_state",),
     "pdh0": ("pdh0",),
+    "is_quality_valid": ("is_quality_valid",),
+    "x_rms": ("x_rms",),
+    "y_rms": ("y_rms",),
+    "vx_rms": ("vx_rms",),
+    "vy_rms": ("vy_rms",),
 }
 
 
@@ -138,11 +147,15 @@ def lidar_columns(message: Any, stamp_ns: int, options: CloudOptions, where: str
     return {**columns, "intensity_scale": scale if options.intensity_scale is None else options.intensity_scale}
 
 
-def radar_columns(message: Any, where: str) -> dict[str, Column | None]:
+def radar_columns(message: Any, where: str, doppler: Doppler = "receding") -> dict[str, Column | None]:
     """Returns the columns of a RadarSweep from a cloud of detections, by the usual names of their fields."""
     fields = cloud_columns(message, where)
     x, y, z = _xyz(fields, where)
-    return {"x": x, "y": y, "z": z} | {name: _first(fields, known) for name, known in _RADAR_FIELDS.items()}
+    columns = {name: _first(fields, known) for name, known in _RADAR_FIELDS.items()}
+    for name in ("v_radial", "v_radial_comp"):
+        speed = columns[name]
+        columns[name] = None if speed is None else receding(speed, doppler)
+    return {"x": x, "y": y, "z": z} | columns
 
 
 def _first(fields: Mapping[str, Column], names: Sequence[str]) -> Column | None:

@@ -106,11 +106,15 @@ class RecordedLog(Reader):
         columns: dict[str, Any]
         if topic.type == RADAR_SCAN:
             payload = self._payload(sensor, index)
-            frame, columns = frame_of_scan(topic, payload, where), scan_columns(topic, payload, where)
+            frame = frame_of_scan(topic, payload, where)
+            columns = scan_columns(topic, payload, where, self._options.doppler, self._options.amplitude)
         else:
             message = self._message(sensor, index)
             frame = message.header.frame_id
-            columns = track_columns(message) if topic.type == RADAR_TRACKS else radar_columns(message, where)
+            if topic.type == RADAR_TRACKS:
+                columns = track_columns(message, self._options.track_velocity)
+            else:
+                columns = {**radar_columns(message, where, self._options.doppler)}
         ego_from_sensor = self._motion.ego_from(frame, time_ns)
         return RadarSweep(sensor=sensor, time_ns=time_ns, ego_from_sensor=ego_from_sensor, source=where, **columns)
 

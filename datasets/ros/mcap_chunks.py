@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from perceptum.inputs import BrokenRecord
+from perceptum.plural import a_or_an
 
 from .mcap_records import LARGEST, MESSAGE, MESSAGE_HEAD, RECORD, library, said
 
@@ -15,7 +16,7 @@ __all__ = ["chunk_data", "messages_of"]
 def chunk_data(where: str, chunk: Any) -> bytes:
     """Returns the unpacked records of a chunk, its checksum checked where it has one; raises BrokenRecord."""
     if type(chunk).__name__ != "Chunk":
-        raise BrokenRecord(f"{where}: found a {type(chunk).__name__}, wanted a chunk; the index is damaged")
+        raise BrokenRecord(f"{where}: found {a_or_an(type(chunk).__name__)}, wanted a chunk; the index is damaged")
     if chunk.compression not in ("", "zstd", "lz4"):
         raise BrokenRecord(f"{where}: compression {chunk.compression!r}, wanted zstd, lz4 or none")
     _check_size(where, chunk)

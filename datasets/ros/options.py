@@ -10,6 +10,7 @@ from perceptum.inputs import BadOption
 
 from ..options import check_options
 from .cloud import CloudOptions
+from .radar import Amplitude, Doppler, TrackVelocity
 from .recording import Clock
 
 __all__ = ["RecordingOptions", "recording_options"]
@@ -44,6 +45,12 @@ class RecordingOptions:
     point_time: str = "auto"
     empty_returns: Literal["drop", "keep"] = "drop"
     intensity_scale: float | None = None
+    doppler: Doppler = "receding"
+    """Which way the Doppler speeds of RadarScan and of clouds count as positive; the driver's manual says."""
+    amplitude: Amplitude = "rcs"
+    """What the amplitude of a RadarScan is: a radar cross section in dBsm, or power, which is left out."""
+    track_velocity: TrackVelocity = "relative"
+    """What the velocity of RadarTracks is relative to: the moving radar, or the ground."""
     hdmap: str | None = None
     """A Lanelet2 (.osm) or OpenDRIVE (.xodr) map in the world frame."""
     map_origin: tuple[float, float] | None = None
@@ -53,6 +60,8 @@ class RecordingOptions:
 
     def __post_init__(self) -> None:
         choices = {"clock": get_args(Clock), "duplicate_stamps": ("raise", "first"), "damaged": ("raise", "skip")}
+        choices |= {"doppler": get_args(Doppler), "amplitude": get_args(Amplitude)}
+        choices |= {"track_velocity": get_args(TrackVelocity)}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise BadOption(f"{name} is {getattr(self, name)!r}, wanted {' or '.join(map(repr, allowed))}")

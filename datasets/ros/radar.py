@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,12 @@ from perceptum.inputs import BrokenRecord
 
 from .recording import Topic
 
-__all__ = ["frame_of_scan", "scan_columns", "track_columns"]
+__all__ = ["Amplitude", "Doppler", "TrackVelocity", "frame_of_scan", "receding", "scan_columns", "track_columns"]
 
 Column = NDArray[Any]
+Doppler = Literal["receding", "approaching"]
+Amplitude = Literal["rcs", "power"]
+TrackVelocity = Literal["relative", "ground"]
 
 _RETURN = ("range", "azimuth", "elevation", "doppler_velocity", "amplitude")
 
@@ -24,11 +27,22 @@ def frame_of_scan(topic: Topic, payload: bytes, where: str) -> str:
     return _split(topic, payload, where)[0]
 
 
-def scan_columns(topic: Topic, payload: bytes, where: str) -> dict[str, Column]:
+def receding(speed: Column, doppler: Doppler) -> Column:
+    """Returns Doppler speeds that are positive for what recedes, given which way they count as positive."""
+    if doppler == "receding":
+        return speed
+    # the negative of some integers is not one of their kind
+    return -speed if speed.dtype.kind == "f" else -speed.astype(np.float64)
+
+
+def scan_columns(
+    topic: Topic, payload: bytes, where: str, doppler: Doppler = "receding", amplitude: Amplitude = "rcs"
+) -> dict[str, Column]:
     """Returns the columns of a RadarSweep: x y z from range, azimuth and elevation, v_radial, rcs; float32.
 
     azimuth counts from x to y, elevation up from the plane. The returns are taken from the bytes as one array, for
-    the library would make an object of each. `amplitude` is in dB, and dBsm only where the driver says so.
+    the library would make an object of each. The message does not say which way its speeds count as positive, and
+    what its amplitude is a measure of.
     """
     returns = _split(topic, payload, where)[1]
     range_m, azimuth, elevation = (returns[name].astype(np.float64) for name in _RETURN[:3])
@@ -38,8 +52,8 @@ def scan_columns(topic: Topic, payload: bytes, where: str) -> dict[str, Column]:
     native = {name: np.ascontiguousarray(returns[name], dtype=np.float32) for name in _RETURN[3:]}
     return {
         **{name: column.astype(np.float32) for name, column in (("x", x), ("y", y), ("z", z))},
-        "v_radial": native["doppler_velocity"],
-        "rcs": native["amplitude"],
+        "v_radial": receding(native["doppler_velocity"], doppler),
+        **({"rcs": native["amplitude"]} if amplitude == "rcs" else {}),
     }
 
 
@@ -65,15 +79,16 @@ def _split(topic: Topic, payload: bytes, where: str) -> tuple[str, Column]:
         raise BrokenRecord(f"{where}: {len(payload)} bytes are not a complete {topic.type} ({error})") from error
 
 
-def track_columns(message: Any) -> dict[str, Column]:
-    """Returns the columns of a RadarSweep: centre and velocity of each track; float64, id uint64.
+def track_columns(message: Any, relative_to: TrackVelocity = "relative") -> dict[str, Any]:
+    """Returns the columns of a RadarSweep: centre and full velocity of each track; float64, id uint64.
 
-    `id` is the first half of the track's UUID. Velocity is as the tracker gives it: over ground where it takes the
-    ego motion out, which the message does not say, so it is in vx and vy.
+    `id` is the first half of the track's UUID. The message does not say whether the tracker has taken the ego motion
+    out of its velocities: vx vy where they are relative to the radar, vx_comp vy_comp where they are over ground.
     """
     tracks = message.tracks
     rows = [(t.position.x, t.position.y, t.position.z, t.velocity.x, t.velocity.y) for t in tracks]
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     ids = [t.uuid.uuid[:8].tobytes() for t in tracks]
-    columns: dict[str, Column] = dict(zip(("x", "y", "z", "vx", "vy"), np.ascontiguousarray(table.T), strict=True))
-    return {**columns, "id": np.frombuffer(b"".join(ids), np.uint64)}
+    names = ("x", "y", "z", "vx", "vy") if relative_to == "relative" else ("x", "y", "z", "vx_comp", "vy_comp")
+    columns: dict[str, Column] = dict(zip(names, np.ascontiguousarray(table.T), strict=True))
+    return {**columns, "id": np.frombuffer(b"".join(ids), np.uint64), "velocity_part": "full"}

@@ -98,7 +98,7 @@ class ViewOfDelft(Reader):
         return velodyne_sweep(self._points.paths[index], sensor, int(self._points.numbers[index]))
 
     def read_radar(self, sensor: str, index: int) -> RadarSweep:
-        """`id` is the stored scan number: 0 the newest, -1 the one before, ..."""
+        """`scan` is the stored scan number: 0 the newest, -1 the one before, ..."""
         path = self._detections.paths[index]
         x, y, z, rcs, v_radial, v_radial_comp, scan = read_points(path, _RADAR_COLUMNS, "the frame has no radar points")
         camera_from_ego, camera_from_radar = (self._camera_from(name, path.stem) for name in ("lidar", "radar"))
@@ -113,7 +113,7 @@ class ViewOfDelft(Reader):
             rcs=rcs,
             v_radial=v_radial,
             v_radial_comp=v_radial_comp,
-            id=scan,
+            scan=scan,
             source=str(path),
         )
 

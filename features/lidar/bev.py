@@ -14,8 +14,10 @@ from .presets import BEV_OCCUPANCY, BEV_STATS
 
 __all__ = ["GROUPS", "BevOccupancyParams", "BevParams", "BevStatsParams"]
 
-StatsChannel = Literal["count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i", "top_i"]
-Layout = Literal["CYX", "CXY", "YXC"]
+StatsChannel = Literal[
+    *("count", "density", "max_z", "min_z", "mean_z", "var_z", "height_ratio", "slice_height", "max_i", "mean_i", "top_i")
+]
+Layout = Literal["CYX", "CXY", "YXC", "XYC"]
 
 
 class BevParams(CloudParams, frozen=True, kw_only=True):
@@ -28,6 +30,10 @@ class BevParams(CloudParams, frozen=True, kw_only=True):
 
     def channels_count(self) -> int:
         raise NotImplementedError
+
+    def order(self) -> tuple[str, ...]:
+        """Returns the axes as they lie in memory, the slowest first; all of them are among `dims`."""
+        return tuple(self.bev_layout)
 
     def dims(self) -> dict[str, int]:
         x, y, _ = self.grid.size
@@ -47,9 +53,16 @@ class BevOccupancyParams(BevParams, frozen=True, kw_only=True):
 
 
 class BevStatsParams(BevParams, frozen=True, kw_only=True):
-    channels: Annotated[tuple[StatsChannel, ...], About("Which of them, in order.")] = (
-        *("count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i", "top_i"),
-    )
+    channels: Annotated[
+        tuple[StatsChannel, ...],
+        About(
+            "Which of them, in order. count: points; density: as density_cap says; max_z, min_z, mean_z, var_z: heights "
+            "in the frame of reference, and the variance of all of them; height_ratio: (max_z - zmin) / (zmax - zmin) of "
+            "the grid's range; slice_height: a channel for each height slice of the grid, lowest first, its highest "
+            "point above zmin; max_i, mean_i: intensities; top_i: the intensity of the highest point, of equally high "
+            "ones the first."
+        ),
+    ] = ("count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i", "top_i")
     density_cap: Annotated[int, About("density = min(1, ln(count + 1) / ln(density_cap + 1)).", "count", least=1)] = 63
 
     def __post_init__(self) -> None:
@@ -57,7 +70,11 @@ class BevStatsParams(BevParams, frozen=True, kw_only=True):
         distinct("channels", self.channels)
 
     def channels_count(self) -> int:
-        return len(self.channels)
+        return sum(self.channels_of(channel) for channel in self.channels)
+
+    def channels_of(self, channel: StatsChannel) -> int:
+        """Returns how many channels of the tensor one word of `channels` stands for."""
+        return self.grid.size[2] if channel == "slice_height" else 1
 
 
 def bev_axes(params: BevParams) -> Axes:
@@ -92,8 +109,8 @@ GROUPS = (
                 shape=bev_axes,
                 units="mixed",
                 frame="reference",
-                prose="Per column of the grid: counts, heights and intensities; 0 where there is none. "
-                "After MV3D (Chen et al. 2017) and Complex-YOLO (Simon et al. 2018).",
+                prose="Per column of the grid: counts, heights and intensities of the points between zmin and zmax; 0 "
+                "where there is none. After MV3D (Chen et al. 2017) and Complex-YOLO (Simon et al. 2018).",
             ),
         ),
     ),

@@ -9,12 +9,22 @@ import msgspec
 from ..checks import distinct, finite
 from ..grid import Grid
 from ..parameter import About
-from ..params import Params
-from ..vocabulary import ReferenceFrame
+from ..reference import ReferenceParams
 
 __all__ = ["INTENSITY_MODE", "REQUIRED", "SURROUND", "CloudParams", "IntensityMode", "PointColumn"]
 
-PointColumn = Literal["x", "y", "z", "intensity", "time_lag", "ring"]
+PointColumn = Literal[
+    "x",
+    "y",
+    "z",
+    "intensity",
+    "time_lag",
+    "ring",
+    "elongation",
+    "return_index",
+    "offset_ns",
+    "height_above_ground",
+]
 
 IntensityMode = Literal["unit", "raw", "tanh"]
 
@@ -26,15 +36,19 @@ REQUIRED = About("true: a frame without a sweep is an error instead of an empty 
 SURROUND = Grid(range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.1, 0.1, 0.2))
 
 
-class CloudParams(Params, frozen=True, kw_only=True):
+class CloudParams(ReferenceParams, frozen=True, kw_only=True):
     """The point cloud behind a feature. Features with equal values here share one cloud."""
 
     sensors: Annotated[tuple[str, ...] | None, About("The lidars to take; null: all that the log has.")] = None
     num_sweeps: Annotated[int, About("Sweeps of each lidar, newest first.", "count", least=1)] = 1
-    frame: Annotated[
-        ReferenceFrame,
-        About("ego: the vehicle at the reference time; lidar: the primary lidar's own axes at that time."),
-    ] = "ego"
+    sweeps: Annotated[
+        Literal["all", "keyframes"],
+        About(
+            "all: the newest sweeps; keyframes: of each of the log's newest frames the sweep that was its newest, "
+            "as nuScenes' annotated samples."
+        ),
+    ] = "all"
+    sweep_step: Annotated[int, About("Only every so many-th of these sweeps, beginning with the newest.", least=1)] = 1
     intensity_mode: Annotated[IntensityMode, INTENSITY_MODE] = "unit"
     remove_close: Annotated[
         float,
@@ -53,6 +67,13 @@ class CloudParams(Params, frozen=True, kw_only=True):
         Literal["zero", "drop"],
         About("A point whose intensity is not finite: its intensity becomes 0, or the point is dropped."),
     ] = "zero"
+    missing_columns: Annotated[
+        Literal["fill", "error"],
+        About(
+            "A column that a sweep lacks: ring is -1, intensity, elongation, return_index and offset_ns are 0; or an "
+            "error that says what there is."
+        ),
+    ] = "fill"
     required: Annotated[bool, REQUIRED] = False
 
     def __post_init__(self) -> None:
@@ -65,9 +86,6 @@ class CloudParams(Params, frozen=True, kw_only=True):
         """Returns only the cloud's own parameters."""
         return CloudParams(**{name: getattr(self, name) for name in CloudParams.__struct_fields__})
 
-    def parts(self) -> dict[str, Any]:
-        return {"frame": self.frame}
-
     def count_key(self) -> CloudParams:
         """Returns the cloud as far as it decides how many points there are, for `size_key`.
 
@@ -75,4 +93,6 @@ class CloudParams(Params, frozen=True, kw_only=True):
         point of `lidar_points` is ("num_points", params.count_key(), range, max_points).
         """
         # what an intensity is brought to, and whether no sweep is an error, moves no point in or out
-        return msgspec.structs.replace(self.cloud(), intensity_mode="unit", required=False)
+        place = msgspec.structs.asdict(self.place_key())
+        same: dict[str, Any] = {"intensity_mode": "unit", "missing_columns": "fill", "required": False}
+        return msgspec.structs.replace(self.cloud(), **place, **same)

@@ -65,6 +65,10 @@ class PillarsParams(VoxelRowsParams, frozen=True, kw_only=True):
             raise SpecError(
                 "legacy writes the offset from the centre over x, y, z: it wants absolute_xyz true and a center_offset"
             )
+        if self.center_offset != "none" and self.grid.coordinates != "xyz":
+            raise SpecError(
+                f"a cell of a {self.grid.coordinates} has no centre along x, y, z; take a center_offset of none"
+            )
         if self.width == 0:
             raise SpecError("these params leave a point without any column; take absolute_xyz, or an offset")
 

@@ -1,4 +1,4 @@
-"""lidar_points and lidar_num_points."""
+"""lidar_points, lidar_num_points, lidar_ring and lidar_height_above_ground."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ GROUPS = (
                 prose="The points, newest sweep first, in the order of the record; non-finite ones are dropped. "
                 "time_lag is how long before the reference time a point was measured, negative if after. Where a log "
                 "has no rings the ring is -1, no intensity 0; unrelated frames have one sweep, however many are "
-                "wanted.",
+                "wanted. elongation, return_index and offset_ns are 0 where a log has none.",
             ),
             Feature(
                 name="lidar_num_points",
@@ -72,6 +72,29 @@ GROUPS = (
                 frame="none",
                 counts="lidar_points",
                 prose="How many rows of lidar_points are real.",
+            ),
+            Feature(
+                name="lidar_ring",
+                dtypes=("int32",),
+                shape=("num_points",),
+                units="index",
+                frame="none",
+                fill=-1,
+                cut="first_rows",
+                collate=Concat(),
+                prose="For each row of lidar_points the rank of its beam by elevation, 0 the highest; -1 where the log "
+                "has no ring or no table of beams. The column `ring` of lidar_points is the number as recorded.",
+            ),
+            Feature(
+                name="lidar_height_above_ground",
+                dtypes=("float32",),
+                shape=("num_points",),
+                units="m",
+                frame="none",
+                cut="first_rows",
+                collate=Concat(),
+                prose="For each row of lidar_points how high it is above the ground below it, along the world's z by "
+                "a map, along the vehicle's z otherwise. After HDNet (Yang et al. 2018).",
             ),
         ),
     ),

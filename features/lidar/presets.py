@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 from ..preset import Preset
 
-__all__ = ["BEV_OCCUPANCY", "BEV_STATS", "PILLARS", "RANGE_IMAGE", "VOXELS"]
+__all__ = ["BEV_OCCUPANCY", "BEV_STATS", "BEV_TEMPORAL", "PILLARS", "RANGE_IMAGE", "VOXELS"]
 
-_PIXOR = "philip-huang/PIXOR srcs/datagen.py"
+_PIXOR = "philip-huang/PIXOR srcs/datagen.py, which takes none of the points on the edges of its range"
 _XYZI = ["x", "y", "z", "intensity"]
 _XYZIT = [*_XYZI, "time_lag"]
 # nuScenes-trained checkpoints see ten sweeps in the LIDAR_TOP's axes, raw intensity, the car itself cut out
@@ -20,6 +21,9 @@ _NUS_CLOUD = {
     "compensate": "per_sweep",
 }
 _KITTI_CLOUD = {"frame": "lidar", "intensity_mode": "unit"}
+# the vehicle's axes, as Waymo's own points are
+_WAYMO_CLOUD = {"frame": "ego", "intensity_mode": "tanh"}
+_WAYMO_COLUMNS = [*_XYZI, "elongation"]
 
 
 _PCDET = "OpenPCDet tools/cfgs/"
@@ -55,6 +59,16 @@ def _nus_0075(follows: str) -> Preset:
 def _kitti_005(follows: str) -> Preset:
     voxel, most = [0.05, 0.05, 0.1], (16_000, 40_000)
     return _voxels(follows, [0, -40, -3, 70.4, 40, 1], voxel, 5, most, _XYZI, **_KITTI_CLOUD)
+
+
+def _waymo_010(follows: str) -> Preset:
+    low_high, voxel, most = [-75.2, -75.2, -2, 75.2, 75.2, 4], [0.1, 0.1, 0.15], (150_000, 150_000)
+    return _voxels(follows, low_high, voxel, 5, most, _WAYMO_COLUMNS, **_WAYMO_CLOUD)
+
+
+def _waymo_pillars(follows: str, height_m: float = 6, **rows: Any) -> Preset:
+    grid = {"range": [-74.88, -74.88, -2, 74.88, 74.88, 4], "voxel": [0.32, 0.32, height_m]}
+    return Preset({"grid": grid, "columns": _WAYMO_COLUMNS, **_WAYMO_CLOUD, **rows}, follows=follows)
 
 
 Presets = dict[str, Preset]
@@ -112,6 +126,33 @@ VOXELS: Presets = {
         (120_000, 160_000),
         _XYZI,
     ),
+    "centerpoint_pillar_waymo": _waymo_pillars(
+        f"{_PCDET}waymo_models/centerpoint_pillar_1x.yaml", max_points_per_voxel=20, max_voxels=150_000
+    ),
+    "centerpoint_waymo": _waymo_010(f"{_PCDET}waymo_models/centerpoint.yaml"),
+    "pvrcnn_waymo": _waymo_010(f"{_PCDET}waymo_models/pv_rcnn.yaml"),
+    "dsvt_pillar_waymo": _waymo_pillars(
+        f"{_PCDET}waymo_models/dsvt_pillar.yaml, DynamicVoxelVFE; it takes the tanh of the elongation, too",
+        max_voxels=None,
+        order="sorted_xyz",
+        mean_of="all",
+    ),
+    "dsvt_waymo": _waymo_pillars(
+        f"{_PCDET}waymo_models/dsvt_voxel.yaml, DynamicVoxelVFE; it takes the tanh of the elongation, too",
+        height_m=0.1875,
+        max_voxels=None,
+        order="sorted_xyz",
+        mean_of="all",
+    ),
+    "second_waymo": _voxels(
+        f"{_MMDET3D}second_hv_secfpn_waymo.py",
+        [-76.8, -51.2, -2, 76.8, 51.2, 4],
+        [0.08, 0.08, 0.1],
+        20,
+        (80_000, 90_000),
+        _WAYMO_COLUMNS,
+        **_WAYMO_CLOUD,
+    ),
     "once_pillar": _voxels(
         f"{_PCDET}once_models/pointpillar.yaml",
         [-75.2, -75.2, -5, 75.2, 75.2, 3],
@@ -142,12 +183,32 @@ PILLARS: Presets = {
         "centerpoint_pillar_nus",
         f"{_MMDET3D}centerpoint_pillar02_second_secfpn_nus.py, PillarFeatureNet with legacy=False",
     ),
+    "centerpoint_pillar_waymo": _pillars(
+        "centerpoint_pillar_waymo", f"{_PCDET}waymo_models/centerpoint_pillar_1x.yaml, PillarVFE"
+    ),
     "once_pillar": _pillars("once_pillar", f"{_PCDET}once_models/pointpillar.yaml, PillarVFE"),
 }
+
+
+def _temporal(paper: str, sweeps: int, low_high: list[float], voxel: list[float], **how: Any) -> Preset:
+    """Uber's, of which neither code nor configurations are public."""
+    params = {"num_sweeps": sweeps, "grid": {"range": low_high, "voxel": voxel}, **how}
+    return Preset(params, follows=f"in the style of the paper ({paper}), of which no configuration is public")
+
 
 BEV_OCCUPANCY: Presets = {
     "pixor_kitti": Preset(
         {"grid": {"range": [0, -40, -2.5, 70, 40, 1], "voxel": [0.1, 0.1, 0.1]}, **_KITTI_CLOUD}, follows=_PIXOR
+    ),
+    # PIXOR's heights from the ground: a KITTI lidar is 1.73 m above it
+    "hdnet": Preset(
+        {
+            "grid": {"range": [0, -40, -0.8, 70, 40, 2.7], "voxel": [0.1, 0.1, 0.1]},
+            "overflow_slices": True,
+            "frame": "ego_ground",
+        },
+        follows="in the style of the paper (Yang et al. 2018, HDNET, section 3), of which no configuration is public; the "
+        "map's road is a channel of its own feature",
     ),
     "intentnet": Preset(
         {"grid": {"range": [-72, -40, -2, 72, 40, 3.8], "voxel": [0.2, 0.2, 0.2]}},
@@ -164,16 +225,113 @@ BEV_STATS: Presets = {
         },
         follows=_PIXOR,
     ),
+    "complex_yolo_kitti": Preset(
+        {
+            "grid": {"range": [0, -25, -2.73, 50, 25, 1.27], "voxel": [50 / 608, 50 / 608, 4]},
+            "channels": ["top_i", "height_ratio", "density"],
+            "bev_layout": "CXY",
+            **_KITTI_CLOUD,
+        },
+        follows="ghimiredhikura/Complex-YOLOv3 utils/kitti_bev_utils.py, which also keeps points at the upper edge of z",
+    ),
+    "mv3d_kitti": Preset(
+        {
+            "grid": {"range": [0, -40, -2, 70.4, 40, 0.4], "voxel": [0.1, 0.1, 0.4]},
+            "channels": ["slice_height", "top_i", "density"],
+            **_KITTI_CLOUD,
+        },
+        follows="in the style of the paper (Chen et al. 2017, section 3.1), of which no configuration is public; heights "
+        "and channels as in bostondiditeam/MV3D src/data.py, which has flipped rows and columns and other densities",
+    ),
+}
+
+BEV_TEMPORAL: Presets = {
+    "faf": _temporal("Luo et al. 2018", 5, [-72, -40, -2, 72, 40, 3.8], [0.2, 0.2, 0.2], time_axis="own"),
+    "intentnet": _temporal("Casas et al. 2018", 10, [-72, -40, -2, 72, 40, 3.8], [0.2, 0.2, 0.2]),
+    "nmp": _temporal("Zeng et al. 2019", 10, [-70, -40, -2, 70, 40, 3], [0.2, 0.2, 0.2]),
+    "multixnet": _temporal("Djuric et al. 2020", 10, [-75, -50, -0.4, 75, 50, 2.8], [0.16, 0.16, 0.2]),
+    # its cells lie at multiples of their edges: z from -3.2 to 2, of which it takes -3 to 2
+    "motionnet": Preset(
+        {
+            "num_sweeps": 5,
+            "sweep_step": 4,
+            "grid": {"range": [-32, -32, -3.2, 32, 32, 2], "voxel": [0.25, 0.25, 0.4]},
+            "time_axis": "own",
+            "bev_layout": "XYC",
+            "oldest_first": True,
+            "frame": "lidar",
+            "remove_close": 1.0,
+            "compensate": "per_sweep",
+        },
+        follows="MotionNet gen_data.py and data/data_utils.py (Wu et al. 2020), a sweep every 0.2 s at nuScenes' 20 Hz; "
+        "it takes z from -3, and none of the points on the edges of its range",
+    ),
+}
+
+
+def _rangenet(width: int, follows: str) -> Preset:
+    params = {
+        "height": 64,
+        "width": width,
+        "fov": [3.0, -25.0],
+        "azimuth_seam": "clamp",
+        "norm": {"mean": [12.12, 10.88, 0.23, -1.04, 0.21], "std": [12.32, 11.47, 6.91, 0.86, 0.16]},
+    }
+    return Preset(
+        params, follows=f"lidar-bonnetal train/tasks/semantic/config/arch/{follows}; point 0 is not masked out"
+    )
+
+
+# channel, least and greatest value, mean, variance
+_RANGEDET: dict[str, tuple[list[float] | None, float, float]] = {
+    "range": ([0, 80], 20.0, 1500.0),
+    "intensity": ([0, 1], 0.1, 0.01),
+    "elongation": ([0, 1], 7.2558375e-02, 2.6764875e-02),
+    "x": ([-80, 80], 1.56725, 307.40625),
+    "y": ([-80, 80], 0.98824875, 219.1325),
+    "z": ([-5, 10], 1.4, 1.0),
+    "inclination": ([-0.5, 0.1], -8.8427375e-02, 9.900175e-03),
+    "azimuth": (None, -7.80625e-03, 2.5494125),
+}
+_LASERNET = {
+    "height": 64,
+    "channels": ["range", "height", "azimuth", "intensity", "occupancy"],
+    "fill": 0.0,
 }
 
 RANGE_IMAGE: Presets = {
-    "rangenet_64x2048": Preset(
+    "rangenet_64x2048": _rangenet(2048, "darknet53.yaml"),
+    "rangenet_64x1024": _rangenet(1024, "darknet53-1024px.yaml"),
+    "rangenet_64x512": _rangenet(512, "darknet53-512px.yaml"),
+    "rangedet_waymo": Preset(
         {
+            "rows": "ring",
             "height": 64,
-            "width": 2048,
-            "fov": [3.0, -25.0],
-            "norm": {"mean": [12.12, 10.88, 0.23, -1.04, 0.21], "std": [12.32, 11.47, 6.91, 0.86, 0.16]},
+            "width": 2650,
+            "width_multiple": 16,
+            "channels": list(_RANGEDET),
+            "xyz_frame": "ego",
+            "azimuth_of": "point",
+            "intensity_mode": "raw",
+            "gaps": "windows",
+            "fill": [80.0] + [0.0] * 7,
+            "norm": {
+                "mean": [mean for _, mean, _ in _RANGEDET.values()],
+                "std": [sqrt(variance) for _, _, variance in _RANGEDET.values()],
+                "clip": [clip for clip, _, _ in _RANGEDET.values()],
+                "empty": "fill",
+            },
         },
-        follows="lidar-bonnetal train/tasks/semantic/config/arch/darknet53.yaml",
+        follows="tusen-ai/RangeDet config/rangedet/rangedet_wo_aug_all_36e.py and rangedet/core/input.py; the "
+        "inclination is that of the point, and 0 in an empty cell, where RangeDet has the beam's",
+    ),
+    "lasernet_kitti": Preset(
+        {**_LASERNET, "width": 512, "fov": [3.0, -25.0], "azimuth_fov": [45.0, -45.0]},
+        follows="in the style of LaserNet (Meyer et al. 2019), of which no configuration is public; KITTI has no beam "
+        "numbers, so rows are by elevation",
+    ),
+    "lasernet": Preset(
+        {**_LASERNET, "width": 2048, "rows": "ring"},
+        follows="in the style of LaserNet (Meyer et al. 2019, section 3.1), of which no configuration is public",
     ),
 }

@@ -15,6 +15,9 @@ from ..records import CameraImage, LidarSweep, RadarSweep
 
 __all__ = ["CalibrationTable", "Calibrations"]
 
+_VELOCITY_PART = "velocity_part"
+"""The last column; stores written before there was one do not have it."""
+
 
 def _schema() -> Any:
     import pyarrow as pa
@@ -29,6 +32,7 @@ def _schema() -> Any:
             pa.field("intrinsics", pa.list_(f8, 9)),
             pa.field("distortion", pa.list_(f8)),
             pa.field("distortion_model", pa.string()),
+            pa.field(_VELOCITY_PART, pa.string()),
         ]
     )
 
@@ -49,7 +53,11 @@ class Calibrations:
         )
 
     def of_radar(self, cycle: RadarSweep) -> int:
-        return self._row(ego_from_sensor=_floats(cycle.ego_from_sensor))
+        return self._row(
+            ego_from_sensor=_floats(cycle.ego_from_sensor),
+            origin=_floats(cycle.origin),
+            velocity_part=cycle.velocity_part,
+        )
 
     def of_camera(self, picture: CameraImage) -> int:
         return self._row(
@@ -84,7 +92,9 @@ class CalibrationTable:
     """The rows of a written store, as arguments for records."""
 
     def __init__(self, where: str, batch: Any) -> None:
-        if not batch.schema.equals(_schema()):
+        schema = _schema()
+        # without its last column too, as it was before
+        if not any(batch.schema.equals(known) for known in (schema, schema.remove(len(schema) - 1))):
             raise BrokenRecord(f"{where}: not the columns of a calibration; convert again")
         self._where = where
         self.batch = batch
@@ -115,7 +125,12 @@ class CalibrationTable:
         }
 
     def _radar(self, row: int) -> dict[str, Any]:
-        return {"ego_from_sensor": self._matrix("ego_from_sensor", row, (4, 4))}
+        own: dict[str, Any] = {"ego_from_sensor": self._matrix("ego_from_sensor", row, (4, 4))}
+        if self._cell("origin", row).is_valid:
+            own["origin"] = self._matrix("origin", row, (3,))
+        if _VELOCITY_PART in self.batch.schema.names and self._cell(_VELOCITY_PART, row).is_valid:
+            own["velocity_part"] = self._cell(_VELOCITY_PART, row).as_py()
+        return own
 
     def _camera(self, row: int) -> dict[str, Any]:
         lens = self._cell("distortion", row)

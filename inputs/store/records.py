@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BrokenRecord
-from ..records import Labels, LidarSweep, RadarSweep
+from ..records import RADAR_COLUMNS, RADAR_OWN, Labels, LidarSweep, RadarSweep
 from ..source import Source
 from .calibration import Calibrations
 from .columns import batch_of
@@ -22,9 +22,7 @@ LIDAR_OWN = (
     *("compensated_to_ns", "row_of_ring", "origin", "source"),
 )
 """Fields of a sweep that are no columns: they stand in the index or in the calibration."""
-RADAR_OWN = ("sensor", "time_ns", "ego_from_sensor", "source")
 LIDAR_COLUMNS = tuple(f.name for f in fields(LidarSweep) if f.name not in LIDAR_OWN)
-RADAR_COLUMNS = tuple(f.name for f in fields(RadarSweep) if f.name not in RADAR_OWN)
 LABEL_OWN = ("time_ns", "frame", "ego_from_lidar")
 """What readers give is in the ego frame; where the lidar is, its own records say."""
 LABEL_COLUMNS = tuple(f.name for f in fields(Labels) if f.name not in LABEL_OWN)

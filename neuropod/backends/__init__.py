@@ -14,9 +14,9 @@ from perceptum.foreign import foreign
 from ..errors import NeuropodError
 from ..package.package import Package
 
-__all__ = ["Backend", "Runner", "find_backend"]
+__all__ = ["PLATFORMS", "Backend", "Runner", "find_backend", "load_plug_in"]
 
-_TABLE = {
+PLATFORMS = {
     "jax": "perceptum.neuropod.backends.jax",
     "onnx": "perceptum.neuropod.backends.onnx",
     "placeholder": "perceptum.neuropod.backends.placeholder",
@@ -72,16 +72,17 @@ _PARTS = ("FRAMEWORK", "RUNS_CODE", "copy_reason", "load", "version")
 
 def find_backend(platform: str) -> Backend:
     """Returns the backend of a platform; raises NeuropodError that names those there are."""
-    if platform in _TABLE:
-        return cast(Backend, importlib.import_module(_TABLE[platform]))
+    if platform in PLATFORMS:
+        return cast(Backend, importlib.import_module(PLATFORMS[platform]))
     plugins = {entry.name: entry for entry in entry_points(group="perceptum.backends")}
     if platform in plugins:
-        return _plug_in(plugins[platform])
-    known = ", ".join(sorted({*_TABLE, *plugins}))
+        return load_plug_in(plugins[platform])
+    known = ", ".join(sorted({*PLATFORMS, *plugins}))
     raise NeuropodError(f"no backend for the platform '{platform}'; there are {known}")
 
 
-def _plug_in(entry: EntryPoint) -> Backend:
+def load_plug_in(entry: EntryPoint) -> Backend:
+    """Returns the backend of an entry point, one of others; raises NeuropodError that says why it cannot be used."""
     what = f"the backend '{entry.name}' ({entry.value})"
     with foreign(f"{what} cannot be imported", NeuropodError):
         found = entry.load()

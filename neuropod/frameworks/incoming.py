@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.foreign import said
+from perceptum.plural import a_or_an
 
 from ..errors import NeuropodError
 from .strings import to_unicode
@@ -46,7 +47,7 @@ def as_numpy(name: str, value: Any) -> NDArray[Any]:
     if array is None:
         raise _not_a_tensor(name, value)
     if not isinstance(array, np.ndarray):
-        raise NeuropodError(f"input '{name}': {_kind(value)} gives a {type(array).__name__}, not an array")
+        raise NeuropodError(f"input '{name}': {_kind(value)} gives {a_or_an(type(array).__name__)}, not an array")
     return array
 
 

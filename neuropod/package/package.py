@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from perceptum.plural import a_or_an
+
 from ..errors import MoreThanData, NeuropodError
 from . import manifest, metadata
 from .archive import Files, FolderFiles, ZipFiles, read_start, write_zip
@@ -90,7 +92,7 @@ class Package:
 
     def _require(self, name: str) -> None:
         if not self.has(name):
-            raise NeuropodError(f"the file {name} is missing; a {self.config.platform} package needs it")
+            raise NeuropodError(f"the file {name} is missing; {a_or_an(self.config.platform)} package needs it")
 
     def under(self, folder: str) -> list[str]:
         """Returns the names of all files in a folder of the package, sorted."""

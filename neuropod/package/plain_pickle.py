@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from perceptum.plural import a_or_an
+
 from ..errors import NeuropodError
 from .pickled_arrays import MAKERS, Array, Dtype, plain
 
@@ -78,7 +80,7 @@ class Reader(pickle._Unpickler):
         """The hash of a few tuples in each other can take forever."""
         for key in keys:
             if not isinstance(key, str | bytes | int | float):
-                raise NeuropodError(f"has a {type(key).__name__} for a key; names are text")
+                raise NeuropodError(f"has {a_or_an(type(key).__name__)} for a key; names are text")
 
     def load_bytearray8(self) -> None:
         """Python's own makes as many bytes as the file says before it looks how many there are."""

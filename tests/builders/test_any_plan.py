@@ -43,13 +43,27 @@ CHOICES = {
         {"grid": GRID, "overflow_slices": True, "bev_layout": "YXC", "flip_y": True},
         {"grid": GRID, "binary": False, "num_sweeps": 3},
     ],
+    "lidar_bev_temporal": [
+        {"grid": GRID, "num_sweeps": 3, "layout": "ZT", "overflow_slices": True, "flip_x": True},
+        {"grid": GRID, "num_sweeps": 4, "time_axis": "own", "bev_layout": "XYC", "binary": False, "oldest_first": True},
+    ],
     "lidar_bev_stats": [
         {"grid": GRID, "intensity_mode": "tanh"},
         {"grid": GRID, "channels": ["max_z", "top_i"], "flip_x": True, "bev_layout": "CXY"},
+        {"grid": GRID, "channels": ["slice_height", "height_ratio", "var_z"]},
     ],
     "lidar_range_image": [
         {"height": 16, "width": 256},
         {"height": 8, "width": 64, "rows": "ring", "xyz_frame": "ego", "channels": ["z", "range"]},
+        {
+            "height": 8,
+            "width": 60,
+            "width_multiple": 16,
+            "azimuth_fov": [-90, 200],
+            "gaps": "windows",
+            "channels": ["azimuth", "time_lag", "elongation", "occupancy"],
+            "fill": [1, 2, 3, 4],
+        },
     ],
     "acme_graph": [{}, {"per_node": 5}],
     "acme_sparse": [{}, {"size": 23}],

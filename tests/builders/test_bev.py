@@ -14,7 +14,8 @@ from perceptum.builders import InputBuilder, split
 
 GRID = {"range": [-4, -3, -1, 4, 3, 1], "voxel": [0.5, 0.75, 0.5]}
 X, Y, Z = 16, 8, 4
-CHANNELS = ["count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i", "top_i"]
+CHANNELS = ["count", "density", "max_z", "slice_height", "min_z", "mean_z", "var_z", "height_ratio"]
+CHANNELS += ["max_i", "mean_i", "top_i"]
 
 
 def cells(points):
@@ -37,19 +38,29 @@ def occupancy(points, binary=True, overflow=False, most=2**24):
     return np.minimum(counts, 1 if binary else most)
 
 
-def statistics(points, cap=63):
-    """One list of points per column, everything in Python floats."""
+def statistics(points, cap=63, channels=CHANNELS):
+    """One list of points per column, everything in Python floats; heights above the grid in float32, as published."""
     columns = {}
     for ix, iy, iz, p in cells(points):
         if 0 <= iz < Z:
-            columns.setdefault((iy, ix), []).append((float(p[2]), float(p[3])))
-    out = np.zeros((len(CHANNELS), Y, X))
-    for where, own in columns.items():
+            columns.setdefault((iy, ix), []).append((float(p[2]), float(p[3]), iz))
+    low, high = np.float32(GRID["range"][2]), np.float32(GRID["range"][5])
+    out = {name: np.zeros((Z if name == "slice_height" else 1, Y, X), np.float32) for name in CHANNELS}
+    for (iy, ix), own in columns.items():
         z, i = [p[0] for p in own], [p[1] for p in own]
         n, top = len(own), i[z.index(max(z))]
-        density = min(1.0, log(n + 1) / log(cap + 1))
-        out[(slice(None), *where)] = [n, density, max(z), min(z), sum(z) / n, max(i), sum(i) / n, top]
-    return out.astype(np.float32)
+        mean, squares = sum(z) / n, 0.0
+        for one in z:
+            squares += (one - mean) ** 2
+        ratio = (np.float32(max(z)) - low) / (high - low)
+        numbers = {"count": n, "density": min(1.0, log(n + 1) / log(cap + 1)), "max_z": max(z), "min_z": min(z)}
+        numbers |= {"mean_z": mean, "var_z": squares / n, "height_ratio": ratio}
+        numbers |= {"max_i": max(i), "mean_i": sum(i) / n, "top_i": top}
+        for name, number in numbers.items():
+            out[name][0, iy, ix] = number
+        for level in {p[2] for p in own}:
+            out["slice_height"][level, iy, ix] = np.float32(max(p[0] for p in own if p[2] == level)) - low
+    return np.concatenate([out[name] for name in channels])
 
 
 def arrange(cyx, layout, flip_x, flip_y):
@@ -96,7 +107,7 @@ def test_statistics_are_those_of_the_definition(frame_of, build, points, cap):
 
 
 @pytest.mark.parametrize(
-    ("layout", "flip_x", "flip_y"), list(product(["CYX", "CXY", "YXC"], [False, True], [False, True]))
+    ("layout", "flip_x", "flip_y"), list(product(["CYX", "CXY", "YXC", "XYC"], [False, True], [False, True]))
 )
 def test_every_layout_and_flip_is_the_same_view(frame_of, build, layout, flip_x, flip_y):
     points = cloud(300)
@@ -111,7 +122,7 @@ def test_every_layout_and_flip_is_the_same_view(frame_of, build, layout, flip_x,
     assert np.array_equal(got["lidar_bev_stats"], arrange(statistics(points), layout, flip_x, flip_y))
 
 
-@pytest.mark.parametrize("layout", ["CYX", "CXY", "YXC"])
+@pytest.mark.parametrize("layout", ["CYX", "CXY", "YXC", "XYC"])
 @pytest.mark.parametrize(("flip_x", "flip_y"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_grids_need_not_be_multiples_of_a_cache_line(monkeypatch, frame_of, layout, flip_x, flip_y, threads):
@@ -146,12 +157,14 @@ def test_zeros_keep_the_sign_of_the_first(frame_of, build):
     ]
 
 
-@pytest.mark.parametrize("channels", [["density"], ["top_i", "count"], CHANNELS[::-1]])
+@pytest.mark.parametrize(
+    "channels", [["density"], ["top_i", "count"], ["slice_height", "top_i", "density"], ["var_z"], CHANNELS[::-1]]
+)
 def test_statistics_come_in_the_order_asked_for(frame_of, build, channels):
     points = cloud(200)
     params = {"lidar_bev_stats": {"grid": GRID, "intensity_mode": "raw", "channels": channels}}
     got = build(["lidar_bev_stats"], frame_of(points[:, :3], points[:, 3]), params)["lidar_bev_stats"]
-    assert np.array_equal(got, statistics(points)[[CHANNELS.index(name) for name in channels]])
+    assert np.array_equal(got, statistics(points, channels=channels))
 
 
 @pytest.mark.parametrize(("dtype", "most"), [("uint8", 255), ("float32", 300)])

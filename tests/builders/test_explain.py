@@ -7,7 +7,7 @@ import json
 import pytest
 
 from perceptum.builders import InputBuilder
-from perceptum.features import canonical
+from perceptum.features import SpecError, canonical
 
 NAMES = [feature.name for feature in canonical()]
 
@@ -59,11 +59,19 @@ def test_the_plan_is_plain_data_that_json_can_carry(frame, built):
 
 
 def test_it_tells_which_tensors_share_a_stage():
-    stages = {s.title: s.serves for s in InputBuilder(NAMES).explain().stages}
-    lidar = tuple(name for name in NAMES if name.startswith("lidar") and "range" not in name)
-    assert stages["cloud (1 sweep, ego frame)"] == lidar
-    assert stages["cells (1024 x 1024 x 40)"] == tuple(n for n in lidar if "bev" in n or "voxel" in n)
-    assert stages["voxel rows (hash)"] == tuple(n for n in lidar if "voxel" in n)
+    grid = {"grid": {"voxel": [0.1, 0.1, 0.2]}}
+    like_the_others = {
+        "lidar_bev_temporal": {**grid, "num_sweeps": 1},
+        "lidar_pillars": {**grid, "max_voxels": 120_000},
+    }
+    builder = InputBuilder(NAMES, params=like_the_others)
+    stages = {s.title: s.serves for s in builder.explain().stages}
+    lidar = [name for name in NAMES if name.startswith("lidar") and "range" not in name]
+    group_of = {feature.name: group.name for group in canonical().groups for feature in group}
+    assert stages["cloud (1 sweep, ego frame)"] == tuple(lidar)
+    assert stages["cells (1024 x 1024 x 40)"] == tuple(n for n in lidar if group_of[n] != "lidar_points")
+    rows = tuple(n for n in lidar if group_of[n] in ("lidar_voxels", "lidar_pillars"))
+    assert stages["voxel rows (hash)"] == rows
     assert stages["ego"] == ("ego_pose", "reference_stamp")
 
 
@@ -148,3 +156,21 @@ def test_it_says_where_presets_give_their_values_of_training():
     assert "presets give their training values" in str(plan)
     assert "max_voxels 16000" in str(plan)
     assert "of training" not in str(InputBuilder([VOXELS]).explain())
+
+
+def test_it_says_the_fingerprint_of_what_is_built_and_training_has_another():
+    testing, training = (InputBuilder([VOXELS], training=yes) for yes in (False, True))
+    assert testing.fingerprint == canonical().fingerprint_of(testing.spec)
+    assert len({testing.fingerprint, training.fingerprint, testing.schema.fingerprint}) == 3
+    assert f"\nfingerprint of these tensors: {training.fingerprint}\n" in str(training.explain())
+    both = InputBuilder({"a": [VOXELS], "b": ["ego_pose"]})
+    assert both.fingerprints == {"a": testing.fingerprint, "b": InputBuilder(["ego_pose"]).fingerprint}
+    assert both.explain().to_dict()["built_fingerprints"] == both.fingerprints
+    with pytest.raises(SpecError, match="fingerprints of a, b; take"):
+        _ = both.fingerprint
+
+
+def test_what_a_value_is_reads_as_a_sentence():
+    shown = str(InputBuilder(["lidar_num_points", "lidar_range_image_mask"]).explain())
+    assert "lidar_num_points: How many rows of lidar_points are real.\n" in shown
+    assert "as measured. A value is 1 for yes, 0 for no.\n" in shown

@@ -16,6 +16,11 @@ NAMES = [feature.name for feature in canonical()]
 APART = [f"{name}__own" if name == "lidar_point_voxel_id" else name for name in NAMES]
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
+# by default the one takes ten sweeps, and both coarser cells than the others
+LIKE_THE_OTHERS = {
+    "lidar_bev_temporal": {"num_sweeps": 1, "grid": {"voxel": [0.1, 0.1, 0.2]}},
+    "lidar_pillars": {"grid": {"voxel": [0.1, 0.1, 0.2]}, "max_voxels": 120_000},
+}
 
 
 @pytest.fixture
@@ -36,11 +41,13 @@ def log(memory_log, sweep_of):
         (["lidar_points"], {"lidar_points": {"num_sweeps": 3}}, {"lidar/top": 3, "lidar/side": 3}),
         (["lidar_range_image"], {}, {"lidar/top": 1}),
         (["lidar_range_image_mask"], {"lidar_range_image": {"sensor": "side"}}, {"lidar/side": 1}),
-        (NAMES, {}, {"lidar/top": 1, "lidar/side": 1}),
+        (["lidar_height_above_ground"], {"lidar_points": {"ground": "plane"}}, {"lidar/top": 1, "lidar/side": 1}),
+        (["lidar_bev_temporal"], {"lidar_bev_temporal": {"num_sweeps": 2}}, {"lidar/top": 2, "lidar/side": 2}),
+        (NAMES, LIKE_THE_OTHERS, {"lidar/top": 1, "lidar/side": 1, "map": 1}),
         (
             NAMES,
-            {"lidar_points": {"num_sweeps": 4}, "lidar_voxels": {"num_sweeps": 4}},
-            {"lidar/top": 4, "lidar/side": 4},
+            {**LIKE_THE_OTHERS, "lidar_points": {"num_sweeps": 4}, "lidar_voxels": {"num_sweeps": 4}},
+            {"lidar/top": 4, "lidar/side": 4, "map": 1},
         ),
     ],
 )
@@ -59,9 +66,9 @@ def test_stages_side_by_side_do_not_read_a_record_twice(log, threads):
         return read(sensor, index)
 
     log.source.read_lidar = slowly
-    params = {"lidar_points": {"num_sweeps": 2}, "lidar_voxels": {"num_sweeps": 2, "remove_close": 1}}
+    params = {"lidar_points": {"num_sweeps": 2}, "lidar_voxels": {"num_sweeps": 2, "remove_close": 1}} | LIKE_THE_OTHERS
     InputBuilder(APART, params=params, threads=threads).build(log[4])
-    assert dict(log.reads) == {"lidar/top": 2, "lidar/side": 2}
+    assert dict(log.reads) == {"lidar/top": 2, "lidar/side": 2, "map": 1}
 
 
 def stage_titles(names, params=None):
@@ -69,24 +76,24 @@ def stage_titles(names, params=None):
 
 
 def test_one_cloud_and_one_set_of_cells_serve_all_that_share_them():
-    titles = stage_titles(NAMES)
+    titles = stage_titles(NAMES, LIKE_THE_OTHERS)
     assert [t for t in titles if t.startswith("cloud")] == ["cloud (1 sweep, ego frame)"]
-    assert [t for t in titles if t.startswith("cells")] == ["cells (1024 x 1024 x 40)", "cells (512 x 512 x 1)"]
-    assert len(titles) == len(set(titles)) == 13
+    assert [t for t in titles if t.startswith("cells")] == ["cells (1024 x 1024 x 40)"]
+    assert len(titles) == len(set(titles)) == 12
 
 
 @pytest.mark.parametrize(
     ("params", "clouds", "cells"),
     [
-        ({"lidar_voxels": {"num_sweeps": 2}}, 2, 3),
-        ({"lidar_voxels": {"columns": ["x", "y", "z"], "max_voxels": 5}}, 1, 2),
+        ({"lidar_voxels": {"num_sweeps": 2}}, 2, 2),
+        ({"lidar_voxels": {"columns": ["x", "y", "z"], "max_voxels": 5}}, 1, 1),
         ({"lidar_bev_stats": {"grid": {"voxel": [0.2, 0.2, 8]}}}, 1, 2),
-        ({"lidar_bev_occupancy": {"overflow_slices": True}}, 1, 3),
-        ({"lidar_points": {"num_sweeps": 3}, "lidar_bev_stats": {"intensity_mode": "raw"}}, 3, 3),
+        ({"lidar_bev_occupancy": {"overflow_slices": True}}, 1, 2),
+        ({"lidar_points": {"num_sweeps": 3}, "lidar_bev_stats": {"intensity_mode": "raw"}}, 3, 2),
     ],
 )
 def test_what_differs_is_not_shared(params, clouds, cells):
-    titles = stage_titles(APART, params)
+    titles = stage_titles(APART, LIKE_THE_OTHERS | params)
     assert sum(t.startswith("cloud") for t in titles) == clouds
     assert sum(t.startswith("cells") for t in titles) == cells
 

@@ -218,6 +218,10 @@ def test_min_rows_and_fixed_sizes_pad_with_zeros(frame_of, build, street):
             {"columns": ["x", "y", "z"], "absolute_xyz": False, "cluster_offset": False, "center_offset": "none"},
             "these params leave a point without any column; take absolute_xyz, or an offset",
         ),
+        (
+            {"grid": {"range": [0, -3, -4, 50, 3, 2], "voxel": [0.1, 0.1, 6], "coordinates": "cylinder"}},
+            "a cell of a cylinder has no centre along x, y, z; take a center_offset of none",
+        ),
         ({"max_points_per_voxel": 0}, "max_points_per_voxel must be at least 1, got 0"),
         ({"center_offset": "yz"}, "center_offset is 'yz', wanted 'none', 'xy' or 'xyz'"),
     ],

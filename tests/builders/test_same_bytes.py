@@ -23,6 +23,7 @@ PARAMS = {
     "lidar_pillars": {"grid": GRID, "max_points_per_voxel": 6, "max_voxels": 700, "num_sweeps": 3},
     "lidar_bev_occupancy": {"grid": GRID, "overflow_slices": True, "bev_layout": "YXC", "flip_y": True},
     "lidar_bev_stats": {"grid": GRID},
+    "lidar_bev_temporal": {"grid": GRID, "num_sweeps": 4},
     "lidar_range_image": {"height": 16, "width": 256},
 }
 

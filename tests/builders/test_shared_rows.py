@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.builders import cpus
-from perceptum.builders.lidar.voxel_rows import VoxelRows
+from perceptum.builders.voxel_rows import VoxelRows
 from perceptum.features import Grid
 
 SMALL = Grid(range=(0, 0, 0, 64, 64, 1), voxel=(0.5, 0.5, 1))

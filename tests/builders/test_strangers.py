@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
+from threading import Event
 from typing import ClassVar
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from perceptum.builders import BuildError, Draw, InputBuilder
+from perceptum.builders import BuildError, Draw, Filler, InputBuilder
 from perceptum.features import Concat, Group, Params, Schema, SpecError
 from perceptum.inputs import BrokenRecord
 
@@ -175,7 +177,7 @@ def test_edges_whose_nodes_are_nowhere_are_refused(frames):
     )
 
 
-@pytest.mark.parametrize("sizes", [{}, {"num_nodes": -3}, {"num_nodes": 2.0}, {"num_nodes": None}])
+@pytest.mark.parametrize("sizes", [{}, {"num_nodes": -3}, {"num_nodes": 2.0}, {"num_nodes": None}, {"num_nodes": True}])
 def test_a_fillers_sizes_that_are_none_are_named(frames, sizes):
     """-3 rows were as many as the memory had."""
 
@@ -193,7 +195,7 @@ def test_a_fillers_sizes_that_are_none_are_named(frames, sizes):
     )
     builder = InputBuilder(["acme_wrong"], schema=Schema("mine", "1", (group,)))
     with pytest.raises(
-        ValueError, match=r"^'acme_wrong': its filler's sizes\(\) must give 'num_nodes' as a number of 0"
+        BuildError, match=r"^'acme_wrong': its filler's sizes\(\) must give 'num_nodes' as a number of 0"
     ):
         builder.build(frames[0])
 
@@ -257,23 +259,168 @@ def test_whatever_a_filler_raises_when_it_is_made_is_refused_when_planning(error
     assert told.value.__cause__ is error
 
 
+def test_explain_shows_one_frame_while_the_next_is_built(frames):
+    """The lane of the last build may be at work on another frame: its sizes and drops were mixed with those times."""
+    midway, explained = Event(), Event()
+
+    class Waiting(Graph):
+        def run(self, sample):
+            super().run(sample)
+            self.dropped["loops"] = self.n
+            if self.n == 5:
+                midway.set()
+                assert explained.wait(20)
+
+    builder = InputBuilder(["acme_nodes"], schema=with_filler(Waiting))
+    builder.build(frames[1])
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(builder.build, frames[4])
+        assert midway.wait(20)
+        plan = builder.explain()
+        explained.set()
+        assert second.result()["acme_nodes"].shape == (5, 3)
+    assert plan.tensors[0].shape == (2, 3)
+    assert plan.stages[0].dropped == {"loops": 2}
+    assert builder.explain().stages[0].dropped == {"loops": 5}
+
+
 class Sly(Params, frozen=True, kw_only=True):
-    asked: ClassVar[list[BaseException]] = []
+    asked: ClassVar[dict[str, BaseException]] = {}
+    size: int = 3
+
+    def _answer(self, method):
+        if method in self.asked:
+            raise self.asked[method]
+
+    def __post_init__(self):
+        self._answer("__post_init__")
 
     def dims(self):
-        if self.asked:
-            raise self.asked[0]
-        return {"F": 3}
+        self._answer("dims")
+        return {"F": np.int64(self.size)}
+
+    def cap(self, dim):
+        self._answer("cap")
+        return 5
+
+    def parts(self):
+        self._answer("parts")
+        return {}
+
+    def size_key(self, dim):
+        self._answer("size_key")
+        return (dim,)
 
 
-@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
-def test_whatever_others_parameters_raise_is_refused_when_planning(error, monkeypatch):
-    group = Group(name="acme_sly", params=Sly(), features=(feature("acme_sly", ("F",)),), filler=Graph)
-    schema = Schema("mine", "1", (group,))
-    monkeypatch.setattr(Sly, "asked", [error])
-    with pytest.raises(SpecError, match=rf"the plan cannot be made: {type(error).__name__}") as told:
-        InputBuilder(["acme_sly"], schema=schema)
+def sly_shape(params):
+    params._answer("shape")
+    return ("num_nodes", "F")
+
+
+SLY = (
+    feature("acme_sly", sly_shape, collate=Concat()),
+    feature("acme_sly_count", (1,), "int32", counts="acme_sly"),
+)
+SLY_SCHEMA = Schema("mine", "1", (Group(name="acme_sly", params=Sly(), features=SLY, filler=Graph),))
+SLY_ROWS = [
+    {"name": "acme_sly", "dtype": "float32", "shape": [5, 4], "params": {"size": 4}},
+    {"name": "acme_sly_count", "dtype": "int32", "shape": [1], "params": {"size": 4}},
+    {"name": "acme_sly__b", "dtype": "float32", "shape": ["n", 4], "params": {"size": 4}},
+]
+OURS_TO_CATCH = [OSError("no disk"), ImportError("no module"), TypeError("no type"), ValueError("no value")]
+
+
+@pytest.mark.parametrize("error", [*RAISED, *OURS_TO_CATCH], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    ("method", "said"),
+    {
+        "__post_init__": "input 'acme_sly': ",
+        "dims": "feature 'acme_sly': its shape for Sly fails: ",
+        "shape": "feature 'acme_sly': its shape for Sly fails: ",
+        "cap": r"group 'acme_sly': cap\(\) of its params \(.*Sly\) fails: ",
+        "parts": r"group 'acme_sly': parts\(\) of its params \(.*Sly\) fails: ",
+        "size_key": r"group 'acme_sly': size_key\(\) of its params \(.*Sly\) fails: ",
+    }.items(),
+)
+def test_whatever_others_parameters_raise_is_refused_when_planning(error, method, said, monkeypatch):
+    """OSError, ImportError, TypeError and ValueError left as they were, and nothing said whose they are."""
+    InputBuilder(SLY_ROWS, schema=SLY_SCHEMA)
+    monkeypatch.setattr(Sly, "asked", {method: error})
+    with pytest.raises(SpecError, match=f"^{said}") as told:
+        InputBuilder(SLY_ROWS, schema=SLY_SCHEMA)
     assert told.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [*RAISED, *OURS_TO_CATCH], ids=lambda error: type(error).__name__)
+def test_whatever_a_models_inputs_raise_is_refused_when_planning(error):
+    class Model:
+        @property
+        def inputs(self):
+            raise error
+
+    with pytest.raises(SpecError, match=r"^the plan cannot be made: ") as told:
+        InputBuilder(Model())
+    assert told.value.__cause__ is error
+
+
+def test_edges_whose_nodes_a_spec_cuts_off_are_refused_when_planning():
+    """They pointed past the nodes, in one frame, and in a batch to those of another."""
+    nodes = {"name": "acme_nodes", "dtype": "float32", "shape": [4, 3]}
+    with pytest.raises(SpecError) as error:
+        InputBuilder([nodes, "acme_edges"], schema=SCHEMA)
+    assert str(error.value) == (
+        "'acme_nodes' is cut at 4 rows, but 'acme_edges' points to all of them; leave the rows of 'acme_nodes' open"
+    )
+    InputBuilder([nodes, "acme_edges__b"], schema=SCHEMA)
+
+
+def test_edges_whose_nodes_are_bounded_by_their_params_may_have_that_many_fixed(frames):
+    class Bounded(GraphParams, frozen=True, kw_only=True):
+        def cap(self, dim):
+            return 6
+
+    class Padded(Graph):
+        def fill(self, feature, out, written):
+            super().fill(feature, out[: self.n] if feature == "acme_nodes" else out, written)
+
+    schema = Schema("mine", "1", (replace(GROUPS[0], params=Bounded(), filler=Padded),))
+    rows = [{"name": "acme_nodes", "dtype": "float32", "shape": [6, 3]}, "acme_edges"]
+    batch = InputBuilder(rows, schema=schema).build_batch(frames[2:4])
+    assert batch["acme_nodes"].shape == (2, 6, 3)
+    assert batch["acme_edges"].tolist() == [[0, 1, 6, 7, 8], [1, 2, 7, 8, 9]]
+    rows[0]["shape"] = [5, 3]
+    with pytest.raises(SpecError, match="is cut at 5 rows, but 'acme_edges' points to up to 6 of them"):
+        InputBuilder(rows, schema=schema)
+
+
+def test_a_size_that_a_batch_asks_for_and_the_filler_does_not_give_is_named(frames):
+    """It was a KeyError: edges alone in a spec are raised by the nodes that nobody asked for."""
+
+    class Forgets(Graph):
+        def sizes(self):
+            return {"num_edges": max(self.n - 1, 0)}
+
+    builder = InputBuilder(["acme_edges"], schema=with_filler(Forgets))
+    with pytest.raises(BuildError) as error:
+        builder.build_batch(frames[2:4])
+    assert str(error.value) == (
+        "'acme_edges': its filler's sizes() must give 'num_nodes' as a number of 0 or more, or its params' dims(), "
+        "got None"
+    )
+
+
+def test_what_sizes_raise_while_a_batch_ends_is_our_error(frames):
+    class Tires(Graph):
+        asked = 0
+
+        def sizes(self):
+            self.asked += 1
+            if self.asked > 2:
+                raise KeyError("gone")
+            return super().sizes()
+
+    with pytest.raises(BuildError, match="failed in sizes: KeyError"):
+        InputBuilder(["acme_edges"], schema=with_filler(Tires)).build_batch(frames[2:4])
 
 
 @pytest.mark.parametrize(
@@ -297,19 +444,56 @@ def test_params_that_make_a_negative_size_are_refused_when_planning(size):
         InputBuilder([row], schema=SCHEMA)
 
 
-class Careless(Graph):
-    """Takes a stage, and forgets that it needs it."""
-
-    group = "acme_careless"
+class Summing(Filler):
+    """Reads another stage, and says nothing but that: no group, no title, no needs; its own __init__ calls no other."""
 
     def __init__(self, params, stages):
-        super().__init__(params, stages)
-        self.inner = stages.share(Graph, params)
+        self.graph = stages.share(Graph, params)
+
+    def fill(self, feature, out, written):
+        out[:] = self.graph.n
 
 
-def test_a_stage_that_takes_another_and_does_not_need_it_is_refused_when_planning():
-    """It might run first, and then write what the frame before left."""
-    rows = feature("acme_careless", ("num_nodes", "F"))
-    group = Group(name="acme_careless", params=GraphParams(), features=(rows,), filler=Careless)
-    with pytest.raises(SpecError, match=r"Careless\) shares 'graph' but does not list it in `needs`"):
-        InputBuilder(["acme_careless"], schema=Schema("mine", "1", (group,)))
+SUMMING = Group(params=GraphParams(), features=(feature("acme_sum", (1,)),), filler=Summing)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_a_stage_shares_when_it_is_made_runs_before_it(frames, threads):
+    """It had to be listed in `needs`; what was left out could run later, and give what the frame before left."""
+    builder = InputBuilder(["acme_sum"], schema=Schema("mine", "1", (SUMMING,)), threads=threads)
+    for frame in frames:
+        assert builder.build(frame)["acme_sum"] == [frame.time_ns // 1000 % 7]
+    text = str(builder.explain())
+    assert "graph" in text
+    assert "summing" in text
+
+
+def test_what_is_not_said_of_a_group_and_its_filler_follows_from_the_rest(frames):
+    class Failing(Summing):
+        def fill(self, feature, out, written):
+            raise KeyError(self.params)
+
+    assert SUMMING.name == "acme_sum"
+    schema = Schema("mine", "1", (replace(SUMMING, filler=Failing),))
+    with pytest.raises(BuildError, match=r"^stage 'failing' of group 'acme_sum' \(.*Failing\) failed in fill"):
+        InputBuilder(["acme_sum"], schema=schema).build(frames[0])
+
+
+def test_a_filler_without_an_init_keeps_its_params_and_stages(frames):
+    class Sized(Filler):
+        def fill(self, feature, out, written):
+            out[:] = self.params.per_node + self.stages.threads
+
+    schema = Schema("mine", "1", (replace(SUMMING, filler=Sized),))
+    assert InputBuilder(["acme_sum"], schema=schema, threads=2).build(frames[0])["acme_sum"] == [5]
+
+
+def test_an_axis_may_have_the_name_of_a_parameter_that_is_a_whole_number():
+    class Sectors(Params, frozen=True, kw_only=True):
+        sectors: int = 36
+        turned: bool = True
+        step_m: float = 2.0
+
+    assert Sectors().dims() == {"sectors": 36}
+    found = feature("acme", ("sectors", "num_gaps")).sizes(Sectors(sectors=8))
+    assert found == (8, "num_gaps")

@@ -3,6 +3,7 @@
 import json
 import struct
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,7 +68,8 @@ def test_radar_azimuth_is_positive_to_the_left(aimotive, made):
     for i, (distance, azimuth, elevation, speed, rcs) in enumerate(names.TARGETS):
         wanted = [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
         np.testing.assert_allclose([cycle.x[i], cycle.y[i], cycle.z[i]], np.multiply(distance, wanted), atol=1e-12)
-        assert (cycle.v_radial[i], cycle.rcs[i]) == (speed, rcs)
+        assert cycle.v_radial[i] == speed
+        assert cycle.rcs[i] == pytest.approx(10 * np.log10(rcs), abs=1e-12)
     assert cycle.y[0] > 0 > cycle.y[1]
     np.testing.assert_array_equal(cycle.ego_from_sensor, names.PLACES["F_LRR_C"])
 
@@ -140,6 +142,9 @@ def test_broken_records_are_named(aimotive, made):
     radar, boxes = "sensor/radar/F_LRR_C/F_LRR_C_0033643.json", "dynamic/box/3d_body/frame_0033643.json"
     said = refused(aimotive, radar, '{"targets": [{"range": 1}]}', lambda frame: frame.radars["F_LRR_C"])
     assert said.startswith("not the expected JSON (")
+    target = {"range": 1, "azimuth": 0, "elevation": 0, "speed": 0, "rcs": -4}
+    said = refused(aimotive, radar, json.dumps({"targets": [target]}), lambda frame: frame.radars["F_LRR_C"])
+    assert said == "target 0 has an rcs of -4, wanted square metres, 0 or more"
     stamped = {"Timestamp": "4833189570000", "CapturedObjects": [names.box(1, 1e9)]}
     said = refused(aimotive, boxes, json.dumps(stamped), lambda frame: frame.labels)
     assert said == "box 0 holds a number that is not finite or beyond 1e6"
@@ -257,6 +262,39 @@ def test_real_radars_agree_with_the_ego_speed_and_the_lidar(real_aimotive, radar
     here = np.stack([cycle.x, cycle.y, cycle.z], axis=1) @ place[:3, :3].T + place[:3, 3]
     nearest, _ = cKDTree(points_of(frame.lidar)[:, :2]).query(here[:, :2])
     assert abs(float(np.median(nearest)) - away_m) < 0.005
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("radar", "sign"), [("F_LRR_C", -1), ("B_LRR_C", 1)])
+def test_what_stands_still_before_a_real_radar_approaches_and_behind_the_car_recedes(real_aimotive, radar, sign):
+    source = open_log(real_aimotive).source
+    for index in range(len(source.radars[radar])):
+        cycle = source.read_radar(radar, index)
+        # 9 of 10 or more stand still, or are slower than the car
+        assert np.mean(np.sign(cycle.v_radial) == sign) > 0.9
+        assert cycle.v_radial_comp is cycle.vx is None
+
+
+@pytest.mark.data
+def test_real_cross_sections_follow_the_radar_equation_in_decibels_of_square_metres(real_aimotive):
+    targets, rcs = [], []
+    source = open_log(real_aimotive).source
+    for index in range(len(source.radars["F_LRR_C"])):
+        cycle = source.read_radar("F_LRR_C", index)
+        targets += json.loads(Path(cycle.source).read_text())["targets"]
+        rcs += cycle.rcs.tolist()
+    of = {name: np.array([target[name] for target in targets]) for name in ("azimuth", "range", "power", "rcs")}
+    # received power times range to the fourth, by the antenna's gain, which depends on the angle
+    powers = np.abs(of["azimuth"])[:, None] ** np.arange(7)
+    given = np.column_stack([powers, of["power"] + 40 * np.log10(of["range"])])
+
+    def explained(values):
+        left = values - given @ np.linalg.lstsq(given, values, rcond=None)[0]
+        return 1 - left.var() / np.var(values)
+
+    assert explained(np.array(rcs)) > 0.85
+    assert explained(of["rcs"]) < 0.5
+    assert -11 < min(rcs) < max(rcs) < 26
 
 
 @pytest.mark.data

@@ -200,7 +200,8 @@ def test_radars_are_columns_of_one_length(log):
             assert cycle.sensor == name
             assert cycle.time_ns <= frame.time_ns
             names = ("vx", "vy", "vx_comp", "vy_comp", "rcs", "v_radial", "v_radial_comp", "dyn_prop", "ambig_state")
-            assert_columns(cycle, (*"xyz", *names, "invalid_state", "pdh0"))
+            assert_columns(cycle, (*"xyz", *names, "invalid_state", "pdh0", "scan"))
+            assert (cycle.velocity_part, cycle.origin.shape) == ("radial", (3,))
             assert_rigid(cycle.ego_from_sensor)
         times = [cycle.time_ns for cycle in frame.radar_sweeps(3)]
         assert times == sorted(times, reverse=True)

@@ -73,6 +73,48 @@ def test_a_nan_in_the_first_point_says_that_there_is_none(cycle, field):
     assert set(columns) == set(RADAR_COLUMNS)
 
 
+@pytest.mark.parametrize("name", FILTERS)
+def test_columns_cannot_be_written_to_and_share_no_memory_with_the_file(cycle, name):
+    cycle.write_bytes(radar_pcd(ROWS))
+    columns = read_radar_columns(cycle, name)
+    assert not any(column.flags.writeable for column in columns.values())
+    assert all(column.flags.aligned and column.flags.owndata for column in columns.values())
+
+
+def test_a_nan_behind_the_first_point_is_kept(cycle):
+    rows = [ROWS[0], (float("nan"), *ROWS[1][1:]), ROWS[2]]
+    cycle.write_bytes(radar_pcd(rows))
+    assert np.isnan(read_radar_columns(cycle)["x"]).tolist() == [False, True, False]
+
+
+def test_each_file_has_the_points_that_its_own_header_says(cycle):
+    """Headers are taken apart once each: one that was seen before, and one like it, must not be mixed up."""
+    for count in (400, 3, 0, 400, 125, 3):
+        cycle.write_bytes(radar_pcd(ROWS[:count]))
+        assert len(read_radar_columns(cycle)["x"]) == count
+    fields = [name for name, *_ in RADAR_FIELDS]
+    cycle.write_bytes(radar_pcd(ROWS[:3], FIELDS=" ".join(["y", "x", *fields[2:]])))
+    columns = read_radar_columns(cycle)
+    assert columns["y"].tolist() == np.array([row[0] for row in ROWS[:3]], np.float32).tolist()
+
+
+def test_velocities_are_vectors_towards_the_sensor_of_what_approaches(tmp_path):
+    """By the definition: the car drives at 10 m/s along x, a pole stands, a van recedes at 4 m/s over ground."""
+    rows = []
+    for azimuth, over_ground in ((0.4, 0.0), (-0.2, 4.0)):
+        ray = np.array([np.cos(azimuth), np.sin(azimuth)])
+        relative = over_ground - 10 * ray[0]
+        rows.append((*(20 * ray), 0.0, 1, 7, 5.5, *(relative * ray), *(over_ground * ray), 1, 3, 0, 0, 0, 1, 0, 0))
+    path = tmp_path / "cycle.pcd"
+    path.write_bytes(radar_pcd(rows, b"\n"))
+    columns = read_radar_columns(path)
+    along = (columns["x"] * columns["vx"] + columns["y"] * columns["vy"]) / np.hypot(columns["x"], columns["y"])
+    np.testing.assert_allclose(along, [-10 * np.cos(0.4), 4 - 10 * np.cos(0.2)], rtol=1e-6)
+    assert columns["vx_comp"][0] == columns["vy_comp"][0] == 0
+    assert columns["vx_comp"][1] > 0 > columns["vy_comp"][1]
+    assert columns["rcs"].tolist() == [5.5, 5.5]
+
+
 @pytest.mark.parametrize("tail", [b"", b"\n", b"more"])
 def test_what_stands_behind_the_last_point_is_passed_over(cycle, tail):
     cycle.write_bytes(radar_pcd(ROWS, tail))
@@ -103,6 +145,10 @@ def test_a_file_cut_short_is_named(cycle):
         ({"TYPE": "Q " * 18}, "field x is of TYPE Q SIZE 4 COUNT 1, unknown"),
         ({"COUNT": "2 " * 18}, "field x is listed more than once, wanted one value a point"),
         ({"FIELDS": "x " * 18}, "field x is listed more than once, wanted one value a point"),
+        ({"SIZE": "4 4 4 4 " + "1 " * 14, "TYPE": "F F F F " + "I " * 14}, "field rcs is int8, wanted TYPE F"),
+        ({"TYPE": "F F F I I I " + "F F F F " + "I " * 8}, "field rcs is int32, wanted TYPE F"),
+        ({"SIZE": "4 " * 18, "TYPE": "F " * 18}, "field dyn_prop is float32, wanted TYPE I or U"),
+        ({"TYPE": "I " * 18}, "no float field x, y, z; it has x, y, z, "),
         ({"FIELDS": "a b c " * 6}, "no float field x, y, z; it has none we know"),
     ],
 )

@@ -52,7 +52,10 @@ def lidar(i):
 
 
 def radar(i):
-    return space(xyz=np.ones((2, 3), np.float32), point_cloud_features={"rcs": np.ones(2, np.float32)})
+    features = {name: np.full(2, k, np.float32) for k, name in enumerate(("rcs", "radial_velocity", "velocity_x_comp"))}
+    place = pose((3.5, 0.1, 0.4))
+    radars = {"a": space(radar_to_imu_se3=place), **({"b": space(radar_to_imu_se3=place)} if i == 2 else {})}
+    return space(xyz=np.ones((2, 3), np.float32), point_cloud_features=features, radar_metadatas=radars)
 
 
 def box(i):
@@ -205,6 +208,17 @@ def test_points_are_in_the_ego_frame_with_their_own_times(library, folder):
     assert sweep.origin.tolist() == [1.3, 0, 1.6]
     assert sweep.offset_ns.tolist() == [1000 * i for i in range(30)]
     assert (sweep.intensity_scale, sweep.ring.dtype) == (255.0, np.uint8)
+
+
+def test_detections_are_in_the_ego_frame_and_say_where_their_radar_sits(library, folder):
+    log = open_log(folder)
+    cycle = log[1].radars["radar_front"]
+    assert (cycle.rcs.tolist(), cycle.v_radial.tolist(), cycle.vx_comp.tolist()) == ([0, 0], [1, 1], [2, 2])
+    assert cycle.vx is cycle.v_radial_comp is None
+    np.testing.assert_array_equal(cycle.ego_from_sensor, np.eye(4))
+    assert cycle.origin.tolist() == [3.5, 0.1, 0.4]
+    # of several radars at once: a ray could start at any of them
+    assert np.isnan(log[2].radars["radar_front"].origin).all()
 
 
 def test_boxes_are_brought_into_the_ego_frame(library, folder):

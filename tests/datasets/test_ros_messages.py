@@ -523,6 +523,57 @@ def test_a_radar_scan_of_any_frame_name_comes_back(tmp_path, ros, frame):
     assert "are not a complete radar_msgs/msg/RadarScan" in said(lambda: scan_columns(topic, data[:-1], "here"))
 
 
+def radar_log(path, option=None):
+    """A scan, tracks and a cloud of detections in one recording."""
+    maker = MAKERS[2]
+    points = np.zeros(2, [("x", "f4"), ("y", "f4"), ("z", "f4"), ("RCS", "f4"), ("vr", "i1"), ("vr_compensated", "f4")])
+    points["vr"], points["vr_compensated"] = [-128, 5], [2, -2]
+    rows = [
+        *drive(maker),
+        ("/tracks", FIRST_NS, maker.radar_tracks(FIRST_NS, [(10, 2, 0.5, -3, 1, 0)])),
+        ("/cloud", FIRST_NS, maker.cloud(FIRST_NS, points, frame="radar")),
+    ]
+    options = {"radar_topics": ["/radar/scan", "/tracks", "/cloud"], **(option or {})}
+    return open_log(write_mcap(path, rows, maker), **options).source
+
+
+def test_doppler_is_receding_or_turned_over_where_the_driver_counts_what_approaches(tmp_path):
+    as_is = radar_log(tmp_path / "a.mcap", {"doppler": "receding"})
+    turned = radar_log(tmp_path / "b.mcap", {"doppler": "approaching"})
+    assert as_is.read_radar("/radar/scan", 0).v_radial.tolist() == [-3, 1]
+    assert turned.read_radar("/radar/scan", 0).v_radial.tolist() == [3, -1]
+    cloud, other = (log.read_radar("/cloud", 0) for log in (as_is, turned))
+    assert (cloud.v_radial.tolist(), cloud.v_radial_comp.tolist()) == ([-128, 5], [2, -2])
+    # the negative of an int8 may not be one
+    assert (other.v_radial.tolist(), other.v_radial_comp.tolist()) == ([128, -5], [-2, 2])
+    assert cloud.rcs is not None
+    assert cloud.velocity_part == "radial"
+
+
+def test_an_amplitude_that_is_no_cross_section_is_left_out(tmp_path):
+    assert radar_log(tmp_path / "a.mcap").read_radar("/radar/scan", 0).rcs.tolist() == [12, 4]
+    assert radar_log(tmp_path / "b.mcap", {"amplitude": "power"}).read_radar("/radar/scan", 0).rcs is None
+
+
+def test_velocities_of_tracks_are_full_and_relative_or_over_ground_as_the_caller_says(tmp_path):
+    cycle = radar_log(tmp_path / "a.mcap").read_radar("/tracks", 0)
+    assert (cycle.vx.tolist(), cycle.vy.tolist(), cycle.vx_comp, cycle.velocity_part) == ([-3], [1], None, "full")
+    cycle = radar_log(tmp_path / "b.mcap", {"track_velocity": "ground"}).read_radar("/tracks", 0)
+    assert (cycle.vx_comp.tolist(), cycle.vy_comp.tolist(), cycle.vx) == ([-3], [1], None)
+
+
+@pytest.mark.parametrize(
+    ("option", "wanted"),
+    [
+        ({"doppler": "+"}, "doppler is '+', wanted 'receding' or 'approaching'"),
+        ({"amplitude": "dB"}, "amplitude is 'dB', wanted 'rcs' or 'power'"),
+        ({"track_velocity": "ego"}, "track_velocity is 'ego', wanted 'relative' or 'ground'"),
+    ],
+)
+def test_what_is_said_of_a_radar_is_one_of_the_known_words(tmp_path, option, wanted):
+    assert said(lambda: radar_log(tmp_path / "a.mcap", option), LogError).startswith(wanted)
+
+
 def test_radar_tracks_are_places_velocities_and_ids(tmp_path):
     maker = MAKERS[2]
     rows = [(10, 2, 0.5, -3, 1, 0), (20, -2, 0.5, 4, 0, 0)]

@@ -25,6 +25,7 @@ from perceptum.inputs import (
     Shapes,
 )
 from perceptum.inputs.poses import rigid
+from perceptum.inputs.records import RADAR_COLUMNS
 
 SMALL = "synthetic:frames=4,seed=2,beams=8,azimuth_steps=64,image_size=32x24"
 LOGS = ["synthetic", "kitti", "argoverse2", "real_kitti", "real_argoverse2", "scenario"]
@@ -153,9 +154,8 @@ def test_any_sweeps_come_back_to_the_last_bit(data, tmp_path):
 def full_log():
     """One record of each kind with every field set."""
     rng = np.random.default_rng(1)
-    own = {"sensor", "time_ns", "ego_from_sensor", "source"}
-    names = [f.name for f in fields(RadarSweep) if f.name not in own]
-    radar = RadarSweep("R", 3, np.eye(4), **{name: rng.normal(size=4).astype(np.float32) for name in names})
+    columns = {name: rng.normal(size=4).astype(np.float32) for name in RADAR_COLUMNS}
+    radar = RadarSweep("R", 3, np.eye(4), **columns, velocity_part="full", origin=np.array([1.0, np.nan, -0.0]))
     camera = CameraImage(
         "..", 4, np.eye(3) * 7, rigid(np.eye(3), (1, 2, 3)), lambda: b"not even a picture", rng.normal(size=5), "brown"
     )

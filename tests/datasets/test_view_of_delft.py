@@ -25,16 +25,17 @@ def test_frames_are_unrelated_until_a_range_is_said_to_be_one_drive(view_of_delf
 def test_radar_columns_are_the_files_bytes(view_of_delft):
     cycle = open_log(view_of_delft)[0].radars["radar"]
     stored = np.fromfile(view_of_delft / "radar" / "training" / "velodyne" / "00544.bin", "<f4").reshape(-1, 7)
-    names = ("x", "y", "z", "rcs", "v_radial", "v_radial_comp", "id")
+    names = ("x", "y", "z", "rcs", "v_radial", "v_radial_comp", "scan")
     for name, wanted in zip(names, stored.T, strict=True):
         assert getattr(cycle, name).tobytes() == wanted.tobytes()
-    assert cycle.vx is None
+    assert cycle.vx is cycle.id is None
+    assert (cycle.velocity_part, cycle.origin.tolist()) == ("radial", [0, 0, 0])
 
 
 @pytest.mark.parametrize("scans", [3, 5])
 def test_scans_put_together_are_an_option_and_numbered(view_of_delft, scans):
     cycle = open_log(view_of_delft, radar_scans=scans)[0].radars["radar"]
-    assert set(cycle.id.tolist()) == set(range(0, -scans, -1))
+    assert set(cycle.scan.tolist()) == set(range(0, -scans, -1))
 
 
 def test_the_radar_sits_where_its_own_calibration_says(view_of_delft, made):

@@ -16,6 +16,7 @@ from perceptum.inputs import MissingRecord
 from perceptum.testing import check_feature, hostile_frames
 
 GRID = {"range": [-24, -24, -3, 24, 24, 3], "voxel": [1, 1, 1]}
+CHANNELS = {"channels": ["azimuth", "elongation", "height", "inclination", "occupancy", "time_lag"], "xyz_frame": "ego"}
 OWN = {
     "ego_pose": [None],
     "lidar_points": [None, {"num_sweeps": 2, "frame": "lidar", "max_points": 300, "range": [-20, -20, -3, 20, 20, 3]}],
@@ -29,7 +30,10 @@ OWN = {
     ],
     "lidar_bev_occupancy": [{"grid": GRID, "overflow_slices": True}],
     "lidar_bev_stats": [{"grid": GRID}],
-    "lidar_range_image": [{"height": 16, "width": 128}],
+    "lidar_range_image": [
+        {"height": 16, "width": 128},
+        {"height": 16, "width": 120, "width_multiple": 32, "azimuth_fov": [60, -60], "gaps": "windows", **CHANNELS},
+    ],
 }
 
 

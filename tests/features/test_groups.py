@@ -364,9 +364,14 @@ def test_each_row_then_stands_alone():
             f"no group or part 'qqqq'; there are {', '.join(g.name for g in SCHEMA.groups)}, frame, image",
         ),
         (
+            ["lidar_ring"],
+            {"lidar_ring": {}},
+            "params for 'lidar_ring': give them under its group, 'lidar_points'",
+        ),
+        (
             ["lidar_points"],
             {"frame": "moon"},
-            "input 'lidar_points': frame is 'moon', wanted 'ego' or 'lidar'",
+            "input 'lidar_points': frame is 'moon', wanted 'ego', 'ego_ground' or 'lidar'",
         ),
     ],
 )
@@ -380,7 +385,7 @@ def test_params_that_no_row_would_take_are_refused(rows, params, message):
     ("change", "message"),
     [
         ({"fill": -1, "dtypes": ("int32", "uint8")}, "feature 'a': the fill -1 is not a uint8"),
-        ({"fill": 0.5, "dtypes": ("int32",)}, "feature 'a': the fill 0.5 is not a int32"),
+        ({"fill": 0.5, "dtypes": ("int32",)}, "feature 'a': the fill 0.5 is not an int32"),
         ({"shape": lambda params: (3,)}, "feature 'a': the shape must be a tuple or a module's function, got "),
     ],
 )

@@ -152,6 +152,20 @@ def test_a_fingerprint_says_which_values_were_taken():
     assert fingerprint(testing["features"]["lidar_voxels"]["meaning"]) in prints
 
 
+def test_the_fingerprint_of_a_spec_covers_what_is_built():
+    def of(*rows, **options):
+        return canonical().fingerprint_of(canonical().spec(rows, **options))
+
+    stamp, voxels = "reference_stamp", {**ROW, "shape": ["voxels", *ROW["shape"][1:]]}
+    assert of(ROW) == of(voxels)  # a symbol's name
+    assert of(ROW, stamp) == of(stamp, ROW)
+    others = {of(stamp), of({**ROW, "shape": [4000, *ROW["shape"][1:]]}), of(ROW, training=True), of(ROW, stamp)}
+    assert len({of(ROW), *others}) == 5
+    # a row that says the training values itself means the same
+    row = canonical().spec([ROW], training=True).rows[0]
+    assert of(row.to_dict()) == of(ROW, training=True)
+
+
 def test_training_values_nest_as_parameters_do():
     group = canonical().group("lidar_voxels")
     grid = Preset({"max_voxels": 9}, {"grid": {"voxel": [1, 1, 1]}})
@@ -183,7 +197,7 @@ def test_every_preset_of_ours_says_what_it_follows():
         ("images", "there are none for image yet. Its records are in frame.cameras; "),
         ("map_raster", "there are none for map yet. Its records are in frame.map; "),
         ("boxes", "there are none for box yet. Its records are in frame.labels; "),
-        ("lidar_zzzzzz", "for lidar there are lidar_points, lidar_num_points, lidar_voxels, "),
+        ("lidar_zzzzzz", "for lidar there are lidar_points, lidar_num_points, "),
     ],
 )
 def test_a_feature_of_another_family_is_never_meant(name, said):

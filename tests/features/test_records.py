@@ -7,7 +7,18 @@ import json
 import msgspec
 import pytest
 
-from perceptum.features import Row, Schema, SchemaMismatch, SpecError, UnknownFeature, canonical, fingerprint
+from perceptum.features import (
+    Feature,
+    Group,
+    Params,
+    Row,
+    Schema,
+    SchemaMismatch,
+    SpecError,
+    UnknownFeature,
+    canonical,
+    fingerprint,
+)
 
 POINTS = {"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]}
 
@@ -29,6 +40,30 @@ def test_a_record_tells_of_canonical_rows_and_leaves_out_the_models_own():
     assert list(record["features"]) == ["lidar_points"]
     schema = canonical()
     assert record["schema"] == {"name": schema.name, "version": schema.version, "fingerprint": schema.fingerprint}
+
+
+class AcmeParams(Params, frozen=True, kw_only=True):
+    """None."""
+
+
+def acme(name):
+    """A group as a plug-in brings it, with its filler."""
+    feature = Feature(name=name, shape=(1,), dtypes=("float32",), units="m", frame="none", prose="One.")
+    return Group(name=name, params=AcmeParams(), features=(feature,), filler=int)
+
+
+def test_plug_ins_that_no_row_is_of_change_nothing_of_a_record():
+    """A package made beside an installed plug-in had another fingerprint of the schema, and so other bytes."""
+    ours = canonical()
+    beside = Schema(ours.name, ours.version, (*ours.groups, acme("acme_a"), acme("acme_b")))
+    assert stored(schema=beside) == stored()
+    rows = (POINTS, {"name": "acme_a", "dtype": "float32", "shape": [1]})
+    fewer = Schema(ours.name, ours.version, (*ours.groups, acme("acme_a")))
+    assert stored(rows, beside) == stored(rows, fewer)
+    assert stored(rows, beside)["schema"] != stored()["schema"]
+    assert stored(rows, beside)["schema"]["fingerprint"] == fewer.fingerprint
+    ours.check(stored(schema=beside))
+    beside.check(stored())
 
 
 @pytest.mark.parametrize(
@@ -77,7 +112,7 @@ def test_a_feature_or_parameter_that_is_gone_is_a_mismatch():
     )
     gone = stored()
     gone["features"]["lidar_points"]["params"] = {"old": 1}
-    with pytest.raises(SchemaMismatch, match="no parameter 'old'; there are sensors"):
+    with pytest.raises(SchemaMismatch, match="no parameter 'old'; there are frame"):
         canonical().check(gone)
 
 

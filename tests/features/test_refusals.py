@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.features import Spec, SpecError, UnknownFeature, canonical
+from perceptum.features.lidar import CloudParams
 
 FEATURES = ", ".join(feature.name for feature in canonical())
-CLOUD = "sensors, num_sweeps, frame, intensity_mode, remove_close, compensate, nonfinite_features, required"
+CLOUD = ", ".join(CloudParams.__struct_fields__)
 
 
 def row(name, dtype, shape, **params):
@@ -19,10 +20,26 @@ def row(name, dtype, shape, **params):
 VOXELS = row("lidar_voxels", "float32", ["num_voxels", 10, 5])
 POINTS = row("lidar_points", "float32", ["num_points", 5])
 COUNT = row("lidar_num_points", "int32", [1], max_points=101)
+PLAIN = {"mean": [0], "std": [1]}
 CASES = {
     "near name": ([row("lidar_voxel", "float32", [])], "no feature 'lidar_voxel'; did you mean 'lidar_voxels'?"),
     "far name": ([row("qqqq", "float32", [])], f"no feature 'qqqq'; there are {FEATURES}"),
     "only a suffix": ([row("__b", "float32", [])], f"no feature ''; there are {FEATURES}"),
+    "an empty suffix": (
+        [row("lidar_voxels__", "float32", ["n", 10, 5])],
+        "input 'lidar_voxels__': its suffix, what follows the two underscores, is empty; "
+        "a second instance takes a word: lidar_voxels__b",
+    ),
+    "a blank suffix": (
+        [row("lidar_voxels__ ", "float32", ["n", 10, 5])],
+        "input 'lidar_voxels__ ': its suffix, what follows the two underscores, is blank; "
+        "a second instance takes a word: lidar_voxels__b",
+    ),
+    "a suffix that ends with a line": (
+        [row("lidar_voxels__b\n", "float32", ["n", 10, 5])],
+        "input 'lidar_voxels__b\n': its suffix, what follows the two underscores, begins or ends with a blank; "
+        "a second instance takes a word: lidar_voxels__b",
+    ),
     "dtype": (
         [row("lidar_voxels", "float64", ["n", 10, 5])],
         "input 'lidar_voxels' can be float32, the spec wants float64",
@@ -137,13 +154,42 @@ CASES = {
         [row("lidar_range_image", "float32", [1, 64, 2048], channels=["x"], norm={"mean": [0], "std": [0]})],
         "input 'lidar_range_image': norm: a std must not be 0, got [0.0]",
     ),
+    "a norm's clip too short": (
+        [row("lidar_range_image", "float32", [1, 64, 2048], channels=["x"], norm={**PLAIN, "clip": []})],
+        "input 'lidar_range_image': norm needs a clip, or null, for each of ['x']",
+    ),
+    "a norm's clip upside down": (
+        [row("lidar_range_image", "float32", [1, 64, 2048], channels=["x"], norm={**PLAIN, "clip": [[2, 1]]})],
+        "input 'lidar_range_image': norm: a clip must be the least value, then the greatest, got [(2.0, 1.0)]",
+    ),
+    "a fill too short": (
+        [row("lidar_range_image", "float32", [5, 64, 2048], fill=[0, 1])],
+        "input 'lidar_range_image': fill needs one number, or one for each of "
+        "['range', 'x', 'y', 'z', 'intensity'], got [0.0, 1.0]",
+    ),
+    "more than a whole turn": (
+        [row("lidar_range_image", "float32", [5, 64, 2048], azimuth_fov=[300, -90])],
+        "input 'lidar_range_image': azimuth_fov must be the left edge, then the right, in degrees within -360..360 and "
+        "at most 360 apart, got (300.0, -90.0)",
+    ),
     "near preset": (
         [row("lidar_voxels", "float32", ["n", 10, 5], preset="bevfusio")],
-        "input 'lidar_voxels': no preset 'bevfusio'; did you mean 'bevfusion'?",
+        "input 'lidar_voxels': no preset 'bevfusio'; did you mean 'bevfusion'? "
+        "`perceptum features lidar_voxels` lists all 12",
+    ),
+    "several near presets": (
+        [row("lidar_voxels", "float32", ["n", 10, 5], preset="pointpillars")],
+        "input 'lidar_voxels': no preset 'pointpillars'; did you mean 'pointpillars_nus' or 'pointpillars_kitti' or "
+        "'centerpoint_pillar_nus'? `perceptum features lidar_voxels` lists all 12",
+    ),
+    "near preset of few": (
+        [row("lidar_bev_occupancy", "uint8", [40, 1024, 1024], preset="pixor")],
+        "input 'lidar_bev_occupancy': no preset 'pixor'; did you mean 'pixor_kitti'? there are pixor_kitti, hdnet, intentnet",
     ),
     "far preset": (
         [row("lidar_range_image", "float32", [5, 64, 2048], preset=7)],
-        "input 'lidar_range_image': no preset '7'; there are rangenet_64x2048",
+        "input 'lidar_range_image': no preset '7'; there are rangenet_64x2048, rangenet_64x1024, "
+        "rangenet_64x512, rangedet_waymo, lasernet_kitti, lasernet",
     ),
     "no presets": (
         [row("ego_pose", "float64", [4, 4], preset="x")],

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import get_args
 
 import msgspec
 import pytest
@@ -20,53 +21,41 @@ from perceptum.features import (
     fingerprint,
 )
 
-GROUPS = "lidar_points, lidar_voxels, lidar_pillars, lidar_bev_occupancy, lidar_bev_stats, lidar_range_image, ego"
+GROUPS = ", ".join(group.name for group in canonical().groups)
 POINTS = {"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]}
 
-# parameter -> a value that is not its default
+# what cannot be found by trying
 CHANGED = {
     "sensors": ["a"],
-    "num_sweeps": 2,
-    "frame": "lidar",
-    "intensity_mode": "raw",
-    "remove_close": 0.5,
-    "compensate": "per_sweep",
-    "nonfinite_features": "drop",
-    "required": True,
-    "columns": ["x", "y"],
-    "range": [0, 0, 0, 1, 1, 1],
-    "max_points": 9,
-    "grid": {"voxel": [0.2, 0.2, 0.2]},
-    "max_points_per_voxel": 9,
-    "max_voxels": 9,
-    "overflow": "break",
-    "coord_order": "xyz",
-    "order": "sorted",
-    "mean_of": "all",
-    "absolute_xyz": False,
-    "cluster_offset": False,
-    "center_offset": "xy",
-    "with_distance": True,
-    "legacy": True,
-    "min_rows": 1,
-    "bev_layout": "YXC",
-    "flip_x": True,
-    "flip_y": True,
-    "overflow_slices": True,
-    "binary": False,
-    "channels": ["x"],
-    "density_cap": 9,
+    "columns": ["x", "y", "z"],
     "sensor": "a",
-    "rows": "ring",
-    "height": 32,
-    "width": 512,
+    "range": [0, 0, 0, 1, 1, 1],
+    "grid": {"voxel": [0.25, 0.25, 0.5]},
     "fov": [10, -10],
-    "outside_fov": "drop",
-    "xyz_frame": "ego",
-    "min_range": 1,
-    "fill": 0,
     "norm": {"mean": [0] * 5, "std": [1] * 5},
+    "azimuth_fov": [90, -90],
 }
+
+
+def other_values(params, field):
+    """Values that a parameter might have instead, of which one will do."""
+    value = getattr(params, field.name)
+    if field.name in CHANGED:
+        yield CHANGED[field.name]
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, (int, float)):
+        yield from (value + 1, value / 2)
+    elif isinstance(value, tuple):
+        yield from (value[:1], value[::-1], value[1:])
+    yield from (9, 0.5, "a", ["a"], True)
+    yield from words_of(field.type)
+
+
+def words_of(kind):
+    """The closed words among what a type allows: of a Literal, and of a list of them."""
+    for inner in get_args(kind):
+        yield from ([inner, [inner]] if isinstance(inner, str) else words_of(inner))
 
 
 def changed(change):
@@ -145,14 +134,19 @@ def test_a_fingerprint_does_not_know_prose_or_order():
 
 @pytest.mark.parametrize("name", [group.name for group in canonical().groups])
 def test_every_parameter_changes_the_fingerprint(name):
-    fields = canonical().group(name).params.__struct_fields__
-    seen = {canonical().fingerprint}
-    for field in fields:
-        value = ["density"] if name == "lidar_bev_stats" and field == "channels" else CHANGED[field]
-        value = ["x", "y", "z"] if name == "lidar_pillars" and field == "columns" else value
-        value = ["range"] if name.startswith("lidar_range") and field == "channels" else value
-        seen.add(canonical().with_params("canonical", "1", {name: {field: value}}).fingerprint)
-    assert len(seen) == 1 + len(fields)
+    params, seen = canonical().group(name).params, {canonical().fingerprint}
+    for field in msgspec.structs.fields(params):
+        for value in other_values(params, field):
+            try:
+                other = canonical().with_params("canonical", "1", {name: {field.name: value}})
+            except SpecError:
+                continue
+            if getattr(other.group(name).params, field.name) != getattr(params, field.name):
+                break
+        else:
+            pytest.fail(f"no other value of {field.name} was found: add one to CHANGED")
+        seen.add(other.fingerprint)
+    assert len(seen) == 1 + len(params.__struct_fields__)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import builtins
 import io
 import struct
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -243,6 +244,66 @@ def test_what_a_damaged_bit_leaves_of_the_data_is_no_filler():
         except BrokenRecord as error:
             said.append(str(error))
     assert any("extraneous bytes before marker 0xd9" in line for line in said)
+
+
+FLAT = PICTURE.copy()
+FLAT[24:] = 60
+FLAT[40:60, 30:80] = 200, 30, 30
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"optimize": True}], ids=str)
+def test_what_a_damaged_bit_leaves_of_a_flat_picture_is_no_filler(options):
+    """Its data are the same few bytes over and over, as filler is: all were taken."""
+    flat = encoded(Image.fromarray(FLAT), "JPEG", quality=90, **options)
+    left_over = 0
+    for at in range(flat.index(b"\xff\xda") + 14, len(flat) - 2):
+        damaged = flat[:at] + bytes([flat[at] ^ 255]) + flat[at + 1 :]
+        try:
+            simplejpeg.decode_jpeg(damaged, strict=True)
+        except ValueError as error:
+            if "extraneous" in str(error):
+                left_over += 1
+                refused(damaged)
+    assert left_over > 10
+
+
+def test_damage_between_restarts_is_told_where_the_data_do_not_end_in_ones():
+    """The others cannot be told: what is left over looks like filler, and the data before it like a whole segment."""
+    left_over = taken = 0
+    for at in range(RESTARTS.index(b"\xff\xda") + 14, len(RESTARTS) - 2, 29):
+        damaged = RESTARTS[:at] + bytes([RESTARTS[at] ^ 255]) + RESTARTS[at + 1 :]
+        try:
+            simplejpeg.decode_jpeg(damaged, strict=True)
+        except ValueError as error:
+            if "extraneous" in str(error):
+                left_over += 1
+                with suppress(BrokenRecord):
+                    # it is wrong nowhere but between two restarts
+                    wrong = np.abs(decode_image(damaged).astype(int) - pillow(RESTARTS)).max(axis=2) > 3
+                    assert wrong.mean() < 0.2
+                    taken += 1
+    assert left_over > 50
+    assert taken < left_over / 20
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    grey=st.booleans(),
+    seed=st.integers(0, 2**16),
+    options=st.fixed_dictionaries(
+        {"quality": st.integers(5, 100), "optimize": st.booleans()},
+        optional={"subsampling": st.integers(0, 2), "restart_marker_blocks": st.integers(1, 9)},
+    ),
+    filler=st.one_of(st.integers(9, 600).map(bytes), st.binary(min_size=9, max_size=16), st.just(b"\x55\xaa" * 40)),
+)
+def test_any_whole_picture_with_filler_before_its_end_is_taken(size, grey, seed, options, filler):
+    """Of some, a second warning counted what the first had not, and they were refused."""
+    filler = filler.replace(b"\xff", b"\xfe")
+    noise = np.random.default_rng(seed).integers(0, 1 + seed % 256, (*size, 3)).astype(np.uint8)
+    picture = encoded(Image.fromarray(noise).convert("L" if grey else "RGB"), "JPEG", **options)
+    got = decode_image(picture[:-2] + filler + picture[-2:])
+    np.testing.assert_array_equal(got, decode_image(picture))
 
 
 @settings(max_examples=60, deadline=None)

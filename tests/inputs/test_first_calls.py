@@ -45,12 +45,12 @@ print(json.dumps(found))
 """
 
 
-def kinds(folder: Path, **variables: str) -> list[list[str]]:
+def kinds(folder: Path, program: str = CALLS, **variables: str) -> list[list[str]]:
     """The first calls of a new process: of importing the compiler, and of three calls of a kernel."""
     (folder / "adding.py").write_text(KERNEL)
     path = os.pathsep.join([str(folder), str(Path(perceptum.__file__).parents[1])])
     env = {**os.environ, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(folder / "kernels"), **variables}
-    done = subprocess.run([sys.executable, "-c", CALLS], env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -98,3 +98,31 @@ def test_what_threads_waited_for_at_the_same_time_counts_once():
     calls = [FirstCall(LOADING, 1, 4), FirstCall(COMPILING, 0, 2), FirstCall(LOADING, 3, 3.5), FirstCall(LOADING, 6, 7)]
     assert seconds(calls) == {COMPILING: 2, LOADING: 3}
     assert seconds([]) == {}
+
+
+LOOKS = """
+import builtins
+from perceptum.inputs import first_calls
+late, real = [], builtins.__import__
+
+def noting(name, *others):
+    before = len(sys.modules)
+    found = real(name, *others)
+    if len(sys.modules) > before and not first_calls._own.busy:
+        late.append(name)
+    return found
+
+import sys
+import numpy as np
+from adding import *
+values = np.arange(3)
+builtins.__import__ = noting
+twice(values)
+assert not late, late
+print("[]")
+"""
+
+
+def test_what_the_compiler_imports_when_it_first_looks_at_an_array_is_part_of_it(tmp_path):
+    # numpy.ma, by numba's typeof: beside torch it took 90 ms, which a first frame's table showed as work
+    assert kinds(tmp_path, LOOKS) == []

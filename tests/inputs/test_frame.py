@@ -13,6 +13,7 @@ from perceptum.datasets import memory_log
 from perceptum.inputs import (
     BrokenRecord,
     CameraImage,
+    Frame,
     Labels,
     LidarSweep,
     Log,
@@ -403,18 +404,49 @@ def test_a_message_is_one_printable_line_whatever_a_file_calls_its_things():
     assert str(LogError()) == ""
 
 
+def test_radar_cycles_can_be_every_second_one_or_those_of_frames():
+    frame = Log(Made())[3]
+    assert stamps(frame.radar_sweeps(9, "FRONT")) == [("FRONT", t) for t in (250, 170, 90, 10)]
+    assert stamps(frame.radar_sweeps(2, "FRONT", step=2)) == [("FRONT", t) for t in (250, 90)]
+    # the newest at 300, 200 and 100 ms; at 0 there was none yet
+    assert stamps(frame.radar_sweeps(9, "FRONT", keyframes=True)) == [("FRONT", t) for t in (250, 170, 90)]
+    ranked = [(rank, *stamps([cycle])[0]) for rank, cycle in frame.ranked_radar_sweeps(2)]
+    assert ranked == [(0, "BACK", 290), (0, "FRONT", 250), (1, "FRONT", 170)]
+    with pytest.raises(ValueError, match="^step must be 1 or more, got 0$"):
+        frame.radar_sweeps(1, step=0)
+    with pytest.raises(MissingRecord, match="no sensor 'SIDE'; the log has FRONT, BACK"):
+        frame.radar_sweeps(1, "SIDE")
+
+
+@pytest.mark.parametrize("read", [Frame.sweeps, Frame.radar_sweeps], ids=["lidar", "radar"])
 @pytest.mark.parametrize("at_hand", ["in memory", "kept by the log", "read by the frame"])
-def test_sweeps_that_are_at_hand_are_not_handed_to_other_threads(at_hand):
+def test_sweeps_that_are_at_hand_are_not_handed_to_other_threads(at_hand, read):
     """Waking a thread takes longer than to look at memory."""
     source = Made()
     source.in_memory = at_hand == "in memory"
     log = Log(source, cache_bytes=2**20 if at_hand == "kept by the log" else 0)
-    frame = log[1]
+    frame = log[2]
     if at_hand != "in memory":
-        frame.sweeps(2)
+        read(frame, 2)
     if at_hand == "kept by the log":
-        frame = log[1]
+        frame = log[2]
     handed = []
-    read = frame.sweeps(2, each=lambda work, items: handed.extend(items))
+    found = read(frame, 2, each=lambda work, items: handed.extend(items))
     assert handed == []
-    assert stamps(read) == stamps(Log(Made())[1].sweeps(2))
+    assert stamps(found) == stamps(read(Log(Made())[2], 2))
+
+
+@pytest.mark.parametrize("read", [Frame.sweeps, Frame.radar_sweeps], ids=["lidar", "radar"])
+def test_sweeps_that_wait_for_a_file_are_read_side_by_side(read):
+    handed = []
+
+    def each(work, items):
+        handed.extend(items)
+        for item in reversed(items):
+            work(item)
+
+    frame = Log(Made())[2]
+    found = read(frame, 2, each=each)
+    assert len(handed) == len(found) >= 2
+    assert sum(frame.log.reads.values()) == len(found)
+    assert stamps(found) == stamps(read(Log(Made())[2], 2))

@@ -139,6 +139,36 @@ def test_a_gap_is_an_error_but_its_ends_are_not():
     )
 
 
+@pytest.mark.parametrize(("row", "gap"), [(1, (1, 9)), (2, (11, 19))])
+def test_a_broken_pose_at_the_time_of_its_neighbour_leaves_a_gap(row, gap):
+    """It left none: nothing lies between a time and itself, so the motion was made up across it."""
+    times, where = np.array([0, 10, 10, 20]), np.zeros((4, 3))
+    where[row, 1] = np.nan
+    poses = Poses.leaving_gaps("poses.csv", times, np.tile(ONE, (4, 1)), where)
+    for time_ns in (0, 10, 20):
+        np.testing.assert_array_equal(poses.at(time_ns), np.eye(4))
+    for time_ns in gap:
+        with pytest.raises(PoseUnknown, match=rf"^no pose at {time_ns} ns: poses.csv: pose {row} has the quaternion"):
+            poses.at(time_ns)
+    np.testing.assert_array_equal(poses.at(20 - gap[0]), np.eye(4))
+
+
+def test_a_broken_pose_at_the_time_of_the_first_or_last_leaves_what_is_beyond_unknown():
+    wxyz, where = np.tile(ONE, (4, 1)), np.zeros((4, 3))
+    where[[0, 3]] = np.nan
+    poses = Poses.leaving_gaps("poses.csv", np.array([5, 5, 9, 9]), wxyz, where)
+    np.testing.assert_array_equal(poses.at_many([5, 7, 9]), np.tile(np.eye(4), (3, 1, 1)))
+    for time_ns in (4, 10):
+        with pytest.raises(PoseUnknown, match="has the quaternion"):
+            poses.at_many([time_ns], extrapolate_ns=5)
+
+
+def test_a_whole_pose_that_repeats_a_time_leaves_no_gap():
+    poses = Poses.leaving_gaps("poses.csv", np.array([0, 10, 10, 20]), np.tile(ONE, (4, 1)), np.zeros((4, 3)))
+    assert [pose.time_ns for pose in poses.broken] == [10]
+    np.testing.assert_array_equal(poses.at_many([5, 10, 15]), np.tile(np.eye(4), (3, 1, 1)))
+
+
 def test_a_single_pose_holds_at_its_time_alone():
     poses = Poses.fixed([5])
     np.testing.assert_array_equal(poses.at(5), np.eye(4))

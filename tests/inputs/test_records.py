@@ -44,6 +44,13 @@ def test_a_record_has_the_length_of_its_columns():
     assert len(RadarSweep("S", 0, np.eye(4), THREE[:0], THREE[:0], THREE[:0])) == 0
 
 
+def test_a_radar_says_which_part_of_a_velocity_it_holds():
+    assert RadarSweep("R", 0, np.eye(4), THREE, THREE, THREE).velocity_part == "radial"
+    with pytest.raises(BrokenRecord) as caught:
+        RadarSweep("R", 0, np.eye(4), THREE, THREE, THREE, velocity_part="all")
+    assert str(caught.value) == "R: velocity_part is 'all', wanted 'radial' or 'full'"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from perceptum.foreign import said
 from perceptum.install import install_command
+from perceptum.plural import a_or_an
 
 from ...errors import NeuropodError
 from ...frameworks.handoff import why_copied
@@ -125,7 +126,7 @@ def _has_zero_within(text: NDArray[Any]) -> bool:
 
 def _fetched(name: str, value: Any) -> NDArray[Any]:
     if not isinstance(value, np.ndarray):
-        raise NeuropodError(f"output '{name}' is a {type(value).__name__}; a model returns tensors")
+        raise NeuropodError(f"output '{name}' is {a_or_an(type(value).__name__)}; a model returns tensors")
     if value.dtype != object and not is_string(value):
         return value
     with of_tensor(f"output '{name}'"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from perceptum.plural import a_or_an
+
 from ...errors import NeuropodError
 from ...package.config import Config
 from .. import signature
@@ -50,7 +52,8 @@ def _arguments(program: Any) -> tuple[tuple[str, ...], int | None]:
         return tuple(args[0].context), None
     for number, spec in enumerate((*args, *kwargs)):
         if not spec.is_leaf():
-            raise NeuropodError(f"the program's argument {number} is a {spec.type}; it takes tensors, or one dict")
+            kind = a_or_an(getattr(spec.type, "__name__", str(spec.type)))
+            raise NeuropodError(f"the program's argument {number} is {kind}; it takes tensors, or one dict")
     return _names(program, own, len(args) + len(kwargs)), len(args)
 
 

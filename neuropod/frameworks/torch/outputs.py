@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from perceptum.plural import a_or_an
+
 from ...errors import NeuropodError
 
 __all__ = ["collect"]
@@ -50,6 +52,6 @@ def _checked(items: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
             continue
         if not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
             raise NeuropodError(
-                f"output '{name}' is a {type(value).__name__}; a model returns tensors and lists of strings"
+                f"output '{name}' is {a_or_an(type(value).__name__)}; a model returns tensors and lists of strings"
             )
     return checked

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from perceptum.features import Grid
 
-from ..kernels import voxels as kernels
-from ..scratch import Scratch, address
-from ..split import shares
+from .kernels import voxels as kernels
+from .scratch import Scratch, address
+from .split import shares
 
 __all__ = ["Placed", "VoxelRows"]
 

@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features import Grid
-from perceptum.features.lidar import VoxelRowsParams
 
-from ..kernels import voxels as kernels
-from ..sample import Sample
-from ..scratch import address
-from ..split import shares, split
-from ..stage import Stage, Stages
-from ..written import Written
-from .cells import Cells
+from .cells import GridCells
+from .kernels import voxels as kernels
+from .sample import Sample
+from .scratch import address
+from .split import shares, split
+from .stage import Stage, Stages
 from .voxel_rows import Placed, VoxelRows
+from .written import Written
 
 __all__ = ["Voxelization", "gather_of"]
 
@@ -32,14 +31,15 @@ _NO_STARTS = np.empty(0, np.int32)
 class Voxelization(Stage):
     """The rows of the voxels among the points of some cells.
 
-    max_voxels: None for no limit. overflow, order: as in VoxelRowsParams.
+    It is shared as stages.share(Voxelization, cells, grid, max_voxels, overflow, order), with the words of
+    VoxelRowsParams; max_voxels: None for no limit.
     """
 
     ALL = 2**31 - 1
     """More points than a voxel can have."""
 
     def __init__(
-        self, cells: Cells, grid: Grid, max_voxels: int | None, overflow: str, order: str, stages: Stages
+        self, cells: GridCells, grid: Grid, max_voxels: int | None, overflow: str, order: str, stages: Stages
     ) -> None:
         super().__init__()
         self.cells = cells
@@ -54,12 +54,6 @@ class Voxelization(Stage):
         self._overflows = False
         self._places = 0
         self.title = f"voxel rows ({'id table' if self._rows.is_dense else 'hash'})"
-
-    @classmethod
-    def of(cls, params: VoxelRowsParams, stages: Stages) -> Voxelization:
-        """Returns the one that lidar's params ask for."""
-        cells = stages.share(Cells, params.cloud(), params.grid, False)
-        return stages.share(cls, cells, params.grid, params.max_voxels, params.overflow, params.order)
 
     @property
     def nbytes(self) -> int:
