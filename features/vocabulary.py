@@ -34,7 +34,22 @@ DTYPES = (
 """What a tensor's dtype may be: Neuropod's eleven, in the order of its type codes."""
 
 Unit = Literal[
-    "m", "m2", "m/s", "rad", "deg", "s", "ns", "px", "intensity", "ratio", "count", "index", "cell", "flag", "mixed", "none"
+    "m",
+    "m2",
+    "m/s",
+    "rad",
+    "deg",
+    "s",
+    "ns",
+    "px",
+    "intensity",
+    "ratio",
+    "count",
+    "index",
+    "cell",
+    "flag",
+    "mixed",
+    "none",
 ]
 
 UNITS: Mapping[Unit, str] = MappingProxyType(
