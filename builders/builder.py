@@ -6,7 +6,6 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from perceptum.features import Row, Schema, Spec, SpecError, UnknownFeature, canonical
@@ -16,7 +15,7 @@ from perceptum.plural import a_or_an, counted
 
 from .batch import Batch, check_collation
 from .crew import Crew
-from .explain import Explanation, explain
+from .explain import Explanation, LastBuild, explain
 from .lane import Lane, OnReady
 from .memory import Memory
 from .pages import allocate_pages
@@ -37,16 +36,6 @@ class Model(Protocol):
 
     @property
     def inputs(self) -> Sequence[Mapping[str, Any]]: ...
-
-
-@dataclass(frozen=True)
-class _Last:
-    """What `explain` shows of the last build that ended."""
-
-    lane: Lane
-    times_s: Mapping[str, float]
-    once_s: Mapping[str, float]
-    """Over the builder's life so far."""
 
 
 class InputBuilder(Generic[Built]):
@@ -120,7 +109,7 @@ class InputBuilder(Generic[Built]):
         self._crew = Crew(self.plan.options.threads)
         self._said: set[Hashable] = set()
         self._lanes: deque[Lane] = deque()
-        self._last: _Last | None = None
+        self._last: LastBuild | None = None
         self.pools = {name: Pool(allocators.get(name, allocate_pages)) for name in self.plan.specs}
         """Model -> its memory, which is the model's own where that has an allocator."""
         _builders.add(self)
@@ -246,9 +235,8 @@ class InputBuilder(Generic[Built]):
     def explain(self) -> Explanation:
         """Returns the plan, with sizes and times once a frame has been built. Print it."""
         last = self._last
-        if last is not None:
-            return explain(self.plan, last.lane, self._models, len(self._lanes), last.times_s, last.once_s)
-        return explain(self.plan, self._new_lane(), self._models, len(self._lanes), {}, {})
+        lane = last.lane if last is not None else self._new_lane()
+        return explain(self.plan, lane, self._models, len(self._lanes), last)
 
     def _take_lane(self) -> Lane:
         try:
@@ -260,7 +248,7 @@ class InputBuilder(Generic[Built]):
         """Only after all went well: what an interrupted lane's scratch holds nobody knows, so that it is let go."""
         once_s = dict(self._last.once_s) if self._last is not None else {}
         _add(once_s, next(iter(whole.values())).once_s)
-        self._last = _Last(lane, next(iter(last.values())).times_s, once_s)
+        self._last = LastBuild.of(lane, last, once_s)
         self._lanes.append(lane)
 
     def _only(self, of_models: Mapping[str, Of], name: str) -> Of:

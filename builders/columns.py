@@ -173,6 +173,12 @@ class Recorded:
         """(6, 3) int64: `numbers`, a row for each column."""
         return np.array(self.numbers, dtype=np.int64).reshape(6, 3)
 
+    @property
+    def copies(self) -> list[NDArray[Any]]:
+        """The columns that are not the record's own: who uses `places` when this is gone keeps them."""
+        recorded = {id(column) for column in vars(self.sweep).values()}
+        return [column for column in self._columns if column is not None and id(column) not in recorded]
+
     def lies(self, column: int) -> bool:
         """Whether kernels can read x, y, z or intensity where it was recorded, and as it is."""
         kind = self.numbers[3 * column + 2]

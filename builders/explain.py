@@ -19,8 +19,30 @@ from .lane import Lane, Wanted
 from .pages import allocate_pages
 from .plan import Plan
 from .stage import Stage
+from .tensors import Tensors
 
-__all__ = ["BlockLine", "Explanation", "StageLine", "TensorLine", "explain"]
+__all__ = ["BlockLine", "Explanation", "LastBuild", "StageLine", "TensorLine", "explain"]
+
+
+@dataclass(frozen=True)
+class LastBuild:
+    """What is shown of the last build that ended. It is kept apart from the lane, which may build another frame
+    while this is looked at."""
+
+    lane: Lane
+    times_s: Mapping[str, float]
+    shapes: Mapping[Wanted, tuple[int, ...]]
+    """Of the tensors of which the frame decided a size."""
+    dropped: Mapping[Stage, Mapping[str, int]]
+    once_s: Mapping[str, float]
+    """Over the builder's life so far."""
+
+    @classmethod
+    def of(cls, lane: Lane, built: Mapping[str, Tensors], once_s: Mapping[str, float]) -> LastBuild:
+        """built: model -> what the lane made of the frame, alone or as the last of a batch."""
+        shapes = {wanted: built[wanted.model][wanted.name].shape for wanted in lane.ragged}
+        dropped = {stage: dict(stage.dropped) for stage in lane.stages if stage.dropped}
+        return cls(lane, next(iter(built.values())).times_s, shapes, dropped, once_s)
 
 
 @dataclass(frozen=True)
@@ -110,7 +132,7 @@ class Explanation:
         if self.training:
             lines.append("presets give their training values")
         prints = [f"{model}: {own}" if model else own for model, own in self.built_fingerprints.items()]
-        lines.append(f"fingerprint of what is built: {', '.join(prints)}")
+        lines.append(f"fingerprint of these tensors: {', '.join(prints)}")
         lines += ["stages, each once per frame:", *_table([_stage_cells(s, self.built) for s in self.stages])]
         lines += ["tensors:", *_table([_tensor_cells(t) for t in self.tensors])]
         lines += ["what they are:", *_meaning_lines(self.tensors)]
@@ -141,24 +163,26 @@ def explain(
     lane: Lane,
     models: Mapping[str, Any],
     lanes: int,
-    times_s: Mapping[str, float],
-    once_s: Mapping[str, float],
+    last: LastBuild | None,
 ) -> Explanation:
-    """times_s: of the lane's last frame, by label, as Tensors has them; empty before the first. once_s: of all."""
+    """lane: that of `last`, where a frame has been built."""
     labels = lane.labels
+    times_s = last.times_s if last is not None else {}
+    dropped = last.dropped if last is not None else {}
+    once_s = last.once_s if last is not None else {}
     stages = tuple(
         StageLine(
             labels[stage],
             tuple(wanted.label for wanted in lane.serves(stage)),
             _scratch_bytes(stage),
-            {reason: count for reason, count in stage.dropped.items() if count},
+            {reason: count for reason, count in dropped.get(stage, {}).items() if count},
             _ms(times_s.get(labels[stage])),
         )
         for stage in lane.stages
     )
     copies = {model: _copies(models.get(model), own) for model, own in lane.by_model.items()}
     tensors = tuple(
-        _tensor(w, labels, models.get(w.model), copies[w.model].get(w.name, "none"), times_s) for w in lane.wanted
+        _tensor(w, labels, models.get(w.model), copies[w.model].get(w.name, "none"), last) for w in lane.wanted
     )
     blocks = tuple(
         BlockLine(model, len(layout.places), layout.nbytes) for model, layout in plan.layouts.items() if layout.places
@@ -175,7 +199,7 @@ def explain(
         blocks,
         plan.options.training,
         {size: most for wanted in lane.wanted for size, most in _by_frame(wanted.row).items()},
-        bool(times_s),
+        last is not None,
         {what: round(seconds * 1e3, 3) for what, seconds in once_s.items()},
         plan.fingerprints,
     )
@@ -218,11 +242,11 @@ def _tensor(
     labels: Mapping[Stage, str],
     model: object | None,
     copies: str,
-    times_s: Mapping[str, float],
+    last: LastBuild | None,
 ) -> TensorLine:
     row = wanted.row
     sizes = tuple(s if n is None else n for n, s in zip(row.fixed, row.sizes, strict=True))
-    shape: tuple[int | str, ...] = wanted.shape if times_s else sizes
+    shape: tuple[int | str, ...] = sizes if last is None else last.shapes.get(wanted, sizes)
     known = [n for n in shape if isinstance(n, int)]
     return TensorLine(
         name=row.name,
@@ -240,7 +264,7 @@ def _tensor(
         meaning=_meaning(row),
         said=_differing(row.group.params.to_dict(), row.params.to_dict()),
         preset=(row.row.params or {}).get("preset"),
-        ms=_ms(times_s.get(wanted.label)),
+        ms=_ms(last.times_s.get(wanted.label)) if last is not None else None,
     )
 
 

@@ -88,6 +88,8 @@ class Lane:
         self.wanted = [
             _wanted(model, row, plan.layouts[model], stages) for model, rows in plan.rows.items() for row in rows
         ]
+        self.ragged = [wanted for wanted in self.wanted if wanted.ragged]
+        """Those of which a frame decides a size."""
         self.stages = stages.finish()
         self._needed_by = _needed_by(self.stages, self.wanted)
         self.by_model = {model: [w for w in self.wanted if w.model == model] for model in plan.specs}
@@ -260,6 +262,7 @@ def _wanted(model: str, row: Resolved, layout: Layout, stages: Stages) -> Wanted
     kind = filler_of(row)
     with foreign(f"input '{row.name}': the filler {kind.__qualname__} of group '{row.group.name}' fails", SpecError):
         filler = stages.share(kind, row.params)
+        filler.group = filler.group or row.group.name
         filler.want(row.feature.name, row.row.dtype)
     place = next((p for p in layout.places if p.name == row.name), None)
     return Wanted(model, row, filler, None if place is None else (place.offset, place.shape))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from numpy.typing import NDArray
 
-from perceptum.features import SpecError
 from perceptum.plural import counted
 
 from .crew import Crew
@@ -27,16 +27,23 @@ says, and keeps it up to date."""
 class Stage:
     """Something computed from a sample and shared by what needs it. A subclass says what in `run`.
 
-    It belongs to one lane, and so to one frame at a time: scratch and results may be kept on the stage itself.
+    It belongs to one lane, and so to one frame at a time: scratch and results may be kept on the stage itself. A
+    subclass with an `__init__` of its own need not call this one's.
     """
 
     title: str = ""
+    """For `explain` and messages; the class's name in words, where a subclass says nothing."""
     needs: tuple[Stage, ...] = ()
-    """All the stages whose results this one reads: what is left out here may run later, or at the same time."""
+    """The stages whose results this one reads, which run before it: what it shares when it is made is added."""
+    dropped: dict[str, int]
+    """What this stage left out of the last frame, by reason."""
 
-    def __init__(self) -> None:
-        self.dropped: dict[str, int] = {}
-        """What this stage left out of the last frame, by reason."""
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        stage = super().__new__(cls)
+        stage.dropped = {}
+        # FreeRange: free range
+        stage.title = cls.title or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", cls.__name__).strip("_").lower()
+        return stage
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.title}>"
@@ -51,12 +58,18 @@ class Stage:
 
 
 class Filler(Stage):
-    """A stage that fills the tensors of one group of features. It is made as Filler(params, stages)."""
+    """A stage that fills the tensors of one group of features. It is made as Filler(params, stages), and keeps both; a
+    subclass that shares other stages does it in an `__init__` of its own."""
 
-    group: ClassVar[str]
+    group: str = ""
+    """The name of its group; of a plug-in's, the group that brings it says it."""
     device: ClassVar[str] = "cpu"
     strided: ClassVar[frozenset[str]] = frozenset()
     """The features whose `fill` can write an `out` whose rows do not lie side by side, as places of a batch may."""
+
+    def __init__(self, params: Any = None, stages: Stages | None = None) -> None:
+        self.params = params
+        self.stages = stages
 
     def want(self, feature: str, dtype: str) -> None:
         """Called when the lane is made, once for each tensor of the group that will be asked for."""
@@ -90,7 +103,7 @@ class Stages:
         self._crew = crew
         self._said = said
         self._stages: dict[Hashable, Stage] = {}
-        self._taken: set[Stage] = set()
+        self._taken: dict[Stage, None] = {}
         """What the stage that is being made has asked for."""
 
     def __repr__(self) -> str:
@@ -102,19 +115,20 @@ class Stages:
         return self._crew.threads
 
     def share(self, make: Callable[..., S], *key: Hashable) -> S:
-        """Returns the stage make(*key, self), made once per key."""
+        """Returns the stage make(*key, self), made once per key. What is made meanwhile needs it, and runs after it."""
         where = (make, *key)
         if where not in self._stages:
             taken = self._taken
-            self._taken = set()
+            self._taken = {}
             try:
                 stage = make(*key, self)
-                _check_needs(stage, self._taken)
+                known = closure(stage)
+                stage.needs = (*stage.needs, *(other for other in self._taken if other not in known))
             finally:
                 self._taken = taken
             self._stages[where] = stage
         found = self._stages[where]
-        self._taken.add(found)
+        self._taken[found] = None
         return found  # type: ignore[return-value]
 
     def each(self, work: Callable[[Item], object], items: Iterable[Item]) -> None:
@@ -136,7 +150,7 @@ class Stages:
 
         Stages keep this for `each`: if it kept them in turn, a lane's scratch would wait for the collector.
         """
-        stages, self._stages, self._taken = tuple(self._stages.values()), {}, set()
+        stages, self._stages, self._taken = tuple(self._stages.values()), {}, {}
         return stages
 
 
@@ -146,13 +160,3 @@ def closure(stage: Stage) -> set[Stage]:
     for need in stage.needs:
         found |= closure(need)
     return found
-
-
-def _check_needs(stage: Stage, taken: Iterable[Stage]) -> None:
-    """Raises SpecError where a stage takes another that it does not need, and that might run after it."""
-    for other in set(taken) - closure(stage):
-        kind = type(stage)
-        raise SpecError(
-            f"stage '{stage.title or kind.__name__}' ({kind.__module__}.{kind.__qualname__}) shares "
-            f"'{other.title or type(other).__name__}' but does not list it in `needs`, and could run before it"
-        )

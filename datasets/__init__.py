@@ -5,5 +5,6 @@ if __name__ != "perceptum.datasets":
 
 from .detect import DATASETS, open_log
 from .memory import memory_log
+from .reading.reader import Reader
 
-__all__ = ["DATASETS", "memory_log", "open_log"]
+__all__ = ["DATASETS", "Reader", "memory_log", "open_log"]

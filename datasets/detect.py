@@ -195,7 +195,12 @@ def _module(name: str) -> Dataset:
     if name in DATASETS:
         ours: Dataset = importlib.import_module(DATASETS[name])
         return ours
-    entry = next(entry for entry in _others() if entry.name == name)
+    return load_plug_in(next(entry for entry in _others() if entry.name == name))
+
+
+def load_plug_in(entry: metadata.EntryPoint) -> Dataset:
+    """Returns the dataset of an entry point, one of others; raises LogError that says why it cannot be used."""
+    name = entry.name
     with foreign(f"dataset '{name}' ({entry.value}) cannot be imported", LogError):
         theirs = entry.load()
         missing = [part for part in ("recognises", "LOOKS_LIKE", "open_source") if not hasattr(theirs, part)]

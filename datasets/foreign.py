@@ -57,6 +57,14 @@ class ForeignSource:
     def __repr__(self) -> str:
         return f"<{self._name} {self.name}>"
 
+    @property
+    def dataset(self) -> str:
+        """What the reader says, or the name that the dataset is installed under."""
+        try:
+            return str(self.__getattr__("dataset"))
+        except AttributeError:
+            return self._name
+
     def __getattr__(self, name: str) -> Any:
         try:
             with foreign(f"dataset '{self._name}' cannot say its {name}", _Absent, LogError):

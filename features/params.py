@@ -25,8 +25,12 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         check_least(self)
 
     def dims(self) -> dict[str, int]:
-        """Returns the sizes of a shape's parameters: `{"P": 10, "C": 4}`."""
-        return {}
+        """Returns the sizes of a shape's parameters: `{"P": 10, "C": 4}`.
+
+        By default an axis may have the name of a field that is a whole number: `{"sectors": 360}`.
+        """
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: size for name, size in values.items() if isinstance(size, int) and not isinstance(size, bool)}
 
     def cap(self, dim: str) -> int | None:
         """Returns the most that a frame's own size `dim` can be, where a parameter bounds it."""

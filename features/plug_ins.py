@@ -9,9 +9,10 @@ from importlib.metadata import EntryPoint, entry_points
 
 from perceptum.foreign import said
 
+from .errors import SpecError
 from .group import Group
 
-__all__ = ["PlugIn", "plug_ins"]
+__all__ = ["PlugIn", "load_plug_in", "plug_ins"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ def plug_ins() -> tuple[PlugIn, ...]:
     return tuple(plug_in for plug_in in loaded if plug_in is not None)
 
 
-def _load(entry: EntryPoint) -> PlugIn | None:
+def load_plug_in(entry: EntryPoint) -> PlugIn:
+    """Returns the plug-in of an entry point; raises SpecError that says why it cannot be loaded."""
     try:
         module = entry.load()
         plug_in = PlugIn(entry.name, tuple(module.GROUPS))
@@ -43,10 +45,17 @@ def _load(entry: EntryPoint) -> PlugIn | None:
         raise
     # a package of others may raise anything when it is imported, SystemExit too, and that stops no build without it
     except BaseException as error:
+        raise SpecError(said(error)) from error
+
+
+def _load(entry: EntryPoint) -> PlugIn | None:
+    try:
+        return load_plug_in(entry)
+    except SpecError as error:
         _log.warning(
             "plug-in '%s' (%s) cannot be loaded, so its features are unknown: %s; fix or uninstall it",
             entry.name,
             entry.value,
-            said(error),
+            error,
         )
         return None

@@ -30,6 +30,7 @@ with first_call([LOADING]):
     import numba
     import numpy.ma
     from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
+    from numba.core.compiler_lock import global_compiler_lock
 
 __all__ = ["inner", "kernel"]
 
@@ -214,6 +215,14 @@ def _digest(path: str) -> str:
 def _digest_then(path: str, time_ns: int, size: int) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
+
+# a process that forks while another of its threads compiles, or loads, would leave numba's lock closed in the child for
+# ever, and LLVM half way: it waits, as a thread that compiles waits
+os.register_at_fork(
+    before=global_compiler_lock.acquire,
+    after_in_parent=global_compiler_lock.release,
+    after_in_child=global_compiler_lock.release,
+)
 
 # how a kernel is compiled is said here
 _HOW = _digest(__file__)

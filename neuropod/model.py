@@ -112,12 +112,12 @@ class Model:
             raise
         except BaseException as error:  # a model's own code may raise anything, SystemExit too
             _require_mapping(self.name, inputs)
-            raise NeuropodError(f"model '{self.name}' failed: {said(error)}{self._absent(inputs)}") from error
+            raise NeuropodError(f"model '{self.name}' {self._absent(inputs)}failed: {said(error)}") from error
 
     def _absent(self, inputs: Mapping[str, Any]) -> str:
         """Names the inputs that were not given: each may be left out, but a model that failed may have needed them."""
         names = [row.name for row in self._config.inputs if row.name not in inputs]
-        return f"; it was not given {', '.join(names)}" if names else ""
+        return f"was not given {', '.join(names)}, and " if names else ""
 
     def copies(self, inputs: Mapping[str, Any]) -> dict[str, str]:
         """Returns why each of these inputs is copied on its way into the framework; those that are not are left out."""

@@ -1,4 +1,4 @@
-"""A record's columns as they lie in memory: any stride, float16 to float64, whole numbers; read block by block.
+"""A record's columns as they are in memory: any stride, float16 to float64, whole numbers; read block by block.
 
 A column comes as three whole numbers, its address, its stride in bytes and a `Kind`, and not as an array: numba
 compiles a kernel once per combination of dtypes and layouts of its arguments, and a sweep has six columns. So there is
@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from perceptum.inputs.kernel import inner, kernel
 
 __all__ = ["ABSENT", "BLOCK", "FLOAT16", "FLOAT32", "KINDS", "bits", "doubles", "fetch", "fetch_to_read", "floats"]
-__all__ += ["longs", "read", "settle", "stream", "value"]
+__all__ += ["longs", "read", "read_chosen", "settle", "stream", "value"]
 
 BLOCK = 512
 """Points that are worked on together: seven columns of them stay in the first-level cache."""
@@ -51,7 +51,7 @@ def _near(address: Any, to_write: bool) -> Any:
         word = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [memory.type, word, word, word])
         prefetch = builder.module.declare_intrinsic("llvm.prefetch", [memory.type], kind)
-        # to be written or not; of use for long; data, not code
+        # read or write; how long it will be of use; data, not code
         builder.call(prefetch, [memory, word(int(to_write)), word(3), word(1)])
         return context.get_dummy_value()
 
@@ -153,8 +153,35 @@ def read(column: Any, start: int, n: int, halves: Any, out: Any) -> None:
 
 
 @inner
+def _pick(address: int, stride: int, numbers: Any, dtype: Any, out: Any) -> None:
+    for k in range(len(numbers)):
+        out[k] = _array(_pointer(address + np.int64(numbers[k]) * stride), (1,), dtype)[0]
+
+
+@kernel
+def read_chosen(column: Any, numbers: Any, halves: Any, out: Any) -> None:
+    """Writes the values of a column that are numbered to `out`, in the dtype of `out`; the rest as in `read`."""
+    address, stride, kind = column[0], column[1], column[2]
+    if kind == FLOAT32:
+        _pick(address, stride, numbers, np.float32, out)
+    elif kind == FLOAT64:
+        _pick(address, stride, numbers, np.float64, out)
+    elif kind == FLOAT16:
+        for k in range(len(numbers)):
+            out[k] = halves[_array(_pointer(address + np.int64(numbers[k]) * stride), (1,), np.uint16)[0]]
+    elif kind == UINT8:
+        _pick(address, stride, numbers, np.uint8, out)
+    elif kind == UINT16:
+        _pick(address, stride, numbers, np.uint16, out)
+    elif kind == INT32:
+        _pick(address, stride, numbers, np.int32, out)
+    elif kind == INT64:
+        _pick(address, stride, numbers, np.int64, out)
+
+
+@inner
 def value(address: int, stride: int, i: int) -> Any:
-    """Number i of a float32 column. Numbers are given, not arrays, of which numba counts the users, atomically."""
+    """Number i of a float32 column. It takes numbers, since numba counts the users of arrays atomically."""
     return _array(_pointer(address + i * stride), (1,), np.float32)[0]
 
 

@@ -1,16 +1,20 @@
-"""What becomes of a frame without a sweep: an error where the spec requires one, else empty tensors and a word."""
+"""What becomes of a frame without a sweep, or of a sweep without a column: an error where the spec says so."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
-from perceptum.inputs import Frame, MissingRecord
+from perceptum.inputs import Frame, LidarSweep, MissingRecord
 
 from ..stage import Stages
 
-__all__ = ["Absence"]
+__all__ = ["Absence", "check_columns"]
 
 _log = logging.getLogger(__name__)
+
+_MAY_LACK = ("intensity", "ring", "elongation", "return_index", "offset_ns")
+"""The columns that a sweep may lack."""
 
 
 class Absence:
@@ -30,3 +34,14 @@ class Absence:
             _log.warning(
                 '%s: its lidar tensors are empty (reported once; the param "required" makes it an error)', what
             )
+
+
+def check_columns(sweep: LidarSweep, wanted: Iterable[str]) -> None:
+    """Raises MissingRecord where the sweep lacks some of the columns, by the names of its fields."""
+    lacks = [name for name in wanted if getattr(sweep, name) is None]
+    if lacks:
+        has = ", ".join(name for name in _MAY_LACK if getattr(sweep, name) is not None)
+        raise MissingRecord(
+            f"{sweep.source or sweep.sensor}: the sweep has no {' and no '.join(lacks)}, which a tensor takes; "
+            f'beside x, y, z there is {has or "nothing"} (missing_columns "fill" does without)'
+        )

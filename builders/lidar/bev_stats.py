@@ -109,7 +109,7 @@ class BevStats(Filler):
         self.cells = stages.share(Cells, params.cloud(), params.grid, False)
         self.needs = (self.cells,)
         self.cells.cloud.want(("intensity",))
-        self.params = params
+        self.params: BevStatsParams = params
         self._stages = stages
         placement = Placement(params)
         self._place = np.array([placement.base, *placement.strides])

@@ -85,7 +85,7 @@ def _parts(sweeps: list[tuple[int, int, int]], shares: list[slice]) -> list[_Par
     """Splits sweeps into parts of about so many points; a view, which several lidars may share, is in one of them."""
     parts, before, at = [_Part(0, [])], None, 0
     for t, begin, end in sorted(sweeps):
-        if t != before and at >= shares[len(parts) - 1].stop:
+        if t != before and len(parts) < len(shares) and at >= shares[len(parts) - 1].stop:
             parts.append(_Part(at, []))
         parts[-1].sweeps.append((t, begin, end))
         before, at = t, at + end - begin

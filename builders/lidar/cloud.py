@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from threading import Lock
 
 from perceptum.features.lidar import CloudParams, PointColumn
-from perceptum.inputs import Frame, LidarSweep, MissingRecord
+from perceptum.inputs import Frame, LidarSweep
 from perceptum.plural import counted
 
 from ..cells import PointStage
@@ -16,7 +16,7 @@ from ..reference import Reference
 from ..rows import Rows
 from ..sample import Sample
 from ..stage import Stages
-from .absence import Absence
+from .absence import Absence, check_columns
 from .placing import Placing
 
 __all__ = ["Cloud"]
@@ -128,19 +128,9 @@ class Cloud(PointStage):
         recorded = [Recorded(sweep, lag_per_point or per_point(sweep), with_ring) for sweep in self._sweeps(frame)]
         if self.params.missing_columns == "error":
             for own in recorded:
-                self._check_columns(own.sweep)
+                check_columns(own.sweep, [name for column, name in _RECORDED.items() if column in wanted])
         moves = self._placing.moves(frame, recorded, self._rules, self._columns.work())
         return [(own, move, frame.time_ns - own.sweep.time_ns) for own, move in zip(recorded, moves, strict=True)]
-
-    def _check_columns(self, sweep: LidarSweep) -> None:
-        lacks = [name for column, name in _RECORDED.items() if column in self._columns.wanted]
-        lacks = [name for name in lacks if getattr(sweep, name) is None]
-        if lacks:
-            has = ", ".join(name for name in _RECORDED.values() if getattr(sweep, name) is not None)
-            raise MissingRecord(
-                f"{sweep.source or sweep.sensor}: the sweep has no {' and no '.join(lacks)}, which a tensor takes; "
-                f'beside x, y, z there is {has or "nothing"} (missing_columns "fill" does without)'
-            )
 
     def _sweeps(self, frame: Frame) -> list[LidarSweep]:
         p = self.params

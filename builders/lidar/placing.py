@@ -15,7 +15,7 @@ from ..kernels import load as kernels
 from ..motion import ref_from_sensors
 from ..reference import Reference
 
-__all__ = ["Placing"]
+__all__ = ["Placing", "check_times"]
 
 _KNOT_NS = 250_000
 _FARTHEST_NS = 10_000_000_000
@@ -50,11 +50,7 @@ class Placing:
         if len(sweep) == 0:
             return STAY
         if not self.per_point(sweep):
-            # an age is worked out from the offsets; those in 32 bits cannot be far
-            if recorded.with_times and sweep.offset_ns is not None and sweep.offset_ns.dtype not in _NEVER_FAR:
-                span_ns = recorded.span_ns(rules, work)
-                if span_ns is not None:
-                    _check_offsets(sweep, *span_ns)
+            check_times(recorded, rules, work)
             return self._all(frame, sweep)
         span_ns = recorded.span_ns(rules, work)
         return STAY if span_ns is None else _each(sweep, *span_ns)
@@ -98,6 +94,17 @@ def _each(sweep: LidarSweep, first_ns: int, last_ns: int) -> _ByPoses:
     times_ns = (np.linspace(first_ns, last_ns, steps + 1).astype(np.int64) + sweep.time_ns).tolist()
     step_ns = max((last_ns - first_ns) / steps, 1.0)
     return _ByPoses(kernels.EACH, times_ns, sweep.ego_from_sensor, first_ns, step_ns)
+
+
+def check_times(recorded: Recorded, rules: Rules, work: Work) -> None:
+    """Raises BrokenRecord where the points' ages, which are worked out from their offsets, would be nonsense."""
+    sweep = recorded.sweep
+    # those in 32 bits cannot be far
+    if not recorded.with_times or sweep.offset_ns is None or sweep.offset_ns.dtype in _NEVER_FAR:
+        return
+    span_ns = recorded.span_ns(rules, work)
+    if span_ns is not None:
+        _check_offsets(sweep, *span_ns)
 
 
 def _check_offsets(sweep: LidarSweep, first_ns: int, last_ns: int) -> None:

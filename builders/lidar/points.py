@@ -29,7 +29,7 @@ class Points(Filler):
     def __init__(self, params: PointsParams, stages: Stages) -> None:
         super().__init__()
         self.title = "points"
-        self.params = params
+        self.params: PointsParams = params
         self.cloud = stages.share(Cloud, params.cloud())
         self.needs = (self.cloud,)
         self._picks = Column.picks(params.columns)

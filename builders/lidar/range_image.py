@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,24 +14,37 @@ from perceptum.features.lidar import RangeImageParams
 from perceptum.inputs import BrokenRecord, Frame, LidarSweep
 
 from ..columns import HALVES, INTENSITY_MODES, STAY, Move, Recorded, Rules, Work
-from ..kernels import range_image as kernels
-from ..kernels.load import RAW, SHIFT
-from ..kernels.record import BLOCK
+from ..kernels.load import INTENSITY, RAW, RING, SHIFT
+from ..kernels.range_image import cells as project
+from ..kernels.range_image import channels, points, shown
+from ..kernels.record import ABSENT, BLOCK, FLOAT32
 from ..reference import Reference
 from ..sample import Sample
 from ..scratch import Scratch, address
 from ..split import is_much
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .absence import Absence
-from .placing import Placing
+from .absence import Absence, check_columns
+from .placing import Placing, check_times
 
 __all__ = ["RangeImage"]
 
 _NO_TABLE = np.zeros(0, np.int32)
-_RECORDED = ("x", "y", "z", "intensity")
-"""The quantities that are shown as they were recorded, or moved."""
-_EMPTY = {"lidar_range_image_mask": 0.0, "lidar_range_image_index": -1.0}
+_NO_RETURNS = np.array([0, 0, ABSENT])
+_AT_THE_ORIGIN = np.zeros(3)
+_AS_IT_IS = np.zeros(0, np.float32)
+_QUANTITIES = ("x", "y", "z", "intensity")
+"""The channels that are shown as they were recorded, or moved."""
+_MEASURED = {
+    "azimuth": channels.AZIMUTH,
+    "inclination": channels.INCLINATION,
+    "height": channels.HEIGHT,
+    "time_lag": channels.TIME_LAG,
+    "elongation": channels.ELONGATION,
+}
+"""The channels that are worked out from the record."""
+_TAKEN = {"intensity": "intensity", "elongation": "elongation", "time_lag": "offset_ns"}
+"""The channels that need a column which a sweep may lack."""
 _FEW = 4
 """Cells are cleared one by one where less than a quarter of them were written."""
 
@@ -41,22 +55,28 @@ class RangeImage(Filler):
     def __init__(self, params: RangeImageParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"range image ({params.height} x {params.width}, {params.rows} rows)"
-        self.params = params
-        self._fov_rad = np.deg2rad(np.array(params.fov))
+        self.params: RangeImageParams = params
         self._stages = stages
-        cells = params.height * params.width
+        self._size = np.array([params.height, params.width, params.padded_width()])
+        self._view = _view(params)
+        self._norms = [_norm(params, k) for k in range(len(params.channels))]
+        cells = params.height * params.padded_width()
         self._nearest = np.empty(cells + 1, np.uint64)
         self._cells, self._numbers = np.empty((2, cells + 1), np.int32)
-        self._seen = 0
-        """How many cells have a point: they are listed, with the number of their nearest."""
+        self._seen = self._windows = 0
+        """How many cells have a point: they are listed, with the number of their nearest; behind them, the windows."""
         self._points, self._finite = Scratch(np.float32, rows=4), Scratch(np.int32)
         self._counted = 0
         """For how many points `_finite` says how many finite ones are before them: 0 where all are."""
-        self._empty = params.fill if params.norm is None else 0.0
         self._lying = np.zeros((4, 2), np.int64)
         """Where x, y, z and intensity lie, float32: address and stride in bytes, in our block or the record."""
-        self._left: weakref.ref[LidarSweep] | None = None
-        """The record in which they lie; weak, as in `Columns`."""
+        self._places, self._elongations = np.zeros((2, 6, 3), np.int64)
+        """Where the record's columns lie; and the same with elongation in the place of intensity."""
+        self._origin, self._lag_ns = np.zeros(3), 0
+        self._record: weakref.ref[LidarSweep] | None = None
+        """Weak, as in `Columns`."""
+        self._copies: list[NDArray[Any]] = []
+        """The columns that kernels could not read where they were recorded: `_places` is where these lie."""
         self._full_scale = 1.0
         self._work = Work()
         self._near, self._squares = np.empty((3, BLOCK), np.float32), np.empty(BLOCK)
@@ -71,12 +91,16 @@ class RangeImage(Filler):
         return self._points.array.nbytes + self._nearest.nbytes + 2 * self._cells.nbytes + self._finite.array.nbytes
 
     def run(self, sample: Sample) -> None:
-        frame = sample.frame
+        frame, p = sample.frame, self.params
         sweep = self._sweep(frame)
         self._nearest.fill(2**64 - 1)
-        self._counted, self._left = 0, None
+        self._counted, self._record = 0, None
         nonfinite = 0 if sweep is None else self._project(frame, sweep)
-        self._seen = kernels.list_cells(self._nearest, self._cells, self._numbers)
+        if p.gaps != "fill":
+            shown.take_next_column(self._size, self._nearest)
+        self._seen, self._windows = shown.list_cells(self._nearest, self._cells, self._numbers), 0
+        if p.gaps == "windows":
+            self._windows = shown.list_windows(self._size, self._nearest, self._cells[self._seen :])
         self.dropped = {"non-finite points": nonfinite}
 
     def _sweep(self, frame: Frame) -> LidarSweep | None:
@@ -89,40 +113,56 @@ class RangeImage(Filler):
     def _project(self, frame: Frame, sweep: LidarSweep) -> int:
         """Returns how many points are not finite."""
         p, work = self.params, self._work
-        table = self._row_of_ring(sweep)
-        recorded = Recorded(sweep, with_times=p.xyz_frame == "ego" and self._placing.per_point(sweep))
+        if p.missing_columns == "error":
+            check_columns(sweep, [_TAKEN[name] for name in p.channels if name in _TAKEN])
+        table, lag_wanted = self._row_of_ring(sweep), "time_lag" in p.channels
+        moved_each = p.xyz_frame == "ego" and self._placing.per_point(sweep)
+        recorded = Recorded(sweep, with_times=lag_wanted or moved_each)
         move = self._move(frame, recorded)
+        returns = self._note(frame, recorded)
         n, xyz = len(sweep), work.xyz(recorded)
-        # copies, here and of the table: for read-only arrays numba would compile the kernel once more
-        origin = np.array(sweep.origin, dtype=np.float64)
-        given: list[Any] = [recorded.places, n, origin, p.height, p.width, self._fov_rad]
-        given += [p.outside_fov == "clamp", p.min_range, table, HALVES, xyz, work.values[1]]
-        given += [self._near, self._squares, self._own_cells, self._ranges, self._nearest]
-        nonfinite = kernels.project(*given)
-        self._full_scale = sweep.intensity_scale
+        given: list[Any] = [self._places, n, self._origin, self._size, self._view]
+        given += [p.outside_fov == "clamp", p.azimuth_seam == "clamp", table, returns]
+        given += [HALVES, xyz, work.values[1], self._near, self._squares, self._own_cells, self._ranges, self._nearest]
+        nonfinite = project.project(*given)
         if nonfinite:
             self._counted = n
-            kernels.count_finite(recorded.places, n, HALVES, xyz, self._finite.reserve(n))
+            points.count_finite(self._places, n, HALVES, xyz, self._finite.reserve(n))
         lies = [recorded.lies(k) and (k == 3 or move.how == STAY.how) for k in range(4)]
         if all(lies):
-            self._left = weakref.ref(sweep)
-            self._lying[:] = recorded.places[:4, :2]
+            self._lying[:] = self._places[:4, :2]
         else:
-            points = self._points.reserve(n)
+            block = self._points.reserve(n)
             if sweep.intensity is None:
-                points[3] = 0
-            kernels.bring(
-                recorded.places, n, move.how, move.knots, move.first_ns, move.step_ns, HALVES, xyz, work.times, points
-            )
-            self._left = None
-            self._lying[:, 0] = address(points) + points.strides[0] * np.arange(4)
+                block[3] = 0
+            moving = (move.how, move.knots, move.first_ns, move.step_ns)
+            points.bring(self._places, n, *moving, HALVES, xyz, work.times, block)
+            self._lying[:, 0] = address(block) + block.strides[0] * np.arange(4)
             self._lying[:, 1] = 4
         return nonfinite
+
+    def _note(self, frame: Frame, recorded: Recorded) -> NDArray[np.int64]:
+        """Notes what the record's columns are and where they lie; returns where the numbers of the returns do."""
+        p, sweep, returns = self.params, recorded.sweep, _NO_RETURNS
+        self._record, self._full_scale = weakref.ref(sweep), sweep.intensity_scale
+        self._origin[:] = sweep.origin
+        self._lag_ns = frame.time_ns - sweep.time_ns
+        self._places[:] = recorded.places
+        self._copies = recorded.copies
+        with_returns = p.returns == "first" and sweep.return_index is not None
+        if with_returns or "elongation" in p.channels:
+            # the columns that few ask for, in the places of intensity and ring
+            others = Recorded(replace(sweep, intensity=sweep.elongation, ring=sweep.return_index), with_times=False)
+            self._elongations[:] = others.places
+            self._copies += others.copies
+            returns = self._elongations[RING].copy() if with_returns else returns
+        return returns
 
     def _move(self, frame: Frame, recorded: Recorded) -> Move:
         """To where the spec wants x, y, z; what the image shows is as measured."""
         if self.params.xyz_frame == "ego":
             return self._placing.move(frame, recorded, Rules(), self._work)
+        check_times(recorded, Rules(), self._work)
         origin = np.asarray(recorded.sweep.origin, dtype=np.float64)
         return Move(SHIFT, np.pad(-origin[:, None], ((0, 0), (3, 0)))[None]) if origin.any() else STAY
 
@@ -135,54 +175,129 @@ class RangeImage(Filler):
                 f'{sweep.source or sweep.sensor}: the lidar gives no {lacks}, which rows "ring" need; '
                 'use rows "spherical"'
             )
+        # a copy: for read-only arrays numba would compile the kernel once more
         return np.array(sweep.row_of_ring, dtype=np.int32)
 
     def clearing(self, feature: str) -> Clearing:
         return "own"
 
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
-        """`written` lists the cells that have a point, where they are few; else all is written."""
-        cells, numbers, few = self._cells[: self._seen], self._numbers[: self._seen], len(self._cells) // _FEW
-        listed = written.elements(self._seen if self._seen < few else 0)
+        """`written` lists the cells that have a point or are windows, where they are few; else all is written."""
+        used, few = self._seen + self._windows, len(self._cells) // _FEW
+        listed = written.elements(used if used < few else 0)
         before, written.count = listed[: written.count], 0
-        empty = self._empty if feature == "lidar_range_image" else _EMPTY[feature]
-        if len(before) == 0:
-            out[...] = empty
         planes = out.reshape(-1, len(self._cells) - 1)
 
         def write(channel: int) -> None:
             own = planes[channel]
-            kernels.clear_cells(before, empty, own)
-            if feature == "lidar_range_image_index":
-                kernels.write_index(cells, numbers, self._finite.array[: self._counted], own)
+            empty, window, padding = self._where_none(feature, channel)
+            if len(before) == 0:
+                own[:] = empty
+                own.reshape(self.params.height, -1)[:, self.params.width :] = padding
+            channels.clear_cells(before, empty, own)
+            channels.clear_cells(self._cells[self._seen : used], window, own)
+            if feature == "lidar_range_image":
+                self._write_channel(channel, own)
             elif feature == "lidar_range_image_mask":
-                kernels.clear_cells(cells, 1.0, own)
+                channels.clear_cells(self._cells[: self._seen], 1.0, own)
             else:
-                self._write_channel(channel, cells, numbers, own)
+                shown_by = (self._cells[: self._seen], self._numbers[: self._seen])
+                channels.write_index(*shown_by, self._finite.array[: self._counted], own)
 
         if is_much(len(self._cells), self._stages.threads):
             self._stages.each(write, range(len(planes)))
         else:
             for channel in range(len(planes)):
                 write(channel)
-        if self._seen < few:
-            listed[: self._seen] = cells
-            written.count = self._seen
+        if used < few:
+            listed[:used] = self._cells[:used]
+            written.count = used
 
-    def _write_channel(
-        self, channel: int, cells: NDArray[np.int32], numbers: NDArray[np.int32], out: NDArray[np.float32]
-    ) -> None:
-        assert self._left is None or self._left() is not None, "asked outside of a build"
-        p, norm = self.params, self.params.norm
-        how = (False, 0.0, 1.0) if norm is None else (True, norm.mean[channel], norm.std[channel])
+    def _where_none(self, feature: str, channel: int) -> tuple[float, float, float]:
+        """Returns what a cell holds that shows no point; if it is a window; if it is padding."""
+        if feature == "lidar_range_image_index":
+            return -1.0, -1.0, -1.0
+        p = self.params
+        if feature == "lidar_range_image_mask" or (p.norm is not None and p.norm.empty == "zero"):
+            return 0.0, 0.0, 0.0
+        return self._normalised(channel, p.fill_of(channel)), self._normalised(channel, 0.0), 0.0
+
+    def _normalised(self, channel: int, value: float) -> float:
+        norm = self._norms[channel]
+        if len(norm) == 0:
+            return value
+        low, high, mean, std = norm
+        return float((min(max(np.float32(value), low), high) - mean) / std)
+
+    def _write_channel(self, channel: int, out: NDArray[np.float32]) -> None:
+        p, norm = self.params, self._norms[channel]
+        cells, numbers = self._cells[: self._seen], self._numbers[: self._seen]
+        assert self._seen == 0 or (self._record is not None and self._record() is not None), "asked outside of a build"
         name = p.channels[channel]
-        if name == "range":
-            kernels.write_range(cells, self._nearest, *how, out)
-            return
-        is_intensity = name == "intensity"
-        mode = INTENSITY_MODES[p.intensity_mode] if is_intensity else RAW
-        full_scale = self._full_scale if is_intensity else 1.0
         # made afresh: channels are written side by side
         work = np.empty(BLOCK, np.float32)
-        address, stride = self._lying[_RECORDED.index(name)].tolist()
-        kernels.write_quantity(cells, numbers, address, stride, mode, full_scale, *how, work, out)
+        if name == "range":
+            channels.write_range(cells, self._nearest, norm, out)
+        elif name in _QUANTITIES:
+            is_intensity = name == "intensity"
+            mode = INTENSITY_MODES[p.intensity_mode] if is_intensity else RAW
+            full_scale = self._full_scale if is_intensity else 1.0
+            address, stride = self._lying[_QUANTITIES.index(name)].tolist()
+            channels.write_quantity(cells, numbers, address, stride, mode, full_scale, norm, work, out)
+        elif name == "occupancy":
+            channels.clear_cells(cells, self._normalised(channel, 1.0), out)
+        elif name == "elongation" and self._elongations[INTENSITY, 2] == ABSENT:
+            channels.clear_cells(cells, self._normalised(channel, 0.0), out)
+        elif name == "inclination" and p.inclination_of == "row":
+            self._write_inclination_of_rows(channel, work, out)
+        else:
+            self._write_measured(name, norm, work, out)
+
+    def _write_inclination_of_rows(self, channel: int, work: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        p, cells = self.params, self._cells[: self._seen]
+        if p.rows == "spherical":
+            upper, lower = self._view[:2]
+            of_rows = upper - (np.arange(p.height) + 0.5) / p.height * (upper - lower)
+        else:
+            self._write_measured("inclination", _AS_IT_IS, work, out)
+            row = cells // p.padded_width()
+            count, total = np.bincount(row, minlength=p.height), np.bincount(row, out[cells], p.height)
+            of_rows = np.where(count > 0, total / np.maximum(count, 1), p.fill_of(channel))
+        shown = [self._normalised(channel, value) for value in of_rows.tolist()]
+        out.reshape(p.height, -1)[:, : p.width] = np.array(shown)[:, None]
+
+    def _write_measured(
+        self, name: str, norm: NDArray[np.float32], work: NDArray[np.float32], out: NDArray[np.float32]
+    ) -> None:
+        cells, numbers, p = self._cells[: self._seen], self._numbers[: self._seen], self.params
+        places, origin = self._elongations if name == "elongation" else self._places, self._origin
+        if name == "azimuth" and p.azimuth_of == "point":
+            places, origin = self._moved(), _AT_THE_ORIGIN
+        measured = (places, _MEASURED[name], origin, self._lag_ns, HALVES, norm)
+        xyz, times = np.empty((3, BLOCK)), np.empty(BLOCK, np.int64)
+        channels.write_measured(cells, numbers, *measured, xyz, times, work, out)
+
+    def _moved(self) -> NDArray[np.int64]:
+        """Where x, y, z lie as the image shows them, as `_places`."""
+        places = self._places.copy()
+        places[:3, :2], places[:3, 2] = self._lying[:3], FLOAT32
+        return places
+
+
+def _view(p: RangeImageParams) -> NDArray[np.float64]:
+    """Returns what the kernels take: (5,)."""
+    first, last = p.azimuth_fov
+    per_half_turn = p.width / ((first - last) / 180)
+    # the same direction, of those from which counting on comes round only once
+    first -= 360 * np.ceil((first - 180) / 360) if first > last else 360 * np.floor((first + 180) / 360)
+    upper, lower = np.deg2rad(np.array(p.fov))
+    return np.array([upper, lower, first / 180, per_half_turn, p.min_range])
+
+
+def _norm(p: RangeImageParams, channel: int) -> NDArray[np.float32]:
+    """Returns low, high, mean and std of a channel; (0,) where it stays as it is."""
+    if p.norm is None:
+        return _AS_IT_IS
+    clip = None if p.norm.clip is None else p.norm.clip[channel]
+    low, high = clip or (-np.inf, np.inf)
+    return np.array([low, high, p.norm.mean[channel], p.norm.std[channel]], np.float32)

@@ -34,7 +34,7 @@ class Voxels(Filler):
         super().__init__()
         self.cells = stages.share(Cells, params.cloud(), params.grid, False)
         self.needs = (self.cells,)
-        self.params = params
+        self.params: VoxelsParams = params
         self._stages = stages
         self._picks = Column.picks(params.columns)
         # asked once: a grid works it out each time

@@ -5,7 +5,7 @@ from .bev import BevOccupancyParams, BevParams, BevStatsParams
 from .bev_temporal import BevTemporalParams
 from .cloud import CloudParams, PointColumn
 from .points import PointsParams
-from .range_image import Normalization, RangeImageParams
+from .range_image import Normalization, RangeChannel, RangeImageParams
 from .voxels import VoxelsParams
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Normalization",
     "PointColumn",
     "PointsParams",
+    "RangeChannel",
     "RangeImageParams",
     "VoxelsParams",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 from ..preset import Preset
 
 __all__ = ["BEV_OCCUPANCY", "BEV_STATS", "BEV_TEMPORAL", "RANGE_IMAGE", "VOXELS"]
 
-_PIXOR = "philip-huang/PIXOR srcs/datagen.py"
+_PIXOR = "philip-huang/PIXOR srcs/datagen.py, which takes none of the points on the edges of its range"
 _XYZI = ["x", "y", "z", "intensity"]
 _XYZIT = [*_XYZI, "time_lag"]
 # nuScenes-trained checkpoints see ten sweeps in the LIDAR_TOP's axes, raw intensity, the car itself cut out
@@ -134,6 +135,16 @@ BEV_OCCUPANCY: Presets = {
     "pixor_kitti": Preset(
         {"grid": {"range": [0, -40, -2.5, 70, 40, 1], "voxel": [0.1, 0.1, 0.1]}, **_KITTI_CLOUD}, follows=_PIXOR
     ),
+    # PIXOR's heights from the ground: a KITTI lidar is 1.73 m above it
+    "hdnet": Preset(
+        {
+            "grid": {"range": [0, -40, -0.8, 70, 40, 2.7], "voxel": [0.1, 0.1, 0.1]},
+            "overflow_slices": True,
+            "frame": "ego_ground",
+        },
+        follows="in the style of the paper (Yang et al. 2018, HDNET, section 3), of which no configuration is public; the "
+        "map's road is a channel of its own feature",
+    ),
     "intentnet": Preset(
         {"grid": {"range": [-72, -40, -2, 72, 40, 3.8], "voxel": [0.2, 0.2, 0.2]}},
         follows="the paper (Casas et al. 2018, section 4), of which no configuration is public",
@@ -178,6 +189,7 @@ BEV_TEMPORAL: Presets = {
     "motionnet": Preset(
         {
             "num_sweeps": 5,
+            "sweep_step": 4,
             "grid": {"range": [-32, -32, -3.2, 32, 32, 2], "voxel": [0.25, 0.25, 0.4]},
             "time_axis": "own",
             "bev_layout": "XYC",
@@ -186,19 +198,76 @@ BEV_TEMPORAL: Presets = {
             "remove_close": 1.0,
             "compensate": "per_sweep",
         },
-        follows="MotionNet gen_data.py and data/data_utils.py (Wu et al. 2020): which takes z from -3, and none of the "
-        "points on the edges of its range",
+        follows="MotionNet gen_data.py and data/data_utils.py (Wu et al. 2020), a sweep every 0.2 s at nuScenes' 20 Hz; "
+        "it takes z from -3, and none of the points on the edges of its range",
     ),
 }
 
+
+def _rangenet(width: int, follows: str) -> Preset:
+    params = {
+        "height": 64,
+        "width": width,
+        "fov": [3.0, -25.0],
+        "azimuth_seam": "clamp",
+        "norm": {"mean": [12.12, 10.88, 0.23, -1.04, 0.21], "std": [12.32, 11.47, 6.91, 0.86, 0.16]},
+    }
+    return Preset(
+        params, follows=f"lidar-bonnetal train/tasks/semantic/config/arch/{follows}; point 0 is not masked out"
+    )
+
+
+# channel, least and greatest value, mean, variance
+_RANGEDET: dict[str, tuple[list[float] | None, float, float]] = {
+    "range": ([0, 80], 20.0, 1500.0),
+    "intensity": ([0, 1], 0.1, 0.01),
+    "elongation": ([0, 1], 7.2558375e-02, 2.6764875e-02),
+    "x": ([-80, 80], 1.56725, 307.40625),
+    "y": ([-80, 80], 0.98824875, 219.1325),
+    "z": ([-5, 10], 1.4, 1.0),
+    "inclination": ([-0.5, 0.1], -8.8427375e-02, 9.900175e-03),
+    "azimuth": (None, -7.80625e-03, 2.5494125),
+}
+_LASERNET = {
+    "height": 64,
+    "channels": ["range", "height", "azimuth", "intensity", "occupancy"],
+    "fill": 0.0,
+}
+
 RANGE_IMAGE: Presets = {
-    "rangenet_64x2048": Preset(
+    "rangenet_64x2048": _rangenet(2048, "darknet53.yaml"),
+    "rangenet_64x1024": _rangenet(1024, "darknet53-1024px.yaml"),
+    "rangenet_64x512": _rangenet(512, "darknet53-512px.yaml"),
+    "rangedet_waymo": Preset(
         {
+            "rows": "ring",
             "height": 64,
-            "width": 2048,
-            "fov": [3.0, -25.0],
-            "norm": {"mean": [12.12, 10.88, 0.23, -1.04, 0.21], "std": [12.32, 11.47, 6.91, 0.86, 0.16]},
+            "width": 2650,
+            "width_multiple": 16,
+            "channels": list(_RANGEDET),
+            "xyz_frame": "ego",
+            "azimuth_of": "point",
+            "inclination_of": "row",
+            "intensity_mode": "raw",
+            "gaps": "windows",
+            "fill": [80.0] + [0.0] * 7,
+            "norm": {
+                "mean": [mean for _, mean, _ in _RANGEDET.values()],
+                "std": [sqrt(variance) for _, _, variance in _RANGEDET.values()],
+                "clip": [clip for clip, _, _ in _RANGEDET.values()],
+                "empty": "fill",
+            },
         },
-        follows="lidar-bonnetal train/tasks/semantic/config/arch/darknet53.yaml",
+        follows="tusen-ai/RangeDet config/rangedet/rangedet_wo_aug_all_36e.py and rangedet/core/input.py; a row's "
+        "inclination is the mean of its rays, where RangeDet has it from the calibration",
+    ),
+    "lasernet_kitti": Preset(
+        {**_LASERNET, "width": 512, "fov": [3.0, -25.0], "azimuth_fov": [45.0, -45.0]},
+        follows="in the style of LaserNet (Meyer et al. 2019), of which no configuration is public; KITTI has no beam "
+        "numbers, so rows are by elevation",
+    ),
+    "lasernet": Preset(
+        {**_LASERNET, "width": 2048, "rows": "ring"},
+        follows="in the style of LaserNet (Meyer et al. 2019, section 3.1), of which no configuration is public",
     ),
 }

@@ -14,9 +14,9 @@ from perceptum.foreign import foreign
 from ..errors import NeuropodError
 from ..package.package import Package
 
-__all__ = ["Backend", "Runner", "find_backend"]
+__all__ = ["PLATFORMS", "Backend", "Runner", "find_backend", "load_plug_in"]
 
-_TABLE = {
+PLATFORMS = {
     "jax": "perceptum.neuropod.backends.jax",
     "onnx": "perceptum.neuropod.backends.onnx",
     "placeholder": "perceptum.neuropod.backends.placeholder",
@@ -32,7 +32,7 @@ class Runner(Protocol):
     """A model that is loaded and runs."""
 
     def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Mapping[str, NDArray[Any]]:
-        """Returns what the model gives, among it the `wanted` outputs where it has them.
+        """Returns what the model gives, including the `wanted` outputs that it has.
 
         Inputs are C-contiguous, in native byte order, perhaps read-only; strings are of kind U, S or T. What is
         returned shares memory with no input and, code packages excepted, with nothing that the model keeps. Strings
@@ -41,7 +41,7 @@ class Runner(Protocol):
         ...
 
     def close(self) -> None:
-        """Gives back what the model holds; it does not run again."""
+        """Releases what the model holds; it does not run again."""
         ...
 
 
@@ -49,7 +49,7 @@ class Backend(Protocol):
     """What a file of this folder offers: a module is one."""
 
     FRAMEWORK: str
-    """Whose tensors `infer(..., outputs="native")` gives: "torch", "tensorflow" or "jax"; of any other, arrays."""
+    """Whose tensors `infer(..., outputs="native")` gives: "torch", "tensorflow" or "jax"; otherwise arrays."""
     RUNS_CODE: bool
     """Whether a package of this platform can do anything that a program can."""
 
@@ -72,16 +72,17 @@ _PARTS = ("FRAMEWORK", "RUNS_CODE", "copy_reason", "load", "version")
 
 def find_backend(platform: str) -> Backend:
     """Returns the backend of a platform; raises NeuropodError that names those there are."""
-    if platform in _TABLE:
-        return cast(Backend, importlib.import_module(_TABLE[platform]))
+    if platform in PLATFORMS:
+        return cast(Backend, importlib.import_module(PLATFORMS[platform]))
     plugins = {entry.name: entry for entry in entry_points(group="perceptum.backends")}
     if platform in plugins:
-        return _plug_in(plugins[platform])
-    known = ", ".join(sorted({*_TABLE, *plugins}))
+        return load_plug_in(plugins[platform])
+    known = ", ".join(sorted({*PLATFORMS, *plugins}))
     raise NeuropodError(f"no backend for the platform '{platform}'; there are {known}")
 
 
-def _plug_in(entry: EntryPoint) -> Backend:
+def load_plug_in(entry: EntryPoint) -> Backend:
+    """Returns the backend of an entry point, one of others; raises NeuropodError that says why it cannot be used."""
     what = f"the backend '{entry.name}' ({entry.value})"
     with foreign(f"{what} cannot be imported", NeuropodError):
         found = entry.load()

@@ -59,37 +59,47 @@ _OWN_MASTERS = ("python", "placeholder")
 
 @dataclass(frozen=True, kw_only=True)
 class PackOptions:
-    """How a package is made, whatever is in it."""
+    """How a package is made, whatever is in it: the keywords that all packagers share.
+
+    neuropod_path: where it goes, a zip file or a folder; nothing may be there, unless overwrite says so
+    model_name: what the model is called, also in messages
+    input_spec: rows of name, dtype and shape; "params" beside them give a feature's parameters
+    output_spec: rows of name, dtype and shape; "frame" beside them is the output's frame of reference
+    platform_version_semver: the framework's versions that the model runs with, checked when it is loaded: "1.13.1",
+        "> 1.13.1", "1.4.0 - 1.6.0"; "*": any
+    custom_ops: shared libraries (TensorFlow, TorchScript) or modules (Python) to bring along
+    input_tensor_device: input name to "GPU" or "CPU": where the model wants it, if there is a GPU
+    default_input_tensor_device: the same for inputs that input_tensor_device does not name
+    package_as_zip: True for one file, False for a folder
+    zip_compression: how the file is compressed, by zipfile's constants: ZIP_DEFLATED or ZIP_STORED
+    test_input_data: inputs by name to test the package with, in a fresh process, as soon as it is made; a package that
+        fails is removed; without them nothing is run
+    test_expected_out: what must come out then, by name; only these outputs are compared
+    persist_test_data: whether the package keeps both, so that `perceptum verify` can run it anywhere
+    neuropod_load_args: keywords of `loader.load_neuropod` for that test
+    schema: the schema that the model was trained under, which is recorded; rows with params are recorded in any case
+    all_outputs: whether the test fails where the model leaves out an output of the spec
+    overwrite: whether an existing package is replaced, once the new one is complete and tested; what is there and is
+        not a package is left alone
+    """
 
     neuropod_path: str | os.PathLike[str]
-    """Where it goes: a zip file, or a folder. Nothing may be there, unless overwrite says so."""
     model_name: str
     input_spec: Iterable[Any]
-    """Rows of name, dtype and shape; "params" beside them give a feature's parameters."""
     output_spec: Iterable[Any]
     platform_version_semver: str = "*"
-    """The framework's versions that the model runs with: "1.13.1", "> 1.13.1", "1.4.0 - 1.6.0"; checked at load."""
     custom_ops: Sequence[str | os.PathLike[str]] = ()
-    """Shared libraries (TensorFlow, TorchScript) or modules (Python) to bring along."""
     input_tensor_device: Mapping[str, str] | None = None
-    """Input name to "GPU" or "CPU": where the model wants it, if there is a GPU."""
     default_input_tensor_device: str = "GPU"
     package_as_zip: bool = True
     zip_compression: int = zipfile.ZIP_DEFLATED
     test_input_data: Mapping[str, Any] | None = None
-    """Inputs to test the package with, in a fresh process, as soon as it is made."""
     test_expected_out: Mapping[str, Any] | None = None
-    """What must come out then; only these outputs are compared."""
     persist_test_data: bool = True
     neuropod_load_args: Mapping[str, Any] = field(default_factory=dict)
-    """Keywords of `loader.load_neuropod` for that test."""
     schema: Schema | None = None
-    """The schema that the model was trained under; it is recorded. Rows with params are recorded in any case."""
     all_outputs: bool = False
-    """Whether the test fails where the model leaves out an output of the spec."""
     overwrite: bool = False
-    """Whether an existing package is replaced, once the new one is complete and tested; what is there and is
-    not a package is left alone."""
 
     def __post_init__(self) -> None:
         if self.test_expected_out is not None and self.test_input_data is None:
@@ -150,7 +160,9 @@ def pack(
             (folder / test_data.FILE_NAME).write_bytes(data)
 
     def test(package: Path) -> None:
-        if options.test_input_data is not None:
+        if options.test_input_data is None:
+            _log.info("%s is packed, and nothing was run: give test_input_data= to test it", path)
+        else:
             required = [row.name for row in config.outputs] if options.all_outputs else []
             expected, load_args = options.test_expected_out, options.neuropod_load_args
             tries = platform not in _OWN_MASTERS

@@ -37,6 +37,9 @@ class Step:
     found: str
 
 
+_ADDING = "pack it again with `perceptum pack --test-data NPZ`, or with test_input_data= and test_expected_out="
+
+
 class _NotChecked(Exception):
     """Says why."""
 
@@ -107,7 +110,7 @@ def _framework(package: Package) -> str:
 def _test_data(package: Package) -> str:
     given, expected = _stored(package)
     if given is None:
-        raise _NotChecked("the package keeps none")
+        raise _NotChecked(f"the package keeps none; {_ADDING}")
     compile_checks(package.config.inputs, "input spec", "full")(_arrays(given))
     return f"{len(given)} inputs, {len(expected or {})} expected outputs"
 
@@ -166,13 +169,13 @@ class _Child:
 
     def load(self) -> str:
         if isinstance(self._ran, NotTrusted):
-            raise _NotChecked("code that is not trusted is not run")
+            raise _NotChecked("code that is not trusted is not run; --trust, or trust=True, runs it")
         if isinstance(self._ran, NeuropodError):
             raise self._ran
         given, expected = _stored(self._package)
         outputs = self._ran.outputs
         if given is None:
-            return "loads in a fresh process; no test data, so it was not run"
+            return "loads in a fresh process; not run, since the package keeps no test data"
         if expected is None:
             return f"ran in a fresh process; no expected outputs; it returned {', '.join(outputs)}"
         selftest.compare(outputs, expected)

@@ -13,6 +13,7 @@ from typing import Any
 import perceptum
 from perceptum.inputs.kernel_folder import kernel_folder
 from perceptum.install import install_command
+from perceptum.plugged import plug_in_rows
 
 __all__ = ["examine", "missing_package"]
 
@@ -39,7 +40,10 @@ _PACKAGES = {
 
 
 def examine() -> dict[str, Any]:
-    """Returns machine, packages and advice, as plain data; imports none of the heavy packages."""
+    """Returns machine, packages, plug-ins and advice, as plain data; imports none of the heavy packages.
+
+    Plug-ins are loaded, to see whether they can be.
+    """
     packages = [_package(name, *about) for name, about in _PACKAGES.items()]
     folder = _kernels()
     machine = {
@@ -53,7 +57,14 @@ def examine() -> dict[str, Any]:
         "shared memory free": _free("/dev/shm"),
         "temporary space free": _free("/tmp"),
     }
-    return {"machine": machine, "packages": packages, "advice": _advice(packages, machine)}
+    plug_ins = plug_in_rows()
+    advice = _advice(packages, machine)
+    advice += [
+        f"plug-in '{p['plug-in']}' of {p['package']} is not used: {p['not used']}; fix or uninstall it"
+        for p in plug_ins
+        if p["not used"] is not None
+    ]
+    return {"machine": machine, "packages": packages, "plug_ins": plug_ins, "advice": advice}
 
 
 def missing_package(module: str | None) -> str | None:

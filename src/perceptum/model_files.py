@@ -9,7 +9,7 @@ from typing import Any
 from .errors import UsageError
 from .neuropod import packagers
 
-__all__ = ["find_packager"]
+__all__ = ["find_packager", "is_saved_model"]
 
 # ending -> packager, and its keyword for the file
 _BY_ENDING: dict[str, tuple[Callable[..., None], str]] = {
@@ -22,6 +22,13 @@ _BY_ENDING: dict[str, tuple[Callable[..., None], str]] = {
     ".jax": (packagers.create_jax_neuropod, "exported_path"),
     ".pb": (packagers.create_tensorflow_neuropod, "frozen_graph_path"),
 }
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether a path looks like a model that can be packed, by its ending or its saved_model.pb."""
+    if path.is_dir():
+        return (path / "saved_model.pb").is_file()
+    return path.is_file() and path.suffix in _BY_ENDING
 
 
 def find_packager(path: Path) -> tuple[Callable[..., None], dict[str, Any]]:

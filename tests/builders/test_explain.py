@@ -59,7 +59,9 @@ def test_the_plan_is_plain_data_that_json_can_carry(frame, built):
 
 
 def test_it_tells_which_tensors_share_a_stage():
-    stages = {s.title: s.serves for s in InputBuilder(NAMES).explain().stages}
+    like_the_others = {"num_sweeps": 1, "grid": {"voxel": [0.1, 0.1, 0.2]}}
+    builder = InputBuilder(NAMES, params={"lidar_bev_temporal": like_the_others})
+    stages = {s.title: s.serves for s in builder.explain().stages}
     lidar = [name for name in NAMES if name.startswith("lidar") and "range" not in name]
     group_of = {feature.name: group.name for group in canonical().groups for feature in group}
     assert stages["cloud (1 sweep, ego frame)"] == tuple(lidar)
@@ -154,7 +156,7 @@ def test_it_says_the_fingerprint_of_what_is_built_and_training_has_another():
     testing, training = (InputBuilder([VOXELS], training=yes) for yes in (False, True))
     assert testing.fingerprint == canonical().fingerprint_of(testing.spec)
     assert len({testing.fingerprint, training.fingerprint, testing.schema.fingerprint}) == 3
-    assert f"\nfingerprint of what is built: {training.fingerprint}\n" in str(training.explain())
+    assert f"\nfingerprint of these tensors: {training.fingerprint}\n" in str(training.explain())
     both = InputBuilder({"a": [VOXELS], "b": ["ego_pose"]})
     assert both.fingerprints == {"a": testing.fingerprint, "b": InputBuilder(["ego_pose"]).fingerprint}
     assert both.explain().to_dict()["built_fingerprints"] == both.fingerprints

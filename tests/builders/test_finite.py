@@ -16,6 +16,7 @@ NAMES = [f"{f.name}__lidar" if f.name.startswith("lidar_voxel") else f.name for 
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
 GRID = {"range": [-4, -4, -2, 4, 4, 2], "voxel": [1, 1, 1]}
+CHANNELS = ["range", "x", "intensity", "elongation", "azimuth", "inclination", "height", "time_lag", "occupancy"]
 MOUNT = np.eye(4)
 MOUNT[:3, :3] = Rotation.from_euler("zyx", [0.8, 0.7, -0.6]).as_matrix()
 POSES = Poses(
@@ -34,8 +35,9 @@ def params(columns, mode, features, frame):
         "lidar_points": {**cloud, "columns": columns, "num_sweeps": 2},
         "lidar_voxels": {**cloud, "grid": GRID, "columns": columns},
         "lidar_bev_occupancy": {**cloud, "grid": GRID},
-        "lidar_bev_stats": {**cloud, "grid": GRID},
-        "lidar_range_image": {"intensity_mode": mode, "height": 4, "width": 8},
+        "lidar_bev_stats": {**cloud, "grid": GRID, "channels": ["slice_height", "var_z", "height_ratio", "mean_z"]},
+        "lidar_bev_temporal": {**cloud, "grid": GRID, "num_sweeps": 2},
+        "lidar_range_image": {"intensity_mode": mode, "height": 4, "width": 8, "channels": CHANNELS, "gaps": "windows"},
     }
 
 
@@ -57,6 +59,7 @@ def test_nothing_that_is_no_number_is_ever_written_into_a_tensor(
             cloud[:, 3],
             time_ns=T0 + k * 50 * MS,
             ring=cloud[:, 4],
+            elongation=cloud[:, 4],
             offset_ns=np.arange(len(cloud)) * MS,
             ego_from_sensor=MOUNT,
             intensity_scale=scale,

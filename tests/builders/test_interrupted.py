@@ -19,6 +19,8 @@ from perceptum.inputs import BrokenRecord
 NAMES = [feature.name for feature in canonical()]
 GRID = {"range": [-40, -40, -3, 40, 40, 3], "voxel": [1, 1, 1]}
 PARAMS = {group: {"grid": GRID} for group in ("lidar_voxels", "lidar_bev_occupancy", "lidar_bev_stats")}
+PARAMS["lidar_bev_stats"]["channels"] = ["count", "slice_height", "var_z", "max_i", "top_i"]
+PARAMS["lidar_bev_temporal"] = {"grid": GRID, "num_sweeps": 1}
 
 
 def everything(**options):
@@ -60,6 +62,8 @@ KERNELS = [
     (voxels, "write_coords"),
     (voxels, "assign"),
     (bev, "accumulate"),
+    (bev, "spread"),
+    (bev, "raise_slices"),
     (bev, "clear_columns"),
     (bev, "write_columns"),
 ]

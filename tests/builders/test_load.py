@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from perceptum.builders import InputBuilder, split
-from perceptum.builders.kernels import bev, cells, load, motion, points, range_image, record, rows, voxels
+from perceptum.builders.kernels import bev, cells, load, motion, points, record, rows, voxels
+from perceptum.builders.kernels.range_image import cells as image_cells
+from perceptum.builders.kernels.range_image import channels as image_channels
+from perceptum.builders.kernels.range_image import points as image_points
+from perceptum.builders.kernels.range_image import shown as image_shown
 from perceptum.features import canonical
 from perceptum.inputs import LidarSweep, Poses
 from perceptum.inputs.poses import rigid
@@ -235,7 +239,9 @@ def test_kernels_are_compiled_once_whatever_a_record_is_made_of(memory_log, swee
     names = [feature.name for feature in canonical()]
     grid = {"range": [-20, -20, -20, 20, 20, 20], "voxel": [4, 4, 40]}
     params = {"lidar_voxels": {"grid": grid}, "lidar_bev_stats": {"grid": grid}}
-    params |= {"lidar_points": {"range": grid["range"]}, "lidar_range_image": {"xyz_frame": "ego"}}
+    channels = ["range", "x", "intensity", "azimuth", "elongation", "time_lag", "occupancy"]
+    params |= {"lidar_points": {"range": grid["range"]}}
+    params |= {"lidar_range_image": {"xyz_frame": "ego", "channels": channels, "gaps": "windows"}}
     builder = InputBuilder(names, params=params)
     random = np.random.default_rng(0)
 
@@ -245,6 +251,7 @@ def test_kernels_are_compiled_once_whatever_a_record_is_made_of(memory_log, swee
 
         xyz = [lying(random.uniform(-20, 20, n), dtype) for _ in range(3)]
         more = {"intensity": lying(random.uniform(0, 9, n), "u1"), "ring": lying(np.arange(n) % 32, "u2")}
+        more |= {"elongation": lying(random.uniform(0, 1, n), "f4"), "return_index": lying(np.arange(n) % 2, "u1")}
         more |= {"offset_ns": lying(random.integers(-40 * MS, 0, n), "i4"), "row_of_ring": np.arange(32, dtype="i4")}
         if layout == "read-only":
             mount = np.array(mount)
@@ -277,7 +284,8 @@ def test_kernels_are_compiled_once_whatever_a_record_is_made_of(memory_log, swee
 def compiled():
     """Kernel -> the types that it was compiled for."""
     found = {}
-    for module in (bev, cells, load, motion, points, range_image, record, rows, voxels):
+    image = (image_cells, image_channels, image_points, image_shown)
+    for module in (bev, cells, load, motion, points, record, rows, voxels, *image):
         for name, kernel in vars(module).items():
             if hasattr(kernel, "signatures"):
                 found[f"{module.__name__}.{name}"] = len(kernel.signatures)

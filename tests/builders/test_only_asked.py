@@ -14,6 +14,8 @@ from perceptum.inputs import LidarSweep
 NAMES = [feature.name for feature in canonical()]
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
+# by default it takes ten sweeps, and coarser cells than the others
+LIKE_THE_OTHERS = {"lidar_bev_temporal": {"num_sweeps": 1, "grid": {"voxel": [0.1, 0.1, 0.2]}}}
 
 
 @pytest.fixture
@@ -35,8 +37,13 @@ def log(memory_log, sweep_of):
         (["lidar_range_image"], {}, {"lidar/top": 1}),
         (["lidar_range_image_mask"], {"lidar_range_image": {"sensor": "side"}}, {"lidar/side": 1}),
         (["lidar_height_above_ground"], {"lidar_points": {"ground": "plane"}}, {"lidar/top": 1, "lidar/side": 1}),
-        (NAMES, {}, {"lidar/top": 1, "lidar/side": 1, "map": 1}),
-        (NAMES, {"lidar_voxels": {"num_sweeps": 4}}, {"lidar/top": 4, "lidar/side": 4, "map": 1}),
+        (["lidar_bev_temporal"], {"lidar_bev_temporal": {"num_sweeps": 2}}, {"lidar/top": 2, "lidar/side": 2}),
+        (NAMES, LIKE_THE_OTHERS, {"lidar/top": 1, "lidar/side": 1, "map": 1}),
+        (
+            NAMES,
+            {**LIKE_THE_OTHERS, "lidar_voxels": {"num_sweeps": 4}},
+            {"lidar/top": 4, "lidar/side": 4, "map": 1},
+        ),
     ],
 )
 def test_only_the_records_that_the_spec_needs_are_read_and_each_once(log, names, params, reads):
@@ -54,7 +61,7 @@ def test_stages_side_by_side_do_not_read_a_record_twice(log, threads):
         return read(sensor, index)
 
     log.source.read_lidar = slowly
-    params = {"lidar_points": {"num_sweeps": 2}, "lidar_voxels": {"num_sweeps": 2, "remove_close": 1}}
+    params = {"lidar_points": {"num_sweeps": 2}, "lidar_voxels": {"num_sweeps": 2, "remove_close": 1}} | LIKE_THE_OTHERS
     InputBuilder(NAMES, params=params, threads=threads).build(log[4])
     assert dict(log.reads) == {"lidar/top": 2, "lidar/side": 2, "map": 1}
 
@@ -64,10 +71,10 @@ def stage_titles(names, params=None):
 
 
 def test_one_cloud_and_one_set_of_cells_serve_all_that_share_them():
-    titles = stage_titles(NAMES)
+    titles = stage_titles(NAMES, LIKE_THE_OTHERS)
     assert [t for t in titles if t.startswith("cloud")] == ["cloud (1 sweep, ego frame)"]
     assert [t for t in titles if t.startswith("cells")] == ["cells (1024 x 1024 x 40)"]
-    assert len(titles) == len(set(titles)) == 9
+    assert len(titles) == len(set(titles)) == 10
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,7 @@ def test_one_cloud_and_one_set_of_cells_serve_all_that_share_them():
     ],
 )
 def test_what_differs_is_not_shared(params, clouds, cells):
-    titles = stage_titles(NAMES, params)
+    titles = stage_titles(NAMES, LIKE_THE_OTHERS | params)
     assert sum(t.startswith("cloud") for t in titles) == clouds
     assert sum(t.startswith("cells") for t in titles) == cells
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from math import floor, pi, radians
+from math import pi
 
 import numpy as np
 import pytest
@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 
 from perceptum.builders import InputBuilder
 from perceptum.builders.columns import HALVES, Recorded
-from perceptum.builders.kernels import range_image
-from perceptum.builders.kernels.range_image import arctangent2, project
-from perceptum.builders.kernels.record import BLOCK
+from perceptum.builders.kernels.range_image.angles import arctangent2
+from perceptum.builders.kernels.range_image.cells import look_again, project
+from perceptum.builders.kernels.record import ABSENT, BLOCK
+from perceptum.builders.lidar.range_image import _view
+from perceptum.features.lidar import RangeImageParams
 from perceptum.inputs import BrokenRecord, Poses
 from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
+
+from .range_images import image_by_definition
 
 NAMES = ["lidar_range_image", "lidar_range_image_mask", "lidar_range_image_index"]
 CHANNELS = ["range", "x", "y", "z", "intensity"]
@@ -24,35 +28,6 @@ CHANNELS = ["range", "x", "y", "z", "intensity"]
 
 def image_params(**params):
     return {"lidar_range_image": {"intensity_mode": "raw", **params}}
-
-
-def image_by_definition(points, height, width, fov, drop=False, min_range=0.1, origin=(0, 0, 0), rows=None):
-    """Section 2.6, a point at a time in float64: the channels, and the index of the nearest point, first of equals."""
-    index = np.full((height, width), -1, np.int32)
-    best = np.full((height, width), np.inf)
-    upper, lower = radians(fov[0]), radians(fov[1])
-    finite = points[np.isfinite(points[:, :3]).all(axis=1)]
-    for i, p in enumerate(finite):
-        # without the sign of zero: straight above has no azimuth, and behind is one place, not two
-        x, y, z = np.float64(p[:3]) - origin + 0.0
-        distance = np.sqrt(x * x + y * y + z * z)
-        if distance < min_range:
-            continue
-        if rows is None:
-            row = floor((upper - np.arctan2(z, np.hypot(x, y))) / (upper - lower) * height)
-            row = row if drop else min(max(row, 0), height - 1)
-        else:
-            row = rows[i]
-        column = floor(0.5 * (1 - np.arctan2(y, x) / pi) * width) % width
-        if 0 <= row < height and np.float32(distance) < best[row, column]:
-            best[row, column], index[row, column] = np.float32(distance), i
-    channels = np.full((5, height, width), -1, np.float32)
-    hit = index >= 0
-    channels[0][hit] = best[hit]
-    for k in range(3):
-        channels[1 + k][hit] = (np.float64(finite[index[hit], k]) - origin[k]).astype(np.float32)
-    channels[4][hit] = np.where(np.isfinite(finite[index[hit], 3]), finite[index[hit], 3], 0)
-    return channels, hit.astype(np.uint8), index
 
 
 def assert_same(tensors, expected):
@@ -224,16 +199,27 @@ def test_arctangent2_is_numpys_to_fourteen_digits_save_for_the_sign_of_zero():
     assert np.abs(got - np.arctan2(np.sin(turn), np.cos(turn))).max() <= 1e-14
 
 
+ALL_ROUND = (180, -180)
 SIZES = [
-    (64, 2048, (3, -25), True),
-    (32, 1000, (15, -15), False),
-    (180, 360, (90, -90), False),
-    (400, 20_000, (2, -2), True),
-    (7, 3, (0.01, 0), False),
+    (64, 2048, (3, -25), True, ALL_ROUND),
+    (32, 1000, (15, -15), False, ALL_ROUND),
+    (180, 360, (90, -90), False, ALL_ROUND),
+    (400, 20_000, (2, -2), True, ALL_ROUND),
+    (7, 3, (0.01, 0), False, ALL_ROUND),
+    (64, 512, (3, -25), True, (45, -45)),
+    (32, 2000, (15, -15), False, (-180, 180)),
+    (32, 999, (15, -15), False, (70, -290)),
+    (16, 300, (15, -15), True, (-190, -170.5)),
 ]
 
 
-def cells_of(sweep, height, width, fov, clamp, origin=(0, 0, 0), min_range=0.1):
+def view_of(height, width, fov, azimuth_fov, min_range):
+    """What the kernels take."""
+    params = RangeImageParams(height=height, width=width, fov=fov, azimuth_fov=azimuth_fov, min_range=min_range)
+    return np.array([height, width, width]), _view(params)
+
+
+def cells_of(sweep, height, width, fov, clamp, azimuth_fov, origin=(0, 0, 0), min_range=0.1):
     """Each point's own cell, row * width + column, and how many are not finite, as the kernel has them."""
     recorded, found, bad = Recorded(sweep, with_times=False), [], 0
     fine = np.float64 if recorded.is_fine else np.float32
@@ -246,22 +232,23 @@ def cells_of(sweep, height, width, fov, clamp, origin=(0, 0, 0), min_range=0.1):
             np.empty(BLOCK, np.float32),
             np.full(height * width + 1, 2**64 - 1, np.uint64),
         )
-        what = (own, n, np.float64(origin), height, width, np.deg2rad(np.float64(fov)), clamp, min_range)
+        what = (own, n, np.float64(origin), *view_of(height, width, fov, azimuth_fov, min_range), clamp, False)
+        columns = (np.zeros(0, np.int32), np.array([0, 0, ABSENT]))
         work = (np.empty((3, BLOCK), fine), np.empty(BLOCK, np.float32), np.empty((3, BLOCK), np.float32))
-        bad += project(*what, np.zeros(0, np.int32), HALVES, *work, np.empty(BLOCK), cells, ranges, nearest)
+        bad += project(*what, *columns, HALVES, *work, np.empty(BLOCK), cells, ranges, nearest)
         found.append(np.where(cells[:n] < 0, -1, cells[:n]))
     return np.concatenate(found), bad
 
 
-def cells_looked_at_twice(xyz, height, width, fov, clamp, origin=(0, 0, 0), min_range=0.1):
+def cells_looked_at_twice(xyz, height, width, fov, clamp, azimuth_fov, origin=(0, 0, 0), min_range=0.1):
     """The same, every point in float64, by the kernel."""
     cells = np.empty(len(xyz), np.int32)
-    what = (np.float64(origin), height, width, np.deg2rad(np.float64(fov)), clamp, False, min_range)
-    range_image._look_again(len(xyz), len(xyz), np.ascontiguousarray(xyz.T), *what, cells)
+    what = (np.float64(origin), *view_of(height, width, fov, azimuth_fov, min_range), clamp, False, False)
+    look_again(len(xyz), len(xyz), np.ascontiguousarray(xyz.T), *what, cells)
     return cells
 
 
-def cells_by_definition(xyz, height, width, fov, clamp, origin=(0, 0, 0), min_range=0.1):
+def cells_by_definition(xyz, height, width, fov, clamp, azimuth_fov, origin=(0, 0, 0), min_range=0.1):
     """The same in numpy, in float64 throughout."""
     finite = (np.abs(xyz) < 2.0**100).all(axis=1)
     with np.errstate(all="ignore"):
@@ -269,15 +256,18 @@ def cells_by_definition(xyz, height, width, fov, clamp, origin=(0, 0, 0), min_ra
         upper, lower = np.deg2rad(np.float64(fov))
         row = np.floor((upper - np.arctan2(z, np.sqrt(x * x + y * y))) / (upper - lower) * height)
         row = np.clip(row, 0, height - 1) if clamp else row
-        column = np.floor(0.5 * (1 - np.arctan2(y, x) / pi) * width) % width
-        seen = finite & (np.sqrt(x * x + y * y + z * z) >= min_range) & (row >= 0) & (row < height)
+        turn = width / (abs(azimuth_fov[0] - azimuth_fov[1]) / 360)
+        along = np.sign(azimuth_fov[0] - azimuth_fov[1])
+        column = np.floor(along * (azimuth_fov[0] / 360 - np.arctan2(y, x) / (2 * pi)) * turn % turn) % turn
+        seen = finite & (np.sqrt(x * x + y * y + z * z) >= min_range) & (row >= 0) & (row < height) & (column < width)
     return np.where(seen, row * width + column, -1).astype(np.int64), int((~finite).sum())
 
 
-def beside_borders(height, width, fov, n=6000):
+def beside_borders(height, width, fov, azimuth_fov, n=6000):
     """Points as near to the borders of cells as float32 can say, on both sides."""
     random = np.random.default_rng(4)
-    azimuth = random.integers(-width, width + 1, n) * (pi / width)
+    left, right = np.deg2rad(azimuth_fov)
+    azimuth = left + random.integers(-1, width + 2, n) * ((right - left) / width)
     upper, lower = np.deg2rad(fov)
     elevation = upper - random.integers(-1, height + 2, n) * ((upper - lower) / height)
     azimuth[: n // 2] = random.uniform(-pi, pi, n // 2)
@@ -292,26 +282,26 @@ def beside_borders(height, width, fov, n=6000):
     return xyz
 
 
-@pytest.mark.parametrize(("height", "width", "fov", "clamp"), SIZES)
+@pytest.mark.parametrize(("height", "width", "fov", "clamp", "azimuth_fov"), SIZES)
 @pytest.mark.parametrize("origin", [(0, 0, 0), (1.5, -0.5, 1.9)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_no_estimate_says_another_cell_than_float64(sweep_of, height, width, fov, clamp, origin, dtype):
+def test_no_estimate_says_another_cell_than_float64(sweep_of, height, width, fov, clamp, azimuth_fov, origin, dtype):
     """Cells are found in float32 first; what lies near a border is looked at again."""
     random = np.random.default_rng(3)
     anywhere = random.normal(0, (30, 30, 4), (20_000, 3)).astype(np.float32)
     strange = [0.0, -0.0, 1e-45, -1e-40, 1e-30, -1e-19, 0.1, -1.0, 1e10, -1e19, 1e25, 3e38, np.inf, -np.inf, np.nan]
     for xyz in (
         anywhere,
-        beside_borders(height, width, fov) + np.float32(origin),
+        beside_borders(height, width, fov, azimuth_fov) + np.float32(origin),
         np.float32([*product(strange, repeat=3)]),
     ):
-        sweep = sweep_of(xyz.astype(dtype))
-        got = cells_of(sweep, height, width, fov, clamp, origin)
-        wanted = cells_by_definition(xyz.astype(dtype), height, width, fov, clamp, origin)
+        sweep, image = sweep_of(xyz.astype(dtype)), (height, width, fov, clamp, azimuth_fov)
+        got = cells_of(sweep, *image, origin)
+        wanted = cells_by_definition(xyz.astype(dtype), *image, origin)
         assert got[1] == wanted[1]
         # another arctangent: within 1e-14 of a border the last bit decides
         assert (got[0] != wanted[0]).sum() <= len(xyz) * 1e-4
-        assert np.array_equal(got[0], cells_looked_at_twice(xyz.astype(dtype), height, width, fov, clamp, origin))
+        assert np.array_equal(got[0], cells_looked_at_twice(xyz.astype(dtype), *image, origin))
 
 
 @pytest.mark.parametrize("norm", [None, {"mean": [1, 2, 3, 4, 5], "std": [2, 3, 4, 5, 6]}])

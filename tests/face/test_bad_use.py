@@ -103,10 +103,16 @@ def test_without_need_of_it_a_missing_calibration_is_no_fault(command, kitti):
 # frames
 
 
-THREE = "the log has 3 frames, numbers 0 to 2, ids 000000 to 000002"
+THREE = "the log has 3 frames, numbers 0 to 2 (their positions), ids 000000 to 000002 (the dataset's names)"
 
 
-@pytest.mark.parametrize("frames", ["abc", "007", "", " ", "1.5", "0:2:x", "1:2:3:4", "::0", "1e3"])
+@pytest.mark.parametrize("frames", ["abc", "007", "000135", "1.5", "1e3"])
+def test_a_frame_that_is_neither_a_number_nor_an_id_of_the_log(refusal, frames):
+    said = f"--frames {frames}: no frame has that number or id; {THREE}"
+    assert refusal("build", SMALL, "ego_pose", "--frames", frames) == (2, said)
+
+
+@pytest.mark.parametrize("frames", ["", " ", "0:2:x", "1:2:3:4", "::0"])
 def test_frames_that_are_no_frames(refusal, frames):
     said = f"--frames must be like 12, 0:50, 0:50:5 or an id, got '{frames}'; {THREE}"
     assert refusal("build", SMALL, "ego_pose", "--frames", frames) == (2, said)
@@ -207,7 +213,70 @@ def test_a_folder_that_is_no_package(refusal):
     assert refusal("explain", "./ego_pose") == (1, said)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["x"], "--params must be like lidar_voxels=pointpillars_kitti or frame=lidar, got 'x'"),
+        (["=x"], "--params must be like lidar_voxels=pointpillars_kitti or frame=lidar, got '=x'"),
+        (["frame="], "--params must be like lidar_voxels=pointpillars_kitti or frame=lidar, got 'frame='"),
+        (
+            ["lidar_points={"],
+            "--params lidar_points: not the JSON that it begins as (Input data was truncated): {",
+        ),
+        (
+            ["lidar_points=[" + "[" * 9999],
+            None,
+        ),
+        (
+            ["frame=ego", "frame=lidar"],
+            "--params frame is given twice; a preset with changes is frame='{\"preset\": NAME, ...}'",
+        ),
+        (["fram=ego"], "no group or part 'fram'; did you mean 'frame'?"),
+        (["frame=LIDAR"], "input 'lidar_points': frame is 'LIDAR', wanted 'ego' or 'lidar'"),
+        (["lidar_points=3"], "'lidar_points': params must be a dict or a preset's name, got 3"),
+        (["ego={}"], "params for 'ego', but no row is of that group; the rows are of lidar_points"),
+    ],
+)
+@pytest.mark.parametrize("command_words", [["explain"], ["build", SMALL], ["bench", SMALL, "--spec"]])
+def test_params_that_cannot_be(refusal, command_words, words, said):
+    status, text = refusal(*command_words, "lidar_points", *(part for word in words for part in ("--params", word)))
+    assert status == 2
+    assert said in (None, text)
+
+
 # a package
+
+
+def test_a_package_in_the_place_of_a_log(refusal, echo):
+    for words in (["infer", echo, SMALL], ["build", echo, "ego_pose"], ["info", echo]):
+        said = f"{echo}: this is a package, wanted a log, which comes before it; "
+        assert refusal(*words) == (2, f"{said}`perceptum inspect {echo}` shows what is in a package")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["infer", SMALL], "a package; a log comes first, as in perceptum infer LOG MODEL"),
+        (["verify"], "a package; a log comes first, as in perceptum infer LOG MODEL"),
+        (["explain"], "a spec; a log comes first, as in perceptum build LOG SPEC"),
+        (["build", SMALL], "a spec; a log comes first, as in perceptum build LOG SPEC"),
+    ],
+)
+def test_a_log_in_the_place_of_a_package_or_spec(refusal, kitti, words, said):
+    log = kitti / "training"
+    assert refusal(*words, log) == (2, f"{log}: this is a log (kitti_object), wanted {said}")
+
+
+@pytest.mark.parametrize("name", ["tiny.pt", "tiny.onnx", "saved"])
+def test_a_model_that_is_not_packed_yet(refusal, name):
+    if name == "saved":
+        Path(name).mkdir()
+        Path(name, "saved_model.pb").touch()
+    else:
+        Path(name).write_bytes(b"PK")
+    said = f"{name}: this is a model as a framework saves it, wanted a package; make one first: "
+    hint = f"perceptum pack {name} {Path(name).stem}.neuropod --spec JSON"
+    assert refusal("infer", SMALL, f"./{name}") == (2, f"{said}{hint}")
 
 
 @pytest.mark.parametrize(

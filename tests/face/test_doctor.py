@@ -7,11 +7,14 @@ import importlib.util
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 import perceptum
-from perceptum import doctor
+from perceptum import doctor, plugged
+from perceptum.features import canonical
 from perceptum.install import install_command
 
 HEAVY = {"torch", "tensorflow", "numba", "open3d", "matplotlib", "PIL"}
@@ -110,7 +113,7 @@ def test_the_package_of_a_module_is_named(module, said):
 def test_the_command_tells_the_same(command, absent):
     absent("open3d")
     told = command("doctor", "--json").json
-    assert told.keys() == {"machine", "packages", "advice"}
+    assert told.keys() == {"machine", "packages", "plug_ins", "advice"}
     assert packages(told) == packages(doctor.examine())
     shown = command("doctor")
     assert shown.status == 0
@@ -120,3 +123,69 @@ def test_the_command_tells_the_same(command, absent):
 def test_every_extra_that_is_advised_exists():
     extras = set(importlib.metadata.metadata("perceptum").get_all("Provides-Extra") or ())
     assert {package["extra"] for package in doctor.examine()["packages"]} - {"-"} <= extras
+
+
+class Module:
+    """What an entry point may load: a dataset and a backend at once."""
+
+    LOOKS_LIKE, FRAMEWORK, RUNS_CODE = "a folder", "none", False
+    recognises = open_source = copy_reason = load = version = None
+
+
+class Groups:
+    """A feature plug-in whose only group has a name of ours."""
+
+    GROUPS = (msgspec.structs.replace(canonical().group("ego"), features=canonical().group("ego").features[:1]),)
+
+
+def exits():
+    raise SystemExit(3)
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """installed({group: {name: what it loads}}): plug-ins of the distribution acme 1.2."""
+
+    def install(found):
+        def entry(name, group, load):
+            dist = SimpleNamespace(name="acme", version="1.2")
+            return SimpleNamespace(name=name, group=group, value=f"acme.{name}", dist=dist, load=load)
+
+        entries = [entry(name, group, load) for group, own in found.items() for name, load in own.items()]
+        monkeypatch.setattr(plugged, "entry_points", lambda group: [one for one in entries if one.group == group])
+
+    return install
+
+
+def test_plug_ins_are_listed_with_where_they_come_from_and_whether_they_are_used(installed, command):
+    installed(
+        {
+            "perceptum.features": {"exits": exits, "taken": lambda: Groups},
+            "perceptum.datasets": {"drive": lambda: Module, "nuscenes": lambda: Module, "bare": lambda: object},
+            "perceptum.backends": {"tflite": lambda: Module, "onnx": lambda: Module, "exits": exits},
+        }
+    )
+    told = command("doctor", "--json").json
+    assert [(p["kind"], p["plug-in"], p["package"], p["version"], p["not used"]) for p in told["plug_ins"]] == [
+        ("features", "exits", "acme", "1.2", "cannot be loaded: SystemExit: 3"),
+        ("features", "taken", "acme", "1.2", "left out, since others have its names: ego"),
+        ("datasets", "drive", "acme", "1.2", None),
+        ("datasets", "nuscenes", "acme", "1.2", "left out, since one of ours has its name"),
+        (
+            "datasets",
+            "bare",
+            "acme",
+            "1.2",
+            "dataset 'bare' (acme.bare) is missing recognises, LOOKS_LIKE, open_source",
+        ),
+        ("backends", "tflite", "acme", "1.2", None),
+        ("backends", "onnx", "acme", "1.2", "left out, since one of ours has its name"),
+        ("backends", "exits", "acme", "1.2", told["plug_ins"][-1]["not used"]),
+    ]
+    assert "SystemExit: 3" in told["plug_ins"][-1]["not used"]
+    shown = command("doctor").out
+    assert (
+        "advice: plug-in 'exits' of acme is not used: cannot be loaded: SystemExit: 3; fix or uninstall it\n" in shown
+    )
+    installed({})
+    assert "plug-ins: none installed\n" in command("doctor").out

@@ -216,3 +216,15 @@ def test_the_axes_of_outputs_are_written_beside_them(command, code_package):
     row = next(iter(read_results("r.arrow", boxes="boxes")))
     np.testing.assert_array_equal(row["ego_from_lidar"], frame.lidar.ego_from_sensor)
     np.testing.assert_allclose(row["boxes"][0, :3], (frame.lidar.ego_from_sensor @ [1, 1, 1, 1])[:3])
+
+
+def test_what_a_model_was_not_given_comes_before_what_it_said(code_package):
+    package = code_package(
+        "def model(reference_stamp): return {'out': reference_stamp}",
+        [{"name": "out", "dtype": "int64", "shape": [1]}],
+        inputs=[{"name": "reference_stamp", "dtype": "int64", "shape": [1]}],
+        name="needy",
+    )
+    with pc.load_neuropod(package, trust=True) as model, pytest.raises(ValueError, match=r"^model 'needy' ") as error:
+        model.infer({})
+    assert str(error.value).startswith("model 'needy' was not given reference_stamp, and failed: TypeError: ")

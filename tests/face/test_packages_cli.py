@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perceptum.features import canonical
 from perceptum.neuropod import load_neuropod
 
 pytestmark = pytest.mark.usefixtures("warm")
@@ -122,6 +123,39 @@ def test_what_a_framework_saved_is_packed_tested_and_runs(command, models, reque
         assert (loaded.name, loaded.platform) == ("adder", platform)
         np.testing.assert_array_equal(loaded.infer({"x": X, "y": X})["out"], X + X)
     assert command("verify", "add.neuropod").status == 0
+
+
+def test_packing_without_test_data_says_what_was_tried_and_how_to_add_it(command, models, torchscript):
+    done = command("pack", torchscript, "add.neuropod", "--spec", models / "spec.json")
+    assert (done.status, done.out) == (
+        0,
+        "package: add.neuropod\ntest data: none, so it was only run on zeros, and its outputs were compared with "
+        "nothing; --test-data NPZ adds inputs to run it on, and outputs to expect\n",
+    )
+    told = {step["check"]: step["found"] for step in command("verify", "add.neuropod", "--json").json}
+    assert told["test data"] == (
+        "the package keeps none; pack it again with `perceptum pack --test-data NPZ`, or with test_input_data= and "
+        "test_expected_out="
+    )
+
+
+def test_params_are_for_the_inputs_that_bring_none(command, tmp_path):
+    torch = pytest.importorskip("torch")
+
+    class Count(torch.nn.Module):
+        def forward(self, lidar_bev_occupancy: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"n": lidar_bev_occupancy.count_nonzero().reshape(1)}
+
+    torch.jit.script(Count()).save("count.pt")
+    rows = {"input_spec": ["lidar_bev_occupancy"], "output_spec": [{"name": "n", "dtype": "int64", "shape": [1]}]}
+    Path("spec.json").write_text(json.dumps(rows))
+    preset = "lidar_bev_occupancy=pixor_kitti"
+    done = command("pack", "count.pt", "count.neuropod", "--spec", "spec.json", "--params", preset)
+    assert done.status == 0, done.err
+    (row,) = command("inspect", "count.neuropod", "--json").json["inputs"]
+    assert row["params"] == {"preset": "pixor_kitti"}
+    own = canonical().spec(["lidar_bev_occupancy"], {"lidar_bev_occupancy": "pixor_kitti"}).rows[0]
+    assert row["shape"] == list(own.shape)
 
 
 @pytest.fixture(scope="session")
@@ -298,7 +332,9 @@ def test_verify_says_what_was_not_checked(add_folder, command):
         "load and self-test": True,
     }
     assert steps(done)["symbols"]["found"] == "no sizes without test data; shared by inputs and outputs: n"
-    assert steps(done)["load and self-test"]["found"] == "loads in a fresh process; no test data, so it was not run"
+    assert steps(done)["load and self-test"]["found"] == (
+        "loads in a fresh process; not run, since the package keeps no test data"
+    )
     assert command("verify", path).out.count("not checked") == 4
 
 
@@ -346,10 +382,12 @@ def test_verify_runs_code_only_when_trusted(code_package, command):
     assert done.status == 1
     assert "this package is code (platform 'python')" in steps(done)["trust"]["found"]
     assert steps(done)["load and self-test"]["ok"] is None
-    assert steps(done)["load and self-test"]["found"] == "code that is not trusted is not run"
+    assert steps(done)["load and self-test"]["found"] == (
+        "code that is not trusted is not run; --trust, or trust=True, runs it"
+    )
     done = command("verify", path, "--trust", "--json")
     assert done.status == 0
-    assert steps(done)["load and self-test"]["found"].startswith("loads in a fresh process; no test data")
+    assert steps(done)["load and self-test"]["found"].startswith("loads in a fresh process; not run")
 
 
 def test_verify_survives_a_model_that_kills_its_process(code_package, command):

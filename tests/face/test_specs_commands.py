@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import perceptum as pc
+from perceptum.errors import UsageError
+from perceptum.tensors import read_about
 
 SMALL = "synthetic:frames=3,beams=16,azimuth_steps=300"
 ONE_ROW = '[{"name": "lidar_points", "dtype": "float32", "shape": [64, 3], "params": {"columns": ["x", "y", "z"]}}]'
@@ -52,10 +54,87 @@ def test_a_features_presets_are_shown_with_their_values_and_what_they_follow(com
 
 
 def test_a_features_closed_words_are_explained(command):
-    shown = " ".join(command("features", "lidar_points").out.split())
+    shown = cells(command("features", "lidar_points").out)
     assert "reference: the one that the param `frame` names" in shown
-    assert "time_lag: s" in shown
+    assert "time_lag s how long before the reference time" in shown
     assert "flag: 1 for yes, 0 for no" in " ".join(command("features", "lidar_range_image_mask").out.split())
+
+
+def test_the_list_is_by_family(command):
+    shown = command("features").out
+    assert shown.index("lidar: ") < shown.index("lidar_points") < shown.index("ego: ") < shown.index("ego_pose")
+    only = command("features", "--family", "ego").out
+    assert "ego_pose" in only
+    assert "lidar" not in only
+    assert [row["name"] for row in command("features", "--family", "ego", "--json").json] == [
+        "ego_pose",
+        "reference_stamp",
+    ]
+
+
+def test_the_shared_parameters_have_a_heading_of_their_own(command):
+    shown = command("features", "lidar_voxels").out
+    own, cloud = (shown.index(f"parameters of {what}") for what in ("lidar_voxels", "the cloud"))
+    assert own < shown.index("max_voxels  ") < cloud < shown.index("num_sweeps  ")
+    assert "used by" in shown
+    assert "PointPillars" in shown
+    assert "voxel M-1" in shown
+
+
+def test_a_feature_is_shown_under_a_preset(command):
+    shown = cells(command("features", "lidar_bev_occupancy", "--preset", "pixor_kitti").out)
+    assert "pixor_kitti, after philip-huang/PIXOR srcs/datagen.py" in shown
+    assert "(C, Y, X) = (35, 800, 700)" in shown
+    assert ["frame", ' or \'lidar\' "ego" now "lidar" ego: the vehicle'][0] in shown
+    assert """"ego" now "lidar\"""" in shown
+    assert "y = 40" in shown
+    row = command("features", "lidar_bev_occupancy", "--preset", "pixor_kitti", "--json").json
+    assert row["sizes"] == [35, 800, 700]
+
+
+def test_a_value_within_a_parameter_that_is_null_by_default_is_shown_too(command):
+    shown = cells(command("features", "lidar_range_image", "--preset", "rangenet_64x2048").out)
+    assert "norm.mean a list, each a number null now [12.12,10.88,0.23,-1.04,0.21]" in shown
+    assert "norm.mean a list, each a number null One" in cells(command("features", "lidar_range_image").out)
+
+
+@pytest.mark.parametrize("name", [group.features[0].name for group in pc.features().schema.groups])
+def test_a_feature_of_every_group_can_be_shown(command, name):
+    for preset in (None, *pc.features().schema.group_of(name).presets):
+        done = command("features", name, *([] if preset is None else ["--preset", preset]))
+        assert (done.status, done.err) == (0, "")
+        assert name in done.out
+
+
+def test_an_instance_with_a_suffix_is_shown_as_such(command):
+    row = command("features", "lidar_voxels__fine", "--json").json
+    assert (row["name"], row["sizes"]) == ("lidar_voxels__fine", ["num_voxels__fine", 10, 5])
+    assert "lidar_voxels__fine" in command("features", "lidar_voxels__fine").out
+
+
+def test_one_feature_fits_a_common_terminal(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    for words in (["features"], ["features", "lidar_voxels"], ["features", "lidar_range_image"]):
+        wide = [line for line in command(*words).out.splitlines() if len(line) > 80]
+        # but for what is one word, such as a path
+        assert [line for line in wide if "after " not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lidar_voxel__fine"], "no feature 'lidar_voxel'; did you mean 'lidar_voxels'?"),
+        (["lidar_voxels__"], "no feature 'lidar_voxels__'; did you mean 'lidar_voxels'?"),
+        (["--family", "lidr"], "no family 'lidr'; did you mean 'lidar'?"),
+        (["ego_pose", "--family", "ego"], "--family is for the list; leave it out to see 'ego_pose'"),
+        (["--preset", "a"], "--preset a needs the feature to show: perceptum features NAME --preset a"),
+        (["ego_pose", "--preset", "second"], "no preset 'second'; there are none for this feature"),
+    ],
+)
+def test_what_is_not_there_is_named_with_what_is(refusal, words, said):
+    assert refusal("features", *words) == (2, said)
 
 
 def test_a_plan_is_told_without_a_log(command):
@@ -128,7 +207,7 @@ def test_a_number_of_the_log_is_a_number_also_where_it_is_an_id(command, monkeyp
 
     monkeypatch.setattr(SyntheticSource, "ids", ["1", "17", "a:b"])
     for frames, picked in (("1", [1]), ("17", [1]), ("a:b", [2]), ("-1", [2]), ("17:", [1, 2])):
-        rows = command("build", SMALL, "ego_pose", f"--frames={frames}", "--json").json
+        rows = command("build", SMALL, "ego_pose", f"--frames={frames}", "--overwrite", "--json").json
         assert [row["frame"] for row in rows] == picked
     assert command("explain", "ego_pose", "--log", SMALL, "--frame", "17").out.endswith("frame 1 (17) of street-0\n")
 
@@ -148,6 +227,8 @@ def test_what_is_built_is_what_the_builder_builds(command):
     built = pc.InputBuilder(["lidar_points", "ego_pose"]).build(pc.open_log(SMALL)[2])
     assert rows == [
         {
+            "fingerprint": pc.InputBuilder(["lidar_points", "ego_pose"]).fingerprint,
+            "training": False,
             "file": "a/b/000002.npz",
             "frame": 2,
             "frame_id": "000002",
@@ -157,6 +238,58 @@ def test_what_is_built_is_what_the_builder_builds(command):
     ]
     with np.load("a/b/000002.npz") as back:
         assert {name: back[name].tobytes() for name in back} == {name: a.tobytes() for name, a in built.items()}
+
+
+def test_a_file_says_what_was_built_and_holds_the_tensors_alone(command):
+    words = ("build", SMALL, "lidar_voxels", "--params", "lidar_voxels=pointpillars_kitti", "--frames", 1, "--training")
+    done = command(*words)
+    builder = pc.InputBuilder(["lidar_voxels"], params={"lidar_voxels": "pointpillars_kitti"}, training=True)
+    assert read_about(Path("out/000001.npz")) == {
+        "fingerprint": builder.fingerprint,
+        "training": True,
+        "log": "street-0",
+        "frame_id": "000001",
+    }
+    assert list(np.load("out/000001.npz")) == ["lidar_voxels"]
+    said = f"fingerprint of these tensors: {builder.fingerprint}, with the presets' training values; each file has it"
+    assert done.out.splitlines()[-1] == said
+    np.savez("plain.npz", a=np.zeros(1))
+    assert read_about(Path("plain.npz")) == {}
+    Path("text.npz").write_text("text")
+    with pytest.raises(UsageError, match=r"text\.npz: not an \.npz file that perceptum wrote"):
+        read_about(Path("text.npz"))
+
+
+def test_files_of_an_earlier_build_are_replaced_only_when_asked_to(command, refusal):
+    assert command("build", SMALL, "ego_pose", "--frames", "1:").status == 0
+    before = Path("out/000001.npz").read_bytes()
+    assert refusal("build", SMALL, "reference_stamp") == (
+        2,
+        "out has 2 files of these frames already, such as 000001.npz; --overwrite replaces them, --out names another "
+        "folder, --frames picks others",
+    )
+    assert Path("out/000001.npz").read_bytes() == before
+    assert command("build", SMALL, "reference_stamp", "--frames", 0).status == 0
+    assert command("build", SMALL, "reference_stamp", "--overwrite").status == 0
+    assert list(np.load("out/000001.npz")) == ["reference_stamp"]
+    one = ("build", SMALL, "ego_pose", "--frames", 0, "--out", "one.npz")
+    assert command(*one).status == 0
+    assert refusal(*one) == (2, "one.npz is there already; --overwrite replaces it, --out names another")
+    assert command(*one, "--overwrite").status == 0
+
+
+def test_params_are_given_by_group_and_by_part(command):
+    given = ("--params", "frame=lidar", "--params", 'lidar_bev_stats={"preset": "pixor_kitti", "frame": "lidar"}')
+    names = "lidar_points,lidar_bev_stats"
+    params = {"frame": "lidar", "lidar_bev_stats": {"preset": "pixor_kitti", "frame": "lidar"}}
+    own = pc.InputBuilder(names.split(","), params=params)
+    told = command("explain", names, *given, "--json").json
+    assert told["built_fingerprints"] == {"": own.fingerprint}
+    rows = command("build", SMALL, names, *given, "--frames", 0, "--json").json
+    assert rows[0]["fingerprint"] == own.fingerprint
+    assert rows[0]["lidar_bev_stats"] == f"{own.build(pc.open_log(SMALL)[0])['lidar_bev_stats'].shape} float32"
+    measured = command("bench", SMALL, "--spec", names, *given, "--rounds", 1, "--json").json
+    assert [row["tensors"] for row in measured] == [*names.split(","), "all 2"]
 
 
 def test_a_file_is_named_after_its_frame_whatever_that_is_called(command, monkeypatch):
@@ -195,6 +328,14 @@ def test_the_sensors_of_a_log_are_shown(command):
     info = pc.open_log(SMALL).info()
     assert [name for kind in ("lidars", "radars", "cameras") for name in info[kind] if name not in shown] == []
     assert info["location"] in shown
+
+
+def test_a_logs_numbers_are_readable_by_themselves(command):
+    shown = cells(command("info", SMALL).out)
+    height, width = command("info", SMALL, "--json").json["map"]["ground"]
+    assert f"ground {height} x {width} rows x columns of the raster of ground heights" in shown
+    assert "gaps 0 where the next pose is too late to say what was between them" in shown
+    assert "dropped: records that would fill the gaps; points: of a usual record, the median of three" in shown
 
 
 def test_a_name_in_brackets_is_shown_as_it_is(command, kitti):

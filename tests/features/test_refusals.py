@@ -20,6 +20,7 @@ def row(name, dtype, shape, **params):
 VOXELS = row("lidar_voxels", "float32", ["num_voxels", 10, 5])
 POINTS = row("lidar_points", "float32", ["num_points", 5])
 COUNT = row("lidar_num_points", "int32", [1], max_points=101)
+PLAIN = {"mean": [0], "std": [1]}
 CASES = {
     "near name": ([row("lidar_voxel", "float32", [])], "no feature 'lidar_voxel'; did you mean 'lidar_voxels'?"),
     "far name": ([row("qqqq", "float32", [])], f"no feature 'qqqq'; there are {FEATURES}"),
@@ -153,6 +154,24 @@ CASES = {
         [row("lidar_range_image", "float32", [1, 64, 2048], channels=["x"], norm={"mean": [0], "std": [0]})],
         "input 'lidar_range_image': norm: a std must not be 0, got [0.0]",
     ),
+    "a norm's clip too short": (
+        [row("lidar_range_image", "float32", [1, 64, 2048], channels=["x"], norm={**PLAIN, "clip": []})],
+        "input 'lidar_range_image': norm needs a clip, or null, for each of ['x']",
+    ),
+    "a norm's clip upside down": (
+        [row("lidar_range_image", "float32", [1, 64, 2048], channels=["x"], norm={**PLAIN, "clip": [[2, 1]]})],
+        "input 'lidar_range_image': norm: a clip must be the least value, then the greatest, got [(2.0, 1.0)]",
+    ),
+    "a fill too short": (
+        [row("lidar_range_image", "float32", [5, 64, 2048], fill=[0, 1])],
+        "input 'lidar_range_image': fill needs one number, or one for each of "
+        "['range', 'x', 'y', 'z', 'intensity'], got [0.0, 1.0]",
+    ),
+    "more than a whole turn": (
+        [row("lidar_range_image", "float32", [5, 64, 2048], azimuth_fov=[300, -90])],
+        "input 'lidar_range_image': azimuth_fov must be the left edge, then the right, in degrees within -360..360 and "
+        "at most 360 apart, got (300.0, -90.0)",
+    ),
     "near preset": (
         [row("lidar_voxels", "float32", ["n", 10, 5], preset="bevfusio")],
         "input 'lidar_voxels': no preset 'bevfusio'; did you mean 'bevfusion'? "
@@ -165,11 +184,12 @@ CASES = {
     ),
     "near preset of few": (
         [row("lidar_bev_occupancy", "uint8", [40, 1024, 1024], preset="pixor")],
-        "input 'lidar_bev_occupancy': no preset 'pixor'; did you mean 'pixor_kitti'? there are pixor_kitti, intentnet",
+        "input 'lidar_bev_occupancy': no preset 'pixor'; did you mean 'pixor_kitti'? there are pixor_kitti, hdnet, intentnet",
     ),
     "far preset": (
         [row("lidar_range_image", "float32", [5, 64, 2048], preset=7)],
-        "input 'lidar_range_image': no preset '7'; there are rangenet_64x2048",
+        "input 'lidar_range_image': no preset '7'; there are rangenet_64x2048, rangenet_64x1024, "
+        "rangenet_64x512, rangedet_waymo, lasernet_kitti, lasernet",
     ),
     "no presets": (
         [row("ego_pose", "float64", [4, 4], preset="x")],

@@ -302,3 +302,41 @@ def test_a_fresh_folder_goes_with_the_process_that_made_it(compiling, tmp_path):
     assert not Path(folder).is_relative_to(taken)
     assert not Path(folder).parent.exists()
     assert list(taken.iterdir()) == []
+
+
+FORK = """
+import os
+import signal
+import sys
+from threading import Event, Thread
+
+from numba.core.compiler_lock import global_compiler_lock
+
+import perceptum.inputs.kernel
+from one import total
+import numpy as np
+
+compiling, forked = Event(), Event()
+
+def compile_slowly():
+    with global_compiler_lock:
+        compiling.set()
+        forked.wait(0.5)
+
+thread = Thread(target=compile_slowly)
+thread.start()
+compiling.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    os._exit(int(total(np.arange(4.0)) != 6))
+forked.set()
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), total(np.arange(4.0)))
+"""
+
+
+def test_a_child_forked_while_a_thread_compiles_can_compile(compiling):
+    """numba's lock stayed closed in the child, which waited for it forever."""
+    (compiling.code / "one.py").write_text(KERNEL)
+    assert compiling(FORK) == ["0", "6.0"]

@@ -1,8 +1,11 @@
 """The packagers: Uber's keywords and errors, and what each kind of model needs."""
 
+import dataclasses
 import inspect
 import json
 import logging
+import pydoc
+import re
 import sys
 import zipfile
 
@@ -42,6 +45,12 @@ def test_all_keywords_have_ubers_defaults():
     for name in packagers.__all__:
         parameters = inspect.signature(getattr(packagers, name)).parameters.values()
         assert {p.kind.name for p in parameters} <= {"KEYWORD_ONLY", "VAR_KEYWORD"}
+
+
+def test_help_says_what_each_option_means():
+    shown = pydoc.render_doc(PackOptions, renderer=pydoc.plaintext)
+    for option in dataclasses.fields(PackOptions):
+        assert re.search(rf"^ \|  {option.name}: \S+ \S+", shown, re.MULTILINE), option.name
 
 
 def test_a_keyword_that_does_not_exist_is_not_swallowed(tmp_path):

@@ -1,16 +1,15 @@
-"""torch.export programs (.pt2). torch itself reads them with pickle and eval; here only what is data gets to it."""
+"""torch.export programs (.pt2). torch itself reads them with pickle and eval; here only what is data reaches it."""
 
 from __future__ import annotations
 
 import logging
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from perceptum.foreign import said
+from perceptum.quiet import logs_only
 
 from ...errors import NeuropodError
 from ...frameworks.torch.runner import TorchRunner, copy_reason, import_torch, torch_device
@@ -82,21 +81,10 @@ def _read(data: bytes, config: Config) -> Any:
     try:
         archive = checked_archive(data, own_ops=bool(config.custom_ops))
         del data  # as large as the model
-        with _LOADING, _quiet():
+        # torch logs the traceback of the very error that it then raises
+        with _LOADING, logs_only(logging.CRITICAL, "torch.export"):
             return torch.export.load(archive)
     except NeuropodError as error:
         raise NeuropodError(f"{MODEL}: {error}") from error
-    except Exception as error:  # torch raises all kinds for a file that is not as it wrote it
+    except Exception as error:  # torch raises all kinds of errors for a file that is not as it wrote it
         raise NeuropodError(f"{MODEL}: torch cannot load it: {said(error)}") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Holds back the traceback that torch logs before it raises the very same error."""
-    logger = logging.getLogger("torch.export")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

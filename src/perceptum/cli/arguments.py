@@ -24,6 +24,7 @@ __all__ = [
     "OnBroken",
     "OnError",
     "OneFrame",
+    "ParamsOf",
     "Threads",
     "check_some",
     "check_there",
@@ -33,6 +34,7 @@ __all__ = [
     "one_in_words",
     "open_named",
     "open_rows",
+    "read_params",
     "typed",
 ]
 
@@ -64,6 +66,15 @@ OneFrame = Annotated[
     typer.Option("--frame", metavar="N|ID", help="Which frame: its number, negative from the end, or its id."),
 ]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads within a build; they never change the result.")]
+ParamsOf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--params",
+        metavar="GROUP=VALUE",
+        help="Parameters for rows that bring none: GROUP=PRESET, GROUP=JSON, or PART=VALUE for all rows, such as "
+        "frame=lidar; may be repeated.",
+    ),
+]
 OnBroken = Annotated[
     OnError, typer.Option("--on-error", help="Stop at a broken record, or leave it out, and all that needs it.")
 ]
@@ -72,9 +83,20 @@ OnBroken = Annotated[
 def open_named(log: str, on_error: Literal["raise", "skip"] = "raise") -> Log:
     """Opens the log that was named; an impossible option of it is a UsageError, spelled as it is typed."""
     from perceptum.datasets import open_log
+    from perceptum.inputs import BadOption, NotALog
 
     with typed(log):
-        return open_log(log, on_error=on_error)
+        try:
+            return open_log(log, on_error=on_error)
+        except BadOption:
+            raise
+        except NotALog as error:
+            if _is_package(Path(log)):
+                raise UsageError(
+                    f"{log}: this is a package, wanted a log, which comes before it; "
+                    f"`perceptum inspect {log}` shows what is in a package"
+                ) from error
+            raise
 
 
 @contextmanager
@@ -91,9 +113,52 @@ def typed(log: str) -> Iterator[None]:
 
 
 def check_there(package: Path) -> None:
-    """Raises UsageError where there is no package of that name."""
+    """Raises UsageError where there is no package of that name, but nothing, a log, or what a framework saved."""
     if not package.exists():
         raise UsageError(f"{package}: no such file or folder")
+    _check_no_other(package, "a package")
+
+
+def _check_no_other(path: Path, wanted: str) -> None:
+    """Raises UsageError that says what a path is, where that is a log or a model that is not packed yet."""
+    from perceptum.model_files import is_saved_model
+
+    if not (is_saved_model(path) or path.is_dir()) or _is_package(path):
+        return
+    if is_saved_model(path):
+        raise UsageError(
+            f"{path}: this is a model as a framework saves it, wanted {wanted}; "
+            f"make one first: perceptum pack {path} {path.stem}.neuropod --spec JSON"
+        )
+    dataset = _dataset_of(path)
+    if dataset is not None:
+        example = "infer LOG MODEL" if wanted == "a package" else "build LOG SPEC"
+        raise UsageError(
+            f"{path}: this is a log ({dataset}), wanted {wanted}; a log comes first, as in perceptum {example}"
+        )
+
+
+def _is_package(path: Path) -> bool:
+    from perceptum.neuropod import NeuropodError
+    from perceptum.neuropod.package.package import open_package
+
+    if not path.exists():
+        return False
+    try:
+        open_package(path).files.close()
+        return True
+    except NeuropodError:
+        return False
+
+
+def _dataset_of(path: Path) -> str | None:
+    from perceptum.datasets import open_log
+    from perceptum.inputs import LogError
+
+    try:
+        return open_log(path).source.dataset
+    except LogError:
+        return None
 
 
 def file_name(frame: Frame, suffix: str) -> str:
@@ -124,8 +189,9 @@ def _number_of(log: Log, text: str) -> int | None:
 def _frames_of(log: Log) -> str:
     last = len(log) - 1
     if last == 0:
-        return f"the log has one frame, number 0, id {log.ids[0]}"
-    return f"the log has {last + 1} frames, numbers 0 to {last}, ids {log.ids[0]} to {log.ids[last]}"
+        return f"the log has one frame, number 0 (its position), id {log.ids[0]} (the dataset's name)"
+    ids = f"{log.ids[0]} to {log.ids[last]}"
+    return f"the log has {last + 1} frames, numbers 0 to {last} (their positions), ids {ids} (the dataset's names)"
 
 
 def one_in_words(row: Mapping[str, Any]) -> str:
@@ -145,6 +211,8 @@ def frame_indices(log: Log, frames: str) -> range:
     else:
         parts = [part.strip() for part in frames.split(":")]
         last = parts.pop() if len(parts) == 3 else ""
+        if len(parts) == 1 and parts[0]:
+            raise UsageError(f"--frames {frames}: no frame has that number or id; {_frames_of(log)}")
         if len(parts) != 2 or not re.fullmatch(r"(-?[1-9][0-9]*)?", last):
             raise UsageError(f"--frames must be like 12, 0:50, 0:50:5 or an id, got '{frames}'; {_frames_of(log)}")
         start, stop = (_end_of(log, frames, part) for part in parts)
@@ -185,6 +253,34 @@ def open_rows(spec: str) -> Sequence[Any]:
     return _json_rows(path) if path.suffix == ".json" and path.is_file() else _package_rows(path)
 
 
+def read_params(words: Sequence[str] | None) -> dict[str, Any] | None:
+    """Returns {group or part: value} of words like lidar_voxels=pointpillars_kitti or frame=lidar; None for none.
+
+    A value is JSON where it is that, and else a text. Raises UsageError.
+    """
+    found: dict[str, Any] = {}
+    for word in words or ():
+        name, equals, text = (part.strip() for part in word.partition("="))
+        if not equals or not name or not text:
+            raise UsageError(f"--params must be like lidar_voxels=pointpillars_kitti or frame=lidar, got '{word}'")
+        if name in found:
+            raise UsageError(
+                f"--params {name} is given twice; a preset with changes is {name}='{{\"preset\": NAME, ...}}'"
+            )
+        found[name] = _json_or_text(name, text)
+    return found or None
+
+
+def _json_or_text(name: str, text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    # brackets without end are a RecursionError
+    except (msgspec.DecodeError, RecursionError) as error:
+        if text[0] in '{["':
+            raise UsageError(f"--params {name}: not the JSON that it begins as ({error}): {text[:60]}") from None
+        return text
+
+
 def _are_features(names: Sequence[str]) -> bool:
     from perceptum.features import Catalogue
 
@@ -218,6 +314,7 @@ def _package_rows(path: Path) -> Sequence[Any]:
     from perceptum.neuropod import NeuropodError
     from perceptum.neuropod.package.package import open_package
 
+    _check_no_other(path, "a spec")
     package = open_package(path)
     try:
         package.metadata.check()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
-from . import logs, look, models, packages, specs
+from . import features, logs, look, models, packages, specs
 from .output import visible
 
 __all__ = ["app", "run"]
@@ -39,12 +41,13 @@ def _options(
     pass
 
 
-for commands in (models, packages, specs, logs, look):
+for commands in (models, packages, features, specs, logs, look):
     commands.add_to(app)
 
 
 def run() -> None:
-    """Runs a command; an error that the user can fix is one line, without a traceback."""
+    """Runs a command; an error that the user can fix, and a warning, is one line, without a traceback."""
+    warnings.showwarning = _shown_once(warnings.showwarning)
     try:
         app(prog_name="perceptum")
     except BrokenPipeError:
@@ -57,6 +60,25 @@ def run() -> None:
             raise
         typer.echo(f"perceptum: {_text(error)}", err=True)
         sys.exit(status)
+
+
+def _shown_once(usual: Callable[..., None]) -> Callable[..., None]:
+    """Returns what shows a warning to a user, such as that a map's layer is not read, as one line, each once.
+
+    Those for programmers, deprecations and the like, are shown as usual.
+    """
+    seen: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **others: Any) -> None:
+        if not issubclass(category, UserWarning):
+            usual(message, category, *where, **others)
+            return
+        line = visible(" ".join(str(message).split("\n")))
+        if line not in seen:
+            seen.add(line)
+            typer.echo(f"warning: {line}", err=True)
+
+    return show
 
 
 def _status(error: Exception) -> int | None:

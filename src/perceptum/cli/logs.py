@@ -19,6 +19,37 @@ __all__ = ["add_to"]
 
 _KINDS = ("lidars", "radars", "cameras")
 
+_OF_SENSORS = (
+    "gaps: how often records are more than 1.75 times the usual step apart; dropped: records that would fill the gaps; "
+    "points: of a usual record, the median of three"
+)
+_MEANINGS: Mapping[tuple[str, str], str] = {
+    ("log", "first_id"): "the dataset's name of the first frame",
+    ("log", "last_id"): "the dataset's name of the last frame",
+    ("log", "start_ns"): "the first frame's time, nanoseconds",
+    ("log", "duration_s"): "from the first frame to the last",
+    ("log", "sequential"): "whether the frames are one drive, in which gaps can be",
+    ("log", "skipped"): "broken records that are left out so far",
+    ("log", "size_bytes"): "of all files in the log's folder",
+    ("poses", "records"): "where the vehicle was, at so many times",
+    ("poses", "start_ns"): "the first pose's time, nanoseconds",
+    ("poses", "duration_s"): "from the first pose to the last",
+    ("poses", "gaps"): "where the next pose is too late to say what was between them",
+    ("poses", "broken"): "poses that cannot be read, beside which none is given",
+    ("poses", "path_m"): "the way that was driven",
+    ("map", "layers"): "the shapes of each layer",
+    ("map", "lanes"): "in the graph of lanes",
+    ("map", "ground"): "rows x columns of the raster of ground heights",
+    ("map", "unread"): "what the map's files hold besides, and is not read",
+    ("labels", "frames_looked_at"): "spread over the log",
+    ("labels", "frames_labelled"): "of those looked at",
+    ("labels", "boxes"): "of each class in those frames",
+    ("store", "converted_from"): "the log that was converted",
+    ("store", "lossy"): "what lost digits",
+    ("store", "skipped_records"): "records that could not be converted",
+    ("store", "skipped"): "which those are",
+}
+
 
 class Compression(StrEnum):
     none = "none"
@@ -41,18 +72,26 @@ def info(log: LogPath, json: Json = False) -> None:
         print_json(found)
         return
     plain = {key: value for key, value in found.items() if not isinstance(value, dict | list)}
-    print_table([{"": key, found["name"]: value} for key, value in plain.items()])
+    print_table([_explained("log", key, found["name"], value) for key, value in plain.items()])
     sensors = {name: (kind, values) for kind in _KINDS for name, values in found[kind].items()}
     if sensors:
         print_table([{"sensor": name, "kind": kind[:-1], **_short(values)} for name, (kind, values) in sensors.items()])
+        typer.echo(_OF_SENSORS)
     columns = _columns({name: values.get("columns", ()) for name, (_, values) in sensors.items()})
     if columns:
         print_table(columns)
     for part in ("poses", "map", "labels", "store"):
         if found.get(part) is not None:
-            print_table([{"": key, part: _listed(value)} for key, value in found[part].items()])
+            print_table([_explained(part, key, part, _listed(value)) for key, value in found[part].items()])
     for line in found["unreadable"]:
         typer.echo(f"unreadable: {line}")
+
+
+def _explained(part: str, key: str, title: str, value: Any) -> dict[str, Any]:
+    """Returns a row of a table: what is told, its value, and what it is where the word alone does not say it."""
+    if (part, key) == ("map", "ground") and value is not None:
+        value = " x ".join(map(str, value))
+    return {"": key, title: value, "what it is": _MEANINGS.get((part, key), "")}
 
 
 def _short(values: dict[str, Any]) -> dict[str, Any]:

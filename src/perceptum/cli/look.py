@@ -92,5 +92,14 @@ def doctor(json: Json = False) -> None:
         return
     print_table([{"": key, "here": value} for key, value in found["machine"].items()])
     print_table(found["packages"])
+    if found["plug_ins"]:
+        print_table([_plug_in(row) for row in found["plug_ins"]])
+    else:
+        typer.echo("plug-ins: none installed")
     for advice in found["advice"]:
         typer.echo(f"advice: {advice}")
+
+
+def _plug_in(row: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: value for key, value in row.items() if key != "not used"}
+    return {**shown, "loads": "yes" if row["not used"] is None else row["not used"]}

@@ -12,7 +12,7 @@ import typer
 
 from perceptum.errors import SpecError, UsageError
 
-from .arguments import check_there
+from .arguments import ParamsOf, check_there, read_params
 from .output import Json, print_json, print_table, working
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def pack(
     test_data: Annotated[
         Path | None, typer.Option(metavar="NPZ", help="Inputs to test with, and outputs to expect, by name.")
     ] = None,
+    params: ParamsOf = None,
     node: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=NODE", help="For a frozen graph: a tensor's node; may be repeated."),
@@ -64,7 +65,7 @@ def pack(
 
     check_ending(out, (".neuropod", ".zip"), "a package is a zip file, or a folder")
     create, source = find_packager(model)
-    chosen, own = _problem(spec, problem, test_data)
+    chosen, own = _problem(spec, problem, test_data, read_params(params))
     if node is not None:
         if "frozen_graph_path" not in source:
             raise UsageError(f"--node is for a frozen graph, {model} is none; leave it out")
@@ -84,10 +85,17 @@ def pack(
         print_json({"package": str(out)})
     else:
         typer.echo(f"package: {out}")
+        if test_data is None:
+            typer.echo(
+                "test data: none, so it was only run on zeros, and its outputs were compared with nothing; "
+                "--test-data NPZ adds inputs to run it on, and outputs to expect"
+            )
 
 
-def _problem(spec: Path | None, problem: str | None, test_data: Path | None) -> tuple[Problem, dict[str, Any]]:
-    """Returns the problem to pack for, and the model's own spec where it has one beside it."""
+def _problem(
+    spec: Path | None, problem: str | None, test_data: Path | None, params: Mapping[str, Any] | None
+) -> tuple[Problem, dict[str, Any]]:
+    """Returns the problem to pack for, and the model's own spec where it has one beside it, which params are for."""
     from perceptum.problems import Detection
 
     if spec is None and problem is None:
@@ -95,29 +103,30 @@ def _problem(spec: Path | None, problem: str | None, test_data: Path | None) -> 
     data = None if test_data is None else _arrays(test_data)
     if problem is None:
         assert spec is not None
-        return _read_problem(spec, data), {}
-    found = Detection(test_data=data) if problem == "detection" else _named_problem(problem, data)
+        return _read_problem(spec, data, params), {}
+    is_named = problem == "detection"
+    found = Detection(test_data=data) if is_named else _named_problem(problem, data, None if spec else params)
     if spec is None:
         if not found.inputs:
             raise UsageError(f"--problem {problem} leaves the inputs to its models: give this model's own, --spec FILE")
         return found, {}
-    own = _read_problem(spec, None)
+    own = _read_problem(spec, None, params)
     return found, {key: rows for key, rows in (("input_spec", own.inputs), ("output_spec", own.outputs)) if rows}
 
 
-def _named_problem(problem: str, data: Mapping[str, Any] | None) -> Problem:
+def _named_problem(problem: str, data: Mapping[str, Any] | None, params: Mapping[str, Any] | None) -> Problem:
     if not Path(problem).is_file():
         raise UsageError(f"no problem '{problem}'; it is 'detection', or a JSON file of input_spec and output_spec")
-    return _read_problem(Path(problem), data)
+    return _read_problem(Path(problem), data, params)
 
 
-def _read_problem(path: Path, data: Mapping[str, Any] | None) -> Problem:
+def _read_problem(path: Path, data: Mapping[str, Any] | None, params: Mapping[str, Any] | None) -> Problem:
     from perceptum.problems import Problem
 
     if not path.is_file():
         raise UsageError(f"{path}: no such file; a spec is a JSON file of input_spec and output_spec")
     try:
-        return Problem.from_json(path.read_bytes(), data)
+        return Problem.from_json(path.read_bytes(), data, params)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from error
 

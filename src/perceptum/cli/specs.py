@@ -1,8 +1,8 @@
-"""Commands about tensors: features, explain, build, bench."""
+"""Commands about tensors: explain, build, bench."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +19,7 @@ from .arguments import (
     OnBroken,
     OneFrame,
     OnError,
+    ParamsOf,
     Threads,
     check_some,
     file_name,
@@ -27,6 +28,7 @@ from .arguments import (
     one_in_words,
     open_named,
     open_rows,
+    read_params,
 )
 from .output import Json, print_json, print_table, tell_skipped, track
 
@@ -45,95 +47,16 @@ Training = Annotated[bool, typer.Option("--training", help="Use the presets' tra
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(features)
     app.command()(explain)
     app.command()(build)
     app.command()(bench)
-
-
-def features(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One feature, in full.")] = None,
-    json: Json = False,
-) -> None:
-    """List the features: what each tensor is."""
-    from perceptum.features import Catalogue
-
-    catalogue = Catalogue()
-    chosen = [row for row in catalogue.to_rows() if name is None or row["name"] == catalogue[name].name]
-    if json:
-        print_json(chosen if name is None else chosen[0])
-    elif name is None:
-        print_table(
-            [
-                {
-                    "name": row["name"],
-                    "dtypes": row["dtypes"],
-                    "shape": _shape(row["shape"]),
-                    # the rest is shown with the feature alone
-                    "prose": row["prose"].partition(". ")[0].removesuffix(".") + ".",
-                }
-                for row in chosen
-            ]
-        )
-    else:
-        one = {**chosen[0], "shape": _shape(chosen[0]["shape"]), **_words(chosen[0])}
-        plain = {key: value for key, value in one.items() if key not in ("params", "parameters", "presets")}
-        print_table([{"": key, name: _pairs(value)} for key, value in plain.items()])
-        if one["parameters"]:
-            print_table([_parameter(parameter) for parameter in one["parameters"]])
-        if one["presets"]:
-            print_table([_preset(preset, said) for preset, said in one["presets"].items()])
-
-
-def _parameter(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a row of a table: what a parameter may be, what it is where nothing is said, and what that means."""
-    return {
-        "parameter": said["name"],
-        "allowed": said["allowed"],
-        "default": _json(said["default"]),
-        "unit": said["unit"] or "",
-        "means": said["prose"],
-    }
-
-
-def _preset(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "preset": name,
-        "values": [f"{key}: {_json(value)}" for key, value in said["params"].items()],
-        "in training": [f"{key}: {_json(value)}" for key, value in said["training"].items()],
-        "follows": said["follows"],
-    }
-
-
-def _json(value: Any) -> str:
-    import msgspec
-
-    return msgspec.json.encode(value).decode()
-
-
-def _words(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the closed words of a feature with what they mean; a mixed unit is given column by column."""
-    from perceptum.features import COLUMN_UNITS, FRAMES, UNITS
-
-    units, frame, params = row["units"], row["frame"], row["params"]
-    columns = [c for field in ("columns", "channels") for c in params.get(field, ()) if c in COLUMN_UNITS]
-    each = {c: COLUMN_UNITS[c] for c in columns} if units == "mixed" else {}
-    return {"units": each or f"{units}: {UNITS[units]}", "frame": f"{frame}: {FRAMES[frame]}"}
-
-
-def _shape(shape: Sequence[Any]) -> str:
-    """Returns a shape as numpy shows it."""
-    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
-
-
-def _pairs(value: Any) -> Any:
-    return [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else value
 
 
 def explain(
     spec: SpecArgument,
     log: Annotated[str | None, typer.Option(help="Build a frame of this log, to show sizes and times too.")] = None,
     frame: OneFrame = "0",
+    params: ParamsOf = None,
     training: Training = False,
     threads: Threads = 1,
     json: Json = False,
@@ -141,7 +64,7 @@ def explain(
     """Show what will be computed for a spec, what is shared, who owns the memory, and that nothing is copied."""
     from perceptum.builders import InputBuilder
 
-    builder = InputBuilder(open_rows(spec), threads=threads, training=training)
+    builder = InputBuilder(open_rows(spec), params=read_params(params), threads=threads, training=training)
     built = None if log is None else _build_twice(builder, one_frame(open_named(log), frame))
     explanation = builder.explain()
     if json:
@@ -172,9 +95,11 @@ def build(
     out: Annotated[Path, typer.Option(help="Folder for one .npz file per frame; or the .npz file of one.")] = Path(
         "out"
     ),
+    params: ParamsOf = None,
     training: Training = False,
     threads: Threads = 1,
     on_error: OnBroken = OnError.stop,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
     json: Json = False,
 ) -> None:
     """Build the tensors of a spec and write them, one .npz file per frame, named after its id."""
@@ -186,31 +111,53 @@ def build(
     one_file = out.suffix.lower() == ".npz" and not out.is_dir()
     if not one_file:
         check_folder_name(out, "each frame gets an .npz file in a folder")
-    builder = InputBuilder(open_rows(spec), threads=threads, training=training)
+    builder = InputBuilder(open_rows(spec), params=read_params(params), threads=threads, training=training)
+    about = {"fingerprint": builder.fingerprint, "training": training}
     opened = open_named(log, on_error.value)
     picked = frame_indices(opened, frames)
     if one_file and len(picked) > 1:
         raise UsageError(f"cannot write {out}: it holds one frame, got {len(picked)}; name a folder, or one frame")
+    if not overwrite:
+        _refuse_existing(out, None if one_file else [file_name(opened[index], ".npz") for index in picked])
     rows = []
     chosen = track((opened[index] for index in picked), "building", len(picked))
     for frame, tensors, _ in build_frames(builder, chosen):
         if not one_file:
             out.mkdir(parents=True, exist_ok=True)
         path = out if one_file else out / file_name(frame, ".npz")
-        write_tensors(path, tensors)
+        write_tensors(path, tensors, {**about, "log": opened.source.name, "frame_id": frame.id})
         shapes = {name: f"{tuple(array.shape)} {array.dtype}" for name, array in tensors.items()}
         rows.append({"file": str(path), "frame": frame.index, "frame_id": frame.id, **shapes})
     tell_skipped(opened.skipped)
     check_some(rows, opened, len(picked))
     if json:
-        print_json(rows)
+        print_json([{**row, **about} for row in rows])
     else:
         print_table(rows)
+        values = ", with the presets' training values" if training else ""
+        typer.echo(f"fingerprint of these tensors: {builder.fingerprint}{values}; each file has it")
+
+
+def _refuse_existing(out: Path, names: Sequence[str] | None) -> None:
+    """Raises UsageError where files of an earlier build would be replaced: those of these names in `out`, or itself."""
+    if names is None:
+        if out.exists():
+            raise UsageError(f"{out} is there already; --overwrite replaces it, --out names another")
+        return
+    there = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    first = next((name for name in names if name in there), None)
+    if first is not None:
+        count = sum(name in there for name in names)
+        raise UsageError(
+            f"{out} has {counted(count, 'file')} of these frames already, such as {first}; --overwrite replaces them, "
+            "--out names another folder, --frames picks others"
+        )
 
 
 def bench(
     log: LogPath = "synthetic:frames=10",
     spec: Annotated[str, typer.Option(metavar="SPEC", help="As for explain; all features if not given.")] = "",
+    params: ParamsOf = None,
     frames: Frames = ":10",
     rounds: Annotated[int, typer.Option(min=1, help="How many times each frame is built.")] = 5,
     threads: Threads = 1,
@@ -219,10 +166,12 @@ def bench(
 ) -> None:
     """Measure the builder: milliseconds per frame, with the frames' records already read."""
     from perceptum.bench import measure_builder
-    from perceptum.features import Catalogue
+    from perceptum.features import Catalogue, canonical
 
     opened = open_named(log, on_error.value)
     wanted = open_rows(spec) if spec else list(Catalogue())
+    if (given := read_params(params)) is not None:
+        wanted = canonical().spec(wanted, given).rows
     picked = [opened[i] for i in frame_indices(opened, frames)]
     if on_error is OnError.skip:
         picked = _buildable(opened, picked, wanted)

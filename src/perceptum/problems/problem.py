@@ -106,8 +106,16 @@ class Problem:
         return msgspec.json.encode({"input_spec": self.inputs, "output_spec": self.outputs}).decode()
 
     @classmethod
-    def from_json(cls, text: str | bytes, test_data: Mapping[str, Any] | None = None) -> Self:
-        """Reads `to_json`'s form; raises SpecError."""
+    def from_json(
+        cls,
+        text: str | bytes,
+        test_data: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Reads `to_json`'s form; raises SpecError.
+
+        params: for inputs that bring none, as `InputBuilder` takes them; each row then says its own.
+        """
         try:
             plain = msgspec.json.decode(text)
         except msgspec.DecodeError as error:
@@ -119,7 +127,10 @@ class Problem:
             )
         if not isinstance(plain, dict) or set(plain) - {"input_spec", "output_spec"}:
             raise SpecError('a problem is {"input_spec": [rows], "output_spec": [rows]}')
-        return cls(plain.get("input_spec", ()), plain.get("output_spec", ()), test_data)
+        inputs = plain.get("input_spec", ())
+        if params:
+            inputs = canonical().spec(_listed(inputs), params).rows
+        return cls(inputs, plain.get("output_spec", ()), test_data)
 
     def _rows(self) -> tuple[Spec, Spec]:
         return _rows(self.input_spec), _rows(self.output_spec)
@@ -160,10 +171,14 @@ def _side(name: str, is_input: bool, is_output: bool) -> str:
     return "inputs" if is_input else "outputs"
 
 
-def _rows(rows: Sequence[Any]) -> Spec:
+def _listed(rows: object) -> Sequence[Any]:
     if isinstance(rows, str | Mapping) or not isinstance(rows, Sequence):
         raise SpecError(f"a problem's spec must be a list of rows, got {type(rows).__name__}")
-    return Spec.of(canonical().spec([row]).rows[0] if isinstance(row, str) else row for row in rows)
+    return rows
+
+
+def _rows(rows: Sequence[Any]) -> Spec:
+    return Spec.of(canonical().spec([row]).rows[0] if isinstance(row, str) else row for row in _listed(rows))
 
 
 def _check_row(where: str, found: Row, wanted: Row) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from perceptum.builders import Draw
 from perceptum.features import Group, Row, Schema, SpecError, canonical
 from perceptum.inputs import Frame
+from perceptum.quiet import logs_only
 
 from .batches import batched, fixed_by_the_spec
 from .declared import clearing, declarations, sizes, values
@@ -50,24 +50,13 @@ def check_feature(
     """
     group, schema = _find(feature, schema or canonical())
     cases = list(_cases(frames))
-    with _quiet():
+    # each of hundreds of builders would say once that a frame has no lidar
+    with logs_only(logging.ERROR, "perceptum"):
         for rows in _by_dtype(group, schema, params):
             subject = Subject(group, schema, schema.spec(rows), cases)
             subject.require_works()
             for check in _CHECKS:
                 check(subject)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Each of hundreds of builders would say once that a frame has no lidar."""
-    ours = logging.getLogger("perceptum")
-    before = ours.level
-    ours.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        ours.setLevel(before)
 
 
 def _find(feature: str | Group, schema: Schema) -> tuple[Group, Schema]:
