@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Annotated, Literal
 
+from .. import drawings
 from ..checks import distinct
 from ..collate import Concat
 from ..feature import Feature
@@ -61,6 +62,7 @@ GROUPS = (
         name="radar_voxels",
         params=RadarVoxelsParams(),
         presets=VOXELS,
+        drawing=drawings.voxels,
         features=(
             Feature(
                 name="radar_voxels",

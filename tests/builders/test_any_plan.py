@@ -56,8 +56,9 @@ CHOICES = {
             "width_multiple": 16,
             "azimuth_fov": [-90, 200],
             "gaps": "windows",
-            "channels": ["azimuth", "time_lag", "elongation", "occupancy"],
-            "fill": [1, 2, 3, 4],
+            "channels": ["azimuth", "time_lag", "elongation", "occupancy", "inclination"],
+            "inclination_of": "row",
+            "fill": [1, 2, 3, 4, 5],
         },
     ],
     "radar_points": [

@@ -22,7 +22,9 @@ OWN = {
     "lidar_points": [None, {"num_sweeps": 2, "frame": "lidar", "max_points": 300, "range": [-20, -20, -3, 20, 20, 3]}],
     "lidar_voxels": [{"grid": GRID, "max_voxels": 400, "overflow": "break", "min_rows": 9}],
     "lidar_bev_occupancy": [{"grid": GRID, "overflow_slices": True}],
-    "lidar_bev_stats": [{"grid": GRID}],
+    "lidar_bev_stats": [{"grid": GRID}, {"grid": GRID, "channels": ["slice_height", "var_z", "height_ratio"]}],
+    "lidar_bev_temporal": [{"grid": GRID, "num_sweeps": 3, "time_axis": "own", "oldest_first": True}],
+    "lidar_sweep_valid": [{"grid": GRID, "num_sweeps": 3}],
     "lidar_range_image": [
         {"height": 16, "width": 128},
         {"height": 16, "width": 120, "width_multiple": 32, "azimuth_fov": [60, -60], "gaps": "windows", **CHANNELS},

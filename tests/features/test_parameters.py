@@ -16,6 +16,7 @@ from perceptum.features import (
     fingerprint,
     parameters_of,
 )
+from perceptum.features.parameter import shared_by
 
 
 class Inner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,6 +99,53 @@ def test_fields_of_a_field_are_shown_with_a_dot():
     assert shown["perhaps"][1] is None
     assert shown["perhaps.size"][1] is None
     assert shown["count"] == ("a whole number of at least 2 or null", None, "count", "How many.")
+
+
+class OddCloudParams(Params, frozen=True, kw_only=True):
+    """Where points come from.
+
+    More on it.
+    """
+
+    reach: Annotated[int, About("How far.", "m", least=1)] = 5
+    deep: Inner = Inner((1.0, 2.0))
+    near: int = 1
+
+
+class OddGridParams(OddCloudParams, frozen=True, kw_only=True):
+    cells: int = 4
+
+
+class OddRowsParams(OddGridParams, frozen=True, kw_only=True):
+    near: int = 1
+    most: int = 9
+
+
+def shared(params):
+    return {parameter.name: parameter.shared for parameter in parameters_of(params)}
+
+
+def test_a_parameter_says_with_which_others_it_is_shared():
+    own = {"most": None, "near": None}
+    cloud = {"reach": "odd cloud", "deep.size": "odd cloud", "deep.names": "odd cloud"}
+    assert shared(OddRowsParams()) == {**cloud, "cells": "odd grid", **own}
+    assert shared(OddCloudParams()) == dict.fromkeys(("reach", "deep.size", "deep.names", "near"))
+    # another default is the group's own
+    assert shared(OddRowsParams(reach=7)) == {**cloud, "reach": None, "cells": "odd grid", **own}
+    found = {one.name: one for one in shared_by(OddRowsParams())}
+    assert list(found) == ["odd grid", "odd cloud"]
+    assert found["odd cloud"].prose == "Where points come from."
+    assert [parameter.name for parameter in found["odd cloud"].parameters] == ["reach", "deep.size", "deep.names"]
+    assert found["odd grid"].prose == ""
+    assert shared_by(OddCloudParams()) == ()
+
+
+def test_the_features_of_lidar_share_the_parameters_of_the_cloud():
+    groups = [canonical().group(name) for name in ("lidar_points", "lidar_voxels", "lidar_bev_stats")]
+    cloud = [next(one for one in shared_by(group.params) if one.name == "cloud") for group in groups]
+    assert cloud[0] == cloud[1] == cloud[2]
+    assert {"num_sweeps", "intensity_mode"} <= {parameter.name for parameter in cloud[0].parameters}
+    assert "grid.voxel" not in {parameter.name for parameter in cloud[0].parameters}
 
 
 def test_a_field_that_is_a_word_or_an_object_shows_both():
