@@ -65,6 +65,10 @@ CHOICES = {
         {"filter": "none", "columns": ["x", "vx", "vx_comp", "time_lag", "sweep", "dyn_prop_onehot"]},
         {"range": [-20, -20, -3, 20, 20, 3], "max_points": 20, "advance_by_velocity": True, "sensors": ["b", "a"]},
     ],
+    "radar_voxels": [
+        {"grid": GRID, "filter": "none", "max_points_per_voxel": 2, "coord_order": "xyz"},
+        {"grid": HASHED, "max_voxels": 30, "overflow": "break", "min_rows": 9, "columns": ["x", "pdh0_ordinal"]},
+    ],
     "radar_bev": [{"grid": GRID, "filter": "none"}, {"num_sweeps": 2, "bev_layout": "YXC", "oldest_first": True}],
     "acme_graph": [{}, {"per_node": 5}],
     "acme_sparse": [{}, {"size": 23}],
