@@ -8,6 +8,7 @@ from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
 from .lidar.bev_stats import BevStats
 from .lidar.bev_temporal import BevTemporal
+from .lidar.pillars import Pillars
 from .lidar.points import Points
 from .lidar.range_image import RangeImage
 from .lidar.voxels import Voxels
@@ -21,6 +22,7 @@ __all__ = ["filler_of"]
 _OWN: tuple[type[Filler], ...] = (
     Points,
     Voxels,
+    Pillars,
     BevOccupancy,
     BevStats,
     BevTemporal,
