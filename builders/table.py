@@ -14,6 +14,7 @@ from .lidar.range_image import RangeImage
 from .lidar.voxels import Voxels
 from .radar.bev import RadarBev
 from .radar.points import RadarPoints
+from .radar.voxels import RadarVoxels
 from .stage import Filler
 
 __all__ = ["filler_of"]
@@ -27,6 +28,7 @@ _OWN: tuple[type[Filler], ...] = (
     BevTemporal,
     RangeImage,
     RadarPoints,
+    RadarVoxels,
     RadarBev,
     Ego,
 )

@@ -28,6 +28,7 @@ PARAMS = {
     "lidar_bev_stats": {"grid": GRID},
     "lidar_bev_temporal": {"grid": GRID, "num_sweeps": 4},
     "lidar_range_image": {"height": 16, "width": 256},
+    "radar_voxels": {"grid": GRID, "filter": "none", "max_points_per_voxel": 3},
     "radar_bev": {"grid": GRID, "filter": "none", "num_sweeps": 3},
 }
 

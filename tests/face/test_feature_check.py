@@ -38,6 +38,7 @@ OWN = {
     ],
     "lidar_bev_temporal": [{"grid": GRID, "num_sweeps": 2}],
     "radar_points": [None, {"columns": ["x", "v_radial_comp", "pdh0_ordinal"], "missing_columns": "fill"}],
+    "radar_voxels": [{"grid": GRID, "filter": "none", "max_voxels": 60, "max_points_per_voxel": 3, "min_rows": 2}],
     "radar_bev": [{"grid": GRID, "filter": "none", "oldest_first": True}],
 }
 
