@@ -16,7 +16,7 @@ from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log, open_log
 from perceptum.inputs import Frame, LidarSweep, Log
 
-__all__ = ["ONE", "SWEEP", "SWEEPS", "TEN", "made_nuscenes", "one_sweep", "recorded", "ten_sweeps"]
+__all__ = ["ONE", "SWEEP", "SWEEPS", "TEN", "made_nuscenes", "one_sweep", "past_of_ten", "recorded", "ten_sweeps"]
 
 ONE = 160_640
 """Points of one sweep of 64 beams."""
@@ -36,6 +36,12 @@ def one_sweep() -> NDArray[np.float32]:
 def ten_sweeps() -> NDArray[np.float32]:
     """Returns (TEN, 4) x y z intensity, in the ego frame, newest sweep first."""
     return _points(_of_32_beams()[SWEEPS + 1], SWEEPS)[:TEN]
+
+
+def past_of_ten(frames: int = 2) -> list[Frame]:
+    """Returns frames that follow each other, each with ten sweeps of 32 beams up to it, as they were recorded."""
+    log = open_log("synthetic", frames=SWEEPS + frames, seed=0, beams=32, azimuth_steps=1160)
+    return [log[SWEEPS + k] for k in range(frames)]
 
 
 def _of_32_beams() -> Log:
