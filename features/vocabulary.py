@@ -7,7 +7,9 @@ from types import MappingProxyType
 from typing import Literal
 
 __all__ = [
+    "COLUMN_MEANINGS",
     "COLUMN_UNITS",
+    "CUTS",
     "DTYPES",
     "FRAMES",
     "UNITS",
@@ -43,10 +45,12 @@ Unit = Literal[
     "ns",
     "px",
     "intensity",
+    "dBsm",
     "ratio",
     "count",
     "index",
     "cell",
+    "code",
     "flag",
     "mixed",
     "none",
@@ -63,10 +67,12 @@ UNITS: Mapping[Unit, str] = MappingProxyType(
         "ns": "nanoseconds",
         "px": "pixels",
         "intensity": "as the param `intensity_mode` says",
+        "dBsm": "decibels over a square metre, of a radar's cross section",
         "ratio": "a share, from 0 to 1",
         "count": "how many",
         "index": "the number of a row, an element or a beam, from 0; -1 where there is none",
         "cell": "whole cells along each axis of the grid, from its lowest corner",
+        "code": "a whole number that stands for a state",
         "flag": "1 for yes, 0 for no",
         "mixed": "each column or channel has its own, see the table of columns",
         "none": "a number without a unit",
@@ -124,9 +130,65 @@ COLUMN_UNITS: Mapping[str, Unit] = MappingProxyType(
         "inclination": "rad",
         "height": "m",
         "occupancy": "flag",
+        "rcs": "dBsm",
+        "vx": "m/s",
+        "vy": "m/s",
+        "vx_comp": "m/s",
+        "vy_comp": "m/s",
+        "v_radial": "m/s",
+        "v_radial_comp": "m/s",
+        "sweep": "index",
+        "dyn_prop": "code",
+        "ambig_state": "code",
+        "invalid_state": "code",
+        "pdh0": "code",
+        "id": "index",
+        "is_quality_valid": "flag",
+        "x_rms": "code",
+        "y_rms": "code",
+        "vx_rms": "code",
+        "vy_rms": "code",
+        "scan": "index",
+        "dyn_prop_onehot": "flag",
+        "ambig_state_onehot": "flag",
+        "invalid_state_onehot": "flag",
+        "pdh0_ordinal": "flag",
     }
 )
 """Column or channel of a tensor whose unit is "mixed" -> its own unit."""
 
 Cut = Literal["first_rows"]
 """Which part is kept of a tensor that is cut: the first rows."""
+
+CUTS: Mapping[Cut, str] = MappingProxyType(
+    {"first_rows": "where a spec fixes fewer rows than a frame has, the first ones are kept"}
+)
+"""Cut -> what it means."""
+
+COLUMN_MEANINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "x": "place along the x axis of the frame of reference",
+        "y": "place along its y axis",
+        "z": "place along its z axis",
+        "range": "distance from the sensor",
+        "intensity": "strength of the return; 0 where the log has none",
+        "time_lag": "how long before the reference time it was measured; negative if after",
+        "ring": "number of the beam as the log has it; -1 where it has none",
+        "elongation": "how much longer than its pulse the return was, as the log has it; 0 where it has none",
+        "return_index": "which of its beam's returns it was; 0 where the log has none",
+        "offset_ns": "when it was measured, counted from its sweep's stamp; 0 where the log has none",
+        "height_above_ground": "how high it is above the ground below it, by `ground`",
+        "count": "points in the column of cells",
+        "density": "min(1, ln(count + 1) / ln(density_cap + 1))",
+        "max_z": "greatest height of a point",
+        "min_z": "least height of a point",
+        "mean_z": "mean height of the points",
+        "var_z": "variance of the heights of the points",
+        "height_ratio": "(max_z - zmin) / (zmax - zmin) of the grid's range",
+        "slice_height": "a channel for each height slice, lowest first: its highest point above zmin",
+        "max_i": "greatest intensity of a point",
+        "mean_i": "mean intensity of the points",
+        "top_i": "intensity of the highest point",
+    }
+)
+"""Column or channel -> what it holds; the same words as in `COLUMN_UNITS`. For people: no program compares it."""

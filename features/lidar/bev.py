@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from .. import drawings
 from ..checks import distinct
 from ..feature import Axes, Feature
 from ..grid import Grid
@@ -31,6 +32,8 @@ Layout = Literal["CYX", "CXY", "YXC", "XYC"]
 
 
 class BevParams(CloudParams, frozen=True, kw_only=True):
+    """A bird's-eye view: its cells, and which way its rows and columns run."""
+
     grid: Annotated[Grid, About("The cells, half-open.")] = SURROUND
     bev_layout: Annotated[
         Layout, About("The order of the axes. Row 0 is at ymin and column 0 at xmin, unless flipped.")
@@ -94,6 +97,7 @@ GROUPS = (
     Group(
         name="lidar_bev_occupancy",
         params=BevOccupancyParams(),
+        drawing=drawings.birds_eye,
         presets=BEV_OCCUPANCY,
         features=(
             Feature(
@@ -110,6 +114,7 @@ GROUPS = (
     Group(
         name="lidar_bev_stats",
         params=BevStatsParams(),
+        drawing=drawings.birds_eye,
         presets=BEV_STATS,
         features=(
             Feature(

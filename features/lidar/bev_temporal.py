@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from .. import drawings
 from ..feature import Axes, Feature
 from ..grid import Grid
 from ..group import Group
@@ -59,6 +60,7 @@ GROUPS = (
     Group(
         name="lidar_bev_temporal",
         params=BevTemporalParams(),
+        drawing=drawings.birds_eye_over_time,
         presets=BEV_TEMPORAL,
         features=(
             Feature(

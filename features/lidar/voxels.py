@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Annotated, Literal
 
+from .. import drawings
 from ..checks import distinct
 from ..collate import Concat
 from ..feature import Feature
@@ -60,6 +61,7 @@ GROUPS = (
     Group(
         name="lidar_voxels",
         params=VoxelsParams(),
+        drawing=drawings.voxels,
         presets=VOXELS,
         features=(
             Feature(

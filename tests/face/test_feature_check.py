@@ -29,6 +29,9 @@ OWN = {
         {"height": 16, "width": 128},
         {"height": 16, "width": 120, "width_multiple": 32, "azimuth_fov": [60, -60], "gaps": "windows", **CHANNELS},
     ],
+    "lidar_bev_temporal": [{"grid": GRID, "num_sweeps": 2}],
+    "radar_points": [None, {"columns": ["x", "v_radial_comp", "pdh0_ordinal"], "missing_columns": "fill"}],
+    "radar_bev": [{"grid": GRID, "filter": "none", "oldest_first": True}],
 }
 
 
@@ -399,7 +402,7 @@ def test_a_feature_that_no_frame_suits_is_not_passed_unchecked():
     with pytest.raises(AssertionError) as caught:
         check_feature(group(NeedsASonar))
     assert str(caught.value) == (
-        "acme_gaps: none of the 25 frames could be built, so nothing was checked; give `frames` that have what it "
+        "acme_gaps: none of the 30 frames could be built, so nothing was checked; give `frames` that have what it "
         "needs (raised MissingRecord: no sonar)"
     )
     check_feature(group(NeedsASonar), frames=[memory_log(times_ns=[5], name="with a sonar")[0]])
