@@ -69,10 +69,11 @@ class BevStatsParams(BevParams, frozen=True, kw_only=True):
     channels: Annotated[
         tuple[StatsChannel, ...],
         About(
-            "Which of them, in order. count: points; density: as density_cap says; max_z, min_z, mean_z, var_z: z in the "
-            "frame of reference, and its variance; height_ratio: (max_z - zmin) / (zmax - zmin) of the grid's range; "
-            "slice_height: a channel for each height slice of the grid, lowest first, how far its highest point is above "
-            "zmin; max_i, mean_i: intensities; top_i: the intensity of the highest point, of equally high ones the first."
+            "Which of them, in order. count: points; density: as density_cap says; max_z, min_z, mean_z, var_z: z in "
+            "the frame of reference, and its variance; height_ratio: (max_z - zmin) / (zmax - zmin) of the grid's "
+            "range; slice_height: a channel for each height slice of the grid, lowest first, how far its highest point "
+            "is above zmin; max_i, mean_i: intensities; top_i: the intensity of the highest point, of equally high "
+            "ones the first."
         ),
     ] = ("count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i", "top_i")
     density_cap: Annotated[int, About("density = min(1, ln(count + 1) / ln(density_cap + 1)).", "count", least=1)] = 63

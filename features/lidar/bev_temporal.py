@@ -69,9 +69,9 @@ GROUPS = (
                 shape=temporal_axes,
                 units="count",
                 frame="reference",
-                prose="The bird's-eye view of each of the last T sweeps, in height slices, lowest first, all in the axes "
-                "at the reference time: 1 where there are points, or how many, by `binary`; 0 where a sweep is missing. "
-                "After FaF (Luo et al. 2018) and MotionNet (Wu et al. 2020).",
+                prose="The bird's-eye view of each of the last T sweeps, in height slices, lowest first, all in the "
+                "axes at the reference time: 1 where there are points, or how many, by `binary`; 0 where a sweep is "
+                "missing. After FaF (Luo et al. 2018) and MotionNet (Wu et al. 2020).",
             ),
             Feature(
                 name="lidar_sweep_valid",

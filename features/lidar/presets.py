@@ -176,8 +176,8 @@ BEV_STATS: Presets = {
             **_KITTI_CLOUD,
         },
         follows="in the style of the paper (Chen et al. 2017, section 3.1), of which no configuration is public; "
-        "heights and channels as in bostondiditeam/MV3D src/data.py, which turns rows and columns and takes the highest "
-        "intensity",
+        "heights and channels as in bostondiditeam/MV3D src/data.py, which turns rows and columns and takes the "
+        "highest intensity",
     ),
 }
 
