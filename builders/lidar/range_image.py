@@ -60,6 +60,8 @@ class RangeImage(Filler):
         self._size = np.array([params.height, params.width, params.padded_width()])
         self._view = _view(params)
         self._norms = [_norm(params, k) for k in range(len(params.channels))]
+        self._measures = not _MEASURED.keys().isdisjoint(params.channels)
+        self._padded = params.padded_width() > params.width
         cells = params.height * params.padded_width()
         self._nearest = np.empty(cells + 1, np.uint64)
         self._cells, self._numbers = np.empty((2, cells + 1), np.int32)
@@ -151,7 +153,8 @@ class RangeImage(Filler):
         self._origin[:] = sweep.origin
         self._lag_ns = frame.time_ns - sweep.time_ns
         self._places[:] = recorded.places
-        self._copies = recorded.copies
+        # the usual channels are written from what lies in `_lying`
+        self._copies = recorded.copies if self._measures else []
         with_returns = p.returns == "first" and sweep.return_index is not None
         if with_returns or "elongation" in p.channels:
             # the columns that few ask for, in the places of intensity and ring
@@ -200,9 +203,11 @@ class RangeImage(Filler):
             empty, window, padding = self._where_none(feature, channel)
             if len(before) == 0:
                 own[:] = empty
-                own.reshape(self.params.height, -1)[:, self.params.width :] = padding
+                if self._padded:
+                    own.reshape(self.params.height, -1)[:, self.params.width :] = padding
             channels.clear_cells(before, empty, own)
-            channels.clear_cells(self._cells[self._seen : used], window, own)
+            if self._windows:
+                channels.clear_cells(self._cells[self._seen : used], window, own)
             if feature == "lidar_range_image":
                 self._write_channel(channel, own)
             elif feature == "lidar_range_image_mask":
