@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from perceptum.features import Group, Resolved, SpecError, ego, lidar
+from perceptum.features import Group, Resolved, SpecError, ego, lidar, radar
 
 from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
 from .lidar.bev_stats import BevStats
 from .lidar.bev_temporal import BevTemporal
+from .lidar.pillars import Pillars
 from .lidar.points import Points
 from .lidar.range_image import RangeImage
 from .lidar.voxels import Voxels
+from .radar.bev import RadarBev
+from .radar.points import RadarPoints
+from .radar.voxels import RadarVoxels
 from .stage import Filler
 
 __all__ = ["filler_of"]
@@ -18,14 +22,18 @@ __all__ = ["filler_of"]
 _OWN: tuple[type[Filler], ...] = (
     Points,
     Voxels,
+    Pillars,
     BevOccupancy,
     BevStats,
     BevTemporal,
     RangeImage,
+    RadarPoints,
+    RadarVoxels,
+    RadarBev,
     Ego,
 )
 _TABLE = {(filler.group, filler.device): filler for filler in _OWN}
-_GROUPS = {group.name: group for group in (*lidar.GROUPS, *ego.GROUPS)}
+_GROUPS = {group.name: group for group in (*lidar.GROUPS, *radar.GROUPS, *ego.GROUPS)}
 
 
 def filler_of(row: Resolved, device: str = "cpu") -> type[Filler]:

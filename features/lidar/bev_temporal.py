@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from .. import drawings
 from ..feature import Axes, Feature
 from ..grid import Grid
 from ..group import Group
@@ -36,9 +37,9 @@ class BevTemporalParams(BevOccupancyParams, frozen=True, kw_only=True):
             "of all sweeps, then the next slice: channel z * T + t, or time right after the slices."
         ),
     ] = "TZ"
-    oldest_first: Annotated[bool, About("true: t = 0 is the oldest sweep, T - 1 the newest; false: 0 is the newest.")] = (
-        False
-    )
+    oldest_first: Annotated[
+        bool, About("true: t = 0 is the oldest sweep, T - 1 the newest; false: 0 is the newest.")
+    ] = False
 
     def dims(self) -> dict[str, int]:
         x, y, _ = self.grid.size
@@ -59,6 +60,7 @@ GROUPS = (
     Group(
         name="lidar_bev_temporal",
         params=BevTemporalParams(),
+        drawing=drawings.birds_eye_over_time,
         presets=BEV_TEMPORAL,
         features=(
             Feature(

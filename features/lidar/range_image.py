@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from .. import drawings
 from ..checks import distinct, finite
 from ..errors import SpecError
 from ..feature import Feature
@@ -197,6 +198,7 @@ GROUPS = (
     Group(
         name="lidar_range_image",
         params=RangeImageParams(),
+        drawing=drawings.range_image,
         presets=RANGE_IMAGE,
         features=(
             Feature(

@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perceptum.builders import Draw, InputBuilder, Pool, split
+from perceptum.datasets import memory_log
 from perceptum.features import Stack
 from perceptum.inputs import Poses
 
 from .keeper import Keeper
+from .radars import cycle
 from .strangers import SCHEMA
 
 MS = 1_000_000
@@ -31,6 +33,13 @@ CHOICES = {
         {"grid": GRID, "max_points_per_voxel": 4, "max_voxels": 700, "num_sweeps": 2, "columns": COLUMNS},
         {"grid": HASHED, "max_voxels": 400, "overflow": "break", "coord_order": "xyz", "min_rows": 9},
         {"grid": GRID, "max_points_per_voxel": 1, "remove_close": 3.0, "compensate": "per_sweep"},
+        {"grid": GRID, "max_voxels": None, "order": "sorted_xyz", "mean_of": "all", "num_sweeps": 2},
+        {"grid": HASHED, "max_voxels": None, "order": "sorted", "mean_of": "all", "columns": ["z", "ring"]},
+    ],
+    "lidar_pillars": [
+        {"grid": GRID, "max_points_per_voxel": 2, "max_voxels": 700, "num_sweeps": 2},
+        {"grid": HASHED, "max_voxels": 400, "overflow": "break", "center_offset": "xy", "legacy": True},
+        {"grid": GRID, "order": "sorted", "absolute_xyz": False, "with_distance": True, "columns": COLUMNS},
     ],
     "lidar_bev_occupancy": [
         {"grid": GRID, "overflow_slices": True, "bev_layout": "YXC", "flip_y": True},
@@ -59,6 +68,11 @@ CHOICES = {
             "fill": [1, 2, 3, 4, 5],
         },
     ],
+    "radar_points": [
+        {"filter": "none", "columns": ["x", "vx", "vx_comp", "time_lag", "sweep", "dyn_prop_onehot"]},
+        {"range": [-20, -20, -3, 20, 20, 3], "max_points": 20, "advance_by_velocity": True, "sensors": ["b", "a"]},
+    ],
+    "radar_bev": [{"grid": GRID, "filter": "none"}, {"num_sweeps": 2, "bev_layout": "YXC", "oldest_first": True}],
     "acme_graph": [{}, {"per_node": 5}],
     "acme_sparse": [{}, {"size": 23}],
 }
@@ -72,8 +86,9 @@ def small_parts(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def drive(memory_log, sweep_of, street):
-    """Eight frames on a curve: large, small and empty clouds, some points not finite, in float32 and float64."""
+def drive(sweep_of, street):
+    """Eight frames on a curve: large, small and empty clouds, some points not finite, in float32 and float64; and two
+    radars, one of which begins late."""
     times = T0 + np.arange(8) * 50 * MS
     turns = np.column_stack([np.cos(0.01 * np.arange(8)), *np.zeros((2, 8)), np.sin(0.01 * np.arange(8))])
     poses = Poses(times, turns, np.outer(np.arange(8), [0.4, 0.1, 0]) + np.array([5e5, 4e6, 100]))
@@ -87,7 +102,9 @@ def drive(memory_log, sweep_of, street):
         more = {"ring": ring, "offset_ns": offsets, "intensity_scale": 255.0, "ego_from_sensor": mount}
         rows = np.arange(32, dtype=np.int32)
         sweeps.append(sweep_of(points[:, :3], points[:, 3], time_ns=int(times[k]), row_of_ring=rows, **more))
-    return memory_log(sweeps, poses)
+    radars = [cycle(n, int(times[k]) - 9 * MS, "a", seed=k) for k, n in enumerate([60, 0, 7, 90, 1, 50, 70], start=1)]
+    radars += [cycle(n, int(times[k]) - 3 * MS, "b", seed=20 + k) for k, n in enumerate([40, 20], start=4)]
+    return memory_log(sweeps, radars=radars, poses=poses)
 
 
 @st.composite
@@ -164,19 +181,28 @@ def test_no_byte_depends_on_what_else_is_built_or_how(drive, data):
         batch = {"one": batch} if more is None else batch
         for name, own in models.items():
             for row in own:
-                nodes = [drive[k].time_ns // 1000 % 7 for k in picked]
+                nodes = [numbered_rows(row, drive[k], k) for k in picked]
                 check_batch(row, batch[name], [alone(row, drive[k], None, k) for k in picked], nodes)
+
+
+def numbered_rows(row, frame, k):
+    """How many rows a frame has of what the values of `row` count."""
+    if not row["name"].startswith("lidar_point_voxel_id"):
+        return frame.time_ns // 1000 % 7
+    coords = {"name": "lidar_voxel_coords", "dtype": "int32", "shape": ("n", 3), "params": row["params"]}
+    return alone(coords, frame, None, k)[1][0]
 
 
 def check_batch(row, batch, single, nodes):
     name, suffix = row["name"].partition("__")[::2]
     feature, group = SCHEMA[name], SCHEMA.group_of(name)
     array = batch[row["name"]]
-    if feature.collate == Stack():
+    if feature.collate == Stack() or all(isinstance(dim, int) for dim in row["shape"]):
         for place, expected in enumerate(single):
             assert shown(array[place]) == expected, row
         return
-    base = "acme_edges" if name == "acme_edges" else group.name
+    # a group's other sizes have beginnings of their own
+    base = name if name in ("acme_edges", "radar_valid", "lidar_point_voxel_id") else group.name
     starts = batch[f"{base}{'__' + suffix if suffix else ''}_batch_ptr"]
     for place, (dtype, shape, content) in enumerate(single):
         stretch = slice(starts[place], starts[place + 1])
@@ -185,6 +211,6 @@ def check_batch(row, batch, single, nodes):
             assert (own[:, 0] == place).all()
             own = own[:, 1:]
         if feature.collate.index == "offset":
-            # a frame of n nodes has n - 1 edges, or none
-            own = own - sum(nodes[:place])
+            # a frame of n nodes has n - 1 edges, or none; -1 counts nothing
+            own = np.where(own < 0, own, own - sum(nodes[:place]))
         assert (own.dtype.str, own.shape, own.tobytes()) == (dtype, shape, content), row

@@ -27,12 +27,15 @@ POINTS = {"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]}
 # what cannot be found by trying
 CHANGED = {
     "sensors": ["a"],
+    "columns": ["x", "y", "z"],
     "sensor": "a",
     "range": [0, 0, 0, 1, 1, 1],
     "grid": {"voxel": [0.25, 0.25, 0.5]},
     "fov": [10, -10],
     "norm": {"mean": [0] * 5, "std": [1] * 5},
     "azimuth_fov": [90, -90],
+    "rcs_range": [0, 50],
+    "velocity_range": [-100, 100],
 }
 
 
