@@ -20,6 +20,7 @@ _NUS_CLOUD = {
     "remove_close": 1.0,
     "compensate": "per_sweep",
 }
+_CLOSE = "; it keeps the newest sweep's points within 1 m, which are dropped here as those of all sweeps"
 _KITTI_CLOUD = {"frame": "lidar", "intensity_mode": "unit"}
 # the vehicle's axes, as Waymo's own points are
 _WAYMO_CLOUD = {"frame": "ego", "intensity_mode": "tanh"}
@@ -41,6 +42,8 @@ def _voxels(
 ) -> Preset:
     """voxels: at most so many, in training and in testing."""
     in_training, in_testing = voxels
+    if cloud.get("remove_close"):
+        follows += _CLOSE
     params = {
         "grid": {"range": low_high, "voxel": voxel},
         "max_points_per_voxel": points,
@@ -114,7 +117,8 @@ VOXELS: Presets = {
         64,
         (30_000, 40_000),
         ["x", "y", "z", "time_lag"],
-        **_NUS_CLOUD,
+        # ten before the newest, and the car itself stays in
+        **{**_NUS_CLOUD, "num_sweeps": 11, "remove_close": 0.0},
     ),
     "centerpoint_pillar_nus": _voxels(
         f"{_MMDET3D}centerpoint_pillar02_second_secfpn_nus.py",
@@ -215,6 +219,8 @@ POINTS: Presets = {
 def _pillars(voxels: str, follows: str, **decoration: Any) -> Preset:
     """The pillars of a preset of voxels, decorated."""
     own = VOXELS[voxels]
+    if own.params.get("remove_close"):
+        follows += _CLOSE
     return Preset({**own.params, **decoration}, own.training, follows)
 
 
