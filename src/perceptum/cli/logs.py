@@ -28,7 +28,7 @@ _MEANINGS: Mapping[tuple[str, str], str] = {
     ("log", "last_id"): "the dataset's name of the last frame",
     ("log", "start_ns"): "the first frame's time, nanoseconds",
     ("log", "duration_s"): "from the first frame to the last",
-    ("log", "sequential"): "whether the frames are one drive, in which gaps can be",
+    ("log", "sequential"): "whether the frames follow each other, as a drive",
     ("log", "skipped"): "broken records that are left out so far",
     ("log", "size_bytes"): "of all files in the log's folder",
     ("poses", "records"): "where the vehicle was, at so many times",
