@@ -32,6 +32,8 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Complex-YOLO": ("lidar_bev_stats",),
         "RangeNet++": _RANGE_IMAGE,
         "SalsaNext": _RANGE_IMAGE,
+        "RangeDet": _RANGE_IMAGE,
+        "LaserNet": _RANGE_IMAGE,
     }
 )
 """Model -> the features that its published versions take, by name; not every version takes all of them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from .. import drawings
 from ..feature import Axes, Feature
 from ..grid import Grid
 from ..group import Group
@@ -52,6 +53,7 @@ GROUPS = (
         name="radar_bev",
         params=RadarBevParams(),
         presets=BEV,
+        drawing=drawings.birds_eye,
         features=(
             Feature(
                 name="radar_bev",
