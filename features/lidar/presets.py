@@ -307,6 +307,7 @@ RANGE_IMAGE: Presets = {
     "rangedet_waymo": Preset(
         {
             "rows": "ring",
+            "column_of": "record",
             "height": 64,
             "width": 2650,
             "width_multiple": 16,
@@ -324,8 +325,9 @@ RANGE_IMAGE: Presets = {
                 "empty": "fill",
             },
         },
-        follows="tusen-ai/RangeDet config/rangedet/rangedet_wo_aug_all_36e.py and rangedet/core/input.py; a row's "
-        "inclination is the mean of its rays, where RangeDet has it from the calibration",
+        follows="tusen-ai/RangeDet config/rangedet/rangedet_wo_aug_all_36e.py and rangedet/core/input.py; range and "
+        "inclination are those of the compensated points, and a row's inclination is the mean of its rays, where RangeDet "
+        "has both as they were measured",
     ),
     "lasernet_kitti": Preset(
         {**_LASERNET, "width": 512, "fov": [3.0, -25.0], "azimuth_fov": [45.0, -45.0]},
