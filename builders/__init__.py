@@ -12,6 +12,8 @@ from .lidar.cloud import Cloud
 from .memory import Lease, Memory
 from .plan import Options, Plan
 from .pool import Pool
+from .radar.cells import RadarCells
+from .radar.cloud import RadarCloud
 from .reference import Reference
 from .sample import Draw, Sample
 from .stage import Clearing, Filler, Stage, Stages
@@ -35,6 +37,8 @@ __all__ = [
     "Options",
     "Plan",
     "Pool",
+    "RadarCells",
+    "RadarCloud",
     "Reference",
     "Sample",
     "Stage",

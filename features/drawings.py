@@ -89,28 +89,35 @@ def _picture(params: Any) -> list[str]:
 
 
 def range_image(params: Any) -> str:
-    """[.., row, column] all round the sensor. Wants `rows`, `fov` and `width`."""
-    upper, lower = ("+{:g} deg", "{:g} deg") if params.fov[0] > 0 else ("{:g} deg", "{:g} deg")
-    by_ring = params.rows == "ring"
-    top = "the highest beam" if by_ring else upper.format(params.fov[0])
-    bottom = "the lowest beam" if by_ring else lower.format(params.fov[1])
-    numbers = (0, params.width // 4, params.width // 2, 3 * params.width // 4, params.width - 1)
-    places = [f"{number:^10}" for number in numbers]
-    looks = [f"{where:^10}" for where in ("-x", "+y", "+x", "-y", "-x")]
-    inside = 54
+    """[.., row, column] as the sensor sees it. Wants `rows`, `fov`, `azimuth_fov`, `width` and `padded_width()`."""
+    (left, right), (upper, lower) = params.azimuth_fov, params.fov
+    edges = ("the highest beam", "the lowest beam") if params.rows == "ring" else (f"{upper:+g} deg", f"{lower:+g} deg")
+    parts = range(5)
+    numbers = [f"{min(params.width * part // 4, params.width - 1):^10}" for part in parts]
+    looks = [f"{_direction(left + (right - left) * part / 4):^10}" for part in parts]
+    added = params.padded_width() - params.width
+    side = "-" * 52
     return "\n".join(
         [
-            f"tensor[c, row, column]; columns run clockwise, column {params.width // 2} looks along +x",
+            f"tensor[c, row, column]; columns run {'clockwise' if left > right else 'counterclockwise'}",
             "",
-            "column  " + " ".join(places).rstrip(),
-            "looks   " + " ".join(looks).rstrip(),
-            f"row 0   +{'-' * (inside - 2)}+  {top}",
-            f"        |{'':{inside - 2}}|",
-            f"row {params.height - 1:<4}+{'-' * (inside - 2)}+  {bottom}",
+            "column  " + " ".join(numbers).rstrip(),
+            "azimuth " + " ".join(looks).rstrip(),
+            f"row 0   +{side}+  {edges[0]}",
+            f"        |{'':{len(side)}}|",
+            f"row {params.height - 1:<4}+{side}+  {edges[1]}",
             "",
-            "Where a column looks is in the lidar's own axes, as it is mounted, z up.",
+            *([f"Behind the last column are {added} more, which show nothing."] if added else []),
+            "Azimuth in degrees, from the lidar's own x axis towards its y axis.",
         ]
     )
+
+
+def _direction(azimuth_deg: float) -> str:
+    """Returns an azimuth within -180 to 180, with the axis that it looks along."""
+    turned = (azimuth_deg + 180) % 360 - 180
+    axis = {0: " +x", 90: " +y", -90: " -y", -180: " -x"}.get(turned, "")
+    return f"{azimuth_deg if abs(azimuth_deg) <= 180 else turned:g}{axis}"
 
 
 def ego_axes(params: Any) -> str:

@@ -33,6 +33,8 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Complex-YOLO": ("lidar_bev_stats",),
         "RangeNet++": _RANGE_IMAGE,
         "SalsaNext": _RANGE_IMAGE,
+        "RangeDet": _RANGE_IMAGE,
+        "LaserNet": _RANGE_IMAGE,
         "RadarNet": ("radar_bev", "radar_points", *_OVER_TIME),
         "CRN": ("radar_points",),
         "PP-Radar": _RADAR_VOXELS,

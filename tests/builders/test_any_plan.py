@@ -72,10 +72,6 @@ CHOICES = {
         {"filter": "none", "columns": ["x", "vx", "vx_comp", "time_lag", "sweep", "dyn_prop_onehot"]},
         {"range": [-20, -20, -3, 20, 20, 3], "max_points": 20, "advance_by_velocity": True, "sensors": ["b", "a"]},
     ],
-    "radar_voxels": [
-        {"grid": GRID, "filter": "none", "max_points_per_voxel": 2, "coord_order": "xyz"},
-        {"grid": HASHED, "max_voxels": 30, "overflow": "break", "min_rows": 9, "columns": ["x", "pdh0_ordinal"]},
-    ],
     "radar_bev": [{"grid": GRID, "filter": "none"}, {"num_sweeps": 2, "bev_layout": "YXC", "oldest_first": True}],
     "acme_graph": [{}, {"per_node": 5}],
     "acme_sparse": [{}, {"size": 23}],
@@ -206,7 +202,7 @@ def check_batch(row, batch, single, nodes):
             assert shown(array[place]) == expected, row
         return
     # a group's other sizes have beginnings of their own
-    base = name if name in ("acme_edges", "lidar_point_voxel_id", "radar_valid") else group.name
+    base = name if name in ("acme_edges", "radar_valid", "lidar_point_voxel_id") else group.name
     starts = batch[f"{base}{'__' + suffix if suffix else ''}_batch_ptr"]
     for place, (dtype, shape, content) in enumerate(single):
         stretch = slice(starts[place], starts[place + 1])

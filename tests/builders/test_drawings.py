@@ -51,16 +51,28 @@ def test_the_corners_of_a_birds_eye_view_are_where_they_are_drawn(layout, flip_x
     assert (f"v {down}" if grows[down] else f"^ {down}") in drawing
 
 
-def test_the_columns_of_a_range_image_look_where_they_are_drawn_to():
-    params = {"height": 8, "width": 64, "fov": [20.0, -10.0]}
+@pytest.mark.parametrize("azimuth_fov", [(180.0, -180.0), (-180.0, 180.0), (45.0, -45.0), (60.0, 300.0), (-90.0, 90.0)])
+def test_the_columns_of_a_range_image_look_where_they_are_drawn_to(azimuth_fov):
+    params = {"height": 8, "width": 64, "width_multiple": 60, "fov": [20.0, -10.0], "azimuth_fov": list(azimuth_fov)}
     drawing = range_image(RangeImageParams().replace(params, ""))
-    columns, looks = (line.split()[1:] for line in drawing.splitlines()[2:4])
+    lines = drawing.splitlines()
+    columns = lines[2].split()[1:]
+    looks = [float(word) for word in lines[3].split()[1:] if word[1:] not in ("x", "y")]
     builder = pc.InputBuilder(["lidar_range_image_mask"], params={"lidar_range_image": params})
-    for column, way in zip(columns[:-1], looks[:-1], strict=True):
-        sign = float(f"{way[0]}5")
-        mask = builder.build(seen(*((sign, 0.0) if way[1] == "x" else (0.0, sign))))["lidar_range_image_mask"]
+    inwards_deg = np.sign(azimuth_fov[1] - azimuth_fov[0]) * 0.1
+    for column, azimuth_deg in zip(columns[:-1], looks[:-1], strict=True):
+        ray = np.deg2rad(azimuth_deg + inwards_deg)
+        mask = builder.build(seen(5 * np.cos(ray), 5 * np.sin(ray)))["lidar_range_image_mask"]
         assert list(np.flatnonzero(mask.any(axis=0))) == [int(column)]
-    assert drawing.splitlines()[4].endswith("+20 deg")
-    assert drawing.splitlines()[6].split()[1] == "7"
-    by_ring = range_image(RangeImageParams(rows="ring"))
-    assert "the highest beam" in by_ring.splitlines()[4]
+    assert mask.shape[1] == 120
+    assert "are 56 more, which show nothing" in drawing
+    assert ("run clockwise" in lines[0]) == (azimuth_fov[0] > azimuth_fov[1])
+    assert lines[4].endswith("+20 deg")
+    assert lines[6].split()[1] == "7"
+
+
+def test_a_range_image_names_the_axes_that_it_looks_along_and_its_beams():
+    drawing = range_image(RangeImageParams(rows="ring"))
+    assert drawing.splitlines()[3].split() == ["azimuth", "180", "-x", "90", "+y", "0", "+x", "-90", "-y", "-180", "-x"]
+    assert "the highest beam" in drawing.splitlines()[4]
+    assert "more, which show nothing" not in drawing
