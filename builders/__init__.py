@@ -4,6 +4,7 @@ if __name__ != "perceptum.builders":
     raise ImportError("import this folder as perceptum.builders, not by its bare name")
 
 from .builder import InputBuilder, Model
+from .cells import GridCells, PointStage
 from .columns import Column, Columns
 from .errors import BuildError
 from .explain import Explanation
@@ -18,6 +19,7 @@ from .reference import Reference
 from .sample import Draw, Sample
 from .stage import Clearing, Filler, Stage, Stages
 from .tensors import Tensors
+from .voxelization import Voxelization
 from .written import Written
 
 __all__ = [
@@ -30,12 +32,14 @@ __all__ = [
     "Draw",
     "Explanation",
     "Filler",
+    "GridCells",
     "InputBuilder",
     "Lease",
     "Memory",
     "Model",
     "Options",
     "Plan",
+    "PointStage",
     "Pool",
     "RadarCells",
     "RadarCloud",
@@ -44,5 +48,6 @@ __all__ = [
     "Stage",
     "Stages",
     "Tensors",
+    "Voxelization",
     "Written",
 ]
