@@ -43,10 +43,10 @@ def ten_sweeps() -> NDArray[np.float32]:
     return _points(_of_32_beams()[SWEEPS + 1], SWEEPS)[:TEN]
 
 
-def past_of_ten(frames: int = 2) -> list[Frame]:
-    """Returns frames that follow each other, each with ten sweeps of 32 beams up to it, as they were recorded."""
-    log = open_log("synthetic", frames=SWEEPS + frames, seed=0, beams=32, azimuth_steps=1160)
-    return [log[SWEEPS + k] for k in range(frames)]
+def past_of_ten() -> list[Frame]:
+    """Returns two frames that follow each other, each with ten sweeps of 32 beams up to it, as they were recorded."""
+    log = _of_32_beams()
+    return [log[SWEEPS], log[SWEEPS + 1]]
 
 
 def _of_32_beams() -> Log:

@@ -22,7 +22,7 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "CenterPoint": (*_MEANS, *_PILLARS),
         "VoxelNeXt": _MEANS,
         "TransFusion": _MEANS,
-        "BEVFusion": (*_MEANS, *_RADAR_VOXELS),
+        "BEVFusion": (*_MEANS, *_RADAR_VOXELS, "radar_points"),
         "PV-RCNN": (*_MEANS, "lidar_points"),
         "PointRCNN": ("lidar_points",),
         "DSVT": (*_DYNAMIC_VOXELS, "lidar_voxel_mean"),

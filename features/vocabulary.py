@@ -203,14 +203,14 @@ COLUMN_MEANINGS: Mapping[str, str] = MappingProxyType(
         "sweep": "cycles of its radar since then: 0 for the newest",
         "dyn_prop": "how it moves: 0 moving, 1 stationary, 2 oncoming, 3 stationary candidate, 4 unknown, 5 crossing "
         "stationary, 6 crossing moving, 7 stopped",
-        "ambig_state": "whether its Doppler is ambiguous: 0 invalid, 1 ambiguous, 2 staggered ramp, 3 unambiguous, 4 "
-        "stationary candidates",
-        "invalid_state": "0 valid; 1 low RCS, 2 near-field artefact, 3 not confirmed in near range, 6 mirrored, 7 outside "
-        "the field of view, 14 harmonics: invalid; 5, 13 reserved; valid all the same: 4 low RCS, 8 azimuth corrected, 9 "
-        "high child probability, 10 50 degree artefact, 11 no local maximum, 12 high artefact probability, 15 beyond 95 "
-        "m, 16 high multi-target probability, 17 suspicious angle",
-        "pdh0": "probability of a false alarm: 0 invalid, 1 below 25 %, 2 below 50 %, 3 below 75 %, 4 below 90 %, 5 below "
-        "99 %, 6 below 99.9 %, 7 up to 100 %",
+        "ambig_state": "whether its Doppler is ambiguous: 0 invalid, 1 ambiguous, 2 staggered ramp, 3 unambiguous, "
+        "4 stationary candidates",
+        "invalid_state": "0 valid; 1 low RCS, 2 near-field artefact, 3 not confirmed in near range, 6 mirrored, "
+        "7 outside the field of view, 14 harmonics: invalid; 5, 13 reserved; valid all the same: 4 low RCS, 8 azimuth "
+        "corrected, 9 high child probability, 10 50 degree artefact, 11 no local maximum, 12 high artefact "
+        "probability, 15 beyond 95 m, 16 high multi-target probability, 17 suspicious angle",
+        "pdh0": "probability of a false alarm: 0 invalid, 1 below 25 %, 2 below 50 %, 3 below 75 %, 4 below 90 %, "
+        "5 below 99 %, 6 below 99.9 %, 7 up to 100 %",
         "id": "number of the detection as the log has it",
         "is_quality_valid": "whether its quality is known, as the log has it",
         "x_rms": "how certain x is, as the log has it",

@@ -54,4 +54,6 @@ class RadarBev(Filler):
         clear(touched[: written.count], flat)
         how = (p.num_sweeps, p.oldest_first, self._size_xy, self._place)
         work = (self._table, self._columns.reserve(len(ids)), touched)
-        written.count = show(ids, self.cells.cloud.points.values, self._picks, *how, *work, flat)
+        # the whole block: of a part of it numba would compile another kernel
+        cloud = self.cells.cloud.points.reserve(len(ids))
+        written.count = show(ids, cloud, self._picks, *how, *work, flat)

@@ -20,7 +20,7 @@ _NUS_CLOUD = {
     "remove_close": 1.0,
     "compensate": "per_sweep",
 }
-_CLOSE = "; it keeps the newest sweep's points within 1 m, which are dropped here as those of all sweeps"
+_CLOSE = "; it drops points within 1 m from all sweeps but the newest, here they are dropped from that too"
 _KITTI_CLOUD = {"frame": "lidar", "intensity_mode": "unit"}
 # the vehicle's axes, as Waymo's own points are
 _WAYMO_CLOUD = {"frame": "ego", "intensity_mode": "tanh"}
@@ -391,8 +391,8 @@ RANGE_IMAGE: Presets = {
             },
         },
         follows="tusen-ai/RangeDet config/rangedet/rangedet_wo_aug_all_36e.py and rangedet/core/input.py; range and "
-        "inclination are those of the compensated points, and a row's inclination is the mean of its rays, where RangeDet "
-        "has both as they were measured",
+        "inclination are those of the compensated points, and a row's inclination is the mean of its rays, where "
+        "RangeDet has both as they were measured",
     ),
     "lasernet_kitti": Preset(
         {**_LASERNET, "width": 512, "fov": [3.0, -25.0], "azimuth_fov": [45.0, -45.0]},

@@ -99,7 +99,6 @@ BEV: Presets = {
             "grid": {"range": [-50, -50, -5, 50, 50, 3], "voxel": [0.25, 0.25, 8]},
             "num_sweeps": 6,
             "filter": "none",
-            "velocity": "relative",
         },
         follows="in the style of the paper (Yang et al. 2020, section 3.1), of which no configuration is public",
     ),

@@ -11,7 +11,7 @@ import pytest
 from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log, open_log
 from perceptum.features import SpecError, canonical
-from perceptum.inputs import BrokenRecord, LidarSweep, MissingRecord, PoseUnknown
+from perceptum.inputs import BrokenRecord, LidarSweep, MissingRecord, Poses, PoseUnknown
 from perceptum.inputs.poses import inverse, rigid
 
 from .radars import MS, T0, VELOCITIES, curve, cycle, expected, mount
@@ -129,6 +129,25 @@ def test_velocities_are_turned_with_their_detections_and_not_shifted():
     params = {"filter": "none", "columns": ["vx", "vy", "vx_comp", "vy_comp"]}
     a, b = (build(log[0], params)["radar_points"] for log in (still, turned))
     np.testing.assert_allclose(b, np.stack([-a[:, 1], a[:, 0], -a[:, 3], a[:, 2]], axis=1), atol=1e-5)
+
+
+def test_cycles_are_brought_together_as_nuscenes_devkit_does():
+    """Golden vectors of the devkit's from_file_multisweep: three sweeps 50 ms apart, on a bend."""
+    sensor = mount(-np.pi / 2, (1.0, 0.0, 1.8))
+    times = T0 + np.arange(3) * 50 * MS
+    half = np.arange(3) * 0.05
+    quaternions = np.stack([np.cos(half), *np.zeros((2, 3)), np.sin(half)], axis=1)
+    poses = Poses(times, quaternions, np.array([[600.0 + k, 1600, 0] for k in range(3)]))
+    own = {"x": np.array([5, 0.5, -1, 0.5]), "y": np.array([5, 3, 0, 0.5]), "z": np.zeros(4), "ego_from_sensor": sensor}
+    lidar = [LidarSweep("top", int(times[2]), sensor, *np.zeros((3, 1)))]
+    log = memory_log(lidar, radars=[cycle(4, int(t), **own) for t in times], poses=poses)
+    params = {"filter": "none", "frame": "lidar", "remove_close": 1.0, "columns": ["x", "y", "z", "time_lag"]}
+    found = build(log[0], params)["radar_points"].reshape(3, 3, 4)
+    newest = [[5, 5], [0.5, 3], [-1, 0]]
+    before = [[5.3754, 3.4908], [0.6982, 1.95], [-1.0938, -0.8852]]
+    first = [[5.6950, 1.9269], [0.8874, 0.8608], [-1.1787, -1.7814]]
+    np.testing.assert_allclose(found[:, :, :2], [newest, before, first], atol=6e-5)
+    np.testing.assert_allclose(found[:, 0, 3], [0, 0.05, 0.1], atol=1e-7)
 
 
 def test_the_newest_cycle_comes_first_and_of_equal_times_the_first_radar():

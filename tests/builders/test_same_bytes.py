@@ -151,7 +151,7 @@ def test_a_place_in_a_batch_changes_no_byte(drive, truth, threads, writable):
         batch = one.build_batch([drive[k] for k in picked])
         for name in NAMES:
             group = canonical().group_of(name).name
-            starts = batch.get(f"{name if name == POINT_IDS else group}_batch_ptr")
+            starts = batch.get(f"{name if name in (POINT_IDS, 'radar_valid') else group}_batch_ptr")
             for place, k in enumerate(picked):
                 ragged = canonical()[name].collate != Stack()
                 own = batch[name][starts[place] : starts[place + 1]] if ragged else batch[name][place]

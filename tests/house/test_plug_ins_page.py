@@ -97,12 +97,13 @@ def test_the_page_lists_every_stage_that_can_be_shared():
         if inspect.isclass(stage := getattr(builders, name))
         and issubclass(stage, builders.Stage)
         and not issubclass(stage, builders.Filler)
-    } - {"Stage"}
-    assert shared == {"Cells", "Cloud", "Reference"}
+    } - {"Stage", "GridCells", "PointStage"}
+    assert shared == {"Cells", "Cloud", "RadarCells", "RadarCloud", "Reference", "Voxelization"}
     assert set(re.findall(r"^\| `stages.share\((\w+)", PAGE, re.MULTILINE)) == shared | {"YOURS"}
 
 
 def test_every_stage_of_ours_that_fillers_share_is_public():
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "builders").rglob("*.py")]
-    classes = {name for text in sources for name in re.findall(r"^class (\w+)\(Stage\)", text, re.MULTILINE)}
+    stage = re.compile(r"^class (\w+)\((?:Stage|GridCells|PointStage)\)", re.MULTILINE)
+    classes = {name for text in sources for name in stage.findall(text)}
     assert classes - {"Filler"} <= set(builders.__all__)
