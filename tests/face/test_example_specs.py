@@ -162,6 +162,35 @@ def test_specs_of_one_grid_hold_the_same_points(built):
     assert all((one[name] == other[name]).all() for name in other)
 
 
+def test_dsvt_gets_what_openpcdets_dynamic_voxels_are_made_of(built):
+    """After DynamicVoxelVFE: cells in float32, voxels by x, then y, then z, and the mean of all their points."""
+    tensors = built("dsvt_waymo")
+    points = tensors["lidar_points"]
+    low, edge, size = np.float32([-74.88, -74.88, -2]), np.float32([0.32, 0.32, 0.1875]), np.array([468, 468, 32])
+    cells = np.floor((points[:, :3] - low) / edge).astype(int)
+    inside = ((cells >= 0) & (cells < size)).all(axis=1)
+    found, ids, counts = np.unique(cells[inside], axis=0, return_inverse=True, return_counts=True)
+    assert (tensors["lidar_voxel_coords"] == found[:, ::-1]).all()
+    assert (tensors["lidar_point_voxel_id"][inside] == ids.ravel()).all()
+    assert (tensors["lidar_point_voxel_id"][~inside] == -1).all()
+    sums = np.zeros((len(found), points.shape[1]))
+    np.add.at(sums, ids.ravel(), points[inside].astype(np.float64))
+    np.testing.assert_allclose(tensors["lidar_voxel_mean"], sums / counts[:, None], rtol=1e-6, atol=1e-6)
+
+
+def test_cylinder3d_gets_the_cells_of_its_own_code(built):
+    """As its dataset code has it: clip into the range, divide by (max - min) / (cells - 1), round down."""
+    tensors = built("cylinder3d_kitti_odometry")
+    x, y, z = tensors["lidar_points"][:, :3].T.astype(np.float64)
+    low, high, cells = np.array([0, -np.pi, -4]), np.array([50, np.pi, 2]), np.array([480, 360, 32])
+    turned = np.column_stack([np.hypot(x, y), np.arctan2(y, x), z])
+    wanted = np.floor((np.clip(turned, low, high) - low) / ((high - low) / (cells - 1))).astype(int)
+    coords = tensors["lidar_voxel_coords"]
+    assert (coords[tensors["lidar_point_voxel_id"]] == wanted).all()
+    # as torch.unique leaves them
+    assert (np.lexsort(coords.T[::-1]) == np.arange(len(coords))).all()
+
+
 def test_the_radar_and_the_lidar_of_radarnet_are_views_of_one_place(built):
     """What both see of the same cars lies in the same cells; what the lidar alone sees is far more."""
     tensors = built("radarnet")
@@ -187,6 +216,16 @@ def test_real_logs_fill_the_tensors_of_every_lidar_spec(spec, real_data):
     found = {name: int(np.count_nonzero(tensor)) for name, tensor in tensors.items()}
     assert min(found.values()) > 5000, found
     assert not any(tensors.dropped.values())
+
+
+@pytest.mark.data
+def test_voxelnext_gets_the_voxels_that_were_counted_in_a_real_sweep_of_argoverse2(real_data):
+    log = pc.open_log(real_data / REAL["argoverse2"])
+    first = next(frame for frame in log if frame.time_ns == 315966265259836000)
+    tensors = InputBuilder(Spec.from_json(SPECS["voxelnext_argoverse2"].read_bytes())).build(first)
+    assert len(tensors["lidar_voxel_mean"]) == 56_118
+    # as recorded, not in [0, 1]
+    assert tensors["lidar_voxel_mean"][:, 3].max() > 200
 
 
 def table():
