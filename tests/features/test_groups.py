@@ -371,7 +371,7 @@ def test_each_row_then_stands_alone():
         (
             ["lidar_points"],
             {"frame": "moon"},
-            "input 'lidar_points': frame is 'moon', wanted 'ego', 'ego_ground' or 'lidar'",
+            "input 'lidar_points': frame is 'moon', wanted 'ego', 'ego_ground', 'lidar' or 'radar'",
         ),
     ],
 )
