@@ -325,8 +325,8 @@ RANGE_IMAGE: Presets = {
             },
         },
         follows="tusen-ai/RangeDet config/rangedet/rangedet_wo_aug_all_36e.py and rangedet/core/input.py; range and "
-        "inclination are those of the compensated points, and a row's inclination is the mean of its rays, where RangeDet "
-        "has both as they were measured",
+        "inclination are those of the compensated points, and a row's inclination is the mean of its rays, where "
+        "RangeDet has both as they were measured",
     ),
     "lasernet_kitti": Preset(
         {**_LASERNET, "width": 512, "fov": [3.0, -25.0], "azimuth_fov": [45.0, -45.0]},

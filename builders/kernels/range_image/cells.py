@@ -260,8 +260,8 @@ def project(
     A cell is row * STRIDE + column; rows by elevation, or by `row_of_ring` (rings,) int32 where that is not empty.
     columns: (6, 3) int64, as `read` takes them. origin: (3,) where the rays start. size, view: see above. clamp: points
     above and below go to the edge rows. clamp_seam: a whole turn goes to the last column, and not to the first.
-    image_column, returns: (3,) int64, columns as in `columns`, or absent. A point goes to the image's column that the first
-    says; only points where the second is 0 are taken.
+    image_column, returns: (3,) int64, columns as in `columns`, or absent. A point goes to the image's column that the
+    first says; only points where the second is 0 are taken.
     nearest: (HEIGHT * STRIDE + 1,) uint64, filled with ones: the distance's bits, which as whole numbers have the same
     order, above the point's number in the record; what is not seen goes to the last.
     xyz, near: (3, BLOCK), values, ranges: (BLOCK,) float32, cells: (BLOCK,) int32: for the work.
