@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["birds_eye", "birds_eye_over_time", "ego_axes", "points", "range_image", "voxels"]
+__all__ = [
+    "birds_eye",
+    "birds_eye_over_time",
+    "ego_axes",
+    "points",
+    "radar_birds_eye",
+    "radar_points",
+    "range_image",
+    "voxels",
+]
 
 _AHEAD_AND_LEFT = {"x": ("behind", "ahead"), "y": ("right", "left")}
 """Axis of the ego frame -> what lies at its low and at its high end."""
@@ -18,7 +27,7 @@ def points(params: Any) -> str:
     names = _few(params.columns, 6)
     dots = ["." for _ in names]
     lines = _aligned([["", *names], ["row 0", *dots], ["row 1", *dots], ["..."] + [""] * len(dots), ["row n-1", *dots]])
-    order = ["The newest sweep first, each in the order of its record."]
+    order = ["The newest first, each record in its own order."]
     return "\n".join([*lines, "", *order, "", *_axes(params)])
 
 
@@ -64,6 +73,27 @@ def birds_eye_over_time(params: Any) -> str:
         f"t = 0 is the {first} sweep, t = {times - 1} the {last}; z = 0 is the lowest slice",
     ]
     return "\n".join([*lines, "", *_picture(params)])
+
+
+def radar_points(params: Any) -> str:
+    """The same as for points, and which sign a speed along the ray has."""
+    ray = [
+        "sensor o . . . . *--->  moves away:   v_radial > 0",
+        "sensor o . . <---*      comes nearer: v_radial < 0",
+    ]
+    return "\n".join([points(params), "", *ray])
+
+
+def radar_birds_eye(params: Any) -> str:
+    """The same as from above, and what each channel holds. Wants `num_sweeps` and `oldest_first` besides."""
+    times, (_, _, vx, vy) = params.num_sweeps, params.column_names()
+    first, last = ("oldest", "newest") if params.oldest_first else ("newest", "oldest")
+    head, *rest = birds_eye(params).split("\n")
+    channels = [
+        f"c = 0 to {times - 1}: occupancy of each cycle, from the {first} to the {last}",
+        f"c = {times}: rcs, c = {times + 1}: {vx}, c = {times + 2}: {vy}",
+    ]
+    return "\n".join([head, *channels, *rest])
 
 
 def _picture(params: Any) -> list[str]:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 __all__ = ["MODELS", "used_by"]
 
 _HARD_VOXELS = ("lidar_voxels", "lidar_voxel_coords", "lidar_voxel_num_points")
+_RADAR_VOXELS = ("radar_voxels", "radar_voxel_coords", "radar_voxel_num_points")
 _OVER_TIME = ("lidar_bev_temporal", "lidar_sweep_valid")
 _RANGE_IMAGE = ("lidar_range_image", "lidar_range_image_mask", "lidar_range_image_index")
 
@@ -18,7 +19,7 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "CenterPoint": _HARD_VOXELS,
         "VoxelNeXt": _HARD_VOXELS,
         "TransFusion": _HARD_VOXELS,
-        "BEVFusion": _HARD_VOXELS,
+        "BEVFusion": (*_HARD_VOXELS, *_RADAR_VOXELS, "radar_points"),
         "PV-RCNN": (*_HARD_VOXELS, "lidar_points"),
         "PointRCNN": ("lidar_points",),
         "PIXOR": ("lidar_bev_occupancy", "lidar_bev_stats"),
@@ -34,6 +35,9 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "SalsaNext": _RANGE_IMAGE,
         "RangeDet": _RANGE_IMAGE,
         "LaserNet": _RANGE_IMAGE,
+        "RadarNet": (*_OVER_TIME, "radar_bev", "radar_points"),
+        "CRN": ("radar_points",),
+        "PP-Radar": _RADAR_VOXELS,
     }
 )
 """Model -> the features that its published versions take, by name; not every version takes all of them."""

@@ -37,7 +37,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """With a dot before the fields of a field: grid.voxel."""
     allowed: str
     default: Any
-    """Plain data; None for the fields of a field that is null."""
+    """Plain data; None for the fields of a field that is null, or a word instead."""
     unit: Unit | None
     prose: str
     shared: str | None = None
@@ -118,13 +118,15 @@ def _parameters(kind: type, plain: Mapping[str, Any], prefix: str) -> Iterator[P
         inner = _struct(field.type)
         # a grid leaves out what is as in most of them
         default = plain.get(field.name, None if field.default is msgspec.NODEFAULT else field.default)
-        if inner is None or default is None:
+        # one that may be an object may be null or a word instead
+        fields = default if isinstance(default, dict) else None
+        if inner is None or fields is None:
             allowed = _allowed(field.type, about.least)
             yield Parameter(
                 name=prefix + field.name, allowed=allowed, default=default, unit=about.unit, prose=about.prose
             )
         if inner is not None:
-            yield from _parameters(inner.cls, default or {}, f"{prefix}{field.name}.")
+            yield from _parameters(inner.cls, fields or {}, f"{prefix}{field.name}.")
 
 
 def _fields(kind: type) -> tuple[inspect.Field, ...]:

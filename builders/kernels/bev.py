@@ -238,9 +238,7 @@ def clear_columns(strips: Any, table: Any, size_xy: Any, place: Any, channels: i
 
 
 @inner
-def _show(
-    statistic: int, n: int, counts: Any, sums: Any, extremes: Any, density: Any, heights: Any, out: Any
-) -> None:
+def _show(statistic: int, n: int, counts: Any, sums: Any, extremes: Any, density: Any, heights: Any, out: Any) -> None:
     """Writes one statistic of n columns, 0 where there is no point. Its arguments are planes, as `planes` has them."""
     zero, most = np.float32(0), np.int32(len(density) - 1)
     low, span = heights[0], heights[1]

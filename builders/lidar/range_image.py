@@ -248,14 +248,34 @@ class RangeImage(Filler):
             channels.clear_cells(cells, self._normalised(channel, 1.0), out)
         elif name == "elongation" and self._elongations[INTENSITY, 2] == ABSENT:
             channels.clear_cells(cells, self._normalised(channel, 0.0), out)
+        elif name == "inclination" and p.inclination_of == "row":
+            self._write_inclination_of_rows(channel, work, out)
         else:
-            places, origin = self._elongations if name == "elongation" else self._places, self._origin
-            if name == "azimuth" and p.azimuth_of == "point":
-                places, origin = self._moved(), _AT_THE_ORIGIN
-            measured = (places, _MEASURED[name], origin, self._lag_ns, HALVES, norm)
-            channels.write_measured(
-                cells, numbers, *measured, np.empty((3, BLOCK)), np.empty(BLOCK, np.int64), work, out
-            )
+            self._write_measured(name, norm, work, out)
+
+    def _write_inclination_of_rows(self, channel: int, work: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        p, cells = self.params, self._cells[: self._seen]
+        if p.rows == "spherical":
+            upper, lower = self._view[:2]
+            of_rows = upper - (np.arange(p.height) + 0.5) / p.height * (upper - lower)
+        else:
+            self._write_measured("inclination", _AS_IT_IS, work, out)
+            row = cells // p.padded_width()
+            count, total = np.bincount(row, minlength=p.height), np.bincount(row, out[cells], p.height)
+            of_rows = np.where(count > 0, total / np.maximum(count, 1), p.fill_of(channel))
+        shown = [self._normalised(channel, value) for value in of_rows.tolist()]
+        out.reshape(p.height, -1)[:, : p.width] = np.array(shown)[:, None]
+
+    def _write_measured(
+        self, name: str, norm: NDArray[np.float32], work: NDArray[np.float32], out: NDArray[np.float32]
+    ) -> None:
+        cells, numbers, p = self._cells[: self._seen], self._numbers[: self._seen], self.params
+        places, origin = self._elongations if name == "elongation" else self._places, self._origin
+        if name == "azimuth" and p.azimuth_of == "point":
+            places, origin = self._moved(), _AT_THE_ORIGIN
+        measured = (places, _MEASURED[name], origin, self._lag_ns, HALVES, norm)
+        xyz, times = np.empty((3, BLOCK)), np.empty(BLOCK, np.int64)
+        channels.write_measured(cells, numbers, *measured, xyz, times, work, out)
 
     def _moved(self) -> NDArray[np.int64]:
         """Where x, y, z lie as the image shows them, as `_places`."""

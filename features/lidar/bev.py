@@ -16,7 +16,19 @@ from .presets import BEV_OCCUPANCY, BEV_STATS
 __all__ = ["GROUPS", "BevOccupancyParams", "BevParams", "BevStatsParams"]
 
 StatsChannel = Literal[
-    *("count", "density", "max_z", "min_z", "mean_z", "var_z", "height_ratio", "slice_height", "max_i", "mean_i", "top_i")
+    *(
+        "count",
+        "density",
+        "max_z",
+        "min_z",
+        "mean_z",
+        "var_z",
+        "height_ratio",
+        "slice_height",
+        "max_i",
+        "mean_i",
+        "top_i",
+    )
 ]
 Layout = Literal["CYX", "CXY", "YXC", "XYC"]
 

@@ -37,9 +37,9 @@ class BevTemporalParams(BevOccupancyParams, frozen=True, kw_only=True):
             "of all sweeps, then the next slice: channel z * T + t, or time right after the slices."
         ),
     ] = "TZ"
-    oldest_first: Annotated[bool, About("true: t = 0 is the oldest sweep, T - 1 the newest; false: 0 is the newest.")] = (
-        False
-    )
+    oldest_first: Annotated[
+        bool, About("true: t = 0 is the oldest sweep, T - 1 the newest; false: 0 is the newest.")
+    ] = False
 
     def dims(self) -> dict[str, int]:
         x, y, _ = self.grid.size

@@ -247,6 +247,7 @@ RANGE_IMAGE: Presets = {
             "channels": list(_RANGEDET),
             "xyz_frame": "ego",
             "azimuth_of": "point",
+            "inclination_of": "row",
             "intensity_mode": "raw",
             "gaps": "windows",
             "fill": [80.0] + [0.0] * 7,
@@ -257,8 +258,8 @@ RANGE_IMAGE: Presets = {
                 "empty": "fill",
             },
         },
-        follows="tusen-ai/RangeDet config/rangedet/rangedet_wo_aug_all_36e.py and rangedet/core/input.py; the "
-        "inclination is that of the point, and 0 in an empty cell, where RangeDet has the beam's",
+        follows="tusen-ai/RangeDet config/rangedet/rangedet_wo_aug_all_36e.py and rangedet/core/input.py; a row's "
+        "inclination is the mean of its rays, where RangeDet has it from the calibration",
     ),
     "lasernet_kitti": Preset(
         {**_LASERNET, "width": 512, "fov": [3.0, -25.0], "azimuth_fov": [45.0, -45.0]},

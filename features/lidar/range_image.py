@@ -120,6 +120,13 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
         Literal["ray", "point"],
         About("The channel azimuth is that of the ray, as measured; or of the point, by the channels x and y."),
     ] = "ray"
+    inclination_of: Annotated[
+        Literal["ray", "row"],
+        About(
+            "The channel inclination is that of the ray, as measured; or that of the row, in empty cells too: the "
+            "middle of the row, by ring the mean of the rays shown in it, and `fill` where it shows none."
+        ),
+    ] = "ray"
     intensity_mode: Annotated[IntensityMode, INTENSITY_MODE] = "unit"
     min_range: Annotated[float, About("Points nearer than this to the sensor are dropped.", "m", least=0.001)] = 0.1
     fill: Annotated[

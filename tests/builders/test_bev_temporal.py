@@ -158,9 +158,7 @@ def test_the_nth_sweeps_of_all_lidars_share_a_view(monkeypatch, memory_log, swee
     frame = memory_log(front + rear, Poses.fixed(times), [T0 + 300 * MS])[0]
     got = built(frame, {"num_sweeps": 3, "time_axis": "own", "binary": False}, threads=threads)
     points = [[front[3], rear[1]], [front[2], rear[0]], [front[1]]]
-    expected = [
-        view(np.concatenate([np.column_stack([s.x, s.y, s.z]) for s in own]), most=255) for own in points
-    ]
+    expected = [view(np.concatenate([np.column_stack([s.x, s.y, s.z]) for s in own]), most=255) for own in points]
     assert np.array_equal(got["lidar_bev_temporal"], expected)
     assert got["lidar_sweep_valid"].tolist() == [1, 1, 1]
     of_rear = built(frame, {"num_sweeps": 3, "sensors": ["rear"]}, threads=threads)

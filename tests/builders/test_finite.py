@@ -35,7 +35,8 @@ def params(columns, mode, features, frame):
         "lidar_points": {**cloud, "columns": columns, "num_sweeps": 2},
         "lidar_voxels": {**cloud, "grid": GRID, "columns": columns},
         "lidar_bev_occupancy": {**cloud, "grid": GRID},
-        "lidar_bev_stats": {**cloud, "grid": GRID},
+        "lidar_bev_stats": {**cloud, "grid": GRID, "channels": ["slice_height", "var_z", "height_ratio", "mean_z"]},
+        "lidar_bev_temporal": {**cloud, "grid": GRID, "num_sweeps": 2},
         "lidar_range_image": {"intensity_mode": mode, "height": 4, "width": 8, "channels": CHANNELS, "gaps": "windows"},
     }
 

@@ -148,6 +148,17 @@ def test_the_features_of_lidar_share_the_parameters_of_the_cloud():
     assert "grid.voxel" not in {parameter.name for parameter in cloud[0].parameters}
 
 
+def test_a_field_that_is_a_word_or_an_object_shows_both():
+    shown = {p.name: (p.allowed, p.default) for p in parameters_of(canonical().group("radar_points").params)}
+    allowed = "'crn', 'devkit' or 'none' or an object with invalid_state, dyn_prop, ambig_state"
+    assert shown["filter"] == (allowed, "devkit")
+    assert shown["filter.dyn_prop"] == ("a list, each a whole number, or null", None)
+    params = canonical().group("radar_points").params.replace({"filter": {"dyn_prop": [1]}}, "")
+    shown = {p.name: p.default for p in parameters_of(params)}
+    assert "filter" not in shown
+    assert list(shown["filter.dyn_prop"]) == [1]
+
+
 # ---- presets
 
 
@@ -239,8 +250,7 @@ def test_every_preset_of_ours_says_what_it_follows():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("radar_points", "there are none for radar yet. Its records are in frame.radars; "),
-        ("radars", "there are none for radar yet. Its records are in frame.radars; "),
+        ("radar_zzzzzz", "for radar there are radar_points, radar_num_points, "),
         ("camera_image", "there are none for camera yet. Its records are in frame.cameras; "),
         ("images", "there are none for image yet. Its records are in frame.cameras; "),
         ("map_raster", "there are none for map yet. Its records are in frame.map; "),
@@ -265,5 +275,5 @@ def test_a_slip_within_the_family_is_put_right(name, near):
 
 
 def test_params_of_another_family_are_never_meant():
-    with pytest.raises(UnknownFeature, match=r"^no group or part 'radar_points'; there are none for radar yet"):
-        canonical().spec(["lidar_points"], {"radar_points": {}})
+    with pytest.raises(UnknownFeature, match=r"^no group or part 'camera_image'; there are none for camera yet"):
+        canonical().spec(["lidar_points"], {"camera_image": {}})
