@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from harness import Result, machine
 
 BENCHMARKS = ("voxels", "sweeps", "bev", "range_image", "core", "subset", "handoff", "infer", "importing", "store")
-BENCHMARKS += ("nuscenes_tables", "waymo")
+BENCHMARKS += ("nuscenes_tables", "radar", "waymo")
 
 
 def main() -> int:

@@ -8,11 +8,13 @@ from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
 from .lidar.bev_stats import BevStats
 from .lidar.bev_temporal import BevTemporal
+from .lidar.pillars import Pillars
 from .lidar.points import Points
 from .lidar.range_image import RangeImage
 from .lidar.voxels import Voxels
 from .radar.bev import RadarBev
 from .radar.points import RadarPoints
+from .radar.voxels import RadarVoxels
 from .stage import Filler
 
 __all__ = ["filler_of"]
@@ -20,11 +22,13 @@ __all__ = ["filler_of"]
 _OWN: tuple[type[Filler], ...] = (
     Points,
     Voxels,
+    Pillars,
     BevOccupancy,
     BevStats,
     BevTemporal,
     RangeImage,
     RadarPoints,
+    RadarVoxels,
     RadarBev,
     Ego,
 )

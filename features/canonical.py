@@ -16,7 +16,7 @@ __all__ = ["canonical"]
 
 _log = logging.getLogger(__name__)
 
-VERSION = "2.0.0"
+VERSION = "2.1.0"
 
 _FAMILIES = (
     lidar.GROUPS,

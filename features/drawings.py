@@ -9,6 +9,7 @@ __all__ = [
     "birds_eye",
     "birds_eye_over_time",
     "ego_axes",
+    "pillars",
     "points",
     "radar_birds_eye",
     "radar_points",
@@ -24,35 +25,43 @@ _AS_A_PICTURE = "seen as a picture: row 0 above, column 0 on the left"
 
 def points(params: Any) -> str:
     """[row, column]: one row per point. Wants `columns`."""
-    names = _few(params.columns, 6)
+    names = _few(params.column_names(), 6)
     dots = ["." for _ in names]
     lines = _aligned([["", *names], ["row 0", *dots], ["row 1", *dots], ["..."] + [""] * len(dots), ["row n-1", *dots]])
     order = ["The newest first, each record in its own order."]
     return "\n".join([*lines, "", *order, "", *_axes(params)])
 
 
+_ORDERS = {
+    "first_seen": "{0} 0 is the one whose point came first.",
+    "sorted": "The rows are in the order of their cells: by z, then y, then x.",
+    "sorted_xyz": "The rows are in the order of their cells: by x, then y, then z.",
+}
+
+
 def voxels(params: Any) -> str:
-    """[voxel, slot, column], and the cell and count of each voxel. Wants `columns` and `coord_order`."""
-    point = f"[{' '.join(_few(params.columns, 3))}]"
+    """[voxel, slot, column], and the cell and count of each voxel. Wants `columns`, `order` and `coord_order`."""
+    return _rows_of_cells("voxel", params)
+
+
+def pillars(params: Any) -> str:
+    """The same for pillars."""
+    return _rows_of_cells("pillar", params)
+
+
+def _rows_of_cells(thing: str, params: Any) -> str:
+    point = f"[{' '.join(_few(params.column_names(), 3))}]"
     nothing = "0".center(len(point))
     cell = f"cell [{' '.join(params.coord_order)}]"
     rows = [
         ["", "slot 0", "slot 1", "...", "slot P-1", cell, "num_points"],
-        ["voxel 0", point, point, "...", point, ". . .", "P"],
-        ["voxel 1", point, nothing, "...", nothing, ". . .", "1"],
+        [f"{thing} 0", point, point, "...", point, ". . .", "P"],
+        [f"{thing} 1", point, nothing, "...", nothing, ". . .", "1"],
         ["...", "", "", "", "", "", ""],
-        ["voxel M-1", point, point, "...", nothing, ". . .", "2"],
+        [f"{thing} M-1", point, point, "...", nothing, ". . .", "2"],
     ]
-    return "\n".join(
-        [
-            *_aligned(rows),
-            "",
-            "Voxel 0 is the one whose point came first.",
-            "Cell 0 0 0 is at the grid's lowest corner.",
-            "",
-            *_axes(params),
-        ]
-    )
+    said = [_ORDERS[params.order].format(thing.capitalize()), "Cell 0 0 0 is at the grid's lowest corner."]
+    return "\n".join([*_aligned(rows), "", *said, "", *_axes(params)])
 
 
 def birds_eye(params: Any) -> str:

@@ -23,8 +23,10 @@ __all__ = [
     "forget",
     "gather",
     "gather_any",
+    "row_of",
     "write_coords",
     "write_counts",
+    "write_rows_of_points",
 ]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -257,18 +259,29 @@ def forget(places: Any, table: Any) -> None:
 
 @kernel
 def gather_any(
-    columns: Any, chosen: Any, slots: Any, rows_of: Any, points_per_voxel: int, rows: int, out: Any, out_at: int
+    columns: Any,
+    chosen: Any,
+    slots: Any,
+    rows_of: Any,
+    points_per_voxel: int,
+    rows: int,
+    starts: Any,
+    out: Any,
+    out_at: int,
 ) -> None:
     """Writes the columns of the chosen points to their slots, as far as there are `rows`.
 
-    columns: (C, 2) int64, where they lie. chosen, slots: of `assign`. rows_of: (n,) int32, the final numbers of the
-    slots' rows; empty where they are final. out: (slots, C) float32, at the address `out_at`.
+    columns: (C, 2) int64, where they lie. chosen, slots: of `assign`, of which those are left out whose place is not
+    below `points_per_voxel`. rows_of: (n,) int32, the final numbers of the slots' rows; empty where they are final.
+    starts: of `pack_rows`, where rows follow each other without empty slots; empty where each has `points_per_voxel`
+    slots. out: (slots, C) float32, at the address `out_at`.
     """
     final = np.empty(_AHEAD, np.int64)
     for begin in range(0, len(slots), _AHEAD):
-        n = _find_slots(slots[begin : begin + _AHEAD], rows_of, points_per_voxel, out_at, 4 * len(columns), final)
+        part = slots[begin : begin + _AHEAD]
+        n = _find_slots(part, rows_of, points_per_voxel, rows, starts, out_at, 4 * len(columns), final)
         for k in range(n):
-            if final[k] < rows * points_per_voxel:
+            if final[k] >= 0:
                 i: Any = np.int64(chosen[begin + k])
                 for column in range(len(columns)):
                     out[final[k], column] = value(columns[column, 0], columns[column, 1], i)
@@ -276,7 +289,15 @@ def gather_any(
 
 @kernel
 def gather(
-    columns: Any, chosen: Any, slots: Any, rows_of: Any, points_per_voxel: int, rows: int, out: Any, out_at: int
+    columns: Any,
+    chosen: Any,
+    slots: Any,
+    rows_of: Any,
+    points_per_voxel: int,
+    rows: int,
+    starts: Any,
+    out: Any,
+    out_at: int,
 ) -> None:
     """As gather_any, for four columns or five, taken apart: 0.6 ms for 170 000 points, against 0.8."""
     last = len(columns) - 1
@@ -285,9 +306,10 @@ def gather(
     e_at, e_step, five = columns[last, 0], columns[last, 1], last == 4
     final = np.empty(_AHEAD, np.int64)
     for begin in range(0, len(slots), _AHEAD):
-        n = _find_slots(slots[begin : begin + _AHEAD], rows_of, points_per_voxel, out_at, 4 * len(columns), final)
+        part = slots[begin : begin + _AHEAD]
+        n = _find_slots(part, rows_of, points_per_voxel, rows, starts, out_at, 4 * len(columns), final)
         for k in range(n):
-            if final[k] < rows * points_per_voxel:
+            if final[k] >= 0:
                 i: Any = np.int64(chosen[begin + k])
                 slot = np.uint64(final[k])
                 out[slot, 0] = value(a_at, a_step, i)
@@ -299,16 +321,30 @@ def gather(
 
 
 @inner
-def _find_slots(slots: Any, rows_of: Any, points_per_voxel: Any, out_at: Any, nbytes: Any, out: Any) -> Any:
+def row_of(slot: Any, rows_of: Any, points_per_voxel: Any, rows: Any) -> Any:
+    """The number of a slot's row among all, or -1 for a place, or a row, that is not wanted; as for `gather`."""
+    row = slot >> _PLACE_BITS
+    if len(rows_of) > 0:
+        row = np.int64(rows_of[row])
+    return row if ((slot & _PLACE) < points_per_voxel) & (row < rows) else -1
+
+
+@inner
+def _find_slots(
+    slots: Any, rows_of: Any, points_per_voxel: Any, rows: Any, starts: Any, out_at: Any, nbytes: Any, out: Any
+) -> Any:
     """Writes where in the tensor some points go to `out`, and asks for that memory; returns how many they are.
+
+    Those that go nowhere get -1: others may need more points of a voxel, or more rows.
 
     Asked for before it is written, a frame that finds its memory far away takes a seventh less time to gather.
     """
     for k in range(len(slots)):
-        row = slots[k] >> _PLACE_BITS
-        if len(rows_of) > 0:
-            row = np.int64(rows_of[row])
-        out[k] = row * points_per_voxel + (slots[k] & _PLACE)
+        row = row_of(slots[k], rows_of, points_per_voxel, rows)
+        begin = row * points_per_voxel
+        if len(starts) > 0:
+            begin = np.int64(starts[max(row, 0)])
+        out[k] = begin + (slots[k] & _PLACE) if row >= 0 else -1
         fetch(out_at + nbytes * out[k])
     return len(slots)
 
@@ -372,3 +408,11 @@ def write_counts(counts: Any, rows: int, points_per_voxel: int, out: Any) -> Non
     """Writes how many of each row's slots are real. out: (>= rows,) int32."""
     for row in range(rows):
         out[row] = min(counts[row], points_per_voxel)
+
+
+@kernel
+def write_rows_of_points(chosen: Any, slots: Any, rows_of: Any, out: Any) -> None:
+    """Writes the rows of the chosen points, as far as `out` goes, int32. chosen, slots, rows_of: as for `gather`."""
+    for k in range(len(slots)):
+        if chosen[k] < len(out):
+            out[chosen[k]] = row_of(slots[k], rows_of, _PLACE + 1, _PLACE + 1)

@@ -1,29 +1,25 @@
-"""lidar_voxels, lidar_voxel_coords and lidar_voxel_num_points: hard voxels, as spconv's Point2VoxelCPU makes them."""
+"""lidar_voxels and what belongs to them: hard voxels, as spconv's Point2VoxelCPU makes them, their means, and which
+voxel each point is in."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features.lidar import VoxelsParams
 
 from ..columns import Column
-from ..kernels import voxels as kernels
+from ..kernels.voxels import write_rows_of_points
 from ..sample import Sample
-from ..scratch import address
-from ..split import shares, split
 from ..stage import Clearing, Filler, Stages
+from ..voxelization import Voxelization
 from ..written import Written
 from .cells import Cells
-from .voxel_rows import VoxelRows
+from .voxel_means import VoxelMeans
 
 __all__ = ["Voxels"]
-
-_log = logging.getLogger(__name__)
 
 
 class Voxels(Filler):
@@ -32,72 +28,55 @@ class Voxels(Filler):
 
     def __init__(self, params: VoxelsParams, stages: Stages) -> None:
         super().__init__()
+        self.title = f"voxels ({params.max_points_per_voxel} per voxel)"
         self.cells = stages.share(Cells, params.cloud(), params.grid, False)
-        self.needs = (self.cells,)
+        self.rows = stages.share(
+            Voxelization, self.cells, params.grid, params.max_voxels, params.overflow, params.order
+        )
+        self.needs = (self.rows,)
         self.params: VoxelsParams = params
-        self._stages = stages
         self._picks = Column.picks(params.columns)
-        # asked once: a grid works it out each time
-        self._size = params.grid.size[:2]
-        self.cells.cloud.want(params.columns)
-        self._rows = VoxelRows(params.grid, self.cells.dtype, stages.threads)
-        self._overflows = False
-        by = "id table" if self._rows.is_dense else "hash"
-        self.title = f"voxels ({by}, {params.max_points_per_voxel} per voxel)"
+        self._means = VoxelMeans(
+            self.rows, self.cells.cloud, params.max_points_per_voxel if params.mean_of == "kept" else None, self._picks
+        )
+        self._means_wanted = False
+
+    def want(self, feature: str, dtype: str) -> None:
+        if feature == "lidar_voxels":
+            self.rows.want_places(self.params.max_points_per_voxel)
+        elif feature == "lidar_voxel_mean":
+            self._means.want()
+            self._means_wanted = True
+        elif feature == "lidar_point_voxel_id":
+            self.rows.want_places(Voxelization.ALL)
+        if feature in ("lidar_voxels", "lidar_voxel_mean"):
+            self.cells.cloud.want(self.params.columns)
 
     @property
     def nbytes(self) -> int:
-        return self._rows.nbytes
+        return self._means.nbytes
 
     def run(self, sample: Sample) -> None:
-        p, ids = self.params, self.cells.ids
-        most = min(p.max_voxels, len(ids))
-        owners = len(split(len(ids), self._stages.threads))
-        # where max_voxels cuts, the points' order counts; a frame like the last one is likely to be cut too
-        shared = owners > 1 and not self._rows.is_dense and not self._overflows
-        if not (shared and self._rows.assign_shared(p, most, ids, owners, self._stages.each)):
-            self._rows.assign(p, most, ids, owners)
-        self._overflows = self._rows.lost > 0
-        self._report(self._rows.lost)
-
-    def _report(self, lost: int) -> None:
-        self.dropped = {"points over max_voxels": lost}
-        if lost and self._stages.first_time((Voxels, self.params)):
-            _log.warning(
-                "lidar_voxels: %d points are in voxels beyond max_voxels=%d and are dropped; points come in the order "
-                "of the scan, so they are missing on one side (reported once; see Tensors.dropped)",
-                lost,
-                self.params.max_voxels,
-            )
+        self.rows.report("lidar_voxels")
+        if self._means_wanted:
+            self._means.run()
 
     def sizes(self) -> Mapping[str, int]:
-        return {"num_voxels": max(self._rows.n, self.params.min_rows)}
+        return {"num_voxels": max(self.rows.n, self.params.min_rows), "num_points": len(self.cells.ids)}
 
     def clearing(self, feature: str) -> Clearing:
-        return "own"
+        return "whole" if feature == "lidar_point_voxel_id" else "own"
 
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
-        rows = min(self._rows.n, len(out))
+        per_voxel = self.params.max_points_per_voxel
         if feature == "lidar_voxels":
-            self._fill_voxels(rows, out, written)
+            self.rows.write_points(self.cells.cloud.points.lying[self._picks], per_voxel, out, written)
         elif feature == "lidar_voxel_coords":
-            kernels.write_coords(self._rows.keys, rows, *self._size, self.params.coord_order == "xyz", out)
-            written.clear_rows(rows, out)
+            self.rows.write_coords(self.params.coord_order == "xyz", out, written)
+        elif feature == "lidar_voxel_num_points":
+            self.rows.write_counts(per_voxel, out, written)
+        elif feature == "lidar_voxel_mean":
+            self._means.write(out, written)
         else:
-            kernels.write_counts(self._rows.counts, rows, self.params.max_points_per_voxel, out)
-            written.clear_rows(rows, out)
-
-    def _fill_voxels(self, rows: int, out: NDArray[np.float32], written: Written) -> None:
-        columns, per_voxel = self.cells.cloud.points.lying[self._picks], self.params.max_points_per_voxel
-        counts, flat = self._rows.counts[:rows], out.reshape(-1, out.shape[-1])
-        before = written.per_row(len(out))
-        gather = kernels.gather if len(self._picks) in (4, 5) else kernels.gather_any
-        placed = self._rows.placed
-        clearing = shares(len(out), len(placed))
-
-        def write(owner: int) -> None:
-            rest = clearing[owner]
-            gather(columns, *placed[owner], per_voxel, rows, flat, address(flat))
-            kernels.clear_slots(counts, per_voxel, rest.start, rest.stop, before, flat)
-
-        self._stages.each(write, range(len(placed)))
+            out[:] = -1
+            self.rows.each_part(lambda part: write_rows_of_points(*part, out))

@@ -51,8 +51,6 @@ class RadarCloud(PointStage):
         self._stages = stages
         self._reference = stages.share(Reference, params.reference())
         self.needs = (self._reference,)
-        # several records are read side by side
-        self._each = stages.each if stages.threads > 1 else None
         self._points = Detections()
         self.valid: NDArray[np.uint8] = np.zeros(0, np.uint8)
         """(K,) 1 for each radar of which the frame has a cycle."""
@@ -107,7 +105,7 @@ class RadarCloud(PointStage):
         for k, name in enumerate(names):
             if name not in streams:
                 continue
-            own = frame.ranked_radar_sweeps(p.num_sweeps, name, self._each, **picked)
+            own = frame.ranked_radar_sweeps(p.num_sweeps, name, **picked)
             valid[k] = len(own) > 0
             from_ns = own[0][1].time_ns if own and p.lag_from == "newest_cycle" else frame.time_ns
             found += [_Cycle(record, rank, from_ns - record.time_ns) for rank, record in own]

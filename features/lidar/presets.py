@@ -7,7 +7,7 @@ from typing import Any
 
 from ..preset import Preset
 
-__all__ = ["BEV_OCCUPANCY", "BEV_STATS", "BEV_TEMPORAL", "RANGE_IMAGE", "VOXELS"]
+__all__ = ["BEV_OCCUPANCY", "BEV_STATS", "BEV_TEMPORAL", "PILLARS", "RANGE_IMAGE", "VOXELS"]
 
 _PIXOR = "philip-huang/PIXOR srcs/datagen.py, which takes none of the points on the edges of its range"
 _XYZI = ["x", "y", "z", "intensity"]
@@ -21,6 +21,9 @@ _NUS_CLOUD = {
     "compensate": "per_sweep",
 }
 _KITTI_CLOUD = {"frame": "lidar", "intensity_mode": "unit"}
+# the vehicle's axes, as Waymo's own points are
+_WAYMO_CLOUD = {"frame": "ego", "intensity_mode": "tanh"}
+_WAYMO_COLUMNS = [*_XYZI, "elongation"]
 
 
 _PCDET = "OpenPCDet tools/cfgs/"
@@ -56,6 +59,16 @@ def _nus_0075(follows: str) -> Preset:
 def _kitti_005(follows: str) -> Preset:
     voxel, most = [0.05, 0.05, 0.1], (16_000, 40_000)
     return _voxels(follows, [0, -40, -3, 70.4, 40, 1], voxel, 5, most, _XYZI, **_KITTI_CLOUD)
+
+
+def _waymo_010(follows: str) -> Preset:
+    low_high, voxel, most = [-75.2, -75.2, -2, 75.2, 75.2, 4], [0.1, 0.1, 0.15], (150_000, 150_000)
+    return _voxels(follows, low_high, voxel, 5, most, _WAYMO_COLUMNS, **_WAYMO_CLOUD)
+
+
+def _waymo_pillars(follows: str, height_m: float = 6, **rows: Any) -> Preset:
+    grid = {"range": [-74.88, -74.88, -2, 74.88, 74.88, 4], "voxel": [0.32, 0.32, height_m]}
+    return Preset({"grid": grid, "columns": _WAYMO_COLUMNS, **_WAYMO_CLOUD, **rows}, follows=follows)
 
 
 Presets = dict[str, Preset]
@@ -113,6 +126,33 @@ VOXELS: Presets = {
         (120_000, 160_000),
         _XYZI,
     ),
+    "centerpoint_pillar_waymo": _waymo_pillars(
+        f"{_PCDET}waymo_models/centerpoint_pillar_1x.yaml", max_points_per_voxel=20, max_voxels=150_000
+    ),
+    "centerpoint_waymo": _waymo_010(f"{_PCDET}waymo_models/centerpoint.yaml"),
+    "pvrcnn_waymo": _waymo_010(f"{_PCDET}waymo_models/pv_rcnn.yaml"),
+    "dsvt_pillar_waymo": _waymo_pillars(
+        f"{_PCDET}waymo_models/dsvt_pillar.yaml, DynamicVoxelVFE; it takes the tanh of the elongation, too",
+        max_voxels=None,
+        order="sorted_xyz",
+        mean_of="all",
+    ),
+    "dsvt_waymo": _waymo_pillars(
+        f"{_PCDET}waymo_models/dsvt_voxel.yaml, DynamicVoxelVFE; it takes the tanh of the elongation, too",
+        height_m=0.1875,
+        max_voxels=None,
+        order="sorted_xyz",
+        mean_of="all",
+    ),
+    "second_waymo": _voxels(
+        f"{_MMDET3D}second_hv_secfpn_waymo.py",
+        [-76.8, -51.2, -2, 76.8, 51.2, 4],
+        [0.08, 0.08, 0.1],
+        20,
+        (80_000, 90_000),
+        _WAYMO_COLUMNS,
+        **_WAYMO_CLOUD,
+    ),
     "once_pillar": _voxels(
         f"{_PCDET}once_models/pointpillar.yaml",
         [-75.2, -75.2, -5, 75.2, 75.2, 3],
@@ -122,6 +162,31 @@ VOXELS: Presets = {
         _XYZI,
         frame="lidar",
     ),
+}
+
+
+def _pillars(voxels: str, follows: str, **decoration: Any) -> Preset:
+    """The pillars of a preset of voxels, decorated."""
+    own = VOXELS[voxels]
+    return Preset({**own.params, **decoration}, own.training, follows)
+
+
+PILLARS: Presets = {
+    "pointpillars_kitti": _pillars("pointpillars_kitti", f"{_PCDET}kitti_models/pointpillar.yaml, PillarVFE"),
+    "pointpillars_kitti_legacy": _pillars(
+        "pointpillars_kitti",
+        f"{_MMDET3D}pointpillars_hv_secfpn_kitti.py, PillarFeatureNet with legacy=True, its default",
+        legacy=True,
+    ),
+    "pointpillars_nus": _pillars("pointpillars_nus", f"{_MMDET3D}pointpillars_hv_fpn_nus.py, HardVFE"),
+    "centerpoint_pillar_nus": _pillars(
+        "centerpoint_pillar_nus",
+        f"{_MMDET3D}centerpoint_pillar02_second_secfpn_nus.py, PillarFeatureNet with legacy=False",
+    ),
+    "centerpoint_pillar_waymo": _pillars(
+        "centerpoint_pillar_waymo", f"{_PCDET}waymo_models/centerpoint_pillar_1x.yaml, PillarVFE"
+    ),
+    "once_pillar": _pillars("once_pillar", f"{_PCDET}once_models/pointpillar.yaml, PillarVFE"),
 }
 
 

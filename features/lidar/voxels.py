@@ -1,4 +1,4 @@
-"""lidar_voxels, lidar_voxel_coords and lidar_voxel_num_points."""
+"""lidar_voxels, lidar_voxel_coords, lidar_voxel_num_points, lidar_voxel_mean and lidar_point_voxel_id."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from ..parameter import About
 from .cloud import SURROUND, CloudParams, PointColumn
 from .presets import VOXELS
 
-__all__ = ["GROUPS", "VoxelsParams"]
+__all__ = ["GROUPS", "VoxelRowsParams", "VoxelsParams"]
 
 
-class VoxelsParams(CloudParams, frozen=True, kw_only=True):
+class VoxelRowsParams(CloudParams, frozen=True, kw_only=True):
+    """Which voxels there are, in which order, and what is kept of their points: of voxels and of pillars."""
+
     grid: Annotated[Grid, About("The cells, half-open.")] = SURROUND
     columns: Annotated[tuple[PointColumn, ...], About("What a point of a voxel holds, in order.")] = (
         *("x", "y", "z", "intensity", "time_lag"),
@@ -26,12 +28,23 @@ class VoxelsParams(CloudParams, frozen=True, kw_only=True):
     max_points_per_voxel: Annotated[
         int, About("At most this many points of a voxel, the first ones.", "count", least=1)
     ] = 10
-    max_voxels: Annotated[int, About("At most this many voxels, the first ones.", "count", least=1)] = 120_000
+    max_voxels: Annotated[
+        int | None,
+        About("At most this many voxels, the first ones; null: all (dynamic voxelization).", "count", least=1),
+    ] = 120_000
     overflow: Annotated[
         Literal["continue", "break"],
         About("When max_voxels are taken and a point needs another: skip that point, or stop at it."),
     ] = "continue"
-    coord_order: Annotated[Literal["zyx", "xyz"], About("The columns of lidar_voxel_coords.")] = "zyx"
+    order: Annotated[
+        Literal["first_seen", "sorted", "sorted_xyz"],
+        About(
+            "The order of the rows, once max_voxels has cut. first_seen: that of their first points; sorted: by z, "
+            "then y, then x, as mmdetection3d's DynamicScatter; sorted_xyz: by x, then y, then z, as OpenPCDet's "
+            "dynamic VFEs."
+        ),
+    ] = "first_seen"
+    coord_order: Annotated[Literal["zyx", "xyz"], About("The columns of the coords.")] = "zyx"
     min_rows: Annotated[
         int,
         About(
@@ -45,16 +58,36 @@ class VoxelsParams(CloudParams, frozen=True, kw_only=True):
         super().__post_init__()
         distinct("columns", self.columns)
 
+    def rows_key(self) -> Hashable:
+        """Returns what alone decides how many rows there are: pillars have as many as voxels of an equal key."""
+        overflow = None if self.max_voxels is None else self.overflow
+        return ("num_voxels", self.count_key(), self.grid, self.max_voxels, overflow, self.min_rows)
+
+    def rows_cap(self) -> int | None:
+        """Returns the most rows there can be, where a parameter bounds them."""
+        return None if self.max_voxels is None else max(self.max_voxels, self.min_rows)
+
+
+class VoxelsParams(VoxelRowsParams, frozen=True, kw_only=True):
+    mean_of: Annotated[
+        Literal["kept", "all"],
+        About(
+            "Which points lidar_voxel_mean is of. kept: those that lidar_voxels holds (OpenPCDet's MeanVFE); all: also "
+            "those beyond max_points_per_voxel (its dynamic VFEs)."
+        ),
+    ] = "kept"
+
     def dims(self) -> dict[str, int]:
         return {"P": self.max_points_per_voxel, "C": len(self.columns)}
 
     def cap(self, dim: str) -> int | None:
-        return max(self.max_voxels, self.min_rows) if dim == "num_voxels" else None
+        return self.rows_cap() if dim == "num_voxels" else None
 
     def size_key(self, dim: str) -> Hashable:
-        if dim != "num_voxels":
-            return super().size_key(dim)
-        return (dim, self.count_key(), self.grid, self.max_voxels, self.overflow, self.min_rows)
+        if dim == "num_voxels":
+            return self.rows_key()
+        # of lidar_points without a range and without a limit
+        return (dim, self.count_key(), None, None) if dim == "num_points" else super().size_key(dim)
 
 
 GROUPS = (
@@ -94,6 +127,31 @@ GROUPS = (
                 cut="first_rows",
                 collate=Concat(),
                 prose="How many of a voxel's P slots are real; 0 in padding rows.",
+            ),
+            Feature(
+                name="lidar_voxel_mean",
+                dtypes=("float32",),
+                shape=("num_voxels", "C"),
+                units="mixed",
+                frame="reference",
+                cut="first_rows",
+                collate=Concat(),
+                prose="Each voxel's mean of every column: of the kept points the float32 sum from 0 in the order of "
+                "the slots, divided in float32 by their number; of all points the float64 sum in the order of the "
+                "points, divided in float64 and cast once. 0 in padding rows.",
+            ),
+            Feature(
+                name="lidar_point_voxel_id",
+                dtypes=("int32",),
+                shape=("num_points",),
+                units="index",
+                frame="none",
+                fill=-1,
+                cut="first_rows",
+                collate=Concat(index="offset", offset_of="lidar_voxel_coords"),
+                prose="For each point of the cloud, those of lidar_points without a range and a limit, the row of its "
+                "voxel, whether or not the voxel holds that point; -1 outside the grid, and in voxels beyond "
+                "max_voxels.",
             ),
         ),
     ),

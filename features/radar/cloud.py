@@ -57,12 +57,7 @@ RadarColumn = Literal[
     "pdh0_ordinal",
 ]
 
-RADAR_COLUMNS = About(
-    "What a row holds, in order. time_lag: the cycle's age; sweep: 0 for the newest cycle of its radar, 1 for the one "
-    "before; range and azimuth: as measured, in the sensor's own axes; scan: of which scan a detection is, where a "
-    "record holds several, 0 the newest, -1 the one before; ..._onehot: a column for each state, 1 in that "
-    "of the detection; pdh0_ordinal: seven columns, 1 in as many of the first as pdh0 says."
-)
+RADAR_COLUMNS = About("What a row holds, in order; a block of columns counts as one.")
 
 STATES: Mapping[str, Mapping[int, str]] = MappingProxyType(
     {
@@ -162,7 +157,7 @@ AROUND = Grid(range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.8, 0.8, 8.0)
 
 
 class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
-    """The detections behind a feature. Features with equal values here share one cloud."""
+    """The radar detections behind a feature. Features with equal values here share one cloud."""
 
     sensors: Annotated[tuple[str, ...] | None, About("The radars to take; null: all that the log has.")] = None
     num_sweeps: Annotated[int, About("Cycles of each radar, newest first.", "count", least=1)] = 6

@@ -69,7 +69,7 @@ GROUPS = (
                 "order of the radars. Non-finite places are dropped. v_radial > 0 is receding, relative to the sensor; "
                 "..._comp has the ego motion taken out. A radar measures only that radial part: where a record has no "
                 "vx, vy they are v_radial along the ray, and where it has v_radial but not v_radial_comp, that is "
-                "v_radial + ray . sensor's velocity by the log's poses. Codes are those of STATES.",
+                "v_radial + ray . sensor's velocity by the log's poses. Codes are those of nuScenes' radars.",
             ),
             Feature(
                 name="radar_num_points",

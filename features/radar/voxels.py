@@ -26,11 +26,21 @@ class RadarVoxelsParams(RadarCloudParams, frozen=True, kw_only=True):
     max_points_per_voxel: Annotated[
         int, About("At most this many detections of a voxel, the first ones.", "count", least=1)
     ] = 20
-    max_voxels: Annotated[int, About("At most this many voxels, the first ones.", "count", least=1)] = 60_000
+    max_voxels: Annotated[
+        int | None,
+        About("At most this many voxels, the first ones; null: all (dynamic voxelization).", "count", least=1),
+    ] = 60_000
     overflow: Annotated[
         Literal["continue", "break"],
         About("When max_voxels are taken and a detection needs another: skip that detection, or stop at it."),
     ] = "continue"
+    order: Annotated[
+        Literal["first_seen", "sorted", "sorted_xyz"],
+        About(
+            "The order of the rows, once max_voxels has cut. first_seen: that of their first detections; sorted: by z, "
+            "then y, then x; sorted_xyz: by x, then y, then z."
+        ),
+    ] = "first_seen"
     coord_order: Annotated[Literal["zyx", "xyz"], About("The columns of radar_voxel_coords.")] = "zyx"
     min_rows: Annotated[
         int,
@@ -49,20 +59,23 @@ class RadarVoxelsParams(RadarCloudParams, frozen=True, kw_only=True):
         return {"P": self.max_points_per_voxel, "C": width_of(self.columns)}
 
     def cap(self, dim: str) -> int | None:
-        return max(self.max_voxels, self.min_rows) if dim == "num_radar_voxels" else None
+        if dim != "num_radar_voxels" or self.max_voxels is None:
+            return None
+        return max(self.max_voxels, self.min_rows)
 
     def size_key(self, dim: str) -> Hashable:
         if dim != "num_radar_voxels":
             return super().size_key(dim)
-        return (dim, self.count_key(), self.grid, self.max_voxels, self.overflow, self.min_rows)
+        overflow = None if self.max_voxels is None else self.overflow
+        return (dim, self.count_key(), self.grid, self.max_voxels, overflow, self.min_rows)
 
 
 GROUPS = (
     Group(
         name="radar_voxels",
         params=RadarVoxelsParams(),
-        drawing=drawings.voxels,
         presets=VOXELS,
+        drawing=drawings.voxels,
         features=(
             Feature(
                 name="radar_voxels",

@@ -11,8 +11,14 @@ import pytest
 import perceptum as pc
 from perceptum.datasets import memory_log
 from perceptum.features import Grid
-from perceptum.features.drawings import birds_eye, birds_eye_over_time, radar_birds_eye, range_image
-from perceptum.features.lidar import BevOccupancyParams, BevTemporalParams, RangeImageParams
+from perceptum.features.drawings import birds_eye, birds_eye_over_time, pillars, radar_birds_eye, range_image, voxels
+from perceptum.features.lidar import (
+    BevOccupancyParams,
+    BevTemporalParams,
+    PillarsParams,
+    RangeImageParams,
+    VoxelsParams,
+)
 from perceptum.features.radar import RadarBevParams
 from perceptum.inputs import LidarSweep
 
@@ -51,6 +57,15 @@ def test_the_corners_of_a_birds_eye_view_are_where_they_are_drawn(layout, flip_x
     grows = {across: float(last) > float(first), down: float(bottom) > float(top)}
     assert (f"o--> {across}" if grows[across] else f"{across} <--o") in drawing
     assert (f"v {down}" if grows[down] else f"^ {down}") in drawing
+
+
+def test_voxels_and_pillars_say_in_which_order_their_rows_are():
+    assert "Voxel 0 is the one whose point came first" in voxels(VoxelsParams())
+    assert "by x, then y, then z" in voxels(VoxelsParams(order="sorted_xyz", coord_order="xyz"))
+    drawn = pillars(PillarsParams(order="sorted"))
+    assert "pillar M-1" in drawn
+    assert "by z, then y, then x" in drawn
+    assert "cell [x y z]" in pillars(PillarsParams(coord_order="xyz"))
 
 
 def test_a_view_over_time_says_which_channel_is_which():

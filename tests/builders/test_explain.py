@@ -59,13 +59,19 @@ def test_the_plan_is_plain_data_that_json_can_carry(frame, built):
 
 
 def test_it_tells_which_tensors_share_a_stage():
-    like_the_others = {"num_sweeps": 1, "grid": {"voxel": [0.1, 0.1, 0.2]}}
-    builder = InputBuilder(NAMES, params={"lidar_bev_temporal": like_the_others})
+    grid = {"grid": {"voxel": [0.1, 0.1, 0.2]}}
+    like_the_others = {
+        "lidar_bev_temporal": {**grid, "num_sweeps": 1},
+        "lidar_pillars": {**grid, "max_voxels": 120_000},
+    }
+    builder = InputBuilder(NAMES, params=like_the_others)
     stages = {s.title: s.serves for s in builder.explain().stages}
     lidar = [name for name in NAMES if name.startswith("lidar") and "range" not in name]
     group_of = {feature.name: group.name for group in canonical().groups for feature in group}
     assert stages["cloud (1 sweep, ego frame)"] == tuple(lidar)
     assert stages["cells (1024 x 1024 x 40)"] == tuple(n for n in lidar if group_of[n] != "lidar_points")
+    rows = tuple(n for n in lidar if group_of[n] in ("lidar_voxels", "lidar_pillars"))
+    assert stages["voxel rows (hash)"] == rows
     assert stages["ego"] == ("ego_pose", "reference_stamp")
 
 

@@ -12,7 +12,7 @@ from perceptum.features import canonical
 from perceptum.inputs import Poses
 
 # the voxels in the lidar's axes: rows of one suffix share their frame of reference
-NAMES = [f"{f.name}__lidar" if f.name.startswith("lidar_voxel") else f.name for f in canonical()]
+NAMES = [f"{f.name}__lidar" if canonical().group_of(f.name).name == "lidar_voxels" else f.name for f in canonical()]
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
 GRID = {"range": [-4, -4, -2, 4, 4, 2], "voxel": [1, 1, 1]}
@@ -34,6 +34,7 @@ def params(columns, mode, features, frame):
     return {
         "lidar_points": {**cloud, "columns": columns, "num_sweeps": 2},
         "lidar_voxels": {**cloud, "grid": GRID, "columns": columns},
+        "lidar_pillars": {**cloud, "grid": GRID, "columns": ["x", "y", "z", *(c for c in columns if c not in "xyz")]},
         "lidar_bev_occupancy": {**cloud, "grid": GRID},
         "lidar_bev_stats": {**cloud, "grid": GRID, "channels": ["slice_height", "var_z", "height_ratio", "mean_z"]},
         "lidar_bev_temporal": {**cloud, "grid": GRID, "num_sweeps": 2},

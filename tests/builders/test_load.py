@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from perceptum.builders import InputBuilder, split
-from perceptum.builders.kernels import bev, cells, load, motion, points, record, rows, voxels
+from perceptum.builders.kernels import bev, cells, load, motion, pillars, points, record, rows, voxel_means, voxels
 from perceptum.builders.kernels.range_image import cells as image_cells
 from perceptum.builders.kernels.range_image import channels as image_channels
 from perceptum.builders.kernels.range_image import points as image_points
@@ -224,6 +224,7 @@ def test_threads_share_the_points_and_change_no_byte(memory_log, sweep_of, small
             params = {
                 "lidar_points": {**cloud, "columns": ALL},
                 "lidar_voxels": {**cloud, **chosen, **more},
+                "lidar_pillars": {**cloud, **chosen, **(more and {"overflow": "break", "order": "sorted"})},
                 "lidar_bev_occupancy": {**cloud, "grid": fine, "overflow_slices": True},
                 "lidar_bev_stats": {**cloud, "grid": grid},
             }
@@ -236,7 +237,8 @@ def test_threads_share_the_points_and_change_no_byte(memory_log, sweep_of, small
 
 def test_kernels_are_compiled_once_whatever_a_record_is_made_of(memory_log, sweep_of):
     """Read-only arrays, other layouts and empty sweeps are other types to numba: seconds, in the middle of a drive."""
-    names = [feature.name for feature in canonical()]
+    # the voxels' points are all, those of lidar_points are cropped
+    names = [f"{f.name}__own" if f.name == "lidar_point_voxel_id" else f.name for f in canonical()]
     grid = {"range": [-20, -20, -20, 20, 20, 20], "voxel": [4, 4, 40]}
     params = {"lidar_voxels": {"grid": grid}, "lidar_bev_stats": {"grid": grid}}
     channels = ["range", "x", "intensity", "azimuth", "elongation", "time_lag", "occupancy"]
@@ -285,7 +287,7 @@ def compiled():
     """Kernel -> the types that it was compiled for."""
     found = {}
     image = (image_cells, image_channels, image_points, image_shown)
-    for module in (bev, cells, load, motion, points, record, rows, voxels, *image):
+    for module in (bev, cells, load, motion, pillars, points, record, rows, voxel_means, voxels, *image):
         for name, kernel in vars(module).items():
             if hasattr(kernel, "signatures"):
                 found[f"{module.__name__}.{name}"] = len(kernel.signatures)

@@ -70,7 +70,7 @@ def test_every_channel_is_that_of_the_definition(memory_log, sweep_of, build, ki
     assert (image[10][hit] == 1).all()
 
 
-def test_a_ray_is_told_as_measured_whatever_becomes_of_its_point(memory_log, sweep_of, build):
+def test_a_ray_is_shown_as_measured_whatever_becomes_of_its_point(memory_log, sweep_of, build):
     points = scan(600)
     offset_ns = np.random.default_rng(0).integers(-40 * MS, 40 * MS, len(points))
     sweep = sweep_of(points[:, :3], time_ns=T0 + 50 * MS, ego_from_sensor=MOUNT, offset_ns=offset_ns)
@@ -150,7 +150,7 @@ def test_columns_that_a_sweep_lacks_are_0_and_its_age_is_that_of_the_sweep(memor
         (["time_lag"], {"intensity": [1], "elongation": [1]}, "offset_ns", "intensity, elongation"),
     ],
 )
-def test_or_the_first_of_them_is_an_error_that_says_what_there_is(frame_of, build, channels, more, lacks, has):
+def test_or_they_are_an_error_that_says_what_there_is(frame_of, build, channels, more, lacks, has):
     more = {name: np.float32(column) for name, column in more.items()}
     frame = frame_of([[5, 0, 0]], source="drive/3.bin", **more)
     with pytest.raises(MissingRecord) as error:

@@ -10,22 +10,25 @@ import pytest
 
 from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log
-from perceptum.features import Stack, canonical
+from perceptum.features import Concat, Stack, canonical
 from perceptum.inputs import Poses
 
 from .radars import cycle
 
 NAMES = [feature.name for feature in canonical()]
+POINT_IDS = "lidar_point_voxel_id"
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
 GRID = {"range": [-40, -40, -3, 40, 40, 3], "voxel": [0.5, 0.5, 0.5]}
 PARAMS = {
     "lidar_points": {"num_sweeps": 3, "columns": ["x", "y", "z", "intensity", "time_lag", "ring"]},
-    "lidar_voxels": {"grid": GRID, "max_points_per_voxel": 4, "max_voxels": 700, "num_sweeps": 2},
+    "lidar_voxels": {"grid": GRID, "max_points_per_voxel": 4, "max_voxels": 700, "num_sweeps": 3},
+    "lidar_pillars": {"grid": GRID, "max_points_per_voxel": 6, "max_voxels": 700, "num_sweeps": 3},
     "lidar_bev_occupancy": {"grid": GRID, "overflow_slices": True, "bev_layout": "YXC", "flip_y": True},
     "lidar_bev_stats": {"grid": GRID},
     "lidar_bev_temporal": {"grid": GRID, "num_sweeps": 4},
     "lidar_range_image": {"height": 16, "width": 256},
+    "radar_voxels": {"grid": GRID, "filter": "none", "max_points_per_voxel": 3},
     "radar_bev": {"grid": GRID, "filter": "none", "num_sweeps": 3},
 }
 
@@ -148,11 +151,13 @@ def test_a_place_in_a_batch_changes_no_byte(drive, truth, threads, writable):
         batch = one.build_batch([drive[k] for k in picked])
         for name in NAMES:
             group = canonical().group_of(name).name
-            starts = batch.get(f"{group}_batch_ptr")
+            starts = batch.get(f"{name if name == POINT_IDS else group}_batch_ptr")
             for place, k in enumerate(picked):
                 ragged = canonical()[name].collate != Stack()
                 own = batch[name][starts[place] : starts[place + 1]] if ragged else batch[name][place]
-                own = own[:, 1:] if name == "lidar_voxel_coords" else own
+                own = own[:, 1:] if canonical()[name].collate == Concat(index="column") else own
+                if name == POINT_IDS:
+                    own = np.where(own < 0, own, own - batch["lidar_voxels_batch_ptr"][place])
                 assert (own.dtype.str, own.shape, own.tobytes()) == truth[k][name], name
         if writable:
             for array in batch.values():

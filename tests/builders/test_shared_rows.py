@@ -12,16 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.builders import cpus
-from perceptum.builders.lidar.voxel_rows import VoxelRows
+from perceptum.builders.voxel_rows import VoxelRows
 from perceptum.features import Grid
-from perceptum.features.lidar import VoxelsParams
 
 SMALL = Grid(range=(0, 0, 0, 64, 64, 1), voxel=(0.5, 0.5, 1))
 GRID = Grid(range=(0, 0, 0, 100, 100, 4), voxel=(0.05, 0.05, 0.1))
-
-
-def params(grid, **more):
-    return VoxelsParams(grid=grid, max_points_per_voxel=3, max_voxels=10**6, **more)
+PLACES = 3
+"""Of each row."""
 
 
 def one_after_the_other(work, items):
@@ -66,17 +63,17 @@ def clouds(grid, seed):
 @given(seed=st.integers(0, 2**32), owners=st.integers(2, 5), side_by_side=st.booleans())
 @settings(max_examples=20, deadline=None)
 def test_the_rows_are_those_of_one_thread(dtype, seed, owners, side_by_side):
-    own, dtype = params(GRID), np.dtype(dtype)
+    dtype = np.dtype(dtype)
     shared, alone = VoxelRows(GRID, dtype, owners), VoxelRows(GRID, dtype, 1)
     for ids in clouds(GRID, seed):
         ids = ids.astype(dtype)
-        alone.assign(own, len(ids), ids)
+        alone.assign(PLACES, len(ids), False, ids)
         each = at_once if side_by_side else one_after_the_other
-        if shared.assign_shared(own, len(ids), ids, owners, each):
+        if shared.assign_shared(PLACES, len(ids), ids, owners, each):
             assert_same(shared, alone)
         else:
             # more than an owner has room for: then one thread does it, with the same memory
-            shared.assign(own, len(ids), ids)
+            shared.assign(PLACES, len(ids), False, ids)
             assert_same(shared, alone)
 
 
@@ -84,7 +81,7 @@ def test_spread_points_are_shared():
     """Or the other tests would pass without a row that was found by several."""
     ids = np.random.default_rng(0).integers(0, GRID.cells, 20_000).astype(np.int32)
     rows = VoxelRows(GRID, ids.dtype, 4)
-    assert rows.assign_shared(params(GRID), len(ids), ids, 4, at_once)
+    assert rows.assign_shared(PLACES, len(ids), ids, 4, at_once)
     assert len(rows.placed) == 4
     points = [len(chosen) for chosen, _, _ in rows.placed]
     assert max(points) < 1.5 * min(points)
@@ -93,11 +90,11 @@ def test_spread_points_are_shared():
 def test_one_more_voxel_than_fits_is_left_to_one_thread():
     ids = np.arange(200, dtype=np.int32)
     rows = VoxelRows(GRID, ids.dtype, 2)
-    assert rows.assign_shared(params(GRID), 200, ids, 2, one_after_the_other)
-    assert not rows.assign_shared(params(GRID), 199, ids, 2, one_after_the_other)
-    rows.assign(params(GRID), 199, ids)
+    assert rows.assign_shared(PLACES, 200, ids, 2, one_after_the_other)
+    assert not rows.assign_shared(PLACES, 199, ids, 2, one_after_the_other)
+    rows.assign(PLACES, 199, False, ids)
     assert (rows.n, rows.lost) == (199, 1)
-    assert rows.assign_shared(params(GRID), 200, ids, 2, one_after_the_other)
+    assert rows.assign_shared(PLACES, 200, ids, 2, one_after_the_other)
     assert rows.keys.tolist() == ids.tolist()
 
 
@@ -105,8 +102,8 @@ def test_one_more_voxel_than_fits_is_left_to_one_thread():
 def test_the_places_of_one_thread_are_gathered_by_several(parts):
     ids = np.random.default_rng(0).integers(-1, SMALL.cells, 5000).astype(np.int32)
     rows, whole = VoxelRows(SMALL, ids.dtype, parts), VoxelRows(SMALL, ids.dtype, 1)
-    rows.assign(params(SMALL), len(ids), ids, parts)
-    whole.assign(params(SMALL), len(ids), ids)
+    rows.assign(PLACES, len(ids), False, ids, parts)
+    whole.assign(PLACES, len(ids), False, ids)
     assert len(rows.placed) == parts
     assert_same(rows, whole)
 
@@ -114,15 +111,15 @@ def test_the_places_of_one_thread_are_gathered_by_several(parts):
 def test_what_is_interrupted_leaves_no_row():
     ids = np.random.default_rng(0).integers(0, GRID.cells, 3000).astype(np.int32)
     rows, alone = VoxelRows(GRID, ids.dtype, 2), VoxelRows(GRID, ids.dtype, 1)
-    alone.assign(params(GRID), len(ids), ids)
+    alone.assign(PLACES, len(ids), False, ids)
 
     def interrupted(work, items):
         work(0)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        rows.assign_shared(params(GRID), len(ids), ids[::-1].copy(), 2, interrupted)
-    assert rows.assign_shared(params(GRID), len(ids), ids, 2, at_once)
+        rows.assign_shared(PLACES, len(ids), ids[::-1].copy(), 2, interrupted)
+    assert rows.assign_shared(PLACES, len(ids), ids, 2, at_once)
     assert_same(rows, alone)
 
 

@@ -20,7 +20,14 @@ CHANNELS = {"channels": ["azimuth", "elongation", "height", "inclination", "occu
 OWN = {
     "ego_pose": [None],
     "lidar_points": [None, {"num_sweeps": 2, "frame": "lidar", "max_points": 300, "range": [-20, -20, -3, 20, 20, 3]}],
-    "lidar_voxels": [{"grid": GRID, "max_voxels": 400, "overflow": "break", "min_rows": 9}],
+    "lidar_voxels": [
+        {"grid": GRID, "max_voxels": 400, "overflow": "break", "min_rows": 9},
+        {"grid": GRID, "max_voxels": None, "order": "sorted_xyz", "mean_of": "all"},
+    ],
+    "lidar_pillar_features": [
+        {"grid": GRID, "max_voxels": 400, "min_rows": 9},
+        {"grid": GRID, "order": "sorted", "center_offset": "xy", "legacy": True, "with_distance": True},
+    ],
     "lidar_bev_occupancy": [{"grid": GRID, "overflow_slices": True}],
     "lidar_bev_stats": [{"grid": GRID}, {"grid": GRID, "channels": ["slice_height", "var_z", "height_ratio"]}],
     "lidar_bev_temporal": [{"grid": GRID, "num_sweeps": 3, "time_axis": "own", "oldest_first": True}],
@@ -31,6 +38,7 @@ OWN = {
     ],
     "lidar_bev_temporal": [{"grid": GRID, "num_sweeps": 2}],
     "radar_points": [None, {"columns": ["x", "v_radial_comp", "pdh0_ordinal"], "missing_columns": "fill"}],
+    "radar_voxels": [{"grid": GRID, "filter": "none", "max_voxels": 60, "max_points_per_voxel": 3, "min_rows": 2}],
     "radar_bev": [{"grid": GRID, "filter": "none", "oldest_first": True}],
 }
 

@@ -23,6 +23,7 @@ from perceptum.features import (
     canonical,
 )
 from perceptum.features.description import column_in_words, describe
+from perceptum.features.lidar import PillarsParams
 from perceptum.features.models import MODELS, used_by
 from perceptum.features.plug_ins import PlugIn
 from perceptum.features.vocabulary import CUTS
@@ -138,6 +139,17 @@ def test_codes_are_said_with_what_they_mean():
     assert column_in_words("x") == COLUMN_MEANINGS["x"]
     said = [column["name"] for column in pc.features().describe("radar_bev", "radarnet")["columns"]]
     assert said == ["occupancy", "rcs", "vx", "vy"]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"center_offset": "xy", "with_distance": True}, {"center_offset": "none", "absolute_xyz": False}],
+)
+def test_a_decorated_pillar_has_a_name_for_each_of_its_columns(params):
+    own = PillarsParams().replace(params, "")
+    assert len(own.column_names()) == own.dims()["D"]
+    assert set(own.column_names()) <= set(COLUMN_UNITS)
+    assert "x_from_mean" not in PillarsParams(cluster_offset=False).column_names()
 
 
 def test_every_column_says_what_it_holds():

@@ -27,6 +27,7 @@ POINTS = {"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]}
 # what cannot be found by trying
 CHANGED = {
     "sensors": ["a"],
+    "columns": ["x", "y", "z"],
     "sensor": "a",
     "range": [0, 0, 0, 1, 1, 1],
     "grid": {"voxel": [0.25, 0.25, 0.5]},

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features import Grid
-from perceptum.features.lidar import VoxelsParams
 
-from ..kernels import voxels as kernels
-from ..scratch import Scratch, address
-from ..split import shares
+from .kernels import voxels as kernels
+from .scratch import Scratch, address
+from .split import shares
 
-__all__ = ["VoxelRows"]
+__all__ = ["Placed", "VoxelRows"]
 
 _DENSE_CELLS = 2**21
 """Up to here a table of all cells is quicker than hashing: 8 MB, of which a frame touches a small part."""
@@ -24,6 +23,10 @@ _FINAL = np.empty(0, np.int32)
 _NO_FIRSTS = np.empty(0, np.uint64)
 
 Each = Callable[[Callable[[int], object], Sequence[int]], None]
+
+Placed = tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]
+"""Points that have a place; their slots, in an owner's rows or in all; and the numbers of the owner's rows among all,
+empty where the slots are in all."""
 
 
 class VoxelRows:
@@ -46,6 +49,7 @@ class VoxelRows:
         self._chosen = Scratch(np.int32, rows=owners)
         self._slots = Scratch(np.int64, rows=owners)
         self._rows_of = Scratch(np.int32, rows=owners)
+        self._sorted_ranks = Scratch(np.int32)
         self._together = Scratch(np.uint64)
         self._ranks = Scratch(np.int32)
         self._all_keys = Scratch(ids)
@@ -59,31 +63,35 @@ class VoxelRows:
         """(n,) the cell of each row."""
         self.counts: NDArray[np.int32] = self._all_counts.array
         """(n,) points seen per row, also beyond those that a voxel holds."""
-        self.placed: list[tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]] = []
-        """In parts, for threads: points that have a place; their slots, in an owner's rows or in all; and the numbers
-        of the owner's rows among all, empty where the slots are in all."""
+        self.placed: list[Placed] = []
+        """In parts, for threads."""
+        self.apart = False
+        """Whether each part has rows of its own; else its points are in the order of all, but in any row."""
 
     @property
     def nbytes(self) -> int:
         return sum(part.array.nbytes for part in vars(self).values() if isinstance(part, Scratch))
 
-    def assign(self, params: VoxelsParams, most: int, ids: NDArray[np.integer], parts: int = 1) -> None:
-        """Gives the points' voxels rows, at most `most`, and the points places in them; `placed` has so many parts."""
+    def assign(self, places_per_row: int, most: int, stop: bool, ids: NDArray[np.integer], parts: int = 1) -> None:
+        """Gives the points' voxels rows, at most `most`, and the points places in them; `placed` has so many parts.
+
+        places_per_row: later points of a row have no place. stop: at the first point that needs one row more.
+        """
         size = self._prepare(most)
         table = self._table.array[0, :size]
         own = (self._places, self._own_keys, self._own_counts)
-        places, keys, counts = (scratch.reserve(most)[0] for scratch in own)
+        table_places, keys, counts = (scratch.reserve(most)[0] for scratch in own)
         points = [scratch.reserve(len(ids))[0] for scratch in (self._chosen, self._slots)]
-        limits = (params.max_points_per_voxel, most, params.overflow == "break")
+        limits = (places_per_row, most, stop)
         where = (self._shift(size), table, address(table))
-        found = kernels.assign(ids, None, 1, *limits, *where, places, keys, counts, _NO_FIRSTS, *points)
+        found = kernels.assign(ids, None, 1, *limits, *where, table_places, keys, counts, _NO_FIRSTS, *points)
         self.n, kept, self.lost = found
-        kernels.forget(places[: self.n], table)
-        self._is_clean = True
+        kernels.forget(table_places[: self.n], table)
+        self._is_clean, self.apart = True, False
         self.keys, self.counts = keys[: self.n], counts[: self.n]
         self.placed = [(points[0][own], points[1][own], _FINAL) for own in shares(kept, parts)]
 
-    def assign_shared(self, params: VoxelsParams, most: int, ids: NDArray[np.integer], owners: int, each: Each) -> bool:
+    def assign_shared(self, places_per_row: int, most: int, ids: NDArray[np.integer], owners: int, each: Each) -> bool:
         """As assign, by so many threads; returns False where there are more voxels than `most`: that has an order."""
         # a quarter more than a fair share
         own_most = min(most, most * 5 // (4 * owners) + _WORD)
@@ -96,11 +104,11 @@ class VoxelRows:
         all_keys, all_counts = self._all_keys.reserve(most), self._all_counts.reserve(most)
         self._turns[:] = 0
         table = self._table.array
-        work: list[Any] = [ids, owners, params.max_points_per_voxel, own_most, most, self._shift(size)]
+        work: list[Any] = [ids, owners, places_per_row, own_most, most, self._shift(size)]
         work += [table, address(table), size, places, keys, counts, firsts, chosen, slots, self._found]
         work += [together, ranks, rows_of, all_keys, all_counts, address(self._turns)]
         each(lambda _: kernels.assign_shared(*work), range(owners))
-        self._is_clean = True
+        self._is_clean, self.apart = True, True
         found = self._found[:owners].tolist()
         self.n, self.lost = sum(rows for rows, _, _ in found), 0
         if self.n > most or any(lost for _, _, lost in found):
@@ -111,6 +119,16 @@ class VoxelRows:
             for owner, (rows, kept, _) in enumerate(found)
         ]
         return True
+
+    def sort(self, by: NDArray[np.integer]) -> None:
+        """Puts the rows in ascending order of a number that each has."""
+        order = np.argsort(by, kind="stable")
+        ranks = self._sorted_ranks.reserve(self.n)[: self.n]
+        ranks[order] = np.arange(self.n, dtype=np.int32)
+        self.keys, self.counts = self.keys[order], self.counts[order]
+        self.placed = [
+            (chosen, slots, ranks[numbers] if len(numbers) else ranks) for chosen, slots, numbers in self.placed
+        ]
 
     def _prepare(self, most: int) -> int:
         """Makes the tables ready; returns how many places of each are used."""

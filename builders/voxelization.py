@@ -1,0 +1,172 @@
+"""Which voxels there are, in which rows, and each point's place in its own. Shared by all that asks for the same rows
+of the same cells: voxels, their means, pillars, radar's voxels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.features import Grid
+
+from .cells import GridCells
+from .kernels import voxels as kernels
+from .sample import Sample
+from .scratch import address
+from .split import shares, split
+from .stage import Stage, Stages
+from .voxel_rows import Placed, VoxelRows
+from .written import Written
+
+__all__ = ["Voxelization", "gather_of"]
+
+_log = logging.getLogger(__name__)
+
+_NO_STARTS = np.empty(0, np.int32)
+"""For `gather`: each row has as many slots."""
+
+
+class Voxelization(Stage):
+    """The rows of the voxels among the points of some cells.
+
+    It is shared as stages.share(Voxelization, cells, grid, max_voxels, overflow, order), with the words of
+    VoxelRowsParams; max_voxels: None for no limit.
+    """
+
+    ALL = 2**31 - 1
+    """More points than a voxel can have."""
+
+    def __init__(
+        self, cells: GridCells, grid: Grid, max_voxels: int | None, overflow: str, order: str, stages: Stages
+    ) -> None:
+        super().__init__()
+        self.cells = cells
+        self.needs = (cells,)
+        self.max_voxels = max_voxels
+        self._stops = overflow == "break"
+        self._order = order
+        self._stages = stages
+        # asked once: a grid works it out each time
+        self.size = grid.size
+        self._rows = VoxelRows(grid, cells.dtype, stages.threads)
+        self._overflows = False
+        self._places = 0
+        self.title = f"voxel rows ({'id table' if self._rows.is_dense else 'hash'})"
+
+    @property
+    def nbytes(self) -> int:
+        return self._rows.nbytes
+
+    @property
+    def n(self) -> int:
+        """How many rows there are."""
+        return self._rows.n
+
+    @property
+    def lost(self) -> int:
+        """The points that max_voxels dropped."""
+        return self._rows.lost
+
+    @property
+    def keys(self) -> NDArray[np.integer]:
+        """(n,) the linear id of each row's cell."""
+        return self._rows.keys
+
+    @property
+    def counts(self) -> NDArray[np.int32]:
+        """(n,) the points of each row, also those beyond what a voxel holds."""
+        return self._rows.counts
+
+    @property
+    def placed(self) -> list[Placed]:
+        """The points that have a place, in parts for threads, as `gather` takes them."""
+        return self._rows.placed
+
+    def want_places(self, points_per_voxel: int) -> None:
+        """Says at planning time that the first so many points of each voxel are needed, and `placed` must have them;
+        it may have more, since others ask too."""
+        self._places = max(self._places, points_per_voxel)
+
+    def run(self, sample: Sample) -> None:
+        ids = self.cells.ids
+        most = len(ids) if self.max_voxels is None else min(self.max_voxels, len(ids))
+        owners = len(split(len(ids), self._stages.threads))
+        # where max_voxels cuts, the points' order counts; a frame like the last one is likely to be cut too
+        shared = owners > 1 and not self._rows.is_dense and not self._overflows
+        if not (shared and self._rows.assign_shared(self._places, most, ids, owners, self._stages.each)):
+            self._rows.assign(self._places, most, self._stops, ids, owners)
+        self._overflows = self._rows.lost > 0
+        if self._order != "first_seen":
+            self._rows.sort(self._rows.keys if self._order == "sorted" else self._keys_from_x())
+        self.dropped = {"points over max_voxels": self._rows.lost}
+
+    def _keys_from_x(self) -> NDArray[np.int64]:
+        """(n,) int64: the rows' cells numbered with z as the fastest axis."""
+        size_x, size_y, size_z = self.size
+        rest, x = np.divmod(self._rows.keys.astype(np.int64), size_x)
+        z, y = np.divmod(rest, size_y)
+        return (x * size_y + y) * size_z + z
+
+    def report(self, feature: str) -> None:
+        """Warns once that points were lost to max_voxels, in the name of what wanted them."""
+        if self.lost and self._stages.first_time((Voxelization, feature, self.max_voxels)):
+            _log.warning(
+                "%s: %d points are in voxels beyond max_voxels=%d and are dropped; points come in the order "
+                "of the scan, so they are missing on one side (reported once; see Tensors.dropped)",
+                feature,
+                self.lost,
+                self.max_voxels,
+            )
+
+    def each_part(self, work: Callable[[Placed], object]) -> None:
+        """Calls `work` on the parts of `placed`, within the thread budget; for work that any part can do at any time,
+        since it writes to slots of its own."""
+        self._stages.each(work, self.placed)
+
+    def each_rows(self, work: Callable[[Placed], object]) -> None:
+        """The same for work that needs a row's points in their order: side by side only where each part has rows of its
+        own."""
+        if self._rows.apart:
+            self._stages.each(work, self.placed)
+        else:
+            for part in self.placed:
+                work(part)
+
+    def shares(self, rows: int) -> list[slice]:
+        """Returns the rows 0..rows in as many parts as `placed` has."""
+        return shares(rows, len(self.placed))
+
+    def write_points(
+        self, columns: NDArray[np.int64], points_per_voxel: int, out: NDArray[np.float32], written: Written
+    ) -> None:
+        """Writes hard voxels. columns: (C, 2) int64, where they lie. out: (rows, points_per_voxel, C)."""
+        rows, flat = min(self.n, len(out)), out.reshape(-1, out.shape[-1])
+        counts, before = self.counts[:rows], written.per_row(len(out))
+        gather = gather_of(columns)
+        placed, clearing = self.placed, self.shares(len(out))
+
+        def write(part: int) -> None:
+            rest = clearing[part]
+            gather(columns, *placed[part], points_per_voxel, rows, _NO_STARTS, flat, address(flat))
+            kernels.clear_slots(counts, points_per_voxel, rest.start, rest.stop, before, flat)
+
+        self._stages.each(write, range(len(placed)))
+
+    def write_coords(self, x_first: bool, out: NDArray[np.int32], written: Written) -> None:
+        """Writes the rows' cells. out: (rows, 3), whose rows need not lie side by side."""
+        rows = min(self.n, len(out))
+        kernels.write_coords(self.keys, rows, *self.size[:2], x_first, out)
+        written.clear_rows(rows, out)
+
+    def write_counts(self, points_per_voxel: int, out: NDArray[np.int32], written: Written) -> None:
+        """Writes how many points each voxel holds. out: (rows,)."""
+        rows = min(self.n, len(out))
+        kernels.write_counts(self.counts, rows, points_per_voxel, out)
+        written.clear_rows(rows, out)
+
+
+def gather_of(columns: NDArray[np.int64]) -> Callable[..., None]:
+    """Returns the kernel that gathers so many columns."""
+    return kernels.gather if len(columns) in (4, 5) else kernels.gather_any
