@@ -19,7 +19,7 @@ from perceptum.inputs import Frame, LidarSweep, Log, RadarSweep
 from perceptum.inputs.poses import quaternion_from_rotation
 
 __all__ = ["CYCLES", "ONE", "SWEEP", "SWEEPS", "TEN", "made_nuscenes", "made_nuscenes_radars", "one_sweep"]
-__all__ += ["recorded", "ten_sweeps"]
+__all__ += ["past_of_ten", "recorded", "ten_sweeps"]
 
 ONE = 160_640
 """Points of one sweep of 64 beams."""
@@ -41,6 +41,12 @@ def one_sweep() -> NDArray[np.float32]:
 def ten_sweeps() -> NDArray[np.float32]:
     """Returns (TEN, 4) x y z intensity, in the ego frame, newest sweep first."""
     return _points(_of_32_beams()[SWEEPS + 1], SWEEPS)[:TEN]
+
+
+def past_of_ten(frames: int = 2) -> list[Frame]:
+    """Returns frames that follow each other, each with ten sweeps of 32 beams up to it, as they were recorded."""
+    log = open_log("synthetic", frames=SWEEPS + frames, seed=0, beams=32, azimuth_steps=1160)
+    return [log[SWEEPS + k] for k in range(frames)]
 
 
 def _of_32_beams() -> Log:

@@ -155,7 +155,7 @@ def range_image(params: Any) -> str:
 def _direction(azimuth_deg: float) -> str:
     """Returns an azimuth within -180 to 180, with the axis that it looks along."""
     turned = (azimuth_deg + 180) % 360 - 180
-    axis = {0: " +x", 90: " +y", -90: " -y", -180: " -x"}.get(turned, "")
+    axis = {0.0: " +x", 90.0: " +y", -90.0: " -y", -180.0: " -x"}.get(turned, "")
     return f"{azimuth_deg if abs(azimuth_deg) <= 180 else turned:g}{axis}"
 
 

@@ -106,6 +106,8 @@ class LidarSweep:
     """How far the returned pulse is stretched, as recorded (Waymo)."""
     return_index: Column | None = None
     """0 for a ray's first return, 1 for its second."""
+    image_column: Column | None = None
+    """The column of the lidar's own range image that the point was measured in, 0 leftmost (Waymo)."""
     intensity_scale: float = 1.0
     compensated_to_ns: int | None = None
     """The moment to which the points were already motion-compensated; None: as measured, each at its own time."""
@@ -117,7 +119,7 @@ class LidarSweep:
     """Where the record lies, for messages."""
 
     def __post_init__(self) -> None:
-        names = ("x", "y", "z", "intensity", "ring", "offset_ns", "elongation", "return_index")
+        names = ("x", "y", "z", "intensity", "ring", "offset_ns", "elongation", "return_index", "image_column")
         _check_columns(self.source or self.sensor, vars(self), names)
 
     def __len__(self) -> int:

@@ -16,19 +16,17 @@ from .presets import BEV_OCCUPANCY, BEV_STATS
 __all__ = ["GROUPS", "BevOccupancyParams", "BevParams", "BevStatsParams"]
 
 StatsChannel = Literal[
-    *(
-        "count",
-        "density",
-        "max_z",
-        "min_z",
-        "mean_z",
-        "var_z",
-        "height_ratio",
-        "slice_height",
-        "max_i",
-        "mean_i",
-        "top_i",
-    )
+    "count",
+    "density",
+    "max_z",
+    "min_z",
+    "mean_z",
+    "var_z",
+    "height_ratio",
+    "slice_height",
+    "max_i",
+    "mean_i",
+    "top_i",
 ]
 Layout = Literal["CYX", "CXY", "YXC", "XYC"]
 
@@ -71,10 +69,10 @@ class BevStatsParams(BevParams, frozen=True, kw_only=True):
     channels: Annotated[
         tuple[StatsChannel, ...],
         About(
-            "Which of them, in order. count: points; density: as density_cap says; max_z, min_z, mean_z, var_z: heights "
-            "in the frame of reference, and the variance of all of them; height_ratio: (max_z - zmin) / (zmax - zmin) of "
-            "the grid's range; slice_height: a channel for each height slice of the grid, lowest first, its highest "
-            "point above zmin; max_i, mean_i: intensities; top_i: the intensity of the highest point, of equally high "
+            "Which of them, in order. count: points; density: as density_cap says; max_z, min_z, mean_z, var_z: z in "
+            "the frame of reference, and its variance; height_ratio: (max_z - zmin) / (zmax - zmin) of the grid's "
+            "range; slice_height: a channel for each height slice of the grid, lowest first, how far its highest point "
+            "is above zmin; max_i, mean_i: intensities; top_i: the intensity of the highest point, of equally high "
             "ones the first."
         ),
     ] = ("count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i", "top_i")

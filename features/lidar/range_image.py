@@ -75,6 +75,13 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
         Literal["clamp", "drop"],
         About("What happens to a point above or below: the edge row, as published, or nothing."),
     ] = "clamp"
+    column_of: Annotated[
+        Literal["azimuth", "record"],
+        About(
+            "azimuth: a point's column is by its azimuth within `azimuth_fov`; record: it is that of the lidar's own "
+            "image, as Waymo v2 has it, and by azimuth where a log does not say it."
+        ),
+    ] = "azimuth"
     azimuth_fov: Annotated[
         tuple[float, float],
         About(
@@ -136,8 +143,8 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
     missing_columns: Annotated[
         Literal["fill", "error"],
         About(
-            "A column that a sweep lacks: intensity and elongation are 0 and time_lag is the sweep's; or an error that "
-            "says what there is."
+            "A column that a sweep lacks: intensity and elongation are 0, time_lag is the sweep's and `column_of` is "
+            "azimuth; or an error that says what there is."
         ),
     ] = "fill"
     required: Annotated[bool, REQUIRED] = False

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from perceptum.datasets import open_log
 from perceptum.datasets.waymo_v2 import points as waymo
 from perceptum.features import canonical
+from perceptum.inputs import MissingRecord
 from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
 
 from .range_images import nearest_by_definition
@@ -113,15 +116,16 @@ def waymo_sweep(sweep_of, height=16, width=90, yaw=2.6, returns=1, missing=0.3, 
     table = np.sort(np.r_[np.linspace(-0.31, -0.06, height // 2), np.linspace(-0.03, 0.04, height - height // 2)])
     beams, azimuth = waymo.inclinations(height, 0, 0, table), waymo.azimuths(width, ego_from_lidar)
     counts = [waymo.count(image, False) for image in images]
-    columns, ring = np.empty((5, sum(counts)), np.float32), np.empty(sum(counts), np.uint16)
+    columns, (ring, image_column) = np.empty((5, sum(counts)), np.float32), np.empty((2, sum(counts)), np.uint16)
     for image, start in zip(images, np.cumsum([0, *counts]), strict=False):
         still = (np.zeros((0, 0, 6), np.float32), np.eye(4))
-        waymo.fill(image, False, beams, azimuth, ego_from_lidar, *still, start, columns, ring)
+        waymo.fill(image, False, beams, azimuth, ego_from_lidar, *still, start, columns, ring, image_column)
     sweep = sweep_of(
         columns[:3].T,
         columns[3],
         elongation=columns[4],
         ring=ring,
+        image_column=image_column,
         return_index=np.repeat(np.arange(returns, dtype=np.uint8), counts),
         row_of_ring=np.arange(height, dtype=np.int32),
         origin=ego_from_lidar[:3, 3],
@@ -143,6 +147,28 @@ def test_rows_by_ring_give_waymos_own_image_back(memory_log, sweep_of, build, ya
     assert np.array_equal(image[1:3][:, hit], images[0, hit, 1:3].T)
     np.testing.assert_allclose(image[3][hit], np.broadcast_to(beams[:, None], hit.shape)[hit], atol=1e-5)
     assert got["lidar_range_image_index"].max() == hit.sum() - 1
+
+
+def test_columns_of_the_record_are_taken_as_they_are_or_by_azimuth_where_a_log_has_none(memory_log, sweep_of, build):
+    sweep, images, _ = waymo_sweep(sweep_of)
+    by_azimuth = {"rows": "ring", "height": 16, "width": 90}
+    params = {**by_azimuth, "column_of": "record"}
+    turned = replace(sweep, image_column=(sweep.image_column.astype(np.int64) + 7) % 90)
+    beyond = replace(sweep, image_column=sweep.image_column.astype(np.int64) - 5)
+    hit = images[0, ..., 0] > 0
+    for own, wanted in [(sweep, hit), (turned, np.roll(hit, 7, axis=1)), (replace(sweep, image_column=None), hit)]:
+        got = build(NAMES, memory_log([own])[0], {"lidar_range_image": params})
+        assert np.array_equal(got["lidar_range_image_mask"] == 1, wanted)
+    spherical = build(NAMES, memory_log([turned])[0], {"lidar_range_image": {**params, "rows": "spherical"}})
+    plain = build(NAMES, memory_log([sweep])[0], {"lidar_range_image": {**by_azimuth, "rows": "spherical"}})
+    for name in NAMES:
+        assert np.array_equal(spherical[name], np.roll(plain[name], 7, axis=-1))
+    got = build(NAMES, memory_log([beyond])[0], {"lidar_range_image": params})
+    assert np.array_equal(got["lidar_range_image_mask"][:, :85] == 1, hit[:, 5:])
+    assert not got["lidar_range_image_mask"][:, 85:].any()
+    without = memory_log([replace(sweep, image_column=None, source="drive/3.bin")])[0]
+    with pytest.raises(MissingRecord, match=r"^drive/3\.bin: the sweep has no image_column, which a tensor takes;"):
+        build(NAMES, without, {"lidar_range_image": {**params, "missing_columns": "error"}})
 
 
 def test_a_ring_that_has_no_row_is_not_shown(memory_log, sweep_of, build):

@@ -36,7 +36,6 @@ OWN = {
         {"height": 16, "width": 128},
         {"height": 16, "width": 120, "width_multiple": 32, "azimuth_fov": [60, -60], "gaps": "windows", **CHANNELS},
     ],
-    "lidar_bev_temporal": [{"grid": GRID, "num_sweeps": 2}],
     "radar_points": [None, {"columns": ["x", "v_radial_comp", "pdh0_ordinal"], "missing_columns": "fill"}],
     "radar_voxels": [{"grid": GRID, "filter": "none", "max_voxels": 60, "max_points_per_voxel": 3, "min_rows": 2}],
     "radar_bev": [{"grid": GRID, "filter": "none", "oldest_first": True}],

@@ -15,7 +15,7 @@ __all__ = ["check_labels", "check_lidar", "check_map", "check_picture", "check_r
 _RIGID = 1e-5
 """Datasets publish rotations of 7 digits."""
 _FURTHEST_NS = 10**10
-_KINDS = {"x": "f", "y": "f", "z": "f", "offset_ns": "i", "return_index": "iu"}
+_KINDS = {"x": "f", "y": "f", "z": "f", "offset_ns": "i", "return_index": "iu", "image_column": "iu"}
 """Column -> the kinds of dtype that it may have; others are numbers of any kind."""
 
 
