@@ -8,19 +8,22 @@ from types import MappingProxyType
 __all__ = ["MODELS", "used_by"]
 
 _HARD_VOXELS = ("lidar_voxels", "lidar_voxel_coords", "lidar_voxel_num_points")
-_OVER_TIME = ("lidar_bev_temporal", "lidar_sweep_valid")
+_PILLARS = ("lidar_pillar_features", "lidar_pillar_coords", "lidar_pillar_num_points")
 _RADAR_VOXELS = ("radar_voxels", "radar_voxel_coords", "radar_voxel_num_points")
+_OVER_TIME = ("lidar_bev_temporal", "lidar_sweep_valid")
 _RANGE_IMAGE = ("lidar_range_image", "lidar_range_image_mask", "lidar_range_image_index")
 
 MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "PointPillars": _HARD_VOXELS,
-        "SECOND": _HARD_VOXELS,
-        "CenterPoint": _HARD_VOXELS,
-        "VoxelNeXt": _HARD_VOXELS,
-        "TransFusion": _HARD_VOXELS,
-        "BEVFusion": (*_HARD_VOXELS, *_RADAR_VOXELS, "radar_points"),
-        "PV-RCNN": (*_HARD_VOXELS, "lidar_points"),
+        "PointPillars": (*_HARD_VOXELS, *_PILLARS),
+        "SECOND": (*_HARD_VOXELS, "lidar_voxel_mean"),
+        "CenterPoint": (*_HARD_VOXELS, "lidar_voxel_mean", *_PILLARS),
+        "VoxelNeXt": (*_HARD_VOXELS, "lidar_voxel_mean"),
+        "TransFusion": (*_HARD_VOXELS, "lidar_voxel_mean"),
+        "BEVFusion": (*_HARD_VOXELS, "lidar_voxel_mean", *_RADAR_VOXELS, "radar_points"),
+        "PV-RCNN": (*_HARD_VOXELS, "lidar_voxel_mean", "lidar_points"),
+        "DSVT": ("lidar_points", "lidar_point_voxel_id", "lidar_voxel_coords", "lidar_voxel_mean"),
+        "PillarNet": ("lidar_points", "lidar_point_voxel_id", "lidar_voxel_coords", "lidar_voxel_mean"),
         "PointRCNN": ("lidar_points",),
         "PIXOR": ("lidar_bev_occupancy", "lidar_bev_stats"),
         "HDNet": ("lidar_bev_occupancy", "lidar_bev_stats", "lidar_height_above_ground"),
@@ -35,7 +38,7 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "SalsaNext": _RANGE_IMAGE,
         "RangeDet": _RANGE_IMAGE,
         "LaserNet": _RANGE_IMAGE,
-        "RadarNet": ("radar_bev", "radar_points", *_OVER_TIME),
+        "RadarNet": (*_OVER_TIME, "radar_bev", "radar_points"),
         "CRN": ("radar_points",),
         "PP-Radar": _RADAR_VOXELS,
     }
