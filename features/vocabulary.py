@@ -80,9 +80,9 @@ UNITS: Mapping[Unit, str] = MappingProxyType(
 )
 """Unit -> what it means."""
 
-FrameOfReference = Literal["ego", "lidar", "ego_ground", "world", "sensor", "image", "reference", "none"]
+FrameOfReference = Literal["ego", "lidar", "radar", "ego_ground", "world", "sensor", "image", "reference", "none"]
 
-InputFrame = Literal["ego", "lidar", "ego_ground"]
+InputFrame = Literal["ego", "lidar", "radar", "ego_ground"]
 """What the param `frame` may be."""
 
 ReferenceFrame = Literal["ego", "lidar"]
@@ -92,6 +92,7 @@ FRAMES: Mapping[FrameOfReference, str] = MappingProxyType(
     {
         "ego": "the vehicle's axes at the reference time",
         "lidar": "the primary lidar's axes at the reference time",
+        "radar": "the primary radar's axes at the reference time",
         "ego_ground": "the vehicle's axes at the reference time, z counted from the ground below",
         "world": "the log's fixed axes",
         "sensor": "the axes of the sensor that measured it, as measured",
