@@ -9,7 +9,7 @@ import numpy as np
 from perceptum.inputs.kernel import kernel
 
 from .record import value
-from .voxels import row_of
+from .voxels import PLACE, PLACE_BITS
 
 __all__ = ["add_up", "add_up_any", "divide"]
 
@@ -27,8 +27,11 @@ def add_up_any(
     float64.
     """
     for k in range(len(slots)):
-        row = row_of(slots[k], rows_of, points_per_voxel, rows)
-        if row >= 0:
+        # written out, here and below: numba counts the users of an array that is handed to a function, atomically
+        row = slots[k] >> PLACE_BITS
+        if len(rows_of) > 0:
+            row = np.int64(rows_of[row])
+        if (slots[k] & PLACE) < points_per_voxel and row < rows:
             i: Any = np.int64(chosen[k])
             for column in range(len(columns)):
                 sums[row, column] += value(columns[column, 0], columns[column, 1], i)
@@ -42,8 +45,10 @@ def add_up(columns: Any, chosen: Any, slots: Any, rows_of: Any, points_per_voxel
     c_at, c_step, d_at, d_step = columns[2, 0], columns[2, 1], columns[3, 0], columns[3, 1]
     e_at, e_step, five = columns[last, 0], columns[last, 1], last == 4
     for k in range(len(slots)):
-        found = row_of(slots[k], rows_of, points_per_voxel, rows)
-        if found >= 0:
+        found = slots[k] >> PLACE_BITS
+        if len(rows_of) > 0:
+            found = np.int64(rows_of[found])
+        if (slots[k] & PLACE) < points_per_voxel and found < rows:
             row: Any = np.uint64(found)
             i: Any = np.int64(chosen[k])
             sums[row, 0] += value(a_at, a_step, i)
