@@ -157,7 +157,7 @@ def _write_any(source: int, n: int, columns: int, offsets: Any, how: Any, width:
 
 
 @inner
-def _write_lines(lines_at: int, n: int, end_before: int, end: int, place: int) -> None:
+def _write_lines(lines_at: int, n: int, end_before: Any, end: int, place: int) -> None:
     """Copies a row's n numbers to its place: whole lines past the caches, what shares a line with a neighbour not.
 
     lines_at: a multiple of 64; the numbers begin there as far behind it as the place is behind a cache line. end_before:

@@ -41,7 +41,6 @@ class Pillars(Filler):
         )
         self.needs = (self.rows,)
         self.params: PillarsParams = params
-        self._stages = stages
         self._picks = Column.picks(params.columns)
         self._grid = _edges_and_first_center(params.grid)
         flags = (params.absolute_xyz, params.cluster_offset, _ALONG[params.center_offset])
@@ -110,7 +109,7 @@ class Pillars(Filler):
             kernels.decorate(*work)
             clear_slots(counts, per_voxel, own.start, own.stop, before, flat)
 
-        self._stages.each(write, self.rows.shares(len(out)))
+        self.rows.each_share(len(out), write)
 
 
 def _edges_and_first_center(grid: Grid) -> NDArray[np.float32]:
