@@ -1,10 +1,12 @@
-"""Statistics of a bird's-eye view, 512 x 512 cells of seven channels, against numpy."""
+"""Bird's-eye views: statistics against numpy, the views of ten sweeps against one view of the same sweeps."""
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
-from clouds import recorded, ten_sweeps
-from harness import Result, compare, lines
+from clouds import past_of_ten, recorded, ten_sweeps
+from harness import Result, compare, lines, ms, ratio
 from peers import bev_by_bincount, bev_by_ufunc_at
 
 from perceptum.builders import InputBuilder
@@ -13,9 +15,44 @@ __all__ = ["run"]
 
 RANGE, CELL = [-51.2, -51.2, -5.0, 51.2, 51.2, 3.0], [0.2, 0.2, 8.0]
 CHANNELS = ["count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i"]
+MOST_FOR_TEN_VIEWS = 1.3
+# the cells of IntentNet and FaF
+TEMPORAL = {"grid": {"range": [-72, -40, -2, 72, 40, 3.8], "voxel": [0.2, 0.2, 0.2]}, "num_sweeps": 10}
 
 
 def run(rounds: int = 30) -> list[Result]:
+    return [*_statistics(rounds), *_views(rounds)]
+
+
+def _views(rounds: int) -> list[Result]:
+    """Frame after frame of a drive, so that memory holds the frame before."""
+    found = []
+    for threads, name in ((1, "one thread"), (2, "two threads")):
+        one, ten = (
+            InputBuilder([own], params={own: TEMPORAL}, threads=threads)
+            for own in ("lidar_bev_occupancy", "lidar_bev_temporal")
+        )
+        frames = {"one view": cycle(past_of_ten()), "ten views": cycle(past_of_ten())}
+        work = {
+            "one view": lambda one=one, frames=frames: one.build(next(frames["one view"])),
+            "ten views": lambda ten=ten, frames=frames: ten.build(next(frames["ten views"])),
+        }
+        times = compare(rounds, work)
+        factor = ratio(times, "ten views", "one view")
+        found.append(
+            Result(
+                f"ten views 720x400x29 of ten sweeps, {name}",
+                ms(times["ten views"]),
+                f"one view of the ten {ms(times['one view'])}",
+                f"{factor:.2f} times the time",
+                f"at most {MOST_FOR_TEN_VIEWS:g}",
+                factor <= MOST_FOR_TEN_VIEWS,
+            )
+        )
+    return found
+
+
+def _statistics(rounds: int) -> list[Result]:
     points = ten_sweeps()
     frame = recorded(points)
     params = {"channels": CHANNELS, "grid": {"range": RANGE, "voxel": CELL}}

@@ -8,20 +8,25 @@ from __future__ import annotations
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log, open_log
-from perceptum.inputs import Frame, LidarSweep, Log
+from perceptum.inputs import Frame, LidarSweep, Log, RadarSweep
+from perceptum.inputs.poses import quaternion_from_rotation
 
-__all__ = ["ONE", "SWEEP", "SWEEPS", "TEN", "made_nuscenes", "one_sweep", "recorded", "ten_sweeps"]
+__all__ = ["CYCLES", "ONE", "SWEEP", "SWEEPS", "TEN", "made_nuscenes", "made_nuscenes_radars", "one_sweep"]
+__all__ += ["past_of_ten", "recorded", "ten_sweeps"]
 
 ONE = 160_640
 """Points of one sweep of 64 beams."""
 TEN = 322_970
 """Points of ten sweeps of 32 beams that were brought into one frame and recorded as one."""
+CYCLES = 6
+"""Cycles of each of five radars that are taken together."""
 SWEEP, SWEEPS = 34_720, 10
 """Points of a sweep of 32 beams, as nuScenes records it, and how many are taken together."""
 
@@ -36,6 +41,12 @@ def one_sweep() -> NDArray[np.float32]:
 def ten_sweeps() -> NDArray[np.float32]:
     """Returns (TEN, 4) x y z intensity, in the ego frame, newest sweep first."""
     return _points(_of_32_beams()[SWEEPS + 1], SWEEPS)[:TEN]
+
+
+def past_of_ten() -> list[Frame]:
+    """Returns two frames that follow each other, each with ten sweeps of 32 beams up to it, as they were recorded."""
+    log = _of_32_beams()
+    return [log[SWEEPS], log[SWEEPS + 1]]
 
 
 def _of_32_beams() -> Log:
@@ -53,15 +64,65 @@ def recorded(points: NDArray[np.float32]) -> Frame:
     return memory_log([LidarSweep("lidar", 10**18, np.eye(4), x, y, z, intensity)])[0]
 
 
-def made_nuscenes(folder: Path) -> Path:
-    """Writes a made-up nuScenes root with sweeps of SWEEP points, and returns it; the tests' own, with other points."""
+def _maker() -> Any:
+    """The tests' own maker of nuScenes roots."""
     tests = str(Path(__file__).parent.parent / "tests" / "datasets")
     sys.path.insert(0, tests)
     try:
         import made_nuscenes as made  # type: ignore[import-not-found]
     finally:
         sys.path.remove(tests)
-    root: Path = made.make(folder / "nuscenes")
+    return made
+
+
+def made_nuscenes_radars(folder: Path) -> Path:
+    """Writes a made-up nuScenes root with cycles of five radars as the synthetic drive has them, and returns it."""
+    made = _maker()
+    drive = open_log("synthetic", frames=12, seed=0)
+    radars = {
+        # seven cycles in the half second of a sample, each radar at its own time
+        name: ("radar", [*times.ego_from_sensor[:3, 3]], [*quaternion_from_rotation(times.ego_from_sensor[:3, :3])], 7)
+        for name, times in drive[-1].radars.items()
+    }
+    sensors = dict(made.SENSORS)
+    made.SENSORS.update({name: (*own, -5_000 - 9_000 * k) for k, (name, own) in enumerate(radars.items())})
+    try:
+        root: Path = made.make(folder / "nuscenes")
+    finally:
+        made.SENSORS.clear()
+        made.SENSORS.update(sensors)
+    cycles = {name: drive[-1].radar_sweeps(CYCLES, name) for name in radars}
+    for number, path in enumerate(sorted(root.glob("s*/RADAR*/*.pcd"))):
+        of_radar = cycles[path.parent.name]
+        path.write_bytes(made.radar_pcd(_rows_of(of_radar[number % CYCLES])))
+    return root
+
+
+def _rows_of(cycle: RadarSweep) -> list[tuple[Any, ...]]:
+    """A cycle as rows of nuScenes' 18 fields."""
+    names = (
+        "x",
+        "y",
+        "z",
+        "dyn_prop",
+        "id",
+        "rcs",
+        "vx",
+        "vy",
+        "vx_comp",
+        "vy_comp",
+        "is_quality_valid",
+        "ambig_state",
+    )
+    names += ("x_rms", "y_rms", "invalid_state", "pdh0", "vx_rms", "vy_rms")
+    columns = [getattr(cycle, name) for name in names]
+    whole = [np.zeros(len(cycle), np.int8) if column is None else column for column in columns]
+    return list(zip(*(column.tolist() for column in whole), strict=True))
+
+
+def made_nuscenes(folder: Path) -> Path:
+    """Writes a made-up nuScenes root with sweeps of SWEEP points, and returns it; the tests' own, with other points."""
+    root: Path = _maker().make(folder / "nuscenes")
     frames = [frame.lidar for frame in _of_32_beams()]
     for number, path in enumerate(sorted(root.glob("s*/LIDAR_TOP/*.bin"))):
         sweep = frames[number % len(frames)]

@@ -5,6 +5,7 @@ Composed as by somebody who profiles: whole arrays, int32 cells, float32 where t
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from functools import reduce
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = [
     "Pose",
     "bev_by_bincount",
     "bev_by_ufunc_at",
+    "devkit_radar_sweeps",
     "devkit_sweeps",
     "range_image_by_argsort",
     "range_image_by_packed_key",
@@ -59,25 +61,15 @@ def devkit_sweeps(
     have beside ours; this is its arithmetic, and leaves out what it spends on tables. Returns (4, N) and (1, N).
     """
 
-    def matrix(pose: Pose, inverse: bool = False) -> NDArray[np.float64]:
-        out, rotation, translation = np.eye(4), rotation_from_quaternion(pose[1]), np.array(pose[0])
-        if inverse:
-            out[:3, :3] = rotation.T
-            out[:3, 3] = rotation.T.dot(-translation)
-        else:
-            out[:3, :3] = rotation
-            out[:3, 3] = translation
-        return out
-
     def from_file_multisweep() -> tuple[Points, NDArray[np.float64]]:
         all_points, all_times = np.zeros((4, 0), np.float32), np.zeros((1, 0))
         _, ref_us, ref_pose, ref_mount = sweeps[0]
-        ref_from_car, car_from_global = matrix(ref_mount, inverse=True), matrix(ref_pose, inverse=True)
+        ref_from_car, car_from_global = _matrix(ref_mount, inverse=True), _matrix(ref_pose, inverse=True)
         for path, time_us, pose, mount in sweeps:
             points = np.fromfile(path, dtype=np.float32).reshape((-1, 5))[:, :4].T
             near = np.logical_and(np.abs(points[0, :]) < nearest_m, np.abs(points[1, :]) < nearest_m)
             points = points[:, np.logical_not(near)]
-            transform = reduce(np.dot, [ref_from_car, car_from_global, matrix(pose), matrix(mount)])
+            transform = reduce(np.dot, [ref_from_car, car_from_global, _matrix(pose), _matrix(mount)])
             points[:3, :] = transform.dot(np.vstack((points[:3, :], np.ones(points.shape[1]))))[:3, :]
             time_lag = 1e-6 * ref_us - 1e-6 * time_us
             all_times = np.hstack((all_times, time_lag * np.ones((1, points.shape[1]))))
@@ -85,6 +77,73 @@ def devkit_sweeps(
         return all_points, all_times
 
     return from_file_multisweep
+
+
+def _matrix(pose: Pose, inverse: bool = False) -> NDArray[np.float64]:
+    """As the devkit's transform_matrix."""
+    out, rotation, translation = np.eye(4), rotation_from_quaternion(pose[1]), np.array(pose[0])
+    if inverse:
+        out[:3, :3] = rotation.T
+        out[:3, 3] = rotation.T.dot(-translation)
+    else:
+        out[:3, :3] = rotation
+        out[:3, 3] = translation
+    return out
+
+
+def devkit_radar_sweeps(
+    reference: tuple[int, Pose, Pose], radars: Sequence[Sequence[tuple[Path, int, Pose, Pose]]]
+) -> Callable[[], Points]:
+    """nuscenes-devkit 1.2's RadarPointCloud.from_file_multisweep of each radar, without its look-ups of tokens.
+
+    reference: microseconds, ego pose and the lidar's place. radars: as the sweeps of `devkit_sweeps`. As the devkit
+    does, it takes the files apart value by value, and keeps invalid_state 0, dyn_prop 0 to 6, ambig_state 3. Returns
+    (N, 7) float32 x y z rcs vx_comp vy_comp and the age in seconds, of all radars.
+    """
+    letters = {"F": {2: "e", 4: "f", 8: "d"}, "I": {1: "b", 2: "h", 4: "i", 8: "q"}, "U": {1: "B", 2: "H", 4: "I"}}
+
+    def from_file(path: Path) -> NDArray[np.float64]:
+        meta = []
+        with open(path, "rb") as file:
+            for line in file:
+                meta.append(line.strip().decode("utf-8"))
+                if meta[-1].startswith("DATA"):
+                    break
+            data = file.read()
+        sizes, kinds = meta[3].split(" ")[1:], meta[4].split(" ")[1:]
+        types = "".join(letters[kind][int(size)] for kind, size in zip(kinds, sizes, strict=True))
+        points, offset = [], 0
+        for _ in range(int(meta[6].split(" ")[1])):
+            point = []
+            for number in range(len(types)):
+                end = offset + int(sizes[number])
+                point.append(struct.unpack(types[number], data[offset:end])[0])
+                offset = end
+            points.append(point)
+        if np.any(np.isnan(np.array(points[0]))):
+            return np.zeros((len(types), 0))
+        columns = np.array(points).transpose()
+        for row, states in ((-4, [0]), (3, range(7)), (11, [3])):
+            columns = columns[:, [value in states for value in columns[row, :]]]
+        return columns
+
+    def from_file_multisweep(cycles: Sequence[tuple[Path, int, Pose, Pose]]) -> NDArray[np.float64]:
+        everything, all_times = np.zeros((18, 0)), np.zeros((1, 0))
+        ref_us, ref_pose, ref_mount = reference
+        ref_from_car, car_from_global = _matrix(ref_mount, inverse=True), _matrix(ref_pose, inverse=True)
+        for path, time_us, pose, mount in cycles:
+            points = from_file(path)
+            transform = reduce(np.dot, [ref_from_car, car_from_global, _matrix(pose), _matrix(mount)])
+            points[:3, :] = transform.dot(np.vstack((points[:3, :], np.ones(points.shape[1]))))[:3, :]
+            time_lag = 1e-6 * ref_us - 1e-6 * time_us
+            all_times = np.hstack((all_times, time_lag * np.ones((1, points.shape[1]))))
+            everything = np.hstack((everything, points))
+        return np.concatenate([everything[[0, 1, 2, 5, 8, 9]], all_times])
+
+    def of_all() -> Points:
+        return np.hstack([from_file_multisweep(cycles) for cycles in radars]).T.astype(np.float32, order="C")
+
+    return of_all
 
 
 def _columns(points: Points, low_high: list[float], cell: list[float]) -> tuple[Any, Points, Points]:

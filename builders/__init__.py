@@ -4,6 +4,7 @@ if __name__ != "perceptum.builders":
     raise ImportError("import this folder as perceptum.builders, not by its bare name")
 
 from .builder import InputBuilder, Model
+from .cells import GridCells, PointStage
 from .columns import Column, Columns
 from .errors import BuildError
 from .explain import Explanation
@@ -12,10 +13,13 @@ from .lidar.cloud import Cloud
 from .memory import Lease, Memory
 from .plan import Options, Plan
 from .pool import Pool
+from .radar.cells import RadarCells
+from .radar.cloud import RadarCloud
 from .reference import Reference
 from .sample import Draw, Sample
 from .stage import Clearing, Filler, Stage, Stages
 from .tensors import Tensors
+from .voxelization import Voxelization
 from .written import Written
 
 __all__ = [
@@ -28,17 +32,22 @@ __all__ = [
     "Draw",
     "Explanation",
     "Filler",
+    "GridCells",
     "InputBuilder",
     "Lease",
     "Memory",
     "Model",
     "Options",
     "Plan",
+    "PointStage",
     "Pool",
+    "RadarCells",
+    "RadarCloud",
     "Reference",
     "Sample",
     "Stage",
     "Stages",
     "Tensors",
+    "Voxelization",
     "Written",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,10 @@ class Points(Protocol):
     def lying(self) -> NDArray[np.int64]:
         """(C, 2) int64: address and stride in bytes of each column, float32."""
 
+
+class PointsInCells(Points, Protocol):
+    """Points that bring the cells of plain grids along."""
+
     def want_cells(self, grid: Grid) -> int:
         """Says at planning time that the points' cells of a grid are needed; returns the grid's number."""
 
@@ -43,7 +47,7 @@ class PointStage(Stage):
     """A stage whose points can lie in cells: the lidar's cloud, the radar's, or a plug-in's."""
 
     finds_cells = False
-    """Whether its points bring the cells of plain grids along, by `want_cells` and `cells`."""
+    """Whether its points are PointsInCells."""
 
     @property
     def points(self) -> Points:
@@ -79,7 +83,7 @@ class GridCells(Stage):
         self._turned = Scratch(np.float32, rows=2)
         # the usual kind is found while the points are loaded
         usual = self.dtype == np.int32 and not overflow and grid.is_plain and self._cloud.finds_cells
-        self._number = self._cloud.points.want_cells(grid) if usual else None
+        self._number = cast(PointsInCells, cloud.points).want_cells(grid) if usual else None
 
     @property
     def nbytes(self) -> int:
@@ -89,7 +93,7 @@ class GridCells(Stage):
     def ids(self) -> NDArray[np.integer]:
         """(n,) int32, or int64 for a grid too large for that."""
         if self._number is not None:
-            return self._cloud.points.cells(self._number)
+            return cast(PointsInCells, self._cloud.points).cells(self._number)
         return self._ids.array[: self._cloud.points.n]
 
     def run(self, sample: Sample) -> None:

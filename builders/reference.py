@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.features import ReferenceParams
+from perceptum.features import InputFrame, ReferenceParams
 from perceptum.inputs import Frame, Ground, MissingRecord, ground_of
 from perceptum.inputs.poses import inverse
 
@@ -27,9 +27,10 @@ class Reference(Stage):
     one is an error only for what asks. ego_ground: the identity, and z is to be counted from `ground`.
     """
 
-    def __init__(self, params: ReferenceParams, stages: Stages) -> None:
+    def __init__(self, params: ReferenceParams | InputFrame, stages: Stages) -> None:
+        """params: or only the word of its `frame`."""
         super().__init__()
-        self.params = params
+        self.params = params = ReferenceParams(frame=params) if isinstance(params, str) else params
         self._stages = stages
         self.title = f"frame of reference ({params.frame})"
         self.is_ego = params.frame != "lidar"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perceptum.features import Group, Resolved, SpecError, ego, lidar
+from perceptum.features import Group, Resolved, SpecError, ego, lidar, radar
 
 from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
@@ -12,6 +12,9 @@ from .lidar.pillars import Pillars
 from .lidar.points import Points
 from .lidar.range_image import RangeImage
 from .lidar.voxels import Voxels
+from .radar.bev import RadarBev
+from .radar.points import RadarPoints
+from .radar.voxels import RadarVoxels
 from .stage import Filler
 
 __all__ = ["filler_of"]
@@ -24,10 +27,13 @@ _OWN: tuple[type[Filler], ...] = (
     BevStats,
     BevTemporal,
     RangeImage,
+    RadarPoints,
+    RadarVoxels,
+    RadarBev,
     Ego,
 )
 _TABLE = {(filler.group, filler.device): filler for filler in _OWN}
-_GROUPS = {group.name: group for group in (*lidar.GROUPS, *ego.GROUPS)}
+_GROUPS = {group.name: group for group in (*lidar.GROUPS, *radar.GROUPS, *ego.GROUPS)}
 
 
 def filler_of(row: Resolved, device: str = "cpu") -> type[Filler]:

@@ -22,9 +22,20 @@ from .reference import GroundSource, ReferenceParams
 from .resolve import Resolved
 from .schema import Schema
 from .spec import Dim, Row, Spec
-from .vocabulary import COLUMN_UNITS, DTYPES, FRAMES, UNITS, FrameOfReference, InputFrame, ReferenceFrame, Unit
+from .vocabulary import (
+    COLUMN_MEANINGS,
+    COLUMN_UNITS,
+    DTYPES,
+    FRAMES,
+    UNITS,
+    FrameOfReference,
+    InputFrame,
+    ReferenceFrame,
+    Unit,
+)
 
 __all__ = [
+    "COLUMN_MEANINGS",
     "COLUMN_UNITS",
     "DTYPES",
     "FRAMES",

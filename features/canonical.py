@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from functools import cache
 
-from . import ego, lidar
+from . import ego, lidar, radar
 from .errors import SpecError
 from .group import Group
 from .plug_ins import PlugIn, plug_ins
@@ -16,10 +16,11 @@ __all__ = ["canonical"]
 
 _log = logging.getLogger(__name__)
 
-VERSION = "2.0.0"
+VERSION = "2.1.0"
 
 _FAMILIES = (
     lidar.GROUPS,
+    radar.GROUPS,
     ego.GROUPS,
 )
 

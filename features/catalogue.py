@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
+from perceptum.plural import counted
 
 from .canonical import canonical
+from .description import describe, first_sentence, folded
+from .errors import SpecError
+from .family import families_of
 from .feature import Feature
 from .group import Group
-from .parameter import parameters_of
 from .schema import Schema
 
 __all__ = ["Catalogue"]
 
+_WIDE = 100
+"""Letters of a line, where nobody says how wide the terminal is."""
+
 
 class Catalogue(Mapping[str, Feature]):
-    """Name -> Feature, and readable when printed."""
+    """Name -> Feature, and readable when printed, family by family."""
 
     def __init__(self, schema: Schema | None = None) -> None:
         self.schema = schema or canonical()
@@ -41,37 +47,63 @@ class Catalogue(Mapping[str, Feature]):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self.schema
 
-    def to_rows(self) -> list[dict[str, Any]]:
-        """Returns one plain dict per feature: name, group, dtypes, shape, units, frame, params, prose, ...
+    @property
+    def families(self) -> dict[str, tuple[str, ...]]:
+        """Family -> the names of its features: lidar, ego, ...; the features of a plug-in are a family of its name."""
+        grouped = families_of(self.schema.groups)
+        return {family: tuple(f.name for group in groups for f in group) for family, groups in grouped.items()}
+
+    def to_rows(self, family: str | None = None) -> list[dict[str, Any]]:
+        """Returns one plain dict per feature: name, family, group, dtypes, shape, units, frame, params, prose, ...
 
         "parameters" has what each parameter may be, its default, its unit and what it means; "presets" the values of
-        each preset, those that differ in training, and the public configuration that it follows.
+        each preset, those that differ in training, and the public configuration that it follows; "used_by" the
+        published models that take it. Raises SpecError for a family that is not there.
         """
-        return [_row(group, feature) for group in self.schema.groups for feature in group]
+        return [describe(group, feature) for group in self._groups(family) for feature in group]
+
+    def describe(self, name: str, preset: str | None = None) -> dict[str, Any]:
+        """Returns the row of one feature, by the parameters of a preset where one is named; raises SpecError."""
+        return describe(self.schema.group_of(name), self[name], preset)
+
+    def text(self, family: str | None = None, wide: int | None = _WIDE, *, sentences: bool = True) -> str:
+        """Returns the list for people, with a sentence on each feature in lines of at most `wide` letters if not None.
+
+        Raises SpecError for a family that is not there.
+        """
+        families = families_of(self._groups(family))
+        return "\n\n".join(_family_text(name, groups, wide, sentences) for name, groups in families.items())
+
+    def _groups(self, family: str | None) -> tuple[Group, ...]:
+        families = families_of(self.schema.groups)
+        if family is None:
+            return self.schema.groups
+        if family not in families:
+            near = difflib.get_close_matches(family, families, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(families)}"
+            raise SpecError(f"no family '{family}'; {hint}")
+        return families[family]
 
     def __str__(self) -> str:
-        wide = max(len(name) for name in self)
-        lines = [f"schema {self.schema.name} {self.schema.version} ({self.schema.fingerprint})"]
-        for group in self.schema.groups:
-            for f in group:
-                shape = ", ".join(str(d) for d in f.axes(group.params))
-                lines.append(f"{f.name:<{wide}}  {'|'.join(f.dtypes):<13}  ({shape})  {f.prose}")
-        return "\n".join(lines)
+        return f"{self._title()}\n\n{self.text()}"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        more = "print(pc.features()) says what each is, and `perceptum features NAME` all of one"
+        return f"{self._title()}\n\n{self.text(sentences=False)}\n\n{more}"
+
+    def _title(self) -> str:
+        return f"schema {self.schema.name} {self.schema.version} ({self.schema.fingerprint})"
 
 
-def _row(group: Group, feature: Feature) -> dict[str, Any]:
-    said = feature.to_dict(group.params)
-    first = {key: said.pop(key) for key in ("dtypes", "shape", "units", "frame")}
-    prose = said.pop("prose")
-    return {
-        "name": said.pop("name"),
-        "group": group.name,
-        **first,
-        "params": group.params.to_dict(),
-        **said,
-        "prose": prose,
-        "parameters": [msgspec.to_builtins(parameter) for parameter in parameters_of(group.params)],
-        "presets": {name: msgspec.to_builtins(group.preset(name)) for name in group.presets},
-    }
+def _family_text(family: str, groups: tuple[Group, ...], wide: int | None, sentences: bool) -> str:
+    table = [["feature", "dtype", "shape", "unit", "frame"]]
+    rows = [(group, feature) for group in groups for feature in group]
+    for group, f in rows:
+        shape = ", ".join(str(d) for d in f.axes(group.params))
+        table.append([f.name, "|".join(f.dtypes), f"({shape})", f.units, f.frame])
+    size = [max(len(row[column]) for row in table) for column in range(5)]
+    lines = ["  ".join(cell.ljust(n) for cell, n in zip(row, size, strict=True)).rstrip() for row in table]
+    said = [f"{family}: {counted(len(rows), 'feature')}", lines[0]]
+    for line, (_, feature) in zip(lines[1:], rows, strict=True):
+        said += [line, folded(first_sentence(feature.prose), wide)] if sentences else [line]
+    return "\n".join(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import drawings
 from .feature import Feature
 from .group import Group
 from .params import Params
@@ -17,6 +18,7 @@ GROUPS = (
     Group(
         name="ego",
         params=EgoParams(),
+        drawing=drawings.ego_axes,
         features=(
             Feature(
                 name="ego_pose",

@@ -33,7 +33,6 @@ class RowError(SpecError):
 
 
 _RECORDS = {
-    "radar": "frame.radars",
     "camera": "frame.cameras",
     "image": "frame.cameras",
     "map": "frame.map",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -36,6 +36,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Name -> parameters that differ from the defaults, such as a published model's; a dict is a Preset of these."""
     filler: type | None = None
     """The class that fills it, a builder's stage. None: ours, whose fillers the builders know."""
+    drawing: str | Callable[[Any], str] = ""
+    """How the axes of its tensors lie, in plain ASCII; or a module's function that draws it for the parameters."""
 
     def __post_init__(self) -> None:
         if not self.name and isinstance(self.features, tuple) and self.features:
@@ -45,6 +47,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             raise SpecError(f"group '{self.name}': params must be a Params, got {self.params!r}")
         if self.filler is not None and not isinstance(self.filler, type):
             raise SpecError(f"group '{self.name}': the filler must be a class, got {self.filler!r}")
+        if not isinstance(self.drawing, str) and "<" in getattr(self.drawing, "__qualname__", "<"):
+            # builders go to other processes with it
+            raise SpecError(
+                f"group '{self.name}': the drawing must be a text or a module's function, got {self.drawing!r}"
+            )
         presets = {name: Preset(one) if isinstance(one, dict) else one for name, one in self.presets.items()}
         msgspec.structs.force_setattr(self, "presets", presets)
         self._check_features()
@@ -123,17 +130,22 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             said.append(f"there are {known}" if known else "there are none for this feature")
         raise SpecError(f"no preset '{name}'; {' '.join(said)}")
 
+    def draw(self, params: Params) -> str:
+        """Returns the drawing of its tensors under `params`; an empty text where it has none."""
+        return self.drawing if isinstance(self.drawing, str) else self.drawing(params)
+
     def with_params(self, changes: Mapping[str, Any]) -> Group:
         """Returns the group with other defaults; raises SpecError that names it."""
         return msgspec.structs.replace(self, params=self.params.replace(dict(changes), f"'{self.name}'"))
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns what it says of tensors as plain data, ready for JSON; presets and filler are code's."""
+        """Returns what it says of tensors as plain data, ready for JSON; presets, filler and drawing are code's."""
         features = [feature.to_dict(self.params) for feature in self.features]
         return {"name": self.name, "params": self.params.to_dict(), "features": features}
 
     def from_dict(self, plain: dict[str, Any]) -> Group:
-        """Returns the group that `plain` describes; this one gives the params' type, the presets and the filler.
+        """Returns the group that `plain` describes; this one gives the params' type, the presets, the filler and
+        the drawing.
 
         Raises msgspec.ValidationError, KeyError, TypeError or SpecError.
         """

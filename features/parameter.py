@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from inspect import get_annotations
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import inspect
 from .errors import SpecError
 from .vocabulary import Unit
 
-__all__ = ["About", "Parameter", "least_of", "parameters_of", "said_in_words"]
+__all__ = ["About", "Parameter", "Shared", "least_of", "parameters_of", "said_in_words", "set_name", "shared_by"]
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,20 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """With a dot before the fields of a field: grid.voxel."""
     allowed: str
     default: Any
-    """Plain data; None for the fields of a field that is null."""
+    """Plain data; None for the fields of a field that is null, or a word instead."""
     unit: Unit | None
     prose: str
+    shared: str | None = None
+    """Which parameters it belongs to where other groups have it too, with the same default: "cloud"."""
+
+
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """Parameters that several groups have from one class: what is said of them once."""
+
+    name: str
+    """Of `CloudParams`: cloud."""
+    prose: str
+    parameters: tuple[Parameter, ...]
 
 
 @cache
@@ -57,7 +69,47 @@ def least_of(kind: type) -> Mapping[str, float]:
 
 def parameters_of(params: msgspec.Struct) -> tuple[Parameter, ...]:
     """Returns what can be set, in order; a field that has fields is followed by these."""
-    return tuple(_parameters(type(params), msgspec.to_builtins(params), ""))
+    kind = type(params)
+    shared = {field.name: set_name(_declares(kind, field)) for field in _fields(kind) if _is_shared(params, field)}
+    shown = _parameters(kind, msgspec.to_builtins(params), "")
+    return tuple(msgspec.structs.replace(one, shared=shared.get(one.name.partition(".")[0])) for one in shown)
+
+
+def shared_by(params: msgspec.Struct) -> tuple[Shared, ...]:
+    """Returns the parameters that `params` shares with other groups, by the class that has them, the nearest first."""
+    shown = parameters_of(params)
+    classes = {set_name(kind): kind for kind in type(params).__mro__ if kind.__name__.endswith("Params")}
+    return tuple(
+        Shared(name=name, prose=_own_doc(kind), parameters=tuple(one for one in shown if one.shared == name))
+        for name, kind in classes.items()
+        if any(one.shared == name for one in shown)
+    )
+
+
+def _declares(kind: type, field: inspect.Field) -> type:
+    """Returns the class that has the field in its own body, the last that says something of it."""
+    return next(one for one in kind.__mro__ if field.name in get_annotations(one))
+
+
+def _is_shared(params: msgspec.Struct, field: inspect.Field) -> bool:
+    """A group that has another default than the class it has the parameter from shows it as its own."""
+    kind = _declares(type(params), field)
+    if kind is type(params):
+        return False
+    default = next(one.default for one in _fields(kind) if one.name == field.name)
+    return bool(getattr(params, field.name) == default)
+
+
+def set_name(kind: type) -> str:
+    """Returns what the parameters of a class are called: cloud of CloudParams, radar cloud of RadarCloudParams."""
+    words = re.findall(r"[A-Z][a-z0-9]*", kind.__name__.removesuffix("Params"))
+    return " ".join(words).lower()
+
+
+def _own_doc(kind: type) -> str:
+    """Returns the first paragraph of a class's own docstring, on one line."""
+    said: str = kind.__dict__.get("__doc__") or ""
+    return " ".join(said.partition("\n\n")[0].split())
 
 
 def _parameters(kind: type, plain: Mapping[str, Any], prefix: str) -> Iterator[Parameter]:
@@ -66,13 +118,15 @@ def _parameters(kind: type, plain: Mapping[str, Any], prefix: str) -> Iterator[P
         inner = _struct(field.type)
         # a grid leaves out what is as in most of them
         default = plain.get(field.name, None if field.default is msgspec.NODEFAULT else field.default)
-        if inner is None or default is None:
+        # one that may be an object may be null or a word instead
+        fields = default if isinstance(default, dict) else None
+        if inner is None or fields is None:
             allowed = _allowed(field.type, about.least)
             yield Parameter(
                 name=prefix + field.name, allowed=allowed, default=default, unit=about.unit, prose=about.prose
             )
         if inner is not None:
-            yield from _parameters(inner.cls, default or {}, f"{prefix}{field.name}.")
+            yield from _parameters(inner.cls, fields or {}, f"{prefix}{field.name}.")
 
 
 def _fields(kind: type) -> tuple[inspect.Field, ...]:

@@ -11,6 +11,7 @@ from .authoring import spec_of
 from .errors import SchemaMismatch, SpecError, UnknownFeature
 from .feature import Feature, fingerprint
 from .group import Group, check_references
+from .params import merge
 from .preset import Preset
 from .resolve import Resolved, fingerprint_of, params_of, resolve_spec
 from .spec import Row, Spec, as_params
@@ -166,6 +167,10 @@ class Schema(msgspec.Struct, frozen=True):
         except SpecError as error:
             raise SchemaMismatch(f"{where}, but under {self.name} {self.version}: {error}") from None
         if fingerprint(meaning) != stored:
+            whole = fingerprint(old) == stored
+            old = _with_later_params(old, self.group_of(feature.name)) if whole else old
+            if whole and fingerprint(old) == fingerprint(meaning):
+                return
             changes = "; ".join(_differences(old, meaning)) or "the fingerprint differs"
             raise SchemaMismatch(
                 f"{where} and means something else under {self.name} {self.version}: {changes}; "
@@ -196,6 +201,18 @@ class Schema(msgspec.Struct, frozen=True):
 
 def _fingerprint(groups: Iterable[Group]) -> str:
     return fingerprint({f.name: f.meaning(group.params) for group in groups for f in group.features})
+
+
+def _with_later_params(old: Any, group: Group) -> Any:
+    """Returns a recorded meaning with the parameters that the group has got since, at the values its code gives them.
+
+    A parameter that is added keeps, by its default, what there was before: where it does not, `definition` goes up.
+    """
+    try:
+        added = type(group.params)().to_dict()
+    except TypeError:
+        added = group.params.to_dict()
+    return {**old, "params": merge(added, old["params"])} if isinstance(old, dict) else old
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

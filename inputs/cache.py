@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from sys import getsizeof
 from typing import Any, TypeVar, cast
 
@@ -116,6 +117,11 @@ class _Kept:
         gone.clear()
 
 
+# a union made anew for each isinstance takes longer than the rest of it
+_HOLDERS = (tuple, list, dict)
+_INTEGERS = (int, np.integer)
+
+
 def nbytes_of(value: object) -> int:
     """Returns the memory that a value keeps alive: for a view the full array under it, each once.
 
@@ -126,22 +132,30 @@ def nbytes_of(value: object) -> int:
     return sum(seen.values())
 
 
+@lru_cache(maxsize=64)
+def _field_names(kind: type) -> tuple[str, ...]:
+    # dataclasses looks for them anew each time, for as long as to weigh ten columns
+    return tuple(field.name for field in fields(kind))
+
+
 def _weigh(value: Any, seen: dict[int, int]) -> None:
-    if isinstance(value, np.ndarray):
-        while isinstance(value.base, np.ndarray):
-            value = value.base
-        seen[id(value)] = value.nbytes
-    elif id(value) in seen or value is None:
+    if value is None:
         return
-    elif isinstance(value, tuple | list | dict):
+    if isinstance(value, np.ndarray):
+        while isinstance(base := value.base, np.ndarray):
+            value = base
+        seen[id(value)] = value.nbytes
+    elif id(value) in seen:
+        return
+    elif isinstance(value, _HOLDERS):
         seen[id(value)] = 0
         for item in value.values() if isinstance(value, dict) else value:
             _weigh(item, seen)
-    elif isinstance(nbytes := getattr(value, "nbytes", None), int | np.integer):
+    elif isinstance(nbytes := getattr(value, "nbytes", None), _INTEGERS):
         seen[id(value)] = int(nbytes)
     elif is_dataclass(value) and not isinstance(value, type):
         seen[id(value)] = 0
-        for field in fields(value):
-            _weigh(getattr(value, field.name), seen)
+        for name in _field_names(type(value)):
+            _weigh(getattr(value, name), seen)
     else:
         seen[id(value)] = getsizeof(value)

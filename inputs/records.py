@@ -52,17 +52,18 @@ def _view(array: Column) -> Column:
     return view
 
 
-def _check_columns(where: str, first: Column, columns: Mapping[str, Column | None]) -> None:
-    if first.ndim != 1:
-        raise BrokenRecord(f"{where}: column x has shape {first.shape}, wanted one dimension")
-    for name, column in (("x", first), *columns.items()):
-        # an ordinary column first: there are twenty of them in a radar's record, and thirty records in a frame
-        if column is None or (
-            type(column) is np.ndarray and column.shape == first.shape and column.dtype.kind in "fiub"
-        ):
+def _check_columns(where: str, own: Mapping[str, Any], names: Collection[str]) -> None:
+    """Checks the columns `names` among a record's own fields; all have the shape of x."""
+    shape = own["x"].shape
+    if len(shape) != 1:
+        raise BrokenRecord(f"{where}: column x has shape {shape}, wanted one dimension")
+    for name in names:
+        column = own[name]
+        # an ordinary column first: a radar's record has twenty, and a frame thirty such records
+        if column is None or (type(column) is np.ndarray and column.shape == shape and column.dtype.kind in "fiub"):
             continue
-        if column.shape != first.shape:
-            raise BrokenRecord(f"{where}: column {name} has shape {column.shape}, x has {first.shape}")
+        if column.shape != shape:
+            raise BrokenRecord(f"{where}: column {name} has shape {column.shape}, x has {shape}")
         masked = type(column) is not np.ndarray and isinstance(column, np.ma.MaskedArray)
         if masked or column.dtype.kind not in "fiub":
             found = f"{a_or_an(type(column).__name__)} of {column.dtype}"
@@ -105,6 +106,8 @@ class LidarSweep:
     """How far the returned pulse is stretched, as recorded (Waymo)."""
     return_index: Column | None = None
     """0 for a ray's first return, 1 for its second."""
+    image_column: Column | None = None
+    """The column of the lidar's own range image that the point was measured in, 0 leftmost (Waymo)."""
     intensity_scale: float = 1.0
     compensated_to_ns: int | None = None
     """The moment to which the points were already motion-compensated; None: as measured, each at its own time."""
@@ -116,8 +119,8 @@ class LidarSweep:
     """Where the record lies, for messages."""
 
     def __post_init__(self) -> None:
-        names = ("y", "z", "intensity", "ring", "offset_ns", "elongation", "return_index")
-        _check_columns(self.source or self.sensor, self.x, {name: getattr(self, name) for name in names})
+        names = ("x", "y", "z", "intensity", "ring", "offset_ns", "elongation", "return_index", "image_column")
+        _check_columns(self.source or self.sensor, vars(self), names)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -181,8 +184,7 @@ class RadarSweep:
         where = self.source or self.sensor
         if self.velocity_part not in ("radial", "full"):
             raise BrokenRecord(f"{where}: velocity_part is {self.velocity_part!r}, wanted 'radial' or 'full'")
-        own = vars(self)
-        _check_columns(where, self.x, {name: own[name] for name in RADAR_COLUMNS if name != "x"})
+        _check_columns(where, vars(self), RADAR_COLUMNS)
 
     def __len__(self) -> int:
         return len(self.x)

@@ -89,7 +89,7 @@ def occupy(ids: Any, size: Any, base: int, strides: Any, binary: bool, most: flo
             dirty[touched] = element
             touched += one if before == 0 else none
             out[element] = 1 if binary else min(before + 1, most)
-    return np.int64(touched)
+    return int(touched)
 
 
 @kernel
@@ -238,9 +238,7 @@ def clear_columns(strips: Any, table: Any, size_xy: Any, place: Any, channels: i
 
 
 @inner
-def _show(
-    statistic: int, n: int, counts: Any, sums: Any, extremes: Any, density: Any, heights: Any, out: Any
-) -> None:
+def _show(statistic: int, n: int, counts: Any, sums: Any, extremes: Any, density: Any, heights: Any, out: Any) -> None:
     """Writes one statistic of n columns, 0 where there is no point. Its arguments are planes, as `planes` has them."""
     zero, most = np.float32(0), np.int32(len(density) - 1)
     low, span = heights[0], heights[1]
@@ -291,8 +289,8 @@ def write_columns(
 ) -> None:
     """Writes the statistics of every column of `strips` to a flat `out`, 0 where it has no point.
 
-    tallies, tops, intensity: as `accumulate` had them. squares, slices: as `spread` and `raise_slices` wrote them, where
-    they are to be shown. strips, slots: as `put_in_order` lists them. size_xy: (2,) X, Y.
+    tallies, tops, intensity: as `accumulate` had them. squares, slices: as `spread` and `raise_slices` wrote them,
+    where they are to be shown. strips, slots: as `put_in_order` lists them. size_xy: (2,) X, Y.
     place: (4,) base, strides of x, y and channels. statistics: (C,) which of them are shown, channels_at: (C,) how far
     from the base. slices_at: how far the lowest of `slices_count` slices is. density: float32, by the count. heights:
     (2,) float32, the grid's lowest height and how much is above it. work: (WORK,) float64.

@@ -1,4 +1,4 @@
-"""Which cell of a grid each point lies in."""
+"""Which cell of a grid each point is in."""
 
 from __future__ import annotations
 

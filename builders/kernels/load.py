@@ -1,4 +1,4 @@
-"""A sweep in one pass: read as it lies, drop points, scale, move in float64, write float32 columns.
+"""A sweep in one pass: read it where it is, drop points, scale, move in float64, write float32 columns.
 
 Block by block, so that what is read once stays in the first-level cache until it is written. Coordinates that are
 recorded in float64 stay so until they are moved: 5e6 m lose nothing.
@@ -82,7 +82,7 @@ def take(
             bad |= not (abs(intensity[i]) < most)
         nonfinite += bad
         drop = bad | ((abs(x[i]) < near) & (abs(y[i]) < near))
-        # without a branch, which would be guessed wrong: what is dropped is written over by the next
+        # without a branch, which would be guessed wrong: the next point overwrites one that is dropped
         x[kept] = x[i]
         y[kept] = y[i]
         z[kept] = z[i]

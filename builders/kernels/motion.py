@@ -25,7 +25,7 @@ def _normalised(q: Any) -> tuple[float, float, float, float]:
 def _pose(
     time_ns: int, times_ns: Any, quaternions: Any, translations: Any, max_gap_ns: int, beyond_ns: Any, out: Any
 ) -> bool:
-    """Writes world_from_ego (3, 4) at a time, as Poses.at_many; returns whether it is known there."""
+    """Writes world_from_ego (3, 4) at a time, as Poses.at_many; returns whether the pose is known at that time."""
     n = len(times_ns)
     if time_ns < times_ns[0] - beyond_ns or time_ns > times_ns[n - 1] + beyond_ns:
         return False
@@ -35,7 +35,7 @@ def _pose(
     step = max(times_ns[after] - times_ns[before], 1)
     if step > max_gap_ns and times_ns[before] != time_ns and times_ns[after] != time_ns:
         return False
-    # a single pose says nothing of motion: it holds
+    # a single pose says nothing about motion: it is taken as it is
     fraction = 0.0 if after == before else (time_ns - times_ns[before]) / step
     a, b = _normalised(quaternions[before]), _normalised(quaternions[after])
     dot = a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3]

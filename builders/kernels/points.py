@@ -17,7 +17,7 @@ __all__ = ["crop", "interleave", "interleave_chosen"]
 def crop(columns: Any, n: int, box: Any, out: Any) -> int:
     """Writes the numbers of the points in the half-open box to `out` (>= n + 1,) int32; returns how many.
 
-    columns: (3, 2) int64, where x, y, z lie. box: (6,) float32 xmin ymin zmin xmax ymax zmax.
+    columns: (3, 2) int64, where x, y and z are in memory. box: (6,) float32 xmin ymin zmin xmax ymax zmax.
     """
     x_at, x_step, y_at, y_step = columns[0, 0], columns[0, 1], columns[1, 0], columns[1, 1]
     z_at, z_step = columns[2, 0], columns[2, 1]
@@ -37,7 +37,7 @@ def interleave(columns: Any, start: int, out: Any) -> None:
     Four and five columns without gaps are written out, with which the compiler shuffles whole registers: 0.49 ms for
     320 000 rows of five, against 0.65 column by column and 1.2 row by row.
 
-    columns: (C, 2) int64, where they lie. out: (rows, C) float32.
+    columns: (C, 2) int64, where they are in memory. out: (rows, C) float32.
     """
     n, flat = len(out), out.reshape(-1)
     gaps = False
@@ -75,7 +75,7 @@ def interleave(columns: Any, start: int, out: Any) -> None:
 
 @kernel
 def interleave_chosen(columns: Any, chosen: Any, out: Any) -> None:
-    """The same for the points that are listed. out: (len(chosen), C) float32."""
+    """Does the same for the points that are listed. out: (len(chosen), C) float32."""
     for first in range(0, len(chosen), 512):
         rows, numbers = out[first : first + 512], chosen[first : first + 512]
         for column in range(len(columns)):

@@ -1,4 +1,4 @@
-"""What processors can do and numba has no words for. Addresses are whole numbers, as in `record`."""
+"""What processors can do, but numba has no functions for. Addresses are whole numbers, as in `record`."""
 
 from __future__ import annotations
 

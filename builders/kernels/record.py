@@ -1,4 +1,4 @@
-"""A record's columns as they lie in memory: any stride, float16 to float64, whole numbers; read block by block.
+"""A record's columns as they are in memory: any stride, float16 to float64, whole numbers; read block by block.
 
 A column comes as three whole numbers, its address, its stride in bytes and a `Kind`, and not as an array: numba
 compiles a kernel once per combination of dtypes and layouts of its arguments, and a sweep has six columns. So there is
@@ -51,7 +51,7 @@ def _near(address: Any, to_write: bool) -> Any:
         word = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [memory.type, word, word, word])
         prefetch = builder.module.declare_intrinsic("llvm.prefetch", [memory.type], kind)
-        # to be written or not; of use for long; data, not code
+        # read or write; how long it will be of use; data, not code
         builder.call(prefetch, [memory, word(int(to_write)), word(3), word(1)])
         return context.get_dummy_value()
 
@@ -181,7 +181,7 @@ def read_chosen(column: Any, numbers: Any, halves: Any, out: Any) -> None:
 
 @inner
 def value(address: int, stride: int, i: int) -> Any:
-    """Number i of a float32 column. Numbers are given, not arrays, of which numba counts the users, atomically."""
+    """Number i of a float32 column. It takes numbers, since numba counts the users of arrays atomically."""
     return _array(_pointer(address + i * stride), (1,), np.float32)[0]
 
 

@@ -17,9 +17,9 @@ __all__ = ["MAX_Z", "NBYTES", "PLANE", "SIDE", "empty", "planes", "tally"]
 
 NBYTES = 32
 SIDE = 16
-"""Tallies that are kept side by side: as many as float32 numbers of a cache line."""
+"""How many tallies are kept side by side: as many as there are float32 numbers in a cache line."""
 PLANE = 256
-"""Tallies that are worked on together in planes: these stay in the first-level cache."""
+"""How many tallies are worked on together, as planes: so many stay in the first-level cache."""
 MAX_Z = 16
 """Bytes before the greatest height."""
 
@@ -61,7 +61,7 @@ def _to_empty(_: Any, address: Any) -> Any:
     """Makes a tally of no points at an address that is a multiple of 16."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        # -0: what is added to it comes back to the last bit
+        # -0: adding a number to it gives that number, to the last bit
         sums = ir.Constant(_SUMS, [-0.0, -0.0])
         builder.store(sums, builder.inttoptr(arguments[0], _SUMS.as_pointer()), align=16)
         none = ir.Constant(_FLOAT, float("-inf"))
@@ -74,7 +74,7 @@ def _to_empty(_: Any, address: Any) -> Any:
 
 
 def _to_planes(_: Any, address: Any, sums: Any, rest: Any) -> Any:
-    """Writes SIDE tallies that lie side by side as planes: all their sums of heights side by side, and so on.
+    """Writes SIDE adjacent tallies as planes: all their sums of heights side by side, and so on.
 
     address: of the tallies. sums: where the two planes of float64 begin for these, PLANE numbers apart; rest: the same
     for the four of float32 and int32.

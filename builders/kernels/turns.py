@@ -19,7 +19,7 @@ from perceptum.inputs.kernel import inner
 __all__ = ["take_turn", "wait_for"]
 
 _SPINS = 2000
-"""Looks before a thread that waits gives its CPU away each time: others may need it to get there."""
+"""How often a waiting thread looks before it yields its CPU each time: others may need that CPU to get there."""
 
 
 def _added(_: Any, address: Any, value: Any) -> Any:
@@ -61,13 +61,13 @@ _yield: Any = intrinsic(_yielded)
 
 @inner
 def take_turn(counter_at: int) -> Any:
-    """Returns 0 to whoever asks first, then 1, and so on. counter_at: the address of an int64 that begins at 0."""
+    """Returns 0 to the thread that asks first, then 1, and so on. counter_at: address of an int64 that begins at 0."""
     return _add(counter_at, np.int64(1))
 
 
 @inner
 def wait_for(counter_at: int, value: int) -> None:
-    """Waits until a counter has a value. To be called only if those who will count have begun."""
+    """Waits until a counter has a value. Call it only if the threads that will count have started."""
     looks = 0
     while _look(counter_at) < value:
         looks += 1

@@ -13,7 +13,7 @@ __all__ = ["Absence", "check_columns"]
 
 _log = logging.getLogger(__name__)
 
-_MAY_LACK = ("intensity", "ring", "elongation", "return_index", "offset_ns")
+_MAY_LACK = ("intensity", "ring", "elongation", "return_index", "offset_ns", "image_column")
 """The columns that a sweep may lack."""
 
 

@@ -16,6 +16,7 @@ from .cells import Cells
 
 __all__ = ["BevOccupancy"]
 
+
 class BevOccupancy(Filler):
     group = "lidar_bev_occupancy"
 

@@ -191,8 +191,9 @@ class BevStats(Filler):
             work = np.empty(kernels.WORK)
             tallies = (part.tallies, part.tops, part.squares, part.slices)
             points = (*tallies, intensity, part.strips[: part.used], part.slots)
-            shown = (self._statistics, self._channels_at, self._slices_at, self._slices, self._density, self._heights)
-            kernels.write_columns(*points, *grid, *shown, work, flat)
+            slices = (self._slices_at, self._slices)
+            how = (self._density, self._heights, work, flat)
+            kernels.write_columns(*points, *grid, self._statistics, self._channels_at, *slices, *how)
 
         self._each_part(write)
         np.concatenate([part.strips[: part.used] for part in self._parts], out=listed[:used])

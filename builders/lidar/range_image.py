@@ -30,7 +30,7 @@ from .placing import Placing, check_times
 __all__ = ["RangeImage"]
 
 _NO_TABLE = np.zeros(0, np.int32)
-_NO_RETURNS = np.array([0, 0, ABSENT])
+_ABSENT = np.array([0, 0, ABSENT])
 _AT_THE_ORIGIN = np.zeros(3)
 _AS_IT_IS = np.zeros(0, np.float32)
 _QUANTITIES = ("x", "y", "z", "intensity")
@@ -60,6 +60,8 @@ class RangeImage(Filler):
         self._size = np.array([params.height, params.width, params.padded_width()])
         self._view = _view(params)
         self._norms = [_norm(params, k) for k in range(len(params.channels))]
+        self._measures = not _MEASURED.keys().isdisjoint(params.channels)
+        self._padded = params.padded_width() > params.width
         cells = params.height * params.padded_width()
         self._nearest = np.empty(cells + 1, np.uint64)
         self._cells, self._numbers = np.empty((2, cells + 1), np.int32)
@@ -114,15 +116,16 @@ class RangeImage(Filler):
         """Returns how many points are not finite."""
         p, work = self.params, self._work
         if p.missing_columns == "error":
-            check_columns(sweep, [_TAKEN[name] for name in p.channels if name in _TAKEN])
+            own_columns = ["image_column"] if p.column_of == "record" else []
+            check_columns(sweep, [*(_TAKEN[name] for name in p.channels if name in _TAKEN), *own_columns])
         table, lag_wanted = self._row_of_ring(sweep), "time_lag" in p.channels
         moved_each = p.xyz_frame == "ego" and self._placing.per_point(sweep)
         recorded = Recorded(sweep, with_times=lag_wanted or moved_each)
         move = self._move(frame, recorded)
-        returns = self._note(frame, recorded)
+        image_column, returns = self._note(frame, recorded)
         n, xyz = len(sweep), work.xyz(recorded)
         given: list[Any] = [self._places, n, self._origin, self._size, self._view]
-        given += [p.outside_fov == "clamp", p.azimuth_seam == "clamp", table, returns]
+        given += [p.outside_fov == "clamp", p.azimuth_seam == "clamp", table, image_column, returns]
         given += [HALVES, xyz, work.values[1], self._near, self._squares, self._own_cells, self._ranges, self._nearest]
         nonfinite = project.project(*given)
         if nonfinite:
@@ -141,14 +144,17 @@ class RangeImage(Filler):
             self._lying[:, 1] = 4
         return nonfinite
 
-    def _note(self, frame: Frame, recorded: Recorded) -> NDArray[np.int64]:
-        """Notes what the record's columns are and where they lie; returns where the numbers of the returns do."""
-        p, sweep, returns = self.params, recorded.sweep, _NO_RETURNS
+    def _note(self, frame: Frame, recorded: Recorded) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Notes what the record's columns are and where they lie; returns where the columns of the lidar's own image
+        and the numbers of the returns do."""
+        p, sweep = self.params, recorded.sweep
+        image_column = returns = _ABSENT
         self._record, self._full_scale = weakref.ref(sweep), sweep.intensity_scale
         self._origin[:] = sweep.origin
         self._lag_ns = frame.time_ns - sweep.time_ns
         self._places[:] = recorded.places
-        self._copies = recorded.copies
+        # the usual channels are written from what lies in `_lying`
+        self._copies = recorded.copies if self._measures else []
         with_returns = p.returns == "first" and sweep.return_index is not None
         if with_returns or "elongation" in p.channels:
             # the columns that few ask for, in the places of intensity and ring
@@ -156,7 +162,11 @@ class RangeImage(Filler):
             self._elongations[:] = others.places
             self._copies += others.copies
             returns = self._elongations[RING].copy() if with_returns else returns
-        return returns
+        if p.column_of == "record" and sweep.image_column is not None:
+            others = Recorded(replace(sweep, ring=sweep.image_column), with_times=False)
+            image_column = others.places[RING].copy()
+            self._copies += others.copies
+        return image_column, returns
 
     def _move(self, frame: Frame, recorded: Recorded) -> Move:
         """To where the spec wants x, y, z; what the image shows is as measured."""
@@ -193,9 +203,11 @@ class RangeImage(Filler):
             empty, window, padding = self._where_none(feature, channel)
             if len(before) == 0:
                 own[:] = empty
-                own.reshape(self.params.height, -1)[:, self.params.width :] = padding
+                if self._padded:
+                    own.reshape(self.params.height, -1)[:, self.params.width :] = padding
             channels.clear_cells(before, empty, own)
-            channels.clear_cells(self._cells[self._seen : used], window, own)
+            if self._windows:
+                channels.clear_cells(self._cells[self._seen : used], window, own)
             if feature == "lidar_range_image":
                 self._write_channel(channel, own)
             elif feature == "lidar_range_image_mask":
@@ -248,14 +260,34 @@ class RangeImage(Filler):
             channels.clear_cells(cells, self._normalised(channel, 1.0), out)
         elif name == "elongation" and self._elongations[INTENSITY, 2] == ABSENT:
             channels.clear_cells(cells, self._normalised(channel, 0.0), out)
+        elif name == "inclination" and p.inclination_of == "row":
+            self._write_inclination_of_rows(channel, work, out)
         else:
-            places, origin = self._elongations if name == "elongation" else self._places, self._origin
-            if name == "azimuth" and p.azimuth_of == "point":
-                places, origin = self._moved(), _AT_THE_ORIGIN
-            measured = (places, _MEASURED[name], origin, self._lag_ns, HALVES, norm)
-            channels.write_measured(
-                cells, numbers, *measured, np.empty((3, BLOCK)), np.empty(BLOCK, np.int64), work, out
-            )
+            self._write_measured(name, norm, work, out)
+
+    def _write_inclination_of_rows(self, channel: int, work: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        p, cells = self.params, self._cells[: self._seen]
+        if p.rows == "spherical":
+            upper, lower = self._view[:2]
+            of_rows = upper - (np.arange(p.height) + 0.5) / p.height * (upper - lower)
+        else:
+            self._write_measured("inclination", _AS_IT_IS, work, out)
+            row = cells // p.padded_width()
+            count, total = np.bincount(row, minlength=p.height), np.bincount(row, out[cells], p.height)
+            of_rows = np.where(count > 0, total / np.maximum(count, 1), p.fill_of(channel))
+        shown = [self._normalised(channel, value) for value in of_rows.tolist()]
+        out.reshape(p.height, -1)[:, : p.width] = np.array(shown)[:, None]
+
+    def _write_measured(
+        self, name: str, norm: NDArray[np.float32], work: NDArray[np.float32], out: NDArray[np.float32]
+    ) -> None:
+        cells, numbers, p = self._cells[: self._seen], self._numbers[: self._seen], self.params
+        places, origin = self._elongations if name == "elongation" else self._places, self._origin
+        if name == "azimuth" and p.azimuth_of == "point":
+            places, origin = self._moved(), _AT_THE_ORIGIN
+        measured = (places, _MEASURED[name], origin, self._lag_ns, HALVES, norm)
+        xyz, times = np.empty((3, BLOCK)), np.empty(BLOCK, np.int64)
+        channels.write_measured(cells, numbers, *measured, xyz, times, work, out)
 
     def _moved(self) -> NDArray[np.int64]:
         """Where x, y, z lie as the image shows them, as `_places`."""

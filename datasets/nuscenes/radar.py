@@ -63,19 +63,27 @@ def read_radar_columns(path: Path | str, radar_filter: RadarFilter = "none") -> 
         points = _points(encoded)
     except ValueError as error:
         raise BrokenRecord(f"{path}: {error}") from None
-    names = points.dtype.names or ()
-    # NaN alone is not equal to itself
-    if len(points) and any((value := points[name][0]) != value for name in _MEASURED if name in names):
-        points = points[:0]
-    for name, states in FILTERS[radar_filter].items():
-        if name not in names:
-            raise BrokenRecord(f"{path}: no field {name}, which radar_filter='{radar_filter}' needs")
-        points = points[np.isin(points[name], states)]
     # a copy each: floats lie on odd bytes of the file
-    columns = {name: points[name].copy() for name in names}
+    columns = {name: points[name].copy() for name in points.dtype.names or ()}
+    # NaN alone is not equal to itself
+    if len(points) and any((value := columns[name][0]) != value for name in _MEASURED if name in columns):
+        columns = {name: column[:0] for name, column in columns.items()}
+    if FILTERS[radar_filter]:
+        kept = _kept(path, columns, radar_filter)
+        columns = {name: column[kept] for name, column in columns.items()}
     for column in columns.values():
-        column.flags.writeable = False
+        column.setflags(write=False)
     return columns
+
+
+def _kept(path: Path | str, columns: Columns, radar_filter: RadarFilter) -> NDArray[np.bool_]:
+    """Returns (n,) which points have the states that the filter keeps; raises BrokenRecord."""
+    kept = np.ones(len(columns["x"]), dtype=np.bool_)
+    for name, states in FILTERS[radar_filter].items():
+        if name not in columns:
+            raise BrokenRecord(f"{path}: no field {name}, which radar_filter='{radar_filter}' needs")
+        kept &= np.isin(columns[name], states)
+    return kept
 
 
 def _points(encoded: bytes) -> NDArray[Any]:

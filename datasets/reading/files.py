@@ -165,7 +165,7 @@ def open_file(path: Path | str, what: str) -> BinaryIO:
 
 def read_bytes(path: Path | str, what: str) -> bytes:
     """Returns the whole file; raises as `check_file` does."""
-    with open_file(path, what) as file, _named(path, what):
+    with _named(path, what), open_regular(path) as file:
         return file.read()
 
 

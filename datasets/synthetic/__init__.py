@@ -29,7 +29,7 @@ def open_source(
     ground_wave_m: float = 0.5,
     max_range_m: float = 120.0,
 ) -> SyntheticSource:
-    """Returns the drive; what each option means is said at `Options`. Raises LogError for a value that cannot be."""
+    """Returns the drive; `Options` explains each option. Raises LogError for a value that is not possible."""
     return SyntheticSource(
         Options(frames, seed, beams, azimuth_steps, image_size, noise_m, dropout, ground_wave_m, max_range_m)
     )

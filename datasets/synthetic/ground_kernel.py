@@ -1,4 +1,4 @@
-"""Where a ray meets the ground, and what lies there. Local frame; see `kernels` for what holds of all of them."""
+"""Where a ray meets the ground, and what is there. Local frame; `kernels` says what applies to all of these."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def ground_ray(
 
 @kernel
 def road(x: float, y: float, guess: float, table: Any) -> tuple[float, float]:
-    """Returns (along, across) of a point, within a millimetre near the street; without meaning far from it."""
+    """Returns (along, across) of a point, within a millimetre near the street; meaningless far from it."""
     along, f, df, last = guess, 0.0, 0.0, len(table.y) - 2
     for _ in range(6):
         at = (along - table.start) * table.per_metre

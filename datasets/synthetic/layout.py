@@ -1,4 +1,4 @@
-"""Across the street: where lanes, parking, sidewalks and crossings lie. Metres to the left of the centre line.
+"""Across the street: where lanes, parking, sidewalks and crossings are. Metres to the left of the centre line.
 
 Traffic keeps to the right, so lanes with a negative offset run along the street, those with a positive one against it.
 """
@@ -27,7 +27,7 @@ BIKE_EDGE_M = 2 * LANE_M
 CURB_M = 10.8
 WALK_EDGE_M = 14.3
 CROSSING_HALF_M = 2.0
-"""A crossing lies in the middle of segment k where k % 3 == 1."""
+"""There is a crossing in the middle of segment k where k % 3 == 1."""
 
 
 class Lane(NamedTuple):

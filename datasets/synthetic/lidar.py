@@ -44,7 +44,7 @@ class Cast:
     ring: NDArray[np.uint16]
     offset_ns: NDArray[np.int32]
     owner: NDArray[np.int32]
-    """Which of the scene's things was hit, -1 for the ground and what has no label."""
+    """Which of the scene's things was hit, -1 for the ground and for things without a label."""
     hits: NDArray[np.int64]
     """(things,) returns from each of the scene's things."""
 

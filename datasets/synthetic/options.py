@@ -1,4 +1,4 @@
-"""What may be chosen of a made-up drive, checked once."""
+"""The options of a made-up drive, checked once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Options:
     noise_m: float = 0.015
     """Standard deviation of lidar ranges; radar ranges have six times as much."""
     dropout: float = 0.01
-    """Share of lidar returns lost by chance; grazing and far ones are lost more often. 0 keeps them all."""
+    """The share of lidar returns lost by chance; grazing and far ones are lost more often. 0 keeps them all."""
     ground_wave_m: float = 0.5
     """Height of the long waves of the ground; 0 is a flat street."""
     max_range_m: float = 120.0

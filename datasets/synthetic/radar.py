@@ -100,7 +100,7 @@ def _doppler(
 
 
 def _dynamics(scene: Scene, which: NDArray[np.int32], over_ground: Matrix) -> NDArray[np.int8]:
-    """Returns dyn_prop: 0 moving, 1 stationary, 2 oncoming, 6 crossing moving, 7 stopped (a car that stands)."""
+    """Returns dyn_prop: 0 moving, 1 stationary, 2 oncoming, 6 crossing moving, 7 stopped (a car that does not move)."""
     velocity = scene.solids.velocity[which]
     speed = np.sqrt((velocity * velocity).sum(axis=1))
     crossing = np.abs(over_ground) < 0.5 * speed

@@ -31,7 +31,7 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """The whole street with its traffic, in no memory at all: every moment is worked out when asked for."""
+    """The whole street with its traffic. None of it is stored: every moment is worked out when asked for."""
 
     course: Course
     seed: int
@@ -67,6 +67,6 @@ class World:
 
 @lru_cache(maxsize=8)
 def _standing(course: Course, seed: int, first: int, last: int) -> tuple[Things, Solids]:
-    """What stands does not move: consecutive moments share it."""
+    """Things beside the street do not move: consecutive moments share them."""
     segments = np.arange(first, last + 1, dtype=np.int64)
     return parked_things(course, seed, segments), standing_solids(course, seed, segments)

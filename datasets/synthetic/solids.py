@@ -73,7 +73,7 @@ class Solids(NamedTuple):
     colour: Matrix
     """(n, 3) red green blue, 0 to 255."""
     owner: NDArray[np.int32]
-    """(n,) which of the scene's things, -1 for what has no label."""
+    """(n,) which of the scene's things, -1 for those without a label."""
 
 
 class Things(NamedTuple):
@@ -82,7 +82,7 @@ class Things(NamedTuple):
     category: NDArray[np.int8]
     """Index into CATEGORIES."""
     motion: Motion
-    """The middle of the box's floor."""
+    """The middle of the box's bottom."""
     size: Matrix
     """(n, 3) length width height."""
     colour: Matrix

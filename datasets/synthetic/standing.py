@@ -1,4 +1,4 @@
-"""What stands beside the street: buildings, trees, lamps, signs and parked cars, made piece by piece as needed."""
+"""What is beside the street: buildings, trees, lamps, signs and parked cars, made piece by piece as needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Whole = NDArray[np.int64]
 
 _BUILDINGS, _TREES, _LAMPS, _SIGNS, _PARKED = range(5)
 _EACH = (2, 4, 2, 1, 7)
-"""How many of each find place on one side of one segment."""
+"""How many of each there is room for on one side of one segment."""
 _KEEP_CLEAR_M = 5.5
 """Nothing is parked or planted nearer than this to the middle of a crossing."""
 _UNDERGROUND_M = 1.0
@@ -27,7 +27,7 @@ _WALLS = np.array([[178, 120, 96], [205, 190, 160], [150, 150, 155], [190, 165, 
 
 
 def crossing_in(segment: Whole) -> NDArray[np.bool_]:
-    """Returns whether a crossing lies in the middle of each segment."""
+    """Returns whether there is a crossing in the middle of each segment."""
     return np.asarray(segment % 3 == 1)
 
 
@@ -37,7 +37,7 @@ def segments_between(low_m: float, high_m: float) -> tuple[int, int]:
 
 
 def standing_solids(course: Course, seed: int, segments: Whole) -> Solids:
-    """Returns what stands on these segments and has no label."""
+    """Returns the things on these segments that have no label."""
     return join(
         [
             _buildings(course, seed, segments),

@@ -120,7 +120,7 @@ def moving_things(course: Course, seed: int, time_s: float, low_m: float, high_m
 
 
 def _places(time_s: float, low_m: float, high_m: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the stream and the number of every place that may lie between two places along the street."""
+    """Returns the stream and the number of every place that may be between two points along the street."""
     first = np.floor((low_m - _COLUMNS.speed_mps * time_s) / _COLUMNS.gap_m).astype(np.int64) - 1
     last = np.ceil((high_m - _COLUMNS.speed_mps * time_s) / _COLUMNS.gap_m).astype(np.int64) + 1
     streams = np.arange(len(_STREAMS), dtype=np.int64)

@@ -54,9 +54,11 @@ def fill(
     start: int,
     columns: Any,
     ring: Any,
+    image_column: Any,
 ) -> None:
     """Writes x y z (ego frame), intensity and elongation of the returns, row by row, into columns (5, N) from `start`.
 
+    ring, image_column: (N,) uint16, the pixel's row and column.
     `poses` is (H, W, 6) float32, roll pitch yaw x y z of the world from the ego at each pixel's moment, which moves the
     point to the ego of `world_from_ego`; (0, 0, 6): there is none, the points stand where they were measured.
     """
@@ -98,7 +100,7 @@ def fill(
                 )
             columns[0, n], columns[1, n], columns[2, n] = x, y, z
             columns[3, n], columns[4, n] = image[r, c, 1], image[r, c, 2]
-            ring[n] = r
+            ring[n], image_column[n] = r, c
             n += 1
 
 

@@ -141,6 +141,7 @@ class WaymoV2(Reader):
             ring=points.ring,
             elongation=elongation,
             return_index=points.return_index,
+            image_column=points.image_column,
             compensated_to_ns=time_ns if moved else None,
             row_of_ring=np.arange(points.rings, dtype=np.int32),
             origin=lidar.ego_from_lidar[:3, 3].copy(),

@@ -30,6 +30,8 @@ class SweepColumns:
     """(5, N) x y z (ego frame) intensity elongation."""
     ring: NDArray[np.uint16]
     """(N,) the row in the range image, 0 highest."""
+    image_column: NDArray[np.uint16]
+    """(N,) the column in the range image."""
     return_index: NDArray[np.uint8]
     rings: int
 
@@ -48,7 +50,7 @@ def range_image(path: Path, row: Any, name: str, channels: int) -> Image | None:
     if str(values.type) != "float" or values.null_count:
         raise BrokenRecord(f"{path}: {name} holds {values.type}, wanted float32 without nulls")
     sizes = [size if isinstance(size, int) else -1 for size in shape]
-    if len(sizes) != 3 or sizes[2] != channels or min(sizes) < 1 or sizes[0] > 65535 or np.prod(sizes) != len(values):
+    if len(sizes) != 3 or sizes[2] != channels or min(sizes) < 1 or max(sizes) > 65535 or np.prod(sizes) != len(values):
         raise BrokenRecord(f"{path}: {name} is {shape} in {len(values)} numbers, wanted [rows, columns, {channels}]")
     image: Image = values.to_numpy(zero_copy_only=True).reshape(sizes)
     return image
@@ -71,6 +73,7 @@ def sweep_of(
     out = SweepColumns(
         values=np.empty((5, sum(counts)), np.float32),
         ring=np.empty(sum(counts), np.uint16),
+        image_column=np.empty(sum(counts), np.uint16),
         return_index=np.repeat(np.arange(len(counts), dtype=np.uint8), counts),
         rings=height,
     )
@@ -79,5 +82,5 @@ def sweep_of(
     moved = np.zeros((0, 0, 6), np.float32) if poses is None else poses
     for image, start in zip(images, np.cumsum([0, *counts]), strict=False):
         places = (inclination, azimuth, lidar.ego_from_lidar, moved, world_from_ego)
-        points.fill(image, drop_zones, *places, start, out.values, out.ring)
+        points.fill(image, drop_zones, *places, start, out.values, out.ring, out.image_column)
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from .. import drawings
 from ..checks import distinct
 from ..feature import Axes, Feature
 from ..grid import Grid
@@ -15,12 +16,24 @@ from .presets import BEV_OCCUPANCY, BEV_STATS
 __all__ = ["GROUPS", "BevOccupancyParams", "BevParams", "BevStatsParams"]
 
 StatsChannel = Literal[
-    *("count", "density", "max_z", "min_z", "mean_z", "var_z", "height_ratio", "slice_height", "max_i", "mean_i", "top_i")
+    "count",
+    "density",
+    "max_z",
+    "min_z",
+    "mean_z",
+    "var_z",
+    "height_ratio",
+    "slice_height",
+    "max_i",
+    "mean_i",
+    "top_i",
 ]
 Layout = Literal["CYX", "CXY", "YXC", "XYC"]
 
 
 class BevParams(CloudParams, frozen=True, kw_only=True):
+    """A bird's-eye view: its cells, and which way its rows and columns run."""
+
     grid: Annotated[Grid, About("The cells, half-open.")] = SURROUND
     bev_layout: Annotated[
         Layout, About("The order of the axes. Row 0 is at ymin and column 0 at xmin, unless flipped.")
@@ -56,10 +69,10 @@ class BevStatsParams(BevParams, frozen=True, kw_only=True):
     channels: Annotated[
         tuple[StatsChannel, ...],
         About(
-            "Which of them, in order. count: points; density: as density_cap says; max_z, min_z, mean_z, var_z: heights "
-            "in the frame of reference, and the variance of all of them; height_ratio: (max_z - zmin) / (zmax - zmin) of "
-            "the grid's range; slice_height: a channel for each height slice of the grid, lowest first, its highest "
-            "point above zmin; max_i, mean_i: intensities; top_i: the intensity of the highest point, of equally high "
+            "Which of them, in order. count: points; density: as density_cap says; max_z, min_z, mean_z, var_z: z in "
+            "the frame of reference, and its variance; height_ratio: (max_z - zmin) / (zmax - zmin) of the grid's "
+            "range; slice_height: a channel for each height slice of the grid, lowest first, how far its highest point "
+            "is above zmin; max_i, mean_i: intensities; top_i: the intensity of the highest point, of equally high "
             "ones the first."
         ),
     ] = ("count", "density", "max_z", "min_z", "mean_z", "max_i", "mean_i", "top_i")
@@ -85,6 +98,7 @@ GROUPS = (
     Group(
         name="lidar_bev_occupancy",
         params=BevOccupancyParams(),
+        drawing=drawings.birds_eye,
         presets=BEV_OCCUPANCY,
         features=(
             Feature(
@@ -101,6 +115,7 @@ GROUPS = (
     Group(
         name="lidar_bev_stats",
         params=BevStatsParams(),
+        drawing=drawings.birds_eye,
         presets=BEV_STATS,
         features=(
             Feature(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from .. import drawings
 from ..feature import Axes, Feature
 from ..grid import Grid
 from ..group import Group
@@ -25,20 +26,20 @@ class BevTemporalParams(BevOccupancyParams, frozen=True, kw_only=True):
     time_axis: Annotated[
         Literal["merged", "own"],
         About(
-            "merged: time and height slices are the channels C = T * Z, in the order of `layout`; own: time is an axis of "
-            "its own."
+            "merged: time and height slices are the channels C = T * Z, in the order of `layout`; own: time is an axis "
+            "of its own."
         ),
     ] = "merged"
     layout: Annotated[
         Literal["TZ", "ZT"],
         About(
-            "TZ: all slices of one sweep, then the next sweep: channel t * Z + z, or time as the first axis; ZT: one slice "
-            "of all sweeps, then the next slice: channel z * T + t, or time right after the slices."
+            "TZ: all slices of one sweep, then the next sweep: channel t * Z + z, or time as the first axis; ZT: one "
+            "slice of all sweeps, then the next slice: channel z * T + t, or time right after the slices."
         ),
     ] = "TZ"
-    oldest_first: Annotated[bool, About("true: t = 0 is the oldest sweep, T - 1 the newest; false: 0 is the newest.")] = (
-        False
-    )
+    oldest_first: Annotated[
+        bool, About("true: t = 0 is the oldest sweep, T - 1 the newest; false: 0 is the newest.")
+    ] = False
 
     def dims(self) -> dict[str, int]:
         x, y, _ = self.grid.size
@@ -59,6 +60,7 @@ GROUPS = (
     Group(
         name="lidar_bev_temporal",
         params=BevTemporalParams(),
+        drawing=drawings.birds_eye_over_time,
         presets=BEV_TEMPORAL,
         features=(
             Feature(
@@ -67,8 +69,8 @@ GROUPS = (
                 shape=temporal_axes,
                 units="count",
                 frame="reference",
-                prose="The bird's-eye view of each of the last T sweeps, in height slices, lowest first, all in the frame "
-                "of reference of the newest: 1 where there are points, or how many, by `binary`; 0 where a sweep is "
+                prose="The bird's-eye view of each of the last T sweeps, in height slices, lowest first, all in the "
+                "axes at the reference time: 1 where there are points, or how many, by `binary`; 0 where a sweep is "
                 "missing. After FaF (Luo et al. 2018) and MotionNet (Wu et al. 2020).",
             ),
             Feature(
@@ -77,8 +79,8 @@ GROUPS = (
                 shape=("T",),
                 units="flag",
                 frame="none",
-                prose="Whether there is a sweep for each t of lidar_bev_temporal, of any of its lidars, even one without "
-                "points; 0 at the start of a log, and where a record is broken.",
+                prose="Whether there is a sweep for each t of lidar_bev_temporal, of any of its lidars, even one "
+                "without points; 0 at the start of a log, and where a record is broken and skipped.",
             ),
         ),
     ),

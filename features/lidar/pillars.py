@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Annotated, Literal
 
+from .. import drawings
 from ..collate import Concat
 from ..errors import SpecError
 from ..feature import Feature
@@ -93,6 +94,7 @@ GROUPS = (
     Group(
         name="lidar_pillars",
         params=PillarsParams(),
+        drawing=drawings.pillars,
         presets=PILLARS,
         features=(
             Feature(

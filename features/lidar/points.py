@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Annotated
 
+from .. import drawings
 from ..checks import distinct
 from ..collate import Concat
 from ..feature import Feature
@@ -50,6 +51,7 @@ GROUPS = (
     Group(
         name="lidar_points",
         params=PointsParams(),
+        drawing=drawings.points,
         features=(
             Feature(
                 name="lidar_points",

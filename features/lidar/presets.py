@@ -207,8 +207,8 @@ BEV_OCCUPANCY: Presets = {
             "overflow_slices": True,
             "frame": "ego_ground",
         },
-        follows="in the style of the paper (Yang et al. 2018, HDNET, section 3), of which no configuration is public; the "
-        "map's road is a channel of its own feature",
+        follows="in the style of the paper (Yang et al. 2018, HDNET, section 3), of which no configuration is public; "
+        "the map's road is another feature's",
     ),
     "intentnet": Preset(
         {"grid": {"range": [-72, -40, -2, 72, 40, 3.8], "voxel": [0.2, 0.2, 0.2]}},
@@ -232,7 +232,7 @@ BEV_STATS: Presets = {
             "bev_layout": "CXY",
             **_KITTI_CLOUD,
         },
-        follows="ghimiredhikura/Complex-YOLOv3 utils/kitti_bev_utils.py, which also keeps points at the upper edge of z",
+        follows="ghimiredhikura/Complex-YOLOv3 utils/kitti_bev_utils.py, which also keeps points at the upper edges",
     ),
     "mv3d_kitti": Preset(
         {
@@ -240,8 +240,9 @@ BEV_STATS: Presets = {
             "channels": ["slice_height", "top_i", "density"],
             **_KITTI_CLOUD,
         },
-        follows="in the style of the paper (Chen et al. 2017, section 3.1), of which no configuration is public; heights "
-        "and channels as in bostondiditeam/MV3D src/data.py, which has flipped rows and columns and other densities",
+        follows="in the style of the paper (Chen et al. 2017, section 3.1), of which no configuration is public; "
+        "heights and channels as in bostondiditeam/MV3D src/data.py, which turns rows and columns and takes the "
+        "highest intensity",
     ),
 }
 
@@ -263,8 +264,8 @@ BEV_TEMPORAL: Presets = {
             "remove_close": 1.0,
             "compensate": "per_sweep",
         },
-        follows="MotionNet gen_data.py and data/data_utils.py (Wu et al. 2020), a sweep every 0.2 s at nuScenes' 20 Hz; "
-        "it takes z from -3, and none of the points on the edges of its range",
+        follows="MotionNet gen_data.py and data/data_utils.py (Wu et al. 2020), a sweep every 0.2 s at nuScenes' 20 "
+        "Hz; it takes z from -3, and none of the points on the edges of its range",
     ),
 }
 
@@ -306,12 +307,14 @@ RANGE_IMAGE: Presets = {
     "rangedet_waymo": Preset(
         {
             "rows": "ring",
+            "column_of": "record",
             "height": 64,
             "width": 2650,
             "width_multiple": 16,
             "channels": list(_RANGEDET),
             "xyz_frame": "ego",
             "azimuth_of": "point",
+            "inclination_of": "row",
             "intensity_mode": "raw",
             "gaps": "windows",
             "fill": [80.0] + [0.0] * 7,
@@ -322,8 +325,9 @@ RANGE_IMAGE: Presets = {
                 "empty": "fill",
             },
         },
-        follows="tusen-ai/RangeDet config/rangedet/rangedet_wo_aug_all_36e.py and rangedet/core/input.py; the "
-        "inclination is that of the point, and 0 in an empty cell, where RangeDet has the beam's",
+        follows="tusen-ai/RangeDet config/rangedet/rangedet_wo_aug_all_36e.py and rangedet/core/input.py; range and "
+        "inclination are those of the compensated points, and a row's inclination is the mean of its rays, where "
+        "RangeDet has both as they were measured",
     ),
     "lasernet_kitti": Preset(
         {**_LASERNET, "width": 512, "fov": [3.0, -25.0], "azimuth_fov": [45.0, -45.0]},

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from .. import drawings
 from ..checks import distinct, finite
 from ..errors import SpecError
 from ..feature import Feature
@@ -74,6 +75,13 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
         Literal["clamp", "drop"],
         About("What happens to a point above or below: the edge row, as published, or nothing."),
     ] = "clamp"
+    column_of: Annotated[
+        Literal["azimuth", "record"],
+        About(
+            "azimuth: a point's column is by its azimuth within `azimuth_fov`; record: it is that of the lidar's own "
+            "image, as Waymo v2 has it, and by azimuth where a log does not say it."
+        ),
+    ] = "azimuth"
     azimuth_fov: Annotated[
         tuple[float, float],
         About(
@@ -119,6 +127,13 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
         Literal["ray", "point"],
         About("The channel azimuth is that of the ray, as measured; or of the point, by the channels x and y."),
     ] = "ray"
+    inclination_of: Annotated[
+        Literal["ray", "row"],
+        About(
+            "The channel inclination is that of the ray, as measured; or that of the row, in empty cells too: the "
+            "middle of the row, by ring the mean of the rays shown in it, and `fill` where it shows none."
+        ),
+    ] = "ray"
     intensity_mode: Annotated[IntensityMode, INTENSITY_MODE] = "unit"
     min_range: Annotated[float, About("Points nearer than this to the sensor are dropped.", "m", least=0.001)] = 0.1
     fill: Annotated[
@@ -128,8 +143,8 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
     missing_columns: Annotated[
         Literal["fill", "error"],
         About(
-            "A column that a sweep lacks: intensity and elongation are 0 and time_lag is the sweep's; or an error that "
-            "says what there is."
+            "A column that a sweep lacks: intensity and elongation are 0, time_lag is the sweep's and `column_of` is "
+            "azimuth; or an error that says what there is."
         ),
     ] = "fill"
     required: Annotated[bool, REQUIRED] = False
@@ -183,6 +198,7 @@ GROUPS = (
     Group(
         name="lidar_range_image",
         params=RangeImageParams(),
+        drawing=drawings.range_image,
         presets=RANGE_IMAGE,
         features=(
             Feature(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Annotated, Literal
 
+from .. import drawings
 from ..checks import distinct
 from ..collate import Concat
 from ..feature import Feature
@@ -93,6 +94,7 @@ GROUPS = (
     Group(
         name="lidar_voxels",
         params=VoxelsParams(),
+        drawing=drawings.voxels,
         presets=VOXELS,
         features=(
             Feature(
@@ -104,7 +106,7 @@ GROUPS = (
                 cut="first_rows",
                 collate=Concat(),
                 prose="Hard voxels: the first P points of each voxel, voxels in the order in which they were first "
-                "seen. The columns are those of lidar_points.",
+                "seen, or as `order` says. The columns are those of lidar_points.",
             ),
             Feature(
                 name="lidar_voxel_coords",

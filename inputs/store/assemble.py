@@ -43,7 +43,7 @@ class _Merge:
         known = [self._schema(schema) for schema in part.schemas]
         first_file = len(self.files)
         self.files += [File(file.path, file.size, known[file.schema]) for file in part.files]
-        # the last stands for "none", which is -1
+        # the last one means "none", which is -1
         renumbered = np.append(self.calibrations.add(calibration), -1).astype(np.int32)
         file = part.records.column("file").to_numpy()
         new = {

@@ -68,12 +68,12 @@ class Calibrations:
         )
 
     def add(self, table: CalibrationTable) -> NDArray[np.int32]:
-        """Takes over the rows of another table; returns the new number of each."""
+        """Adds the rows of another table; returns the new number of each."""
         return np.array([self._row(**row) for row in table.batch.to_pylist()], dtype=np.int32)
 
     def _row(self, **values: Any) -> int:
         present = {name: value for name, value in values.items() if value is not None}
-        # repr of floats is exact, and tells -0.0 from 0.0
+        # repr of floats is exact, and distinguishes -0.0 from 0.0
         key = repr(sorted(present.items()))
         if key not in self._seen:
             self._seen[key] = len(self._rows)
@@ -101,7 +101,7 @@ class CalibrationTable:
         self._made: dict[tuple[str, int], dict[str, Any]] = {}
 
     def lidar(self, row: int) -> dict[str, Any]:
-        """Returns what a LidarSweep wants beside its columns; arrays are shared by all records of a row, read-only."""
+        """Returns what a LidarSweep takes besides its columns; arrays are shared by all records of a row, read-only."""
         return self._once("lidar", row, self._lidar)
 
     def radar(self, row: int) -> dict[str, Any]:

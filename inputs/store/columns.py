@@ -66,7 +66,7 @@ def read_batch(where: str, encoded: Any, schema: Any) -> Any:
     batch = _opened(where, encoded, schema)
     try:
         nulls = sum(column.null_count for column in batch.columns)
-    # pyarrow looks at the columns' names on the way
+    # pyarrow looks at the columns' names while it writes
     except UnicodeDecodeError as error:
         raise _no_text(where, error) from None
     if nulls:
@@ -178,7 +178,7 @@ def _view(where: str, name: str, array: Any, count: int, first: int) -> Column:
 
 def _values(data: Any, dtype: np.dtype[Any], count: int, first: int = 0) -> Column:
     values = np.frombuffer(data, dtype, count, first * dtype.itemsize) if count and data else np.zeros(0, dtype)
-    # what was decompressed is memory of our own, and could be written to
+    # what was decompressed is in memory of our own, which could be written to
     if values.flags.writeable:
         values.flags.writeable = False
     return values

@@ -1,4 +1,4 @@
-"""Bytes of a store: mapped where it is a folder, read by ranges where it lies in an object store."""
+"""Bytes of a store: mapped where it is a folder, read by ranges where it is in an object store."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class LocalFiles:
         with self._opening:
             found = self._maps.get(path)
             if found is None:
-                # views keep their map alive: only our own hold is let go
+                # views keep their map alive: only our own reference is dropped
                 while len(self._maps) >= _KEPT_OPEN:
                     del self._maps[next(iter(self._maps))]
                 found = self._maps[path] = self._map(path)

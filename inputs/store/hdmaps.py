@@ -48,7 +48,7 @@ def _of_shapes(prefix: str, shapes: Shapes) -> dict[str, NDArray[Any]]:
 
 
 def map_of_arrays(where: str, arrays: Arrays) -> HDMap:
-    """Returns the map, its arrays being those given; raises BrokenRecord."""
+    """Returns the map, with the given arrays; raises BrokenRecord."""
     layers = [name[len("layers/") : -len("/kind")] for name in arrays if _is_layer(name)]
     try:
         return HDMap(

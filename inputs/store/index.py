@@ -1,4 +1,4 @@
-"""The index of a store: which record lies where. One small Arrow file, a row per record; the rest in its metadata."""
+"""The index of a store: where each record is. One small Arrow file, a row per record; the rest in its metadata."""
 
 from __future__ import annotations
 

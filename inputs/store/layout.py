@@ -1,4 +1,4 @@
-"""Where things lie in a store, and what the format is called. See docs/store.md.
+"""Where things are in a store, and what the format is called. See docs/store.md.
 
 perceptum-index.arrow                     what is where; written last, so that a store without it is not a store
 perceptum-index.xxh3_128                  its checksum
@@ -60,7 +60,7 @@ def shard_path(kind: Kind, sensor: str, number: int, variant: int) -> str:
 
 
 def unfinished_path(kind: Kind, sensor: str, number: int, what: str) -> str:
-    """Returns where a finished shard's own index or calibration lies until the log is whole."""
+    """Returns where a finished shard's own index or calibration is kept until the log is whole."""
     return f"{UNFINISHED}/{_folder(kind, sensor).replace('/', '~')}~{number:04d}.{what}"
 
 

@@ -1,4 +1,4 @@
-"""What a conversion will write: its shards, and a text by which a later run knows that it goes on with the same."""
+"""What a conversion will write: its shards, and a text that shows a later run that it continues the same one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["PLAN", "begin", "plan_shards", "plan_text", "streams_of"]
 
 PLAN = f"{UNFINISHED}/plan.json"
 
-# a run that a broken record ended goes on with on_error="skip", and a folder has several paths
+# a run that a broken record ended may be continued with on_error="skip", and a folder has several paths
 _MAY_CHANGE = ("location", "on_error")
 
 
@@ -46,7 +46,7 @@ def plan_shards(source: Source, shard_ns: int) -> list[Shard]:
 
 
 def plan_text(source: Source, about: Mapping[str, Any], hasher: Callable[[], Hasher]) -> str:
-    """Returns everything that the written bytes depend on, the records themselves apart."""
+    """Returns everything that the written bytes depend on, besides the records themselves."""
     times = {}
     for kind, sensor, stamps in streams_of(source):
         digest = hasher()
@@ -62,7 +62,7 @@ def plan_text(source: Source, about: Mapping[str, Any], hasher: Callable[[], Has
 
 
 def begin(target: Target, text: str) -> None:
-    """Notes what is being written; raises LogError where something else was begun there."""
+    """Notes what is being written; raises LogError where something else was started there."""
     if target.has(PLAN):
         found = target.files.whole(PLAN).to_pybytes()
         if found != text.encode():

@@ -1,4 +1,4 @@
-"""Records of a log as record batches, and what stands beside their columns."""
+"""Records of a log as record batches, and what they have besides columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIDAR_OWN = (
     *("sensor", "time_ns", "ego_from_sensor", "intensity_scale"),
     *("compensated_to_ns", "row_of_ring", "origin", "source"),
 )
-"""Fields of a sweep that are no columns: they stand in the index or in the calibration."""
+"""Fields of a sweep that are not columns: they are in the index or in the calibration."""
 LIDAR_COLUMNS = tuple(f.name for f in fields(LidarSweep) if f.name not in LIDAR_OWN)
 LABEL_OWN = ("time_ns", "frame", "ego_from_lidar")
 """What readers give is in the ego frame; where the lidar is, its own records say."""

@@ -32,7 +32,7 @@ class Runner(Protocol):
     """A model that is loaded and runs."""
 
     def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Mapping[str, NDArray[Any]]:
-        """Returns what the model gives, among it the `wanted` outputs where it has them.
+        """Returns what the model gives, including the `wanted` outputs that it has.
 
         Inputs are C-contiguous, in native byte order, perhaps read-only; strings are of kind U, S or T. What is
         returned shares memory with no input and, code packages excepted, with nothing that the model keeps. Strings
@@ -41,7 +41,7 @@ class Runner(Protocol):
         ...
 
     def close(self) -> None:
-        """Gives back what the model holds; it does not run again."""
+        """Releases what the model holds; it does not run again."""
         ...
 
 
@@ -49,7 +49,7 @@ class Backend(Protocol):
     """What a file of this folder offers: a module is one."""
 
     FRAMEWORK: str
-    """Whose tensors `infer(..., outputs="native")` gives: "torch", "tensorflow" or "jax"; of any other, arrays."""
+    """Whose tensors `infer(..., outputs="native")` gives: "torch", "tensorflow" or "jax"; otherwise arrays."""
     RUNS_CODE: bool
     """Whether a package of this platform can do anything that a program can."""
 

@@ -49,7 +49,7 @@ class PlaceholderRunner:
         return self._placeholder.outputs(inputs, wanted)
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """There is nothing to release."""
 
 
 def write(folder: Path, config: Config, seed: int) -> None:

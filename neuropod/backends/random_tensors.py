@@ -1,4 +1,4 @@
-"""Random tensors that a spec allows: what stands in for a model until there is one."""
+"""Random tensors that a spec allows, in place of a model until there is one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from perceptum.features import Row
 __all__ = ["Placeholder", "choose_sizes"]
 
 MOST_FREE = 99
-"""Uber's: a size that nothing settles is one of 1 to 99."""
+"""As in Uber's: a size that nothing decides is one of 1 to 99."""
 
 Sizes = Mapping[str, int]
 
 
 def choose_sizes(outputs: Sequence[Row], seed: int) -> dict[str, int]:
-    """Returns a size for each free axis of the outputs, keyed "name:axis", and for each symbol, keyed by itself."""
+    """Returns a size for each free axis of the outputs, keyed "name:axis", and for each symbol, keyed by its name."""
     random = np.random.default_rng(seed)
     keys = [_key(row, axis) for row in outputs for axis, dim in enumerate(row.shape) if not isinstance(dim, int)]
     return {key: int(random.integers(1, MOST_FREE + 1)) for key in dict.fromkeys(keys)}

@@ -36,7 +36,7 @@ def check_names(
 
 
 def check_types(what: str, rows: tuple[Row, ...], dtypes: Mapping[str, str]) -> None:
-    """Raises NeuropodError where the model's dtype of a row's tensor is known and is another one than the row's."""
+    """Raises NeuropodError where the model's dtype of a row's tensor is known and differs from the row's."""
     for row in rows:
         found = dtypes.get(row.name, row.dtype)
         if found != row.dtype:
@@ -46,7 +46,7 @@ def check_types(what: str, rows: tuple[Row, ...], dtypes: Mapping[str, str]) -> 
 def check_sizes(what: str, rows: tuple[Row, ...], shapes: Mapping[str, Sizes], how_open: str) -> None:
     """Raises NeuropodError where the model was made for one size and the spec leaves it open, or says another.
 
-    shapes: an input's name -> its sizes in the model, of which those that are not numbers are open; None is any shape.
+    shapes: an input's name -> its sizes in the model, where those that are not numbers are open; None is any shape.
     how_open: what makes a model whose sizes are open.
 
     Not every framework looks at the sizes that it is given: one that does not computes wrong numbers, silently.
@@ -68,14 +68,14 @@ def check_sizes(what: str, rows: tuple[Row, ...], shapes: Mapping[str, Sizes], h
 
 
 def refuse_strings(what: str, config: Config) -> None:
-    """Raises NeuropodError where a spec wants strings of a framework that has none."""
+    """Raises NeuropodError where a spec has strings and the framework does not."""
     for row in (*config.inputs, *config.outputs):
         if row.dtype == "string":
             raise NeuropodError(f"'{row.name}' is a string tensor; {what} has numbers only")
 
 
 def warn_of_chance(operators: Sequence[str]) -> None:
-    """Warns where a model draws random numbers: the state of its framework's generator is in no package."""
+    """Warns where a model draws random numbers: no package holds the state of its framework's generator."""
     if operators:
         _log.warning(
             "the model draws random numbers (%s) from a generator that is not packed, so it answers differently "

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from perceptum.exchange import exchanged
 from perceptum.plural import a_or_an
 
 from ..errors import MoreThanData, NeuropodError
@@ -168,8 +169,8 @@ def write_package(
     there before.
 
     It is written beside its place under another name, tested by `test`, then renamed; where anything fails it is
-    deleted. If the process is killed on the way, the path stays as it was; where a folder takes the place of another
-    there is a moment in which the old one is in the folder that was made beside.
+    deleted. If the process is killed on the way, the path stays as it was; where a folder takes the place of another,
+    and the file system cannot exchange the two, there is a moment in which the old one is in the folder beside.
     """
     refuse_existing(path, overwrite)
     work = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
@@ -188,6 +189,8 @@ def _put(whole: Path, path: Path, work: Path) -> None:
     """Renames a package to its place; what is there goes into the folder `work`, which is deleted."""
     if not os.path.lexists(path) or (whole.is_file() and path.is_file()):
         whole.replace(path)
+        return
+    if exchanged(whole, path):
         return
     # a folder takes no other's place: for a moment, between two renames, nothing is there
     before = work / "before"

@@ -194,15 +194,27 @@ def test_no_points_leave_the_view_all_zero(frame_of, build, name):
         assert not build([name], frame_of(xyz), {name: {"grid": GRID}})[name].any()
 
 
-def test_occupancy_is_where_voxels_are_and_where_points_are_counted(frame_of, build):
+@pytest.mark.parametrize(
+    "grid",
+    [
+        GRID,
+        {**GRID, "outside": "clamp"},
+        {"range": [0, -3.1415926, -1, 6, 3.1415926, 1], "voxel": [0.5, 0.1, 0.5], "coordinates": "cylinder"},
+    ],
+    ids=["plain", "clamp", "cylinder"],
+)
+def test_occupancy_is_where_voxels_are_and_where_points_are_counted(frame_of, build, grid):
     """Property 5 of the reference's section 5.2."""
     points = cloud(800)
-    names = ["lidar_bev_occupancy", "lidar_bev_stats", "lidar_voxel_coords"]
-    groups = {"lidar_bev_occupancy": {"grid": GRID}, "lidar_bev_stats": {"grid": GRID, "channels": ["count"]}}
-    got = build(names, frame_of(points[:, :3]), {**groups, "lidar_voxels": {"grid": GRID}})
-    scattered = np.zeros((Z, Y, X), np.uint8)
+    names = ["lidar_bev_occupancy", "lidar_bev_temporal", "lidar_bev_stats", "lidar_voxel_coords"]
+    groups = {"lidar_bev_occupancy": {"grid": grid}, "lidar_bev_temporal": {"grid": grid, "num_sweeps": 1}}
+    groups |= {"lidar_bev_stats": {"grid": grid, "channels": ["count"]}, "lidar_voxels": {"grid": grid}}
+    got = build(names, frame_of(points[:, :3]), groups)
+    scattered = np.zeros(got["lidar_bev_occupancy"].shape, np.uint8)
     scattered[tuple(got["lidar_voxel_coords"].T)] = 1
+    assert scattered.sum() == len(got["lidar_voxel_coords"]) > 100
     assert np.array_equal(got["lidar_bev_occupancy"], scattered)
+    assert np.array_equal(got["lidar_bev_temporal"], scattered)
     assert np.array_equal(got["lidar_bev_stats"][0] > 0, scattered.any(axis=0))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from perceptum.builders import InputBuilder, split
 from perceptum.features import SpecError, canonical
-from perceptum.inputs import Poses
+from perceptum.inputs import BrokenRecord, Log, MissingRecord, Poses
 
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
@@ -158,9 +158,7 @@ def test_the_nth_sweeps_of_all_lidars_share_a_view(monkeypatch, memory_log, swee
     frame = memory_log(front + rear, Poses.fixed(times), [T0 + 300 * MS])[0]
     got = built(frame, {"num_sweeps": 3, "time_axis": "own", "binary": False}, threads=threads)
     points = [[front[3], rear[1]], [front[2], rear[0]], [front[1]]]
-    expected = [
-        view(np.concatenate([np.column_stack([s.x, s.y, s.z]) for s in own]), most=255) for own in points
-    ]
+    expected = [view(np.concatenate([np.column_stack([s.x, s.y, s.z]) for s in own]), most=255) for own in points]
     assert np.array_equal(got["lidar_bev_temporal"], expected)
     assert got["lidar_sweep_valid"].tolist() == [1, 1, 1]
     of_rear = built(frame, {"num_sweeps": 3, "sensors": ["rear"]}, threads=threads)
@@ -206,13 +204,42 @@ def test_sweeps_that_come_out_of_order_in_time_are_put_in_order(memory_log, swee
     assert built(frame, {"num_sweeps": 4})["lidar_sweep_valid"].tolist() == [1, 1, 1, 0]
 
 
-def test_a_log_without_lidar_gives_empty_views_unless_one_is_required(memory_log, sweep_of, caplog):
+def test_a_frame_without_a_sweep_has_empty_views_unless_one_is_required(memory_log, sweep_of):
     frame = memory_log([sweep_of(np.zeros((1, 3)))], times_ns=[T0 - 1])[0]
     got = built(frame, {"num_sweeps": 2})
     assert not got["lidar_bev_temporal"].any()
     assert got["lidar_sweep_valid"].tolist() == [0, 0]
-    with pytest.raises(Exception, match="the spec requires one"):
+    with pytest.raises(MissingRecord, match="the spec requires one"):
         built(frame, {"num_sweeps": 2, "required": True})
+
+
+def test_a_broken_record_that_the_log_skips_leaves_its_own_view_empty(memory_log, sweep_of, clouds):
+    """The older ones keep their places."""
+    sweeps = [sweep_of(clouds[0], time_ns=T0 + k * 50 * MS) for k in range(4)]
+    source = memory_log(sweeps).source
+    read = source.read_lidar
+
+    def read_lidar(sensor, index):
+        if index == 2:
+            raise BrokenRecord("drive/2.bin: cut short")
+        return read(sensor, index)
+
+    source.read_lidar = read_lidar
+    frame = Log(source, on_error="skip")[3]
+    got = built(frame, {"num_sweeps": 4, "time_axis": "own"})
+    assert got["lidar_sweep_valid"].tolist() == [1, 0, 1, 1]
+    assert np.array_equal(got["lidar_bev_temporal"], [view(clouds[0]) * there for there in (1, 0, 1, 1)])
+
+
+@pytest.mark.parametrize(("params", "there"), [({"sweep_step": 2}, [5, 3, 1]), ({"sweeps": "keyframes"}, [5, 2])])
+def test_views_may_be_of_every_nth_sweep_or_of_keyframes(memory_log, sweep_of, clouds, params, there):
+    sweeps = [sweep_of(xyz, time_ns=T0 + k * 50 * MS) for k, xyz in enumerate(clouds)]
+    log = memory_log(sweeps, poses(len(clouds)), [T0 + 100 * MS, T0 + 250 * MS])
+    got = built(log[1], {"num_sweeps": 3, "time_axis": "own", **params})
+    expected = [view(moved(clouds[k], k, 5)) for k in there]
+    assert np.array_equal(got["lidar_bev_temporal"][: len(there)], expected)
+    assert not got["lidar_bev_temporal"][len(there) :].any()
+    assert got["lidar_sweep_valid"].tolist() == [1] * len(there) + [0] * (3 - len(there))
 
 
 def test_points_that_are_not_finite_or_outside_are_in_no_view(memory_log, sweep_of):

@@ -36,7 +36,8 @@ def params(columns, mode, features, frame):
         "lidar_voxels": {**cloud, "grid": GRID, "columns": columns},
         "lidar_pillars": {**cloud, "grid": GRID, "columns": ["x", "y", "z", *(c for c in columns if c not in "xyz")]},
         "lidar_bev_occupancy": {**cloud, "grid": GRID},
-        "lidar_bev_stats": {**cloud, "grid": GRID},
+        "lidar_bev_stats": {**cloud, "grid": GRID, "channels": ["slice_height", "var_z", "height_ratio", "mean_z"]},
+        "lidar_bev_temporal": {**cloud, "grid": GRID, "num_sweeps": 2},
         "lidar_range_image": {"intensity_mode": mode, "height": 4, "width": 8, "channels": CHANNELS, "gaps": "windows"},
     }
 

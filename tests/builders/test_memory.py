@@ -22,6 +22,7 @@ PARAMS = {
     "lidar_voxels": {"grid": SMALL},
     "lidar_bev_occupancy": {"grid": SMALL},
     "lidar_bev_stats": {"grid": SMALL},
+    "lidar_bev_temporal": {"grid": SMALL, "num_sweeps": 2},
     "lidar_range_image": {"height": 8, "width": 64},
 }
 

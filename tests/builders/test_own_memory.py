@@ -16,7 +16,9 @@ from .strangers import NAMES as STRANGERS
 from .strangers import SCHEMA, truth
 
 GRID = {"range": [-40, -40, -3, 40, 40, 3], "voxel": [1, 1, 1]}
-PARAMS = {group: {"grid": GRID} for group in ("lidar_voxels", "lidar_bev_occupancy", "lidar_bev_stats")}
+PARAMS = {
+    group: {"grid": GRID} for group in ("lidar_voxels", "lidar_bev_occupancy", "lidar_bev_stats", "lidar_bev_temporal")
+}
 PARAMS |= {"lidar_range_image": {"height": 8, "width": 64}}
 NAMES = [feature.name for feature in canonical()]
 

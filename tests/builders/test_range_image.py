@@ -233,7 +233,7 @@ def cells_of(sweep, height, width, fov, clamp, azimuth_fov, origin=(0, 0, 0), mi
             np.full(height * width + 1, 2**64 - 1, np.uint64),
         )
         what = (own, n, np.float64(origin), *view_of(height, width, fov, azimuth_fov, min_range), clamp, False)
-        columns = (np.zeros(0, np.int32), np.array([0, 0, ABSENT]))
+        columns = (np.zeros(0, np.int32), np.array([0, 0, ABSENT]), np.array([0, 0, ABSENT]))
         work = (np.empty((3, BLOCK), fine), np.empty(BLOCK, np.float32), np.empty((3, BLOCK), np.float32))
         bad += project(*what, *columns, HALVES, *work, np.empty(BLOCK), cells, ranges, nearest)
         found.append(np.where(cells[:n] < 0, -1, cells[:n]))

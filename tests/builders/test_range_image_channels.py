@@ -70,7 +70,7 @@ def test_every_channel_is_that_of_the_definition(memory_log, sweep_of, build, ki
     assert (image[10][hit] == 1).all()
 
 
-def test_a_ray_is_told_as_measured_whatever_becomes_of_its_point(memory_log, sweep_of, build):
+def test_a_ray_is_shown_as_measured_whatever_becomes_of_its_point(memory_log, sweep_of, build):
     points = scan(600)
     offset_ns = np.random.default_rng(0).integers(-40 * MS, 40 * MS, len(points))
     sweep = sweep_of(points[:, :3], time_ns=T0 + 50 * MS, ego_from_sensor=MOUNT, offset_ns=offset_ns)
@@ -96,6 +96,28 @@ def test_the_azimuth_of_a_point_is_that_of_its_ray_where_nothing_moves_it(frame_
         for of in ("ray", "point")
     )
     assert ray == pytest.approx(point, abs=1e-6)
+
+
+@pytest.mark.parametrize("norm", [None, {"mean": [0.1], "std": [2], "clip": [[-0.1, 0.1]]}])
+def test_the_inclination_of_a_row_is_in_its_empty_cells_too(frame_of, build, norm):
+    points, ring = scan(300), np.arange(300) % 12
+    frame = frame_of(points[:, :3], ring=ring, row_of_ring=np.arange(12, dtype=np.int32))
+    common = {"channels": ["inclination"], "fill": 7, "width_multiple": 50}
+    image = {}
+    for rows in ("spherical", "ring"):
+        ray = build(NAMES, frame, image_params(**common, rows=rows))
+        got = build(NAMES, frame, image_params(**common, rows=rows, inclination_of="row", norm=norm))
+        assert not got["lidar_range_image"][0, :, 120:].any()
+        image[rows] = got["lidar_range_image"][0, :, :120]
+        hit = ray["lidar_range_image_mask"] == 1
+    of_rows = {"spherical": np.deg2rad(15 - 30 * (np.arange(16) + 0.5) / 16)}
+    of_rows["ring"] = [
+        np.mean(v[h], dtype=np.float64) if h.any() else 7 for v, h in zip(ray["lidar_range_image"][0], hit, strict=True)
+    ]
+    for rows, wanted in of_rows.items():
+        wanted = np.float32(wanted)
+        wanted = wanted if norm is None else (np.clip(wanted, -0.1, 0.1) - np.float32(0.1)) / np.float32(2)
+        assert image[rows] == pytest.approx(np.broadcast_to(wanted[:, None], (16, 120)), abs=1e-6)
 
 
 def test_five_thousand_kilometres_from_the_origin_a_ray_has_its_own_direction(frame_of, build):
@@ -128,7 +150,7 @@ def test_columns_that_a_sweep_lacks_are_0_and_its_age_is_that_of_the_sweep(memor
         (["time_lag"], {"intensity": [1], "elongation": [1]}, "offset_ns", "intensity, elongation"),
     ],
 )
-def test_or_the_first_of_them_is_an_error_that_says_what_there_is(frame_of, build, channels, more, lacks, has):
+def test_or_they_are_an_error_that_says_what_there_is(frame_of, build, channels, more, lacks, has):
     more = {name: np.float32(column) for name, column in more.items()}
     frame = frame_of([[5, 0, 0]], source="drive/3.bin", **more)
     with pytest.raises(MissingRecord) as error:
@@ -329,7 +351,8 @@ def test_the_padded_width_is_what_a_spec_row_says():
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("gaps", ["fill", "windows"])
 def test_nothing_stays_of_the_frame_before_in_any_channel(frame_of, threads, gaps):
-    params = image_params(channels=ALL, gaps=gaps, fill=-7, width_multiple=50, xyz_frame="ego")
+    of = {"inclination_of": "row" if gaps == "windows" else "ray"}
+    params = image_params(channels=ALL, gaps=gaps, fill=-7, width_multiple=50, xyz_frame="ego", **of)
     frames = []
     for n in (40, 9000, 300, 0, 200, 1, 8000, 40, 60):
         points = scan(n, seed=n)

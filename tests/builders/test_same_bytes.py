@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from perceptum.builders import InputBuilder
+from perceptum.datasets import memory_log
 from perceptum.features import Concat, Stack, canonical
 from perceptum.inputs import Poses
+
+from .radars import cycle
 
 NAMES = [feature.name for feature in canonical()]
 POINT_IDS = "lidar_point_voxel_id"
@@ -25,12 +28,14 @@ PARAMS = {
     "lidar_bev_stats": {"grid": GRID},
     "lidar_bev_temporal": {"grid": GRID, "num_sweeps": 4},
     "lidar_range_image": {"height": 16, "width": 256},
+    "radar_voxels": {"grid": GRID, "filter": "none", "max_points_per_voxel": 3},
+    "radar_bev": {"grid": GRID, "filter": "none", "num_sweeps": 3},
 }
 
 
 @pytest.fixture(scope="module")
-def drive(memory_log, sweep_of, street):
-    """Twelve frames on a curve: large, small and empty clouds, some points not finite."""
+def drive(sweep_of, street):
+    """Twelve frames on a curve: large, small and empty clouds, some points not finite; and a radar."""
     times = T0 + np.arange(13) * 50 * MS
     turns = np.column_stack([np.cos(0.01 * np.arange(13)), *np.zeros((2, 13)), np.sin(0.01 * np.arange(13))])
     poses = Poses(times, turns, np.outer(np.arange(13), [0.4, 0.1, 0]))
@@ -43,7 +48,8 @@ def drive(memory_log, sweep_of, street):
         ring, offsets = np.arange(n) % 32, np.linspace(-20 * MS, 20 * MS, n).astype(np.int64)
         more = {"ring": ring, "offset_ns": offsets, "intensity_scale": 255.0, "ego_from_sensor": mount}
         sweeps.append(sweep_of(points[:, :3], points[:, 3], time_ns=int(times[k]), **more))
-    return memory_log(sweeps, poses)
+    radars = [cycle(n, int(times[k]) - 9 * MS, seed=k) for k, n in enumerate([60, 0, 7, 90, 1, 50, 70, 3, 0, 80])]
+    return memory_log(sweeps, radars=radars[1:], poses=poses)
 
 
 def builder(names, **options):
@@ -145,7 +151,7 @@ def test_a_place_in_a_batch_changes_no_byte(drive, truth, threads, writable):
         batch = one.build_batch([drive[k] for k in picked])
         for name in NAMES:
             group = canonical().group_of(name).name
-            starts = batch.get(f"{name if name == POINT_IDS else group}_batch_ptr")
+            starts = batch.get(f"{name if name in (POINT_IDS, 'radar_valid') else group}_batch_ptr")
             for place, k in enumerate(picked):
                 ragged = canonical()[name].collate != Stack()
                 own = batch[name][starts[place] : starts[place + 1]] if ragged else batch[name][place]

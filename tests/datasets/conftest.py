@@ -62,6 +62,11 @@ def argoverse2(tmp_path) -> Path:
     return make_argoverse2(tmp_path / "log-0001")
 
 
+@pytest.fixture
+def argoverse2_forecasting(made, tmp_path) -> Path:
+    return made("argoverse2_forecasting").make(tmp_path / "s-1")
+
+
 @pytest.fixture(scope="session")
 def made():
     """made("kitti_raw"): the names of made_kitti_raw.py, a dataset's form in code; `make` among them."""

@@ -69,6 +69,27 @@ def feather(column, value):
     return write
 
 
+def scenario(column, value):
+    """Puts `value` into the row of the recording car's second step."""
+
+    def write(folder):
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        path = folder / "scenario_s-1.parquet"
+        stored = parquet.read_table(path)
+        own = [
+            car == "AV" and step == 1
+            for car, step in zip(*(stored[c].to_pylist() for c in ("track_id", "timestep")), strict=True)
+        ]
+        values = [value if here else old for here, old in zip(own, stored[column].to_pylist(), strict=True)]
+        at = stored.column_names.index(column)
+        parquet.write_table(stored.set_column(at, column, pa.array(values, pa.float64())), path)
+        return path
+
+    return write
+
+
 def nuscenes(change):
     """Changes the ego pose of the second keyframe of the lidar."""
 
@@ -147,6 +168,12 @@ BROKEN = {
         "far": feather("tx_m", 1e300),
         "a zero quaternion": feather("quaternion", 0.0),
         "a long quaternion": feather("qw", 9.0),
+    },
+    "argoverse2_forecasting": {
+        "nan": scenario("heading", NAN),
+        "infinite": scenario("position_x", INF),
+        "null": scenario("position_y", None),
+        "far": scenario("position_x", 1e300),
     },
     "nuscenes": {
         "a zero quaternion": nuscenes(lambda pose: pose | {"rotation": [0, 0, 0, 0]}),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from perceptum.datasets import open_log
-from perceptum.inputs import BrokenRecord, Labels, LidarSweep, Poses, Source
+from perceptum.inputs import BrokenRecord, Labels, LidarSweep, Poses, RadarSweep, Source
 from perceptum.testing import check_dataset
 
 SMALL = {"frames": 3, "seed": 1, "beams": 8, "azimuth_steps": 90, "image_size": (40, 24)}
@@ -99,6 +99,10 @@ def test_a_reader_without_a_mistake_passes(acme):
     drive = acme(Drive)
     check_dataset(drive, cut_short=["1.bin"])
     check_dataset(drive, format="acme_drive", most_frames=1)
+
+
+def test_a_radar_without_a_mistake_passes(acme):
+    check_dataset(acme(WithRadar))
 
 
 class EmptyIds(Drive):
@@ -211,6 +215,49 @@ class ByAnotherName(Drive):
     dataset = ""
 
 
+class WithRadar(Drive):
+    """Drives at 10 m/s past what stands still, and looks ahead."""
+
+    sign, changed = 1, {}
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.radars = {"front": self.times_ns}
+
+    @property
+    def poses(self):
+        times = self.times_ns[0] + np.arange(-2, 5) * 100_000_000
+        zero = np.zeros(len(times))
+        wxyz = np.column_stack([zero + 1, zero, zero, zero])
+        return Poses(times, wxyz, np.column_stack([np.arange(len(times)), zero, zero]))
+
+    def read_radar(self, sensor, index):
+        azimuth = np.linspace(-0.5, 0.5, 30)
+        x, y, speed = 20 * np.cos(azimuth), 20 * np.sin(azimuth), -10 * np.cos(azimuth) * self.sign
+        columns = {"v_radial": speed, "vx": speed * np.cos(azimuth), "vy": speed * np.sin(azimuth)}
+        return RadarSweep(sensor, int(self.times_ns[index]), np.eye(4), x, y, 0 * x, **(columns | self.changed))
+
+
+class TurnedOver(WithRadar):
+    sign = -1
+
+
+class VectorsTurnedOver(WithRadar):
+    changed = {"v_radial": -np.linspace(-9, -10, 30)}  # noqa: RUF012
+
+
+class HalfAVector(WithRadar):
+    changed = {"vy": None}  # noqa: RUF012
+
+
+class CodesOfFloats(WithRadar):
+    changed = {"dyn_prop": np.zeros(30)}  # noqa: RUF012
+
+
+class NoOrigin(WithRadar):
+    changed = {"origin": np.array([0, np.nan, 0])}  # noqa: RUF012
+
+
 FRAME = r"drive: frame \d \(\d+\)"
 MISTAKES = {
     EmptyIds: r"drive: frame 1 has an empty id",
@@ -232,6 +279,11 @@ MISTAKES = {
     LabelsOfAnother: rf"{FRAME}: its labels are of 1000000005 ns, the frame is of 1000000000",
     Exits: rf"{FRAME}: reading its labels raised .*SystemExit: no licence",
     Wrongly: rf"{FRAME}: the sweep of top: reading it raised .*KeyError: 'nothing'",
+    TurnedOver: r"drive: radar front: its Doppler has the wrong sign: \d+ detections of what stands still",
+    VectorsTurnedOver: rf"{FRAME}: the cycle of front: v_radial is 9 in row 0, where vx vy is -8.77\d* along the ray",
+    HalfAVector: rf"{FRAME}: the cycle of front: vx and vy must both be recorded, or neither",
+    CodesOfFloats: rf"{FRAME}: the cycle of front: column dyn_prop must be codes \(integers\), got float64",
+    NoOrigin: rf"{FRAME}: the cycle of front: origin must be 3 finite numbers, or all NaN, got \[0.0, nan, 0.0\]",
     ByAnotherName: r"drive: the source's dataset must be a non-empty text, got ''",
 }
 

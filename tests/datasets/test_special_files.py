@@ -18,6 +18,7 @@ FOLDERS = [
     "kitti_raw",
     "view_of_delft",
     "argoverse2",
+    "argoverse2_forecasting",
     "nuscenes",
     "waymo_v2",
     "aimotive",

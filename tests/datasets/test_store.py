@@ -116,7 +116,7 @@ def sweeps(draw, time_ns):
 
     optional = {
         name: column(draw(NUMBERS))
-        for name in ("intensity", "ring", "offset_ns", "elongation", "return_index")
+        for name in ("intensity", "ring", "offset_ns", "elongation", "return_index", "image_column")
         if draw(st.booleans())
     }
     return LidarSweep(

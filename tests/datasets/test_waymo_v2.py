@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from perceptum import InputBuilder
 from perceptum.datasets import open_log
 from perceptum.datasets.waymo_v2 import float_lists, points
 from perceptum.datasets.waymo_v2 import parquet as waymo_parquet
@@ -26,14 +27,18 @@ def stored(root, component, names):
     return parquet.read_table(next((root / component).iterdir())).to_pydict()
 
 
+def stored_image(root, names, frame, laser, which=1):
+    """(H, W, 4) as it is stored."""
+    table = stored(root, "lidar", names)
+    keys = zip(table["key.frame_timestamp_micros"], table["key.laser_name"], strict=True)
+    row = list(keys).index((names.FIRST_US + frame * names.STEP_US, laser))
+    name = f"[LiDARComponent].range_image_return{which}"
+    return np.array(table[f"{name}.values"][row]).reshape(table[f"{name}.shape"][row])
+
+
 def slow_points(root, names, frame, laser, which=1, compensate=True):
     """(N, 5) x y z intensity elongation by the published formulas, a pixel at a time in float64."""
-    table = stored(root, "lidar", names)
-    stamp = names.FIRST_US + frame * names.STEP_US
-    keys = zip(table["key.frame_timestamp_micros"], table["key.laser_name"], strict=True)
-    row = list(keys).index((stamp, laser))
-    name = f"[LiDARComponent].range_image_return{which}"
-    image = np.array(table[f"{name}.values"][row]).reshape(table[f"{name}.shape"][row])
+    image = stored_image(root, names, frame, laser, which)
     height, width, _ = image.shape
     lowest, highest = (names.INCLINATIONS[0], names.INCLINATIONS[-1]) if laser == 1 else (-1.5, 0.5)
     even = lowest + (np.arange(height) + 0.5) / height * (highest - lowest)
@@ -99,9 +104,10 @@ def test_each_pixel_may_have_a_pose_of_its_own():
     )
 
     def filled(rows):
-        columns, ring = np.zeros((5, image[rows].size // 4), np.float32), np.zeros(image[rows].size // 4, np.uint16)
+        n = image[rows].size // 4
+        columns, pixels = np.zeros((5, n), np.float32), np.zeros((2, n), np.uint16)
         beams = np.linspace(0.1, -0.3, 40)[rows]
-        points.fill(image[rows], False, beams, azimuth, np.eye(4), poses[rows], world_from_ego, 0, columns, ring)
+        points.fill(image[rows], False, beams, azimuth, np.eye(4), poses[rows], world_from_ego, 0, columns, *pixels)
         return columns
 
     # more poses than are remembered, against few at a time
@@ -117,6 +123,26 @@ def test_rings_are_image_rows_from_the_top(waymo_v2, made):
     np.testing.assert_allclose(inclination, made("waymo_v2").INCLINATIONS[::-1][sweep.ring], atol=1e-4)
     assert sweep.row_of_ring.tolist() == list(range(12))
     assert sweep.origin.tolist() == extrinsic[:3, 3].tolist()
+
+
+@pytest.mark.parametrize("lidar", LASERS)
+@pytest.mark.parametrize(("compensate", "column_of"), [(False, "azimuth"), (False, "record"), (True, "record")])
+def test_a_range_image_by_ring_is_the_stored_image_of_the_first_returns(waymo_v2, made, lidar, compensate, column_of):
+    """The lidars lean a little, by less than half a column. By azimuth what is compensated lies elsewhere."""
+    names = made("waymo_v2")
+    image = stored_image(waymo_v2, names, 1, LASERS[lidar])
+    channels = ["range", "intensity", "elongation"]
+    params = {"sensor": lidar, "rows": "ring", "column_of": column_of, "channels": channels}
+    params |= {"height": len(image), "width": image.shape[1]}
+    builder = InputBuilder(
+        ["lidar_range_image", "lidar_range_image_mask"],
+        params={"lidar_range_image": {**params, "intensity_mode": "raw"}},
+    )
+    tensors = builder.build(open_log(waymo_v2, returns=2, compensate=compensate)[1])
+    assert np.array_equal(tensors["lidar_range_image_mask"] == 1, image[..., 0] > 0)
+    moved_m = 1.5 if compensate and lidar == "TOP" else 1e-4
+    np.testing.assert_allclose(tensors["lidar_range_image"][0], image[..., 0], atol=moved_m)
+    np.testing.assert_array_equal(tensors["lidar_range_image"][1:], np.moveaxis(image[..., 1:3], -1, 0).astype("f4"))
 
 
 def test_second_returns_come_after_the_first_when_asked_for(waymo_v2, made):

@@ -61,7 +61,10 @@ def test_a_store_that_is_there_is_left_alone(refusal, command):
     assert (status, says) == (2, "store: already exists; name another folder, or replace it with --overwrite")
 
 
-def test_overwrite_replaces_a_store_and_nothing_else(command, refusal):
+@pytest.mark.parametrize("way", ["exchange", "two renames"])
+def test_overwrite_replaces_a_store_and_nothing_else(command, refusal, way, monkeypatch):
+    if way == "two renames":
+        monkeypatch.setattr("perceptum.convert.place.exchanged", lambda one, other: False)
     command("convert", SMALL, "store")
     assert command("convert", SMALL.replace("frames=4", "frames=2"), "store", "--overwrite").status == 0
     assert len(open_log("store")) == 2

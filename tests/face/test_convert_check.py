@@ -11,7 +11,8 @@ from perceptum.convert import convert
 from perceptum.datasets import detect, memory_log, open_log
 from perceptum.datasets.maps.opendrive import read_opendrive
 from perceptum.info import describe
-from perceptum.inputs import CameraImage, HDMap, Labels, LaneGraph, LidarSweep, LogError, Poses, Shapes
+from perceptum.inputs import CameraImage, HDMap, Labels, LaneGraph, LidarSweep, LogError, Poses, RadarSweep, Shapes
+from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
 from perceptum.install import install_command
 
 SMALL = "synthetic:frames=4,beams=8,azimuth_steps=64,image_size=32x24"
@@ -123,6 +124,55 @@ def test_points_that_are_not_finite_and_empty_clouds_are_counted(checked):
     assert checked(memory_log(made)) == [
         ("points", "lidar L: 1 of 4 clouds are empty"),
         ("points", "lidar L: 2 of 4 clouds hold points that are not finite, 3 of 6 points (50 %)"),
+    ]
+
+
+def driving(sign=1, vectors=False, **changed):
+    """A radar that looks back and to the left of a car at 10 m/s, past 12 poles and a few cars."""
+    rng, times = np.random.default_rng(0), np.arange(5) * STEP
+    mount = rigid(rotation_from_quaternion(quaternion_from_yaw(2.0)), (1, 0.5, 0.6))
+    made = []
+    for time_ns in times[1:-1].tolist():
+        azimuth, reach = rng.uniform(-1, 1, 16), rng.uniform(5, 80, 16)
+        own = -10 * np.cos(azimuth + 2.0)
+        speed = own + np.where(np.arange(16) < 12, 0, rng.normal(0, 10, 16))
+        columns = {"v_radial": sign * speed}
+        if vectors:
+            columns = {"vx": sign * speed * np.cos(azimuth), "vy": sign * speed * np.sin(azimuth)}
+        x, y = reach * np.cos(azimuth), reach * np.sin(azimuth)
+        made.append(RadarSweep("R", time_ns, mount, x, y, 0 * x, **columns, **changed))
+    moving = Poses(times, quaternion_from_yaw(0 * times), np.column_stack([times * 1e-8, 0 * times, 0 * times]))
+    return memory_log(radars=made, poses=moving, times_ns=times)
+
+
+@pytest.mark.parametrize("vectors", [False, True])
+def test_a_doppler_with_the_wrong_sign_is_found_by_the_motion_of_the_car(checked, vectors):
+    assert [line for kind, line in checked(driving(1, vectors)) if kind == "points"] == []
+    (line,) = [line for kind, line in checked(driving(-1, vectors)) if kind == "points"]
+    assert line == (
+        "radar R: its Doppler has the wrong sign: 28 detections of what stands still have it turned over, 0 as it must "
+        "be, > 0 for what recedes (a recording is opened with doppler=approaching)"
+    )
+
+
+def test_without_a_place_or_a_motion_nothing_is_said_of_a_dopplers_sign(checked):
+    of_several = driving(-1, origin=np.full(3, np.nan))
+    assert [line for kind, line in checked(of_several) if kind == "points"] == []
+    standing = memory_log(
+        radars=[driving(-1).source.read_radar("R", i) for i in range(3)], times_ns=of_several.source.times_ns
+    )
+    assert [line for kind, line in checked(standing) if kind == "points"] == []
+
+
+def test_velocities_that_are_not_finite_are_counted_and_a_cycle_that_saw_nothing_is_not(checked):
+    none, three = np.zeros(0), np.array([1.0, 2.0, 3.0])
+    seen = RadarSweep("R", STEP, np.eye(4), three, three, three, rcs=np.array([1, np.nan, -np.inf]), v_radial=three)
+    nothing = RadarSweep("R", 2 * STEP, np.eye(4), none, none, none, rcs=none, v_radial=none)
+    assert checked(memory_log(radars=[seen, nothing], times_ns=[STEP, 2 * STEP])) == [
+        ("points", "radar R: rcs is not finite in 2 of 3 detections")
+    ]
+    assert checked(memory_log(radars=[nothing], times_ns=[2 * STEP])) == [
+        ("points", "radar R: 1 of 1 clouds are empty")
     ]
 
 

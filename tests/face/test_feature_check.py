@@ -29,11 +29,16 @@ OWN = {
         {"grid": GRID, "order": "sorted", "center_offset": "xy", "legacy": True, "with_distance": True},
     ],
     "lidar_bev_occupancy": [{"grid": GRID, "overflow_slices": True}],
-    "lidar_bev_stats": [{"grid": GRID}],
+    "lidar_bev_stats": [{"grid": GRID}, {"grid": GRID, "channels": ["slice_height", "var_z", "height_ratio"]}],
+    "lidar_bev_temporal": [{"grid": GRID, "num_sweeps": 3, "time_axis": "own", "oldest_first": True}],
+    "lidar_sweep_valid": [{"grid": GRID, "num_sweeps": 3}],
     "lidar_range_image": [
         {"height": 16, "width": 128},
         {"height": 16, "width": 120, "width_multiple": 32, "azimuth_fov": [60, -60], "gaps": "windows", **CHANNELS},
     ],
+    "radar_points": [None, {"columns": ["x", "v_radial_comp", "pdh0_ordinal"], "missing_columns": "fill"}],
+    "radar_voxels": [{"grid": GRID, "filter": "none", "max_voxels": 60, "max_points_per_voxel": 3, "min_rows": 2}],
+    "radar_bev": [{"grid": GRID, "filter": "none", "oldest_first": True}],
 }
 
 
@@ -404,7 +409,7 @@ def test_a_feature_that_no_frame_suits_is_not_passed_unchecked():
     with pytest.raises(AssertionError) as caught:
         check_feature(group(NeedsASonar))
     assert str(caught.value) == (
-        "acme_gaps: none of the 25 frames could be built, so nothing was checked; give `frames` that have what it "
+        "acme_gaps: none of the 30 frames could be built, so nothing was checked; give `frames` that have what it "
         "needs (raised MissingRecord: no sonar)"
     )
     check_feature(group(NeedsASonar), frames=[memory_log(times_ns=[5], name="with a sonar")[0]])

@@ -123,7 +123,7 @@ SAID = {
     "row": r"Row\(name='lidar_points', dtype='float32', shape=\('num_points', 5\), params=None, .*\)",
     "grid": r"Grid\(range=\(.*\), voxel=\(.*\)\)",
     "preset": r"Preset\(params={.*}, training={.*}, follows=.*\)",
-    "catalogue": r"schema canonical .*\nlidar_points(.*\n)*.*",
+    "catalogue": r"schema canonical .*\n\nlidar: \d+ features\nfeature .*\nlidar_points(.*\n)*.*",
 }
 OF_LOG = {"log", "source", "frame", "cameras", "radars", "sync", "poses", "cache"}
 RECORDS = {"lidar", "radar", "camera", "labels", "map", "layers", "layer", "lanes", "ground"}

@@ -54,10 +54,87 @@ def test_a_features_presets_are_shown_with_their_values_and_what_they_follow(com
 
 
 def test_a_features_closed_words_are_explained(command):
-    shown = " ".join(command("features", "lidar_points").out.split())
+    shown = cells(command("features", "lidar_points").out)
     assert "reference: the one that the param `frame` names" in shown
-    assert "time_lag: s" in shown
+    assert "time_lag s how long before the reference time" in shown
     assert "flag: 1 for yes, 0 for no" in " ".join(command("features", "lidar_range_image_mask").out.split())
+
+
+def test_the_list_is_by_family(command):
+    shown = command("features").out
+    assert shown.index("lidar: ") < shown.index("lidar_points") < shown.index("ego: ") < shown.index("ego_pose")
+    only = command("features", "--family", "ego").out
+    assert "ego_pose" in only
+    assert "lidar" not in only
+    assert [row["name"] for row in command("features", "--family", "ego", "--json").json] == [
+        "ego_pose",
+        "reference_stamp",
+    ]
+
+
+def test_the_shared_parameters_have_a_heading_of_their_own(command):
+    shown = command("features", "lidar_voxels").out
+    own, cloud = (shown.index(f"parameters of {what}") for what in ("lidar_voxels", "the cloud"))
+    assert own < shown.index("max_voxels  ") < cloud < shown.index("num_sweeps  ")
+    assert "used by" in shown
+    assert "PointPillars" in shown
+    assert "voxel M-1" in shown
+
+
+def test_a_feature_is_shown_under_a_preset(command):
+    shown = cells(command("features", "lidar_bev_occupancy", "--preset", "pixor_kitti").out)
+    assert "pixor_kitti, after philip-huang/PIXOR srcs/datagen.py" in shown
+    assert "(C, Y, X) = (35, 800, 700)" in shown
+    assert ["frame", ' or \'lidar\' "ego" now "lidar" ego: the vehicle'][0] in shown
+    assert """"ego" now "lidar\"""" in shown
+    assert "y = 40" in shown
+    row = command("features", "lidar_bev_occupancy", "--preset", "pixor_kitti", "--json").json
+    assert row["sizes"] == [35, 800, 700]
+
+
+def test_a_value_within_a_parameter_that_is_null_by_default_is_shown_too(command):
+    shown = cells(command("features", "lidar_range_image", "--preset", "rangenet_64x2048").out)
+    assert "norm.mean a list, each a number null now [12.12,10.88,0.23,-1.04,0.21]" in shown
+    assert "norm.mean a list, each a number null One" in cells(command("features", "lidar_range_image").out)
+
+
+@pytest.mark.parametrize("name", [group.features[0].name for group in pc.features().schema.groups])
+def test_a_feature_of_every_group_can_be_shown(command, name):
+    for preset in (None, *pc.features().schema.group_of(name).presets):
+        done = command("features", name, *([] if preset is None else ["--preset", preset]))
+        assert (done.status, done.err) == (0, "")
+        assert name in done.out
+
+
+def test_an_instance_with_a_suffix_is_shown_as_such(command):
+    row = command("features", "lidar_voxels__fine", "--json").json
+    assert (row["name"], row["sizes"]) == ("lidar_voxels__fine", ["num_voxels__fine", 10, 5])
+    assert "lidar_voxels__fine" in command("features", "lidar_voxels__fine").out
+
+
+def test_one_feature_fits_a_common_terminal(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    for words in (["features"], ["features", "lidar_voxels"], ["features", "lidar_range_image"]):
+        wide = [line for line in command(*words).out.splitlines() if len(line) > 80]
+        # but for what is one word: a path, a list of numbers in full
+        assert [line for line in wide if "after " not in line and "[" not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lidar_voxel__fine"], "no feature 'lidar_voxel'; did you mean 'lidar_voxels'?"),
+        (["lidar_voxels__"], "no feature 'lidar_voxels__'; did you mean 'lidar_voxels'?"),
+        (["--family", "lidr"], "no family 'lidr'; did you mean 'lidar'?"),
+        (["ego_pose", "--family", "ego"], "--family is for the list; leave it out to see 'ego_pose'"),
+        (["--preset", "a"], "--preset a needs the feature to show: perceptum features NAME --preset a"),
+        (["ego_pose", "--preset", "second"], "no preset 'second'; there are none for this feature"),
+    ],
+)
+def test_what_is_not_there_is_named_with_what_is(refusal, words, said):
+    assert refusal("features", *words) == (2, said)
 
 
 def test_a_plan_is_told_without_a_log(command):

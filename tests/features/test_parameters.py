@@ -16,6 +16,7 @@ from perceptum.features import (
     fingerprint,
     parameters_of,
 )
+from perceptum.features.parameter import shared_by
 
 
 class Inner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,6 +99,64 @@ def test_fields_of_a_field_are_shown_with_a_dot():
     assert shown["perhaps"][1] is None
     assert shown["perhaps.size"][1] is None
     assert shown["count"] == ("a whole number of at least 2 or null", None, "count", "How many.")
+
+
+class OddCloudParams(Params, frozen=True, kw_only=True):
+    """Where points come from.
+
+    More on it.
+    """
+
+    reach: Annotated[int, About("How far.", "m", least=1)] = 5
+    deep: Inner = Inner((1.0, 2.0))
+    near: int = 1
+
+
+class OddGridParams(OddCloudParams, frozen=True, kw_only=True):
+    cells: int = 4
+
+
+class OddRowsParams(OddGridParams, frozen=True, kw_only=True):
+    near: int = 1
+    most: int = 9
+
+
+def shared(params):
+    return {parameter.name: parameter.shared for parameter in parameters_of(params)}
+
+
+def test_a_parameter_says_with_which_others_it_is_shared():
+    own = {"most": None, "near": None}
+    cloud = {"reach": "odd cloud", "deep.size": "odd cloud", "deep.names": "odd cloud"}
+    assert shared(OddRowsParams()) == {**cloud, "cells": "odd grid", **own}
+    assert shared(OddCloudParams()) == dict.fromkeys(("reach", "deep.size", "deep.names", "near"))
+    # another default is the group's own
+    assert shared(OddRowsParams(reach=7)) == {**cloud, "reach": None, "cells": "odd grid", **own}
+    found = {one.name: one for one in shared_by(OddRowsParams())}
+    assert list(found) == ["odd grid", "odd cloud"]
+    assert found["odd cloud"].prose == "Where points come from."
+    assert [parameter.name for parameter in found["odd cloud"].parameters] == ["reach", "deep.size", "deep.names"]
+    assert found["odd grid"].prose == ""
+    assert shared_by(OddCloudParams()) == ()
+
+
+def test_the_features_of_lidar_share_the_parameters_of_the_cloud():
+    groups = [canonical().group(name) for name in ("lidar_points", "lidar_voxels", "lidar_bev_stats")]
+    cloud = [next(one for one in shared_by(group.params) if one.name == "cloud") for group in groups]
+    assert cloud[0] == cloud[1] == cloud[2]
+    assert {"num_sweeps", "intensity_mode"} <= {parameter.name for parameter in cloud[0].parameters}
+    assert "grid.voxel" not in {parameter.name for parameter in cloud[0].parameters}
+
+
+def test_a_field_that_is_a_word_or_an_object_shows_both():
+    shown = {p.name: (p.allowed, p.default) for p in parameters_of(canonical().group("radar_points").params)}
+    allowed = "'crn', 'devkit' or 'none' or an object with invalid_state, dyn_prop, ambig_state"
+    assert shown["filter"] == (allowed, "devkit")
+    assert shown["filter.dyn_prop"] == ("a list, each a whole number, or null", None)
+    params = canonical().group("radar_points").params.replace({"filter": {"dyn_prop": [1]}}, "")
+    shown = {p.name: p.default for p in parameters_of(params)}
+    assert "filter" not in shown
+    assert list(shown["filter.dyn_prop"]) == [1]
 
 
 # ---- presets
@@ -191,8 +250,7 @@ def test_every_preset_of_ours_says_what_it_follows():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("radar_points", "there are none for radar yet. Its records are in frame.radars; "),
-        ("radars", "there are none for radar yet. Its records are in frame.radars; "),
+        ("radar_zzzzzz", "for radar there are radar_points, radar_num_points, "),
         ("camera_image", "there are none for camera yet. Its records are in frame.cameras; "),
         ("images", "there are none for image yet. Its records are in frame.cameras; "),
         ("map_raster", "there are none for map yet. Its records are in frame.map; "),
@@ -217,5 +275,5 @@ def test_a_slip_within_the_family_is_put_right(name, near):
 
 
 def test_params_of_another_family_are_never_meant():
-    with pytest.raises(UnknownFeature, match=r"^no group or part 'radar_points'; there are none for radar yet"):
-        canonical().spec(["lidar_points"], {"radar_points": {}})
+    with pytest.raises(UnknownFeature, match=r"^no group or part 'camera_image'; there are none for camera yet"):
+        canonical().spec(["lidar_points"], {"camera_image": {}})

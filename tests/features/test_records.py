@@ -144,3 +144,20 @@ def test_what_no_builder_could_fill_is_refused_when_it_is_recorded():
     with pytest.raises(SpecError, match="belong together but their params differ"):
         canonical().record([POINTS, count])
     assert canonical().record([{"name": "x", "dtype": "float32", "shape": [3]}])["features"] == {}
+
+
+def test_a_parameter_that_was_added_since_is_no_difference_at_its_default():
+    """Packages made before a cloud could have keyframes open still; the schema's own default counts as it is now."""
+    record = stored()
+    feature = record["features"]["lidar_points"]
+    old = {name: value for name, value in feature["meaning"]["params"].items() if name not in ("sweeps", "ground")}
+    feature["meaning"] = {**feature["meaning"], "params": old}
+    feature["fingerprint"] = fingerprint(feature["meaning"])
+    canonical().check(record)
+    mine = canonical().with_params("mine", "2", {"lidar_points": {"sweeps": "keyframes"}})
+    with pytest.raises(SchemaMismatch, match=r"params\.sweeps was all, is keyframes"):
+        mine.check(record)
+    # a record whose meaning is not what its fingerprint says is not completed
+    feature["meaning"] = {**feature["meaning"], "fill": 1}
+    with pytest.raises(SchemaMismatch, match="fill was 1, is 0"):
+        canonical().check(record)

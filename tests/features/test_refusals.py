@@ -184,7 +184,8 @@ CASES = {
     ),
     "near preset of few": (
         [row("lidar_bev_occupancy", "uint8", [40, 1024, 1024], preset="pixor")],
-        "input 'lidar_bev_occupancy': no preset 'pixor'; did you mean 'pixor_kitti'? there are pixor_kitti, hdnet, intentnet",
+        "input 'lidar_bev_occupancy': no preset 'pixor'; did you mean 'pixor_kitti'? there are pixor_kitti, hdnet, "
+        "intentnet",
     ),
     "far preset": (
         [row("lidar_range_image", "float32", [5, 64, 2048], preset=7)],

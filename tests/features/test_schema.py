@@ -34,6 +34,8 @@ CHANGED = {
     "fov": [10, -10],
     "norm": {"mean": [0] * 5, "std": [1] * 5},
     "azimuth_fov": [90, -90],
+    "rcs_range": [0, 50],
+    "velocity_range": [-100, 100],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from perceptum.builders import InputBuilder
 from perceptum.features import Spec
+from perceptum.features.models import MODELS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SPECS = sorted((EXAMPLES / "specs").glob("*.json"))
@@ -37,3 +39,17 @@ def test_the_example_of_two_models_shows_that_they_share_a_cloud():
     assert "lidar_voxels__pillars" in cloud
     assert "lidar_bev_occupancy__pixor" in cloud
     assert done.stdout.endswith("PointPillars gets the same bytes with and without PIXOR beside it\n")
+
+
+def model_of(stem: str) -> str:
+    """The model whose name a spec's file name begins with: CenterPoint of centerpoint_voxel_nuscenes."""
+    names = {re.sub(r"\W+", "_", model).strip("_").lower(): model for model in MODELS}
+    fitting = [name for name in names if stem == name or stem.startswith(f"{name}_")]
+    assert fitting, f"{stem}.json is of no model in features/models.py: begin its name with the model's, or add a line"
+    return names[max(fitting, key=len)]
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_the_catalogue_names_the_model_of_every_example_spec(path):
+    taken = {row.name.partition("__")[0] for row in Spec.from_json(path.read_bytes())}
+    assert taken <= set(MODELS[model_of(path.stem)]), "add what it takes to the model's line in features/models.py"

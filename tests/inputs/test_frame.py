@@ -412,7 +412,7 @@ def test_radar_cycles_can_be_every_second_one_or_those_of_frames():
     assert stamps(frame.radar_sweeps(9, "FRONT", keyframes=True)) == [("FRONT", t) for t in (250, 170, 90)]
     ranked = [(rank, *stamps([cycle])[0]) for rank, cycle in frame.ranked_radar_sweeps(2)]
     assert ranked == [(0, "BACK", 290), (0, "FRONT", 250), (1, "FRONT", 170)]
-    with pytest.raises(ValueError, match="^step must be 1 or more, got 0$"):
+    with pytest.raises(ValueError, match=r"^step must be 1 or more, got 0$"):
         frame.radar_sweeps(1, step=0)
     with pytest.raises(MissingRecord, match="no sensor 'SIDE'; the log has FRONT, BACK"):
         frame.radar_sweeps(1, "SIDE")

@@ -181,5 +181,5 @@ def test_a_header_that_promises_more_pixels_than_there_is_memory_for_is_refused(
 def test_columns_that_are_no_numbers_are_refused_by_name(column, name):
     """A mask was looked past, an imaginary part dropped with a warning."""
     columns = {"x": np.ones(2), "y": np.ones(2), "z": np.ones(2), "intensity": None, name: column}
-    with pytest.raises(BrokenRecord, match=rf"^top: column {name} is a \w+ of .*, wanted numbers$"):
+    with pytest.raises(BrokenRecord, match=rf"^top: column {name} is an? \w+ of .*, wanted numbers$"):
         LidarSweep("top", 0, np.eye(4), **columns)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perceptum.exchange import exchanged
 from perceptum.neuropod import NeuropodError, create_placeholder_neuropod, load_neuropod
 from perceptum.neuropod.pack.packing import pack
 
@@ -25,9 +26,15 @@ def name_of(path):
         return model.name
 
 
+@pytest.fixture(params=["exchange", "two renames"])
+def way(request, monkeypatch):
+    if request.param == "two renames":
+        monkeypatch.setattr("perceptum.neuropod.package.package.exchanged", lambda one, other: False)
+
+
 @pytest.mark.parametrize("first", [True, False], ids=["zip", "folder"])
 @pytest.mark.parametrize("second", [True, False], ids=["zip", "folder"])
-def test_a_package_is_replaced_whatever_form_it_has(tmp_path, first, second):
+def test_a_package_is_replaced_whatever_form_it_has(tmp_path, first, second, way):
     path = tmp_path / "m"
     put(path, "old", package_as_zip=first)
     with pytest.raises(
@@ -111,8 +118,35 @@ def test_what_has_a_config_json_and_is_no_package_is_left_alone(tmp_path):
     assert zipfile.is_zipfile(file)
 
 
+def test_a_folder_is_replaced_in_one_step_where_the_file_system_can(tmp_path, monkeypatch):
+    """Between two renames nothing was there, for whoever loaded it just then."""
+    path, rename = tmp_path / "m", Path.rename
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.write_text("")
+    if not exchanged(one, other):
+        pytest.skip("this file system cannot exchange two names")
+    assert (one.is_file(), other.is_dir()) == (True, True)
+    put(path, "old", package_as_zip=False)
+
+    def watched(source, target):
+        assert source != path
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    put(path, "new", package_as_zip=False, overwrite=True)
+    assert name_of(path) == "new"
+
+
+def test_what_cannot_be_exchanged_stays(tmp_path):
+    (tmp_path / "one").mkdir()
+    assert not exchanged(tmp_path / "one", tmp_path / "nothing")
+    assert os.listdir(tmp_path) == ["one"]
+
+
 def test_an_interrupt_between_the_two_renames_loses_nothing(tmp_path, monkeypatch):
     path, rename = tmp_path / "m", Path.rename
+    monkeypatch.setattr("perceptum.neuropod.package.package.exchanged", lambda one, other: False)
     put(path, "old", package_as_zip=False)
 
     def interrupted(source, target):

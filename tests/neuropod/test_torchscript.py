@@ -171,7 +171,7 @@ def test_each_way_to_call_and_to_answer_works(model, name, inputs, expected):
     [
         ("same_output_twice", ["out"], "the model returned the output 'out' twice"),
         ("tuple_of_tensors", ["out"], "the model returned a tuple with Tensor in it; it may hold dicts only"),
-        ("number_out", ["out"], "output 'out' is a int; a model returns tensors and lists of strings"),
+        ("number_out", ["out"], "output 'out' is an int; a model returns tensors and lists of strings"),
         (
             "one_tensor_out",
             ["out", "y"],

@@ -244,6 +244,7 @@ def project(
     clamp: bool,
     clamp_seam: bool,
     row_of_ring: Any,
+    image_column: Any,
     returns: Any,
     halves: Any,
     xyz: Any,
@@ -259,13 +260,14 @@ def project(
     A cell is row * STRIDE + column; rows by elevation, or by `row_of_ring` (rings,) int32 where that is not empty.
     columns: (6, 3) int64, as `read` takes them. origin: (3,) where the rays start. size, view: see above. clamp: points
     above and below go to the edge rows. clamp_seam: a whole turn goes to the last column, and not to the first.
-    returns: (3,) int64, a column as in `columns`: only points where that is 0 are taken; absent, all are.
+    image_column, returns: (3,) int64, columns as in `columns`, or absent. A point goes to the image's column that the
+    first says; only points where the second is 0 are taken.
     nearest: (HEIGHT * STRIDE + 1,) uint64, filled with ones: the distance's bits, which as whole numbers have the same
     order, above the point's number in the record; what is not seen goes to the last.
     xyz, near: (3, BLOCK), values, ranges: (BLOCK,) float32, cells: (BLOCK,) int32: for the work.
     """
     nonfinite = 0
-    height, stride = size[HEIGHT], np.int32(size[STRIDE])
+    height, width, stride = size[HEIGHT], size[WIDTH], np.int32(size[STRIDE])
     by_ring = len(row_of_ring) > 0
     bits, unseen = ranges.view(np.uint32), np.uint32(size[HEIGHT] * size[STRIDE])
     numbers = cells.view(np.uint32)
@@ -284,6 +286,12 @@ def project(
         doubtful = _look(m, xyz, origin, size, view, clamp, by_ring, near, squares, cells, ranges)
         if doubtful > 0:
             nonfinite += look_again(m, doubtful, xyz, origin, size, view, clamp, clamp_seam, by_ring, cells)
+        if image_column[2] != ABSENT:
+            read(image_column, start, m, halves, values)
+            for i in range(m):
+                at = np.int64(values[i] if abs(values[i]) < np.inf else -1)
+                row = cells[i] // stride
+                cells[i] = row * stride + np.int32(at) if cells[i] >= 0 and 0 <= at < width else np.int32(-1)
         if by_ring:
             read(columns[RING], start, m, halves, values)
             for i in range(m):

@@ -40,7 +40,9 @@ def list_windows(size: Any, nearest: Any, windows: Any) -> int:
     for row in range(height):
         begin, above, below = row * stride, (row - 2) % height * stride, (row + 2) % height * stride
         for column in range(width):
-            left, right = (column - 2) % width, (column + 2) % width
+            # a remainder takes longer than all the rest
+            left = column - 2 if column > 1 else (column - 2) % width
+            right = column + 2 if column < width - 2 else (column + 2) % width
             beside = (nearest[begin + left] != _NONE) | (nearest[begin + right] != _NONE)
             near = beside | (nearest[above + column] != _NONE) | (nearest[below + column] != _NONE)
             windows[count] = begin + column

@@ -1,5 +1,5 @@
 """JAX functions, stored by jax.export: compiled operations, no Python. Inputs that start on a multiple of 64 are read
-in place; outputs lie in memory that JAX made for them."""
+in place; outputs are in memory that JAX made for them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MODEL = f"{DATA}/model.jax"
 
 Names = tuple[tuple[str, ...], tuple[str, ...]]
 
-# What a function may call outside of itself: solvers of JAX's own, and notes to its compiler. Others call Python's
+# What a function may call outside of itself: JAX's own solvers, and notes to its compiler. Others call Python's
 # functions, by number or by address, or bring machine code.
 _KNOWN_CALLS = re.compile(
     r"(lapack|cu|hip|tridiagonal)\w*_ffi|(cu|hip)_lu_pivots_to_permutation|__cudnn\$\w+|Sharding|SPMD\w+|"
@@ -104,7 +104,7 @@ class JaxRunner:
 
 
 class _Memory:
-    """Lends a JAX array's memory to numpy, to be written: nobody else holds that array."""
+    """Lends a JAX array's memory to numpy, to be written to: nothing else uses that array."""
 
     def __init__(self, array: Any) -> None:
         self._array = array
@@ -117,7 +117,7 @@ class _Memory:
 
 
 def _to_numpy(value: Any) -> NDArray[Any]:
-    """Returns JAX's own memory; it is waited for, so that no input is read after the call."""
+    """Returns JAX's own memory; the call waits for it, so that no input is read afterwards."""
     value.block_until_ready()
     if value.size == 0 or next(iter(value.devices())).platform != "cpu" or np.dtype(value.dtype).kind not in "biuf":
         return np.array(value)
@@ -135,13 +135,13 @@ def _named(answer: Any, outputs: tuple[str, ...]) -> Mapping[str, Any]:
 
 
 def read_exported(data: bytes) -> Any:
-    """Returns the jax.export.Exported of its bytes; raises NeuropodError where it is none or calls back into Python."""
+    """Returns the jax.export.Exported of its bytes; raises NeuropodError for others, or for calls to Python."""
     import_jax()
     from jax import export
 
     try:
         exported = export.deserialize(bytearray(data))
-    except Exception as error:  # flatbuffers and MLIR raise all kinds
+    except Exception as error:  # flatbuffers and MLIR raise all kinds of errors
         raise NeuropodError(f"{MODEL}: JAX cannot load it: {said(error)}") from error
     _check_calls(exported)
     return exported
@@ -175,7 +175,7 @@ def _text(code: bytes) -> str:
         with make_ir_context() as context:
             module = stablehlo.deserialize_portable_artifact(context, code)
             return str(module.operation.get_asm(large_elements_limit=16))
-    except Exception as error:  # MLIR raises all kinds
+    except Exception as error:  # MLIR raises all kinds of errors
         raise NeuropodError(f"{MODEL}: JAX cannot load it: {said(error)}") from error
 
 

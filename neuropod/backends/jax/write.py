@@ -52,9 +52,9 @@ def write(
 
 
 def _pure(function: Callable[..., Any], config: Config) -> Any:
-    """Returns the function exported; raises NeuropodError where it is another one the second time: what it keeps
+    """Returns the function exported; raises NeuropodError where it differs the second time: what it keeps
     outside of itself is a constant once it is exported."""
-    # from one line, since what is exported says where it was called
+    # in one line, since the export records where it was called
     once, again = (export_function(function, config) for _ in range(2))
     if once.mlir_module_serialized != again.mlir_module_serialized:
         raise NeuropodError(
@@ -65,7 +65,7 @@ def _pure(function: Callable[..., Any], config: Config) -> Any:
 
 
 def export_function(function: Callable[..., Any], config: Config) -> Any:
-    """Returns the function exported with the spec's shapes: a symbol is one size, None any size of its own.
+    """Returns the function exported with the spec's shapes: a symbol is one size, each None any size.
 
     Sizes may be 0 where JAX can trace the function for that; else they are 1 or more.
     """
@@ -110,7 +110,7 @@ def _dimension(number: int, axis: int, dim: int | str | None, least: int) -> str
 
 
 def _check_tensors(exported: Any, config: Config) -> None:
-    """Compares dtypes and sizes of what is taken, and the dtypes of what is given by name, with the spec's."""
+    """Compares dtypes and sizes of the inputs, and the dtypes of the outputs that have names, with the spec's."""
     jax = import_jax()
     args, kwargs = jax.tree.unflatten(exported.in_tree, exported.in_avals)
     given = args[0] if len(args) == 1 and isinstance(args[0], dict) else kwargs

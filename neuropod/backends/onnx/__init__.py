@@ -71,11 +71,11 @@ class OnnxRunner:
 
 
 def open_session(model: bytes | Path, libraries: Sequence[Path], visible_gpu: int | None) -> Any:
-    """Returns a session on the model's bytes, or on its file; raises NeuropodError that says why there is none."""
+    """Returns a session on the model's bytes, or on its file; raises a NeuropodError that says why it cannot."""
     ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL
-    # not its own format, which it would else recognize: what that holds nobody has looked at
+    # not its own format, which it would otherwise recognize: nothing here has checked what that holds
     options.add_session_config_entry("session.load_model_format", "ONNX")
     # onnxruntime counts the machine's cores, not those this process may use
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
@@ -98,7 +98,7 @@ def _providers(ort: Any, visible_gpu: int | None) -> list[Any]:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """Returns what onnxruntime raises when it cannot load: a class of its own for each of its states."""
+    """Returns what onnxruntime raises when it cannot load: a separate class for each of its states."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented")
@@ -106,7 +106,7 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 def _feed(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    """Returns the array itself; onnxruntime reads bytes wrongly, though, and numpy's newer text not at all."""
+    """Returns the array itself; but onnxruntime misreads bytes, and cannot read numpy's newer text."""
     if array.dtype.kind not in "STU" or (array.dtype.kind == "U" and not _has_zero_within(array)):
         return array
     out = np.empty(array.size, object)
@@ -116,7 +116,7 @@ def _feed(name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _has_zero_within(text: NDArray[Any]) -> bool:
-    """Returns whether a zero stands before other characters: onnxruntime takes it for the end of a text."""
+    """Returns whether a zero comes before other characters: onnxruntime takes it for the end of a text."""
     width = text.dtype.itemsize // 4
     if width < 2 or not text.size:
         return False

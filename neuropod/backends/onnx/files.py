@@ -25,7 +25,7 @@ _FIELDS = {
     "tensor": {13: "entry"},
 }
 _MOST_DEPTH = 100
-# a number's bytes; the marks around a group have none, and what stands between them is looked at like all else
+# a number's bytes; the marks around a group have none, and what is between them is looked at like everything else
 _SKIPPED_BYTES = {1: 8, 3: 0, 4: 0, 5: 4}
 
 
@@ -60,7 +60,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
-        key &= 0xFFFFFFFF  # protobuf drops the rest, so it could hide a field from us
+        key &= 0xFFFFFFFF  # protobuf drops the rest, which could hide a field from us
         wire = key & 7
         if wire == 2:
             size, at = _varint(data, at)

@@ -1,4 +1,4 @@
-"""Plain Python and PyTorch code: the package's own modules, under a name of their own. This is code: it can do all."""
+"""Plain Python and PyTorch code: the package's own modules, under its own name. This is code: it can do anything."""
 
 from __future__ import annotations
 
@@ -125,14 +125,14 @@ def _spec_of(name: str, folder: Path) -> importlib.machinery.ModuleSpec:
 
 @contextmanager
 def _with_gradients() -> Iterator[None]:
-    """Torch differentiates, whatever the caller has said."""
+    """Torch computes gradients, whatever the caller has set."""
     torch = import_torch()
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
 
 class _Code:
-    """A package's code tree as one importable package of a name that nothing else has."""
+    """A package's code tree as one importable package with a name that nothing else has."""
 
     def __init__(self, folder: Path, ops: Path) -> None:
         self._name = f"neuropod_{uuid.uuid4().hex}"
@@ -142,7 +142,7 @@ class _Code:
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Answers Python's import for the modules of this tree, and for no other."""
+        """Answers Python's import for the modules of this tree only."""
         if name == self._name:
             return self._spec
         if not name.startswith(f"{self._name}."):
@@ -173,7 +173,7 @@ class _Code:
             return importlib.import_module(full)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{full}.".startswith(f"{error.name}."):
-                raise  # another one, which the code asks for
+                raise  # a different one, which the code asks for
             raise NeuropodError(
                 f"the entry point's module '{module_name}' is not in the package's code ({CODE}); it holds "
                 f"{', '.join(self._modules()) or 'no modules'}"
@@ -199,10 +199,10 @@ class _Code:
             raise NeuropodError(f"failed: {text.replace(f'{self._name}.', '')}") from error
 
     def forget(self) -> None:
-        """Takes the modules out of Python's table; what still runs keeps its own."""
+        """Takes the modules out of Python's table; code that still runs keeps its own."""
         custom_ops.forget_python_modules(self._ops)
         if self in sys.meta_path:
             sys.meta_path.remove(self)
-        # a list first: another thread may import meanwhile
+        # a list first: another thread may be importing
         for name in [n for n in list(sys.modules) if n == self._name or n.startswith(f"{self._name}.")]:
             del sys.modules[name]

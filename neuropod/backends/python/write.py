@@ -16,12 +16,12 @@ from ...package.package import CODE, DATA, MODEL_CONFIG
 
 __all__ = ["write_code", "write_data", "write_entry"]
 
-# byte code, and what `package.write_package` is just writing, which may be in the midst of the code
+# byte code, and what `package.write_package` is just writing, which may be inside the code folder
 _LEFT_OUT = shutil.ignore_patterns("*.pyc", "__pycache__", ".*.????????????.partial")
 
 
 def write_code(folder: Path, package: Path | None, code_path_spec: Sequence[Mapping[str, Any]]) -> None:
-    """Copies the code, byte code excepted, and makes every folder of it a package of Python's.
+    """Copies the code, byte code excepted, and makes every folder of it a Python package.
 
     package: the folder that this becomes, which may not lie in the code; None for a zip file, which may.
     """

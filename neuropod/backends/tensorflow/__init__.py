@@ -1,4 +1,4 @@
-"""TensorFlow: frozen graphs and SavedModels, both through a session, the one road that copies nothing."""
+"""TensorFlow: frozen graphs and SavedModels, both through a session, the only way that copies nothing."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _own_sizes(tensor: Any) -> tuple[int, list[tuple[int, int]]] | None:
 
 def _wrong_size(name: str, axis: int, size: int, found: int) -> NeuropodError:
     """Returns the error for an array that is not of the sizes that the graph was made for: a prepared call takes it,
-    and computes what nobody meant. Old packages may leave open in the spec what is fixed in the graph."""
+    and computes something wrong. Old packages may leave open in the spec what is fixed in the graph."""
     return NeuropodError(
         f"the graph takes '{name}' only with the size {size} on axis {axis}, got {found}; its spec should say so"
     )
@@ -198,7 +198,7 @@ def _parsed(message: Any, package: Package, name: str, what: str) -> Any:
 
 
 def _check_saved(package: Package) -> None:
-    """saved_model.pb is what TensorFlow reads where there is one, and there must be one."""
+    """TensorFlow reads saved_model.pb where there is one, and there must be one."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     name = f"{SAVED}/saved_model.pb"
@@ -237,7 +237,7 @@ def _operation(package: Package, graph: Any, name: str) -> Any:
 
 @contextmanager
 def _only_errors(tf: Any) -> Iterator[None]:
-    """Holds back the advice to use tf.saved_model.load, which has no session."""
+    """Silences the advice to use tf.saved_model.load, which has no session."""
     logger = tf.get_logger()
     before = logger.level
     logger.setLevel("ERROR")

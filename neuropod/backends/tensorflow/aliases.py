@@ -1,4 +1,4 @@
-"""Which outputs of a graph may lie in memory that the graph keeps: a constant, a variable, or a fed array.
+"""Which outputs of a graph may be in memory that the graph keeps: a constant, a variable, or a fed array.
 
 A session hands out its own memory without a copy. For a tensor that an operator has just computed that is right; a
 constant or a variable would change under the hands of whoever holds the array, or the other way round, and a fed array
@@ -17,7 +17,7 @@ __all__ = ["kept_outputs"]
 _EACH = slice(None)
 _FIRST = slice(0, 1)
 
-# operators that may hand the memory of some of their inputs on, and which; all others write into new memory
+# operators that may pass on the memory of some of their inputs, and of which; all others write to new memory
 _HAND_ON = {
     **dict.fromkeys(("Identity", "Snapshot", "Copy", "CopyHost", "DebugIdentity", "CheckNumerics"), _FIRST),
     **dict.fromkeys(("StopGradient", "PreventGradient", "PlaceholderWithDefault", "EnsureShape"), _FIRST),
@@ -48,7 +48,7 @@ class _Node:
     type: str
     inputs: tuple[str, ...]
     is_ref: bool = False
-    """Whether it is a variable of TensorFlow 1's kind, which is changed in place."""
+    """Whether it is a variable as TensorFlow 1 has them, which is changed in place."""
     function: str = ""
     """The name of the function that it calls."""
 
@@ -80,7 +80,7 @@ def _is_kept(body: _Body, tensor: str, fed: Collection[str]) -> bool:
 
 
 def _is_changing(body: _Body, tensor: str, fed: Collection[str]) -> bool:
-    """Returns whether a tensor is new in each call; what comes of constants alone may be computed once."""
+    """Returns whether a tensor is new in each call; what is made of constants alone may be computed once."""
     node = body.node(tensor)
     return tensor in fed or node is None or node.type == "Placeholder"
 

@@ -29,9 +29,9 @@ _IDENTIFIER = re.compile("(?!self$)[A-Za-z][A-Za-z0-9_]*")
 
 
 def names(model: Any, mapping: Mapping[str, str] | None) -> dict[str, str]:
-    """Returns the model's own names -> the spec's; outputs that the mapping leaves out are not there.
+    """Returns the model's own names -> the spec's; outputs that the mapping leaves out are left out.
 
-    Raises NeuropodError for a mapping that leaves out an input, or names what the model has not.
+    Raises NeuropodError for a mapping that leaves out an input, or names something that the model does not have.
     """
     inputs, outputs = _inputs(model), _outputs(model)
     own = [*inputs, *outputs]
@@ -100,7 +100,7 @@ def write_saved_model(model: Any, spec_names: Mapping[str, Mapping[str, str]], t
     shape = _input_structure(model)
 
     def serve(**given: Any) -> dict[str, Any]:
-        # as the model was made: a list goes for a dict in most models, and puts what it holds into another order
+        # as the model was made: most models take a list for a dict, and put what it holds into another order
         nested = keras.tree.pack_sequence_as(shape, [given[name] for name in parameters])
         answers = keras.tree.flatten(model(nested, training=False))
         return {
@@ -138,7 +138,7 @@ def _parameters(names: Sequence[str]) -> dict[str, str]:
 
 
 def _rename_inputs(file: Path, names: Mapping[str, str]) -> None:
-    """Gives the signature's inputs other names; whoever runs a SavedModel goes by the signature."""
+    """Gives the signature's inputs other names; what runs a SavedModel uses the names of the signature."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
@@ -170,7 +170,7 @@ def _load_and_write(file: str, names: str, target: str, *modules: str) -> None:
     import keras
 
     for module in modules:
-        with suppress(ImportError):  # Keras names the layer that it then lacks
+        with suppress(ImportError):  # Keras names the layer that is then missing
             importlib.import_module(module)
     model = keras.saving.load_model(file, compile=False, safe_mode=False)
     write_saved_model(model, json.loads(names), Path(target))
@@ -194,7 +194,7 @@ class _Leaf(NamedTuple):
 
     tensor: Any
     layer: str
-    """The name of the layer that it comes from, by which Keras calls what has no other name."""
+    """The name of the layer that it comes from, which Keras uses for what has no other name."""
 
 
 def _inputs(model: Any) -> dict[str, _Leaf]:
@@ -221,8 +221,8 @@ def _is_functional(model: Any) -> bool:
 
 
 def _named(side: str, structure: Any, layers: Sequence[str]) -> dict[str, _Leaf]:
-    """Returns the leaves of a structure by name: {"eyes": [a, b]} has eyes/0 and eyes/1. Where there are lists only,
-    the layers' names are theirs."""
+    """Returns the leaves of a structure by name: {"eyes": [a, b]} has eyes/0 and eyes/1. Where there are only lists,
+    they have the names of the layers."""
     import keras
 
     found: dict[str, _Leaf] = {}

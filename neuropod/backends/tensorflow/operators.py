@@ -35,12 +35,12 @@ _NETWORK = (
     "DataServiceDataset RegisterDataset FileSystemSetConfiguration RpcCall RpcClient RpcServer RpcServerRegister "
     "RpcServerStart"
 )
-_OTHER = "DatasetFromGraph TRTEngineOp Abort"  # graphs that are hidden in text; the end of the process
+_OTHER = "DatasetFromGraph TRTEngineOp Abort"  # graphs hidden in text; ending the process
 _REFUSED = frozenset(" ".join((_PYTHON, _FILES, _DATASETS, _NETWORK, _OTHER)).split())
 _SAVING = frozenset(("Save", "SaveSlices", "SaveV2", "MergeV2Checkpoints", "DistributedSave"))
 _VOCABULARIES = frozenset(("InitializeTableFromTextFile", "InitializeTableFromTextFileV2"))  # a SavedModel has assets
 _RESTORING = frozenset(("Restore", "RestoreSlice", "RestoreV2"))
-# a path where else a name stands: operator -> its attribute, what that begins with when it is not a path
+# a path where otherwise there is a name: operator -> its attribute, and what that begins with when it is not a path
 _PATHS = {
     "Print": ("output_stream", ("std", "log(")),
     "DecodeProto": ("descriptor_source", ("local://", "bytes://")),
@@ -59,7 +59,7 @@ def check_frozen(graph: Any, names: Iterable[str]) -> None:
 
 
 def check_saved(meta: Any, assets: Collection[str]) -> None:
-    """The same for one MetaGraphDef, of which the signatures, the init operator and the restoring one are run.
+    """The same for one MetaGraphDef, of which the signatures, the init operator and the operator that restores are run.
 
     assets: the names of the files in the SavedModel's folder of assets.
     """
@@ -76,7 +76,7 @@ def check_saved(meta: Any, assets: Collection[str]) -> None:
 
 
 def _check_all(graph: Any) -> frozenset[str]:
-    """Returns all operators there are; raises MoreThanData for those that no graph of data may have."""
+    """Returns all operators there are; raises MoreThanData for those that a graph that is data may not have."""
     found = frozenset(node.op for node in _nodes(graph))
     for operator in found:
         plain = _DECORATION.sub("", operator)
@@ -115,7 +115,7 @@ def _refusal(operator: str) -> NeuropodError:
 
 
 def _refuse_reached(graph: Any, operators: frozenset[str], names: Iterable[str]) -> None:
-    if operators:  # else it is settled, and quickly
+    if operators:  # otherwise it is decided already, and quickly
         for node in _Reach(graph).run(names):
             if node.op in operators:
                 raise _refusal(node.op)
@@ -167,7 +167,7 @@ class _Reach:
                 todo.extend(self._called(node))
 
     def _called(self, node: Any) -> Iterator[str]:
-        yield node.op  # a function's name may stand for an operator's
+        yield node.op  # a function's name may be in the place of an operator's
         for value in node.attr.values():
             yield from _function_names(value)
 

@@ -1,4 +1,4 @@
-"""Whether a graph's state is all there once it is loaded: what the model reads, something that runs then must fill.
+"""Whether a graph's state is all there once it is loaded: what runs then must fill all that the model reads.
 
 TensorFlow keeps variables and tables outside of the graph. A SavedModel fills those that were saved and says nothing of
 the others; a frozen graph fills what its init operators fill.
@@ -20,7 +20,7 @@ _RANDOM = re.compile(
     r"ParameterizedTruncatedNormal"
 )
 
-# operators that hold something from one call to the next, and begin with nothing in it
+# operators that hold something from one call to the next, and start empty
 _STATE = re.compile(
     r"VarHandleOp|Variable(V2)?|HashTable(V2)?|Iterator(V2)?|Mutable(Dense)?HashTable(OfTensors)?(V2)?|"
     r"(FIFO|PaddingFIFO|RandomShuffle|Priority)Queue(V2)?|Barrier"
@@ -61,7 +61,7 @@ def _filled(nodes: Mapping[str, Any], at_load: Iterable[str]) -> set[str]:
 
 
 def _source(nodes: Mapping[str, Any], name: str) -> str:
-    """Returns the node whose output a node hands on: a handle may pass others on its way."""
+    """Returns the node whose output a node passes on: a handle may go through others on its way."""
     while name in nodes and nodes[name].op in _HANDS_ON and nodes[name].input:
         name = _name(nodes[name].input[0])
     return name

@@ -1,4 +1,4 @@
-"""torch.export programs (.pt2). torch itself reads them with pickle and eval; here only what is data gets to it."""
+"""torch.export programs (.pt2). torch itself reads them with pickle and eval; here only what is data reaches it."""
 
 from __future__ import annotations
 
@@ -86,5 +86,5 @@ def _read(data: bytes, config: Config) -> Any:
             return torch.export.load(archive)
     except NeuropodError as error:
         raise NeuropodError(f"{MODEL}: {error}") from error
-    except Exception as error:  # torch raises all kinds for a file that is not as it wrote it
+    except Exception as error:  # torch raises all kinds of errors for a file that is not as it wrote it
         raise NeuropodError(f"{MODEL}: torch cannot load it: {said(error)}") from error

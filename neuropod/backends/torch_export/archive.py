@@ -71,7 +71,7 @@ def _object(name: str, text: bytes) -> dict[str, Any]:
 
 
 def _check_sizes(archive: zipfile.ZipFile, size_bytes: int) -> None:
-    """torch stores files as they are: what is packed, or larger than the archive, is there to fill the memory."""
+    """torch stores files as they are: what is compressed, or larger than the archive, is there to fill the memory."""
     entries = archive.infolist()
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise NeuropodError(f"the archive's files are compressed, which torch does not do; {_AGAIN}")
@@ -100,7 +100,7 @@ def _names(archive: zipfile.ZipFile) -> dict[str, str]:
     entries = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
     tops = {name.partition("/")[0] for name in entries}
     names = {name.partition("/")[2]: name for name in entries}
-    if len(tops) != 1 or len(names) != len(entries):  # torch would read what stands at the root in an older way
+    if len(tops) != 1 or len(names) != len(entries):  # torch would read what is at the root in an older way
         raise NeuropodError("the archive must hold one folder, and each file once; export it again")
     for name in names:
         if name not in (_MODEL, _SAMPLES, *_TABLES) and not _PLAIN.fullmatch(name):
@@ -109,7 +109,7 @@ def _names(archive: zipfile.ZipFile) -> dict[str, str]:
 
 
 def _check_table(name: str, table: dict[str, Any]) -> None:
-    """Weights and constants lie in the archive as plain bytes, or pickled."""
+    """Weights and constants are in the archive as plain bytes, or pickled."""
     rows = table.get("config")
     if not isinstance(rows, dict):
         raise NeuropodError(f"{name}: 'config' must be an object; export it again")
@@ -127,7 +127,7 @@ def _plain_samples(data: bytes) -> bytes:
         return data
     try:
         samples = torch.load(io.BytesIO(data), weights_only=True)
-    except Exception as error:  # its unpickler raises all kinds
+    except Exception as error:  # its unpickler raises all kinds of errors
         raise NeuropodError(f"{_SAMPLES} holds more than tensors ({said(error)}); {_AGAIN}") from error
     out = io.BytesIO()
     torch.save(samples, out)

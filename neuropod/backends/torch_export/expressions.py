@@ -10,7 +10,7 @@ __all__ = ["is_guard", "is_size"]
 # no backslash, #, brace or line break: torch and sympy take line breaks out before they evaluate, after which what was
 # a comment or the end of a string for us would be code for them
 _CHARACTERS = re.compile(r"""[A-Za-z0-9_ .,:@()\[\]'"+\-*/%<>=!&|~]*""")
-# sympy evaluates a text inside of a text once more; in a guard it is the key of an input
+# sympy evaluates a text within a text once more; in a guard it is the key of an input
 _SIZE_TEXT = re.compile(r"[\w.+\-]*")
 _GUARD_TEXT = re.compile(r"[\w.+\-:@/ ]*")
 _MANY_DIGITS = re.compile(r"\d{25}")
@@ -56,7 +56,7 @@ def _is_expression(text: str, functions: frozenset[str], texts: re.Pattern[str])
 
 
 def _is_allowed(node: ast.AST, functions: frozenset[str], texts: re.Pattern[str]) -> bool:
-    """Allows arithmetic and comparisons of names and numbers, the given functions, and attributes that tell sizes."""
+    """Allows arithmetic and comparisons of names and numbers, the given functions, and attributes that are sizes."""
     if isinstance(node, ast.Attribute):
         return node.attr in _ATTRIBUTES
     if isinstance(node, ast.Call):

@@ -27,8 +27,8 @@ _PYTHON_OPERATOR = re.compile(
     r"lshift|rshift|inv|invert|truth)"
 )
 _NAMESPACES = frozenset(("aten", "prims", "quantized", "quantized_decomposed"))
-_FILE_OPS = frozenset(("save", "from_file"))  # of the aten namespace, and yet they write or map files
-_VISION_OP = re.compile(r"nms|_?(ps_)?roi_(align|pool)\w*|_?deform_conv2d\w*")  # torchvision has some for files too
+_FILE_OPS = frozenset(("save", "from_file"))  # in the aten namespace, but they write or map files
+_VISION_OP = re.compile(r"nms|_?(ps_)?roi_(align|pool)\w*|_?deform_conv2d\w*")  # torchvision also has some for files
 _HIGHER_ORDER = frozenset(
     ("associative_scan", "cond", "map_impl", "scan", "while_loop", "wrap_with_autocast", "wrap_with_set_grad_enabled")
 )
@@ -122,14 +122,14 @@ def _check_tree(key: str, text: str) -> None:
 
 
 def _check_keywords(key: str, tree: dict[str, Any]) -> None:
-    """The second of the arguments are the keywords, which stand in the head of a function."""
+    """The second of the arguments are the keywords, which become parameters in a function's head."""
     for child in tree["children_spec"][1:]:
         for name in _context(key, child):
             _require(_NAME.fullmatch(str(name)) is not None, f"the {key} with", name)
 
 
 def _context(key: str, node: dict[str, Any]) -> list[Any]:
-    """Returns a dict's keys. They are JSON in the JSON, of which torch reads an object as a class to be imported."""
+    """Returns a dict's keys. They are JSON within the JSON, where torch takes an object for a class to import."""
     text = node.get("context")
     keys = None if text is None else _json(key, text)
     _require(keys is None or isinstance(keys, list), f"the {key} with", keys)

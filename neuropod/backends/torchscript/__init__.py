@@ -1,4 +1,4 @@
-"""TorchScript: data, not code. Inputs go to torch on their own memory; outputs come back on torch's."""
+"""TorchScript: data, not code. Torch reads inputs in their own memory; outputs come back in torch's."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def load(package: Package, visible_gpu: int | None) -> TorchRunner:
     except (RuntimeError, ValueError) as error:
         raise NeuropodError(f"{MODEL}: torch cannot load it: {said(error)}") from error
     gradients = package.metadata.gradients
-    if gradients is None:  # TorchScript has no torch.enable_grad by which a model could ask for it
+    if gradients is None:  # TorchScript has no torch.enable_grad with which a model could ask for it
         gradients = differentiates(source)
     package.files.close()  # all is in memory
     call = partial(plan_call(module.forward.schema), module.forward)
@@ -116,7 +116,7 @@ def _is_always_on(dropout: Any) -> bool:
 
 @contextmanager
 def _no_deprecation() -> Iterator[None]:
-    """torch advises against TorchScript in each call; someone who loads a package cannot act on that."""
+    """torch advises against TorchScript in each call; someone who loads a package can do nothing about it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield

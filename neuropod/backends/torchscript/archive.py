@@ -49,7 +49,7 @@ def is_old(archive: bytes | Path) -> bool:
 
 
 def rewrite(archive: bytes) -> bytes:
-    """Returns the archive in today's form; raises NeuropodError for the rare parts that have none."""
+    """Returns the archive in today's form; raises NeuropodError for the rare parts that cannot be written in it."""
     with zipfile.ZipFile(io.BytesIO(archive)) as files:
         check_growth(files.infolist(), len(archive))
         root = next(n for n in files.namelist() if n.endswith("/model.json")).partition("/")[0]
@@ -71,7 +71,7 @@ def _write(files: Mapping[str, bytes]) -> bytes:
 
 
 class _Rewriter:
-    """One archive on its way: `files` gives the new one's files."""
+    """One archive being rewritten: `files` gives the new one's files."""
 
     def __init__(self, old: Mapping[str, bytes]) -> None:
         self._old = old

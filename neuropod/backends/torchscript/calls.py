@@ -26,7 +26,7 @@ def _by_name(names: tuple[str, ...], required: tuple[str, ...]) -> Call:
     known = frozenset(names)
 
     def call(forward: Callable[..., Any], values: Mapping[str, Any]) -> Any:
-        if tuple(values) == names:  # the usual case, a microsecond quicker
+        if tuple(values) == names:  # the usual case, a microsecond faster
             return forward(*values.values())
         if not values.keys() <= known:
             extra = sorted(values.keys() - known)[0]

@@ -26,7 +26,7 @@ _ZIP = b"PK\x03\x04"
 def check_archive(source: io.BytesIO | str) -> None:
     """Raises MoreThanData where the archive's code names what reads or writes files; NeuropodError where it is broken.
 
-    source: the archive's bytes, or its path; bytes are read from their start again. Code is run when a model is loaded
+    source: the archive's bytes, or its path; bytes are read again from their start. Code is run when a model is loaded
     too, not only when it is called.
     """
     try:
@@ -43,12 +43,12 @@ def check_archive(source: io.BytesIO | str) -> None:
 
 
 def differentiates(source: io.BytesIO | str) -> bool:
-    """Returns whether the archive's code asks for gradients of its own; bytes are read from their start again."""
+    """Returns whether the archive's code asks for gradients of its own; bytes are read again from their start."""
     return any(_GRADIENTS.search(text) for text in _code(source).values())
 
 
 def _without_texts(code: bytes) -> bytes:
-    """Returns the code without what it says in errors and the like, where its texts are of the simplest kind."""
+    """Returns the code without the texts of errors and the like, where those are of the simplest kind."""
     if _ODD_TEXTS.search(code) or any(line.count(b'"') % 2 for line in code.splitlines()):
         return code
     return re.sub(rb'"[^"\n]*"', b'""', code)
@@ -56,7 +56,7 @@ def _without_texts(code: bytes) -> bytes:
 
 def _check_zip(source: io.BytesIO | str) -> None:
     with open(source, "rb") if isinstance(source, str) else nullcontext(source) as stream:
-        # torch would take it for another of its formats, in which code looks otherwise
+        # torch would take it for another of its formats, in which code looks different
         if stream.read(len(_ZIP)) != _ZIP:
             raise NeuropodError("torch cannot load it: it is not a zip archive, as torch.jit.save writes them")
         with zipfile.ZipFile(stream) as files:

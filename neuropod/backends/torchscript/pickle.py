@@ -74,7 +74,7 @@ def _text(value: str) -> bytes:
 
 
 def _typed(value: list[Any] | dict[Any, Any], type_name: str) -> bytes:
-    """A list or a dict with the name of its type, which its elements alone would not tell."""
+    """A list or a dict with the name of its type, which its elements alone do not show."""
     if isinstance(value, list):
         plain = b"](" + b"".join(map(_value, value)) + b"e"
     else:

@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perceptum.inputs import BrokenRecord, CameraImage, Labels, LidarSweep, LogError, RadarSweep, Source
+from perceptum.inputs import BrokenRecord, CameraImage, Labels, LidarSweep, LogError, Poses, RadarSweep, Source
 from perceptum.inputs.source import sensor_streams
 from perceptum.plural import counted
+
+from .doppler import Doppler
 
 __all__ = ["NOT_CHECKED", "RecordKey", "record_keys", "record_problems", "wants_a_library"]
 
@@ -18,6 +20,9 @@ NOT_CHECKED = "not checked"
 """The kind of what nothing is known to be wrong with: it could not be looked at."""
 
 Found = tuple[str, str]
+
+_MEASURED = ("rcs", "v_radial", "v_radial_comp", "vx", "vy", "vx_comp", "vy_comp")
+"""Columns of radars that are measured, and not codes."""
 
 
 def wants_a_library(error: LogError) -> bool:
@@ -43,12 +48,14 @@ def record_keys(source: Source) -> Iterator[RecordKey]:
 class _Tally:
     """Counts over a sensor's records, reported once at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, poses: Poses | None) -> None:
+        self.doppler = Doppler(poses)
         self.records: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
         self.empty: Counter[str] = Counter()
         self.unfinite_records: Counter[str] = Counter()
         self.unfinite: Counter[str] = Counter()
+        self.unfinite_columns: Counter[tuple[str, str]] = Counter()
 
     def add(self, sensor: str, record: LidarSweep | RadarSweep) -> None:
         finite = np.isfinite(record.x) & np.isfinite(record.y) & np.isfinite(record.z)
@@ -59,9 +66,19 @@ class _Tally:
         self.unfinite[sensor] += bad
         self.unfinite_records[sensor] += bad > 0
 
+    def add_cycle(self, sensor: str, cycle: RadarSweep) -> None:
+        self.add(sensor, cycle)
+        self.doppler.add(sensor, cycle)
+        for name in _MEASURED:
+            column = getattr(cycle, name)
+            bad = 0 if column is None else len(cycle) - int(np.count_nonzero(np.isfinite(column)))
+            self.unfinite_columns[sensor, name] += bad
+
     def lines(self) -> Iterator[str]:
         for sensor, records in self.records.items():
-            if self.empty[sensor]:
+            # a radar that saw nothing in one cycle is not broken
+            least = records if sensor.startswith("radar ") else 1
+            if self.empty[sensor] >= least:
                 yield f"{sensor}: {self.empty[sensor]} of {records} clouds are empty"
             if self.unfinite[sensor]:
                 share = 100 * self.unfinite[sensor] / self.points[sensor]
@@ -69,11 +86,15 @@ class _Tally:
                     f"{sensor}: {self.unfinite_records[sensor]} of {records} clouds hold points that are not finite, "
                     f"{self.unfinite[sensor]} of {self.points[sensor]} points ({share:.3g} %)"
                 )
+        for (sensor, name), bad in self.unfinite_columns.items():
+            if bad:
+                yield f"{sensor}: {name} is not finite in {bad} of {self.points[sensor]} detections"
+        yield from self.doppler.lines()
 
 
 def record_problems(source: Source, keys: Iterable[RecordKey]) -> Iterator[Found]:
     """Yields kind and line. What a library that is not installed would read is not checked, one line for all of it."""
-    tally = _Tally()
+    tally = _Tally(_poses(source))
     unread: Counter[str] = Counter()
     for key in keys:
         try:
@@ -87,11 +108,19 @@ def record_problems(source: Source, keys: Iterable[RecordKey]) -> Iterator[Found
     yield from ((NOT_CHECKED, f"{count} record{'s' * (count > 1)}: {line}") for line, count in sorted(unread.items()))
 
 
+def _poses(source: Source) -> Poses | None:
+    """Returns the poses; None where there are none, which is reported elsewhere."""
+    try:
+        return source.poses
+    except LogError:
+        return None
+
+
 def _problems(source: Source, key: RecordKey, tally: _Tally) -> Iterator[Found]:
     if key.kind == "lidar":
         tally.add(f"lidar {key.sensor}", source.read_lidar(key.sensor, key.number))
     elif key.kind == "radar":
-        tally.add(f"radar {key.sensor}", source.read_radar(key.sensor, key.number))
+        tally.add_cycle(f"radar {key.sensor}", source.read_radar(key.sensor, key.number))
     elif key.kind == "camera":
         _decode(source.read_camera(key.sensor, key.number))
     else:

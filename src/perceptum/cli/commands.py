@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import logs, look, models, packages, specs
+from . import features, logs, look, models, packages, specs
 from .output import visible
 
 __all__ = ["app", "run"]
@@ -41,7 +41,7 @@ def _options(
     pass
 
 
-for commands in (models, packages, specs, logs, look):
+for commands in (models, packages, features, specs, logs, look):
     commands.add_to(app)
 
 

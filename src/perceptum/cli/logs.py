@@ -20,21 +20,21 @@ __all__ = ["add_to"]
 _KINDS = ("lidars", "radars", "cameras")
 
 _OF_SENSORS = (
-    "gaps: how often records are more than 1.75 times the usual step apart; dropped: records that would fill the gaps; "
-    "points: of a usual record, the median of three"
+    "gaps: how often records are more than 1.75 times the usual step apart\n"
+    "dropped: records that would fill the gaps; points: of a usual record, the median of three"
 )
 _MEANINGS: Mapping[tuple[str, str], str] = {
     ("log", "first_id"): "the dataset's name of the first frame",
     ("log", "last_id"): "the dataset's name of the last frame",
     ("log", "start_ns"): "the first frame's time, nanoseconds",
     ("log", "duration_s"): "from the first frame to the last",
-    ("log", "sequential"): "whether the frames are one drive, in which gaps can be",
+    ("log", "sequential"): "whether the frames follow each other, as a drive",
     ("log", "skipped"): "broken records that are left out so far",
     ("log", "size_bytes"): "of all files in the log's folder",
     ("poses", "records"): "where the vehicle was, at so many times",
     ("poses", "start_ns"): "the first pose's time, nanoseconds",
     ("poses", "duration_s"): "from the first pose to the last",
-    ("poses", "gaps"): "where the next pose is too late to say what was between them",
+    ("poses", "gaps"): "where the next pose comes too late to say more",
     ("poses", "broken"): "poses that cannot be read, beside which none is given",
     ("poses", "path_m"): "the way that was driven",
     ("map", "layers"): "the shapes of each layer",

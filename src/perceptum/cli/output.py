@@ -12,7 +12,7 @@ import typer
 
 from perceptum.plural import counted
 
-__all__ = ["Json", "print_json", "print_table", "say", "tell_skipped", "track", "visible", "working"]
+__all__ = ["Json", "print_json", "print_table", "say", "tell_skipped", "terminal_width", "track", "visible", "working"]
 
 T = TypeVar("T")
 
@@ -37,6 +37,13 @@ def tell_skipped(lines: Sequence[str]) -> None:
 
 def print_json(value: Any) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def terminal_width() -> int | None:
+    """Returns how many letters a line may have, or None where they are no terminal's."""
+    from rich.console import Console
+
+    return Console().width if sys.stdout.isatty() else None
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> None:

@@ -1,8 +1,8 @@
-"""Commands about tensors: features, explain, build, bench."""
+"""Commands about tensors: explain, build, bench."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,89 +47,9 @@ Training = Annotated[bool, typer.Option("--training", help="Use the presets' tra
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(features)
     app.command()(explain)
     app.command()(build)
     app.command()(bench)
-
-
-def features(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One feature, in full.")] = None,
-    json: Json = False,
-) -> None:
-    """List the features: what each tensor is."""
-    from perceptum.features import Catalogue
-
-    catalogue = Catalogue()
-    chosen = [row for row in catalogue.to_rows() if name is None or row["name"] == catalogue[name].name]
-    if json:
-        print_json(chosen if name is None else chosen[0])
-    elif name is None:
-        print_table(
-            [
-                {
-                    "name": row["name"],
-                    "dtypes": row["dtypes"],
-                    "shape": _shape(row["shape"]),
-                    # the rest is shown with the feature alone
-                    "prose": row["prose"].partition(". ")[0].removesuffix(".") + ".",
-                }
-                for row in chosen
-            ]
-        )
-    else:
-        one = {**chosen[0], "shape": _shape(chosen[0]["shape"]), **_words(chosen[0])}
-        plain = {key: value for key, value in one.items() if key not in ("params", "parameters", "presets")}
-        print_table([{"": key, name: _pairs(value)} for key, value in plain.items()])
-        if one["parameters"]:
-            print_table([_parameter(parameter) for parameter in one["parameters"]])
-        if one["presets"]:
-            print_table([_preset(preset, said) for preset, said in one["presets"].items()])
-
-
-def _parameter(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a row of a table: what a parameter may be, what it is where nothing is said, and what that means."""
-    return {
-        "parameter": said["name"],
-        "allowed": said["allowed"],
-        "default": _json(said["default"]),
-        "unit": said["unit"] or "",
-        "means": said["prose"],
-    }
-
-
-def _preset(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "preset": name,
-        "values": [f"{key}: {_json(value)}" for key, value in said["params"].items()],
-        "in training": [f"{key}: {_json(value)}" for key, value in said["training"].items()],
-        "follows": said["follows"],
-    }
-
-
-def _json(value: Any) -> str:
-    import msgspec
-
-    return msgspec.json.encode(value).decode()
-
-
-def _words(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the closed words of a feature with what they mean; a mixed unit is given column by column."""
-    from perceptum.features import COLUMN_UNITS, FRAMES, UNITS
-
-    units, frame, params = row["units"], row["frame"], row["params"]
-    columns = [c for field in ("columns", "channels") for c in params.get(field, ()) if c in COLUMN_UNITS]
-    each = {c: COLUMN_UNITS[c] for c in columns} if units == "mixed" else {}
-    return {"units": each or f"{units}: {UNITS[units]}", "frame": f"{frame}: {FRAMES[frame]}"}
-
-
-def _shape(shape: Sequence[Any]) -> str:
-    """Returns a shape as numpy shows it."""
-    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
-
-
-def _pairs(value: Any) -> Any:
-    return [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else value
 
 
 def explain(

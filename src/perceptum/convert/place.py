@@ -24,6 +24,7 @@ from perceptum.inputs.store import (
 )
 
 from ..errors import UsageError
+from ..exchange import exchanged
 
 __all__ = ["place_for"]
 
@@ -110,6 +111,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _replace(new: Path, folder: Path) -> None:
     old = folder.with_name(f"{folder.name}.old")
+    if folder.exists() and not folder.is_symlink() and exchanged(new, folder):
+        shutil.rmtree(new, ignore_errors=True)
+        return
     if folder.exists():
         folder.rename(old)
     new.rename(folder)

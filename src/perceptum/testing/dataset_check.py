@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.check.doppler import Doppler
 from perceptum.datasets import open_log
 from perceptum.datasets.detect import ENTRY_POINTS
 from perceptum.inputs import Frame, Log, LogError, NotALog
@@ -42,7 +43,8 @@ def check_dataset(
     """Opens a log in which nothing is broken, and reads all records of some of its frames in several ways.
 
     It is found by its path alone; its frames have ids and times, all different; nothing is read before it is asked for;
-    records have the columns, dtypes, shapes, units and stamps that they should, poses are finite and rigid; the same
+    records have the columns, dtypes, shapes, units and stamps that they should, poses are finite and rigid, and Doppler
+    has the sign that the motion of the car gives to what stands still; the same
     bytes come when it is opened again, read backwards, read by several threads and sent to another process. Folders
     that are not a log of any dataset are left alone.
 
@@ -64,8 +66,11 @@ def check_dataset(
     _check_found(path, log, options)
     picked = sorted({round(k) for k in np.linspace(0, len(log) - 1, min(most_frames, len(log)))})
     _check_lazy(log)
+    doppler = Doppler(log.poses)
     for index in picked:
-        _check_frame(log[index])
+        _check_frame(log[index], doppler)
+    for line in doppler.lines():
+        raise AssertionError(f"{path}: {line}")
     _check_bytes(log, open_again, picked)
     _check_strangers(path, log.source.dataset)
     for name in cut_short:
@@ -105,7 +110,7 @@ def _check_lazy(log: Log) -> None:
         raise AssertionError(f"{log.source.location}: {dict(log.reads)} were read by listing the frames")
 
 
-def _check_frame(frame: Frame) -> None:
+def _check_frame(frame: Frame, doppler: Doppler) -> None:
     log, where = frame.log, f"{frame.log.source.location}: {frame}"
     check_transform(f"{where}: world_from_ego", _read(lambda: frame.world_from_ego, f"{where}: asking for its pose"))
     source = log.source
@@ -117,6 +122,7 @@ def _check_frame(frame: Frame) -> None:
         what = f"{where}: the cycle of {name}"
         for cycle in _read(lambda name=name: frame.radar_sweeps(_SWEEPS, name), f"{what}: reading it"):  # type: ignore[misc]
             check_radar(what, name, times, cycle)
+            doppler.add(f"radar {name}", cycle)
     for name in frame.cameras:
         what = f"{where}: the picture of {name}"
         picture = _read(lambda name=name: frame.cameras[name], f"{what}: reading it")  # type: ignore[misc]

@@ -55,6 +55,11 @@ def hostile_frames() -> dict[str, Frame]:
         "no pose": memory_log(two, poses=_poses(stamps - 10**12))[1],
         "records that hold nothing": _holding_nothing(few),
         "a picture that cannot be read": _unreadable_picture(few),
+        "radar detections that are not finite": _radars(few, _some_not_finite(few)[0]),
+        "radar detections at the radar": _radars(on_one_spot * 0, few[0]),
+        "radar detections beyond float32": _radars(few.astype(np.float64) * 1e300, few[0].astype(np.float64) * 1e300),
+        "radar codes of no meaning": _radars(few, few[0], state=np.arange(_FEW, dtype=np.int8)),
+        "radars that measure places alone": _radars(few, None),
     }
 
 
@@ -102,6 +107,20 @@ def _holding_nothing(xyz: NDArray[np.float32]) -> Frame:
     labels = Labels(_T0_NS, np.zeros((0, 7)), names, names)
     log = memory_log([_sweep(xyz[:, :0])], radars=[radar], labels=[labels], hdmap=HDMap())
     return log[0]
+
+
+def _radars(xyz: NDArray[Any], speeds: NDArray[Any] | None, state: NDArray[Any] | None = None) -> Frame:
+    """Two radars of a vehicle on the move, with a cycle now and one before."""
+    names = ("rcs", "vx", "vy", "vx_comp", "vy_comp", "v_radial", "v_radial_comp")
+    columns: dict[str, Any] = {} if speeds is None else dict.fromkeys(names, speeds)
+    if speeds is not None:
+        state = np.zeros(len(speeds), np.int8) if state is None else state
+        columns |= dict.fromkeys(("dyn_prop", "ambig_state", "invalid_state", "pdh0"), state)
+    stamps = _T0_NS + _STEP_NS * np.arange(2)
+    radars = [
+        RadarSweep(name, int(stamp), np.eye(4), *xyz, **columns) for name in ("front", "back") for stamp in stamps
+    ]
+    return memory_log([_sweep(_cloud(_FEW), time_ns=int(stamps[1]))], radars=radars, poses=_poses(stamps))[0]
 
 
 def _unreadable_picture(xyz: NDArray[np.float32]) -> Frame:

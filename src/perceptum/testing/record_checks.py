@@ -15,7 +15,7 @@ __all__ = ["check_labels", "check_lidar", "check_map", "check_picture", "check_r
 _RIGID = 1e-5
 """Datasets publish rotations of 7 digits."""
 _FURTHEST_NS = 10**10
-_KINDS = {"x": "f", "y": "f", "z": "f", "offset_ns": "i", "return_index": "iu"}
+_KINDS = {"x": "f", "y": "f", "z": "f", "offset_ns": "i", "return_index": "iu", "image_column": "iu"}
 """Column -> the kinds of dtype that it may have; others are numbers of any kind."""
 
 
@@ -52,6 +52,36 @@ def check_radar(what: str, name: str, times: Times, cycle: RadarSweep) -> None:
     _check_stamp(what, cycle.sensor, name, cycle.time_ns, times)
     _check_columns(what, {field: column for field, column in _columns(cycle).items() if field != "id"})
     check_transform(f"{what}: ego_from_sensor", cycle.ego_from_sensor)
+    unknown = cycle.origin.shape == (3,) and np.isnan(cycle.origin).all()
+    if cycle.origin.shape != (3,) or not (unknown or np.isfinite(cycle.origin).all()):
+        raise AssertionError(f"{what}: origin must be 3 finite numbers, or all NaN, got {cycle.origin.tolist()}")
+    for name in ("dyn_prop", "ambig_state", "invalid_state", "pdh0"):
+        column = getattr(cycle, name)
+        if column is not None and column.dtype.kind not in "iu":
+            raise AssertionError(f"{what}: column {name} must be codes (integers), got {column.dtype}")
+    for scalar, vectors in (("v_radial", ("vx", "vy")), ("v_radial_comp", ("vx_comp", "vy_comp"))):
+        _check_vectors(what, cycle, scalar, vectors)
+
+
+def _check_vectors(what: str, cycle: RadarSweep, scalar: str, vectors: tuple[str, str]) -> None:
+    """Fails where a speed along the ray and the vector for it do not agree, in their sign above all."""
+    speed, (vx, vy) = getattr(cycle, scalar), (getattr(cycle, name) for name in vectors)
+    if (vx is None) != (vy is None):
+        raise AssertionError(f"{what}: {' and '.join(vectors)} must both be recorded, or neither")
+    if speed is None or vx is None:
+        return
+    x, y, along, vx, vy = (np.asarray(column, np.float64) for column in (cycle.x, cycle.y, speed, vx, vy))
+    x, y = x - cycle.origin[0], y - cycle.origin[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        across_ground = (x * vx + y * vy) / np.hypot(x, y)
+        # less than the speed where the ray leads up or down; not where it has another sign
+        differs = np.abs(across_ground - along) > 0.1 + 0.5 * np.abs(along)
+    if differs.any():
+        row = int(np.argmax(differs))
+        raise AssertionError(
+            f"{what}: {scalar} is {along[row]:g} in row {row}, where {' '.join(vectors)} is {across_ground[row]:g} "
+            "along the ray; both must be > 0 for what recedes"
+        )
 
 
 def check_picture(what: str, name: str, times: Times, picture: CameraImage) -> None:

@@ -1,0 +1,1 @@
+"""The radar tensors: one file per group of features, and the stage they share, the detections."""

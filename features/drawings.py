@@ -1,0 +1,201 @@
+"""How the axes of a family's tensors lie, drawn in plain ASCII for a group's parameters: for people only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+__all__ = ["birds_eye", "birds_eye_over_time", "ego_axes", "points", "range_image", "voxels"]
+
+_AHEAD_AND_LEFT = {"x": ("behind", "ahead"), "y": ("right", "left")}
+"""Axis of the ego frame -> what lies at its low and at its high end."""
+
+_AS_A_PICTURE = "seen as a picture: row 0 above, column 0 on the left"
+
+
+def points(params: Any) -> str:
+    """[row, column]: one row per point. Wants `columns`."""
+    names = _few(params.columns, 6)
+    dots = ["." for _ in names]
+    lines = _aligned([["", *names], ["row 0", *dots], ["row 1", *dots], ["..."] + [""] * len(dots), ["row n-1", *dots]])
+    order = ["The newest sweep first, each in the order of its record."]
+    return "\n".join([*lines, "", *order, "", *_axes(params)])
+
+
+_FIRST_VOXEL = {
+    "first_seen": "Voxel 0 is the one whose point came first.",
+    "sorted": "Voxel 0 is the one of the lowest z, of these of the lowest y, then x.",
+    "sorted_xyz": "Voxel 0 is the one of the lowest x, of these of the lowest y, then z.",
+}
+
+
+def voxels(params: Any) -> str:
+    """[voxel, slot, column], and the cell and count of each voxel. Wants `columns` and `coord_order`."""
+    point = f"[{' '.join(_few(params.columns, 3))}]"
+    nothing = "0".center(len(point))
+    cell = f"cell [{' '.join(params.coord_order)}]"
+    rows = [
+        ["", "slot 0", "slot 1", "...", "slot P-1", cell, "num_points"],
+        ["voxel 0", point, point, "...", point, ". . .", "P"],
+        ["voxel 1", point, nothing, "...", nothing, ". . .", "1"],
+        ["...", "", "", "", "", "", ""],
+        ["voxel M-1", point, point, "...", nothing, ". . .", "2"],
+    ]
+    return "\n".join(
+        [
+            *_aligned(rows),
+            "",
+            _FIRST_VOXEL[getattr(params, "order", "first_seen")],
+            "Cell 0 0 0 is at the grid's lowest corner.",
+            "",
+            *_axes(params),
+        ]
+    )
+
+
+def pillars(params: Any) -> str:
+    """As voxels, with what a slot is decorated with below. Wants what `PillarsParams` has."""
+    raw = params.columns if params.absolute_xyz else params.columns[3:]
+    parts = [
+        ("columns", raw),
+        ("from the mean of the pillar's points", ("x", "y", "z") if params.cluster_offset else ()),
+        ("from the pillar's centre", "" if params.center_offset == "none" else params.center_offset),
+        ("distance from the origin", ("d",) if params.with_distance else ()),
+    ]
+    slot = [[what, " ".join(part)] for what, part in parts if len(part)]
+    along = " ".join(params.center_offset)
+    legacy = ["", f"Of the columns, {along} are from the pillar's centre too (legacy)."] if params.legacy else []
+    return "\n".join([voxels(params), "", f"A slot's D = {params.width} numbers, in order:", *_aligned(slot), *legacy])
+
+
+def birds_eye(params: Any) -> str:
+    """[.., row, column] from above, as a picture is shown. Wants `grid`, `bev_layout`, `flip_x` and `flip_y`."""
+    return "\n".join([f"tensor[{', '.join(params.bev_layout.lower())}], {_AS_A_PICTURE}", "", *_picture(params)])
+
+
+def birds_eye_over_time(params: Any) -> str:
+    """The same for several times. Wants `time_axis`, `layout`, `oldest_first` and `order()` besides."""
+    axes = params.bev_layout if params.time_axis == "merged" else params.order()
+    size = params.dims()
+    times, slices = size["T"], size["Z"]
+    channel = f"t * {slices} + z" if params.layout == "TZ" else f"z * {times} + t"
+    first, last = ("oldest", "newest") if params.oldest_first else ("newest", "oldest")
+    lines = [
+        f"tensor[{', '.join(axes).lower()}], {_AS_A_PICTURE}",
+        *([f"c = {channel}"] if params.time_axis == "merged" else []),
+        f"t = 0 is the {first} sweep, t = {times - 1} the {last}; z = 0 is the lowest slice",
+    ]
+    return "\n".join([*lines, "", *_picture(params)])
+
+
+def _picture(params: Any) -> list[str]:
+    down, across = (axis.lower() for axis in params.bev_layout if axis != "C")
+    grown = {axis: not flipped for axis, flipped in (("x", params.flip_x), ("y", params.flip_y))}
+    first_row, last_row = _ends(params, down, grown[down])
+    first_column, last_column = _ends(params, across, grown[across])
+    size = dict(zip("xyz", params.grid.size, strict=True))
+    margin = ["row 0", first_row, "", f"row {size[down] - 1}", last_row]
+    wide = max(map(len, margin))
+    inside = max(30, len(first_column) + len(last_column) + 4)
+    edge = f"{'':{wide}}  +{'-' * inside}+"
+    body = [line.ljust(9).center(inside) for line in ("", *_arrows(down, grown[down], across, grown[across]), "")]
+    return [
+        f"{'':{wide}}   {'column 0':<{inside - 14}}{f'column {size[across] - 1}':>14}",
+        f"{'':{wide}}   {first_column}{last_column:>{inside - len(first_column)}}",
+        edge,
+        *(f"{text:<{wide}}  |{line}|" for text, line in zip(margin, body, strict=True)),
+        edge,
+        "",
+        *_frame(params),
+    ]
+
+
+def range_image(params: Any) -> str:
+    """[.., row, column] as the sensor sees it. Wants `rows`, `fov`, `azimuth_fov`, `width` and `padded_width()`."""
+    (left, right), (upper, lower) = params.azimuth_fov, params.fov
+    edges = ("the highest beam", "the lowest beam") if params.rows == "ring" else (f"{upper:+g} deg", f"{lower:+g} deg")
+    parts = range(5)
+    numbers = [f"{min(params.width * part // 4, params.width - 1):^10}" for part in parts]
+    looks = [f"{_direction(left + (right - left) * part / 4):^10}" for part in parts]
+    added = params.padded_width() - params.width
+    side = "-" * 52
+    return "\n".join(
+        [
+            f"tensor[c, row, column]; columns run {'clockwise' if left > right else 'counterclockwise'}",
+            "",
+            "column  " + " ".join(numbers).rstrip(),
+            "azimuth " + " ".join(looks).rstrip(),
+            f"row 0   +{side}+  {edges[0]}",
+            f"        |{'':{len(side)}}|",
+            f"row {params.height - 1:<4}+{side}+  {edges[1]}",
+            "",
+            *([f"Behind the last column are {added} more, which show nothing."] if added else []),
+            "Azimuth in degrees, from the lidar's own x axis towards its y axis.",
+        ]
+    )
+
+
+def _direction(azimuth_deg: float) -> str:
+    """Returns an azimuth within -180 to 180, with the axis that it looks along."""
+    turned = (azimuth_deg + 180) % 360 - 180
+    axes = {0.0: " +x", 90.0: " +y", -90.0: " -y", -180.0: " -x"}
+    axis = axes.get(turned, "")
+    return f"{azimuth_deg if abs(azimuth_deg) <= 180 else turned:g}{axis}"
+
+
+def ego_axes(params: Any) -> str:
+    """The vehicle's axes."""
+    return "\n".join(
+        [
+            "The vehicle's axes, seen from above:",
+            "",
+            "           ^ x forward",
+            "           |",
+            "y left <---o  z up, towards you",
+            "",
+            "ego_pose @ [x, y, z, 1] is where a point of the ego frame lies in the world.",
+        ]
+    )
+
+
+def _arrows(down: str, down_grows: bool, across: str, across_grows: bool) -> Sequence[str]:
+    """Returns three lines: the way in which both axes grow, from where they meet."""
+    level = f"o--> {across}" if across_grows else f"{across} <--o"
+    at = level.index("o")
+    stem = " " * at + "|"
+    return [level, stem, f"{' ' * at}v {down}"] if down_grows else [f"{' ' * at}^ {down}", stem, level]
+
+
+def _ends(params: Any, axis: str, grows: bool) -> tuple[str, str]:
+    """Returns where the first and the last cell along an axis begin and end."""
+    at = "xyz".index(axis)
+    turns = params.grid.coordinates == "cylinder"
+    name = {"x": "distance", "y": "azimuth"}[axis] if turns else axis
+    low, high = (f"{name} = {bound:g}" for bound in (params.grid.range[at], params.grid.range[at + 3]))
+    if params.frame != "lidar" and not turns:
+        low, high = (f"{bound} {side}" for bound, side in zip((low, high), _AHEAD_AND_LEFT[axis], strict=True))
+    return (low, high) if grows else (high, low)
+
+
+def _axes(params: Any) -> list[str]:
+    """Returns the axes of places, seen from above."""
+    return ["      ^ x", "      |     seen from above, z towards you", "y <---o", "", *_frame(params)]
+
+
+def _frame(params: Any) -> list[str]:
+    if params.frame == "lidar":
+        return ["In the primary lidar's own axes: where x looks is how it is mounted", "(nuScenes: to the right)."]
+    above = ", from the ground on" if params.frame == "ego_ground" else ""
+    return [f"In the vehicle's axes: x forward, y left, z up{above}."]
+
+
+def _few(names: Sequence[str], most: int) -> list[str]:
+    """Returns the names, of more than `most` the first ones and two dots."""
+    return list(names) if len(names) <= most else [*names[: most - 1], ".."]
+
+
+def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Returns lines of columns that are as wide as they need be."""
+    table = list(rows)
+    wide = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    return ["  ".join(cell.ljust(size) for cell, size in zip(row, wide, strict=True)).rstrip() for row in table]

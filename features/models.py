@@ -1,0 +1,53 @@
+"""Which features the published models take: one line per model. Their input specs are in examples/specs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+__all__ = ["MODELS", "used_by"]
+
+_HARD_VOXELS = ("lidar_voxels", "lidar_voxel_coords", "lidar_voxel_num_points")
+_OVER_TIME = ("lidar_bev_temporal", "lidar_sweep_valid")
+_RADAR_VOXELS = ("radar_voxels", "radar_voxel_coords", "radar_voxel_num_points")
+_PILLARS = ("lidar_pillar_features", "lidar_pillar_coords", "lidar_pillar_num_points")
+_MEANS = ("lidar_voxel_mean", "lidar_voxel_coords")
+_DYNAMIC = ("lidar_points", "lidar_point_voxel_id", "lidar_voxel_coords")
+_RANGE_IMAGE = ("lidar_range_image", "lidar_range_image_mask", "lidar_range_image_index")
+
+MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "PointPillars": (*_HARD_VOXELS, *_PILLARS),
+        "SECOND": (*_HARD_VOXELS, *_MEANS),
+        "CenterPoint": (*_HARD_VOXELS, *_MEANS, *_PILLARS),
+        "VoxelNeXt": (*_HARD_VOXELS, *_MEANS),
+        "DSVT": _DYNAMIC,
+        "PillarNet": _DYNAMIC,
+        "TransFusion": (*_HARD_VOXELS, *_MEANS, "lidar_point_voxel_id"),
+        "BEVFusion": (*_HARD_VOXELS, "lidar_voxel_mean", *_RADAR_VOXELS, "radar_points"),
+        "PV-RCNN": (*_HARD_VOXELS, "lidar_points"),
+        "PointRCNN": ("lidar_points",),
+        "PIXOR": ("lidar_bev_occupancy", "lidar_bev_stats"),
+        "HDNet": ("lidar_bev_occupancy", "lidar_bev_stats", "lidar_height_above_ground"),
+        "IntentNet": ("lidar_bev_occupancy", *_OVER_TIME),
+        "FaF": _OVER_TIME,
+        "NMP": _OVER_TIME,
+        "MultiXNet": _OVER_TIME,
+        "MotionNet": _OVER_TIME,
+        "MV3D": ("lidar_bev_stats",),
+        "Complex-YOLO": ("lidar_bev_stats",),
+        "RangeNet++": _RANGE_IMAGE,
+        "SalsaNext": _RANGE_IMAGE,
+        "RangeDet": _RANGE_IMAGE,
+        "LaserNet": _RANGE_IMAGE,
+        "RadarNet": ("radar_bev", "radar_points", *_OVER_TIME),
+        "CRN": ("radar_points",),
+        "PP-Radar": _RADAR_VOXELS,
+    }
+)
+"""Model -> the features that its published versions take, by name; not every version takes all of them."""
+
+
+def used_by(feature: str) -> tuple[str, ...]:
+    """Returns the models that take a feature, by its name."""
+    return tuple(model for model, features in MODELS.items() if feature in features)

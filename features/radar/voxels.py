@@ -1,0 +1,113 @@
+"""radar_voxels, radar_voxel_coords and radar_voxel_num_points."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated, Literal
+
+from .. import drawings
+from ..checks import distinct
+from ..collate import Concat
+from ..feature import Feature
+from ..grid import Grid
+from ..group import Group
+from ..parameter import About
+from .cloud import AROUND, RADAR_COLUMNS, RadarCloudParams, RadarColumn, width_of
+from .presets import VOXELS
+
+__all__ = ["GROUPS", "RadarVoxelsParams"]
+
+
+class RadarVoxelsParams(RadarCloudParams, frozen=True, kw_only=True):
+    grid: Annotated[Grid, About("The cells, half-open.")] = AROUND
+    columns: Annotated[tuple[RadarColumn, ...], RADAR_COLUMNS] = (
+        *("x", "y", "z", "rcs", "vx_comp", "vy_comp", "time_lag"),
+    )
+    max_points_per_voxel: Annotated[
+        int, About("At most this many detections of a voxel, the first ones.", "count", least=1)
+    ] = 20
+    max_voxels: Annotated[
+        int | None,
+        About("At most this many voxels, the first ones; null: all (dynamic voxelization).", "count", least=1),
+    ] = 60_000
+    overflow: Annotated[
+        Literal["continue", "break"],
+        About("When max_voxels are taken and a detection needs another: skip that detection, or stop at it."),
+    ] = "continue"
+    order: Annotated[
+        Literal["first_seen", "sorted", "sorted_xyz"],
+        About(
+            "The order of the rows, once max_voxels has cut. first_seen: that of their first detections; sorted: by z, "
+            "then y, then x; sorted_xyz: by x, then y, then z."
+        ),
+    ] = "first_seen"
+    coord_order: Annotated[Literal["zyx", "xyz"], About("The columns of radar_voxel_coords.")] = "zyx"
+    min_rows: Annotated[
+        int,
+        About(
+            "Fewer voxels than this are followed by zero rows up to it, for runtimes that fail on none.",
+            "count",
+            least=0,
+        ),
+    ] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        distinct("columns", self.columns)
+
+    def dims(self) -> dict[str, int]:
+        return {"P": self.max_points_per_voxel, "C": width_of(self.columns)}
+
+    def cap(self, dim: str) -> int | None:
+        if dim != "num_radar_voxels" or self.max_voxels is None:
+            return None
+        return max(self.max_voxels, self.min_rows)
+
+    def size_key(self, dim: str) -> Hashable:
+        if dim != "num_radar_voxels":
+            return super().size_key(dim)
+        overflow = None if self.max_voxels is None else self.overflow
+        return (dim, self.count_key(), self.grid, self.max_voxels, overflow, self.min_rows)
+
+
+GROUPS = (
+    Group(
+        name="radar_voxels",
+        params=RadarVoxelsParams(),
+        presets=VOXELS,
+        drawing=drawings.voxels,
+        features=(
+            Feature(
+                name="radar_voxels",
+                dtypes=("float32",),
+                shape=("num_radar_voxels", "P", "C"),
+                units="mixed",
+                frame="reference",
+                cut="first_rows",
+                collate=Concat(),
+                prose="Hard voxels of the detections, as lidar_voxels: the first P of each voxel, voxels in the order "
+                "in which they were first seen. The columns are those of radar_points.",
+            ),
+            Feature(
+                name="radar_voxel_coords",
+                dtypes=("int32",),
+                shape=("num_radar_voxels", 3),
+                units="cell",
+                frame="reference",
+                cut="first_rows",
+                collate=Concat(index="column"),
+                prose="Each voxel's cell, z y x by default.",
+            ),
+            Feature(
+                name="radar_voxel_num_points",
+                dtypes=("int32",),
+                shape=("num_radar_voxels",),
+                units="count",
+                frame="none",
+                cut="first_rows",
+                collate=Concat(),
+                prose="How many of a voxel's P slots are real; 0 in padding rows.",
+            ),
+        ),
+    ),
+)

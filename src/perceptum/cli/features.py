@@ -1,0 +1,128 @@
+"""The command about what tensors mean: features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perceptum.errors import UsageError
+
+from .output import Json, print_json, print_table, terminal_width, visible
+
+if TYPE_CHECKING:
+    from perceptum.features import Catalogue
+
+__all__ = ["add_to"]
+
+_SHORT = 30
+"""Letters of what a parameter may be, up to which those of all parameters are aligned."""
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(features)
+
+
+def features(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One feature, in full; a suffix may follow: NAME__fine.")
+    ] = None,
+    family: Annotated[str | None, typer.Option(help="Only this family: lidar, ego, or a plug-in's name.")] = None,
+    preset: Annotated[str | None, typer.Option(help="With NAME: its parameters and shape under this preset.")] = None,
+    json: Json = False,
+) -> None:
+    """List the features by family: what each tensor is. Or one feature, in full."""
+    from perceptum.features import Catalogue
+
+    catalogue = Catalogue()
+    if name is not None and family is not None:
+        raise UsageError(f"--family is for the list; leave it out to see '{name}'")
+    if name is None and preset is not None:
+        raise UsageError(f"--preset {preset} needs the feature to show: perceptum features NAME --preset {preset}")
+    if name is None:
+        _list(catalogue, family, json)
+    elif json:
+        print_json(_named(catalogue, name, preset))
+    else:
+        _show(_named(catalogue, name, preset), preset)
+
+
+def _list(catalogue: Catalogue, family: str | None, json: bool) -> None:
+    if json:
+        print_json(catalogue.to_rows(family))
+        return
+    typer.echo(visible(catalogue.text(family, terminal_width())))
+    typer.echo("\nperceptum features NAME shows one in full, with its parameters and presets")
+
+
+def _named(catalogue: Catalogue, name: str, preset: str | None) -> dict[str, Any]:
+    """Returns the row of a feature; with a suffix, that of such an instance: its own sizes have the suffix too."""
+    base, _, suffix = name.partition("__")
+    row = catalogue.describe(base if suffix.isidentifier() else name, preset)
+    if suffix:
+        row["name"] = name
+        row["sizes"] = [f"{size}__{suffix}" if isinstance(size, str) else size for size in row["sizes"]]
+    return row
+
+
+def _show(row: Mapping[str, Any], preset: str | None) -> None:
+    from perceptum.features.description import folded
+
+    own = {"is": row["prose"], "family": row["family"], "group": row["group"]}
+    if preset is not None:
+        own["preset"] = f"{preset}, after {row['presets'][preset]['follows'] or 'nothing that is public'}"
+    print_table([{"": word, row["name"]: text} for word, text in {**own, **row["in_words"]}.items()])
+    if row["columns"]:
+        print_table([{"column": one["name"], "unit": one["unit"], "holds": one["prose"]} for one in row["columns"]])
+    if row["drawing"]:
+        typer.echo(f"\n{visible(row['drawing'])}\n")
+    if _among(row, None):
+        typer.echo(f"parameters of {row['group']}: what each may be, and is where nothing is said")
+        typer.echo(_parameters(_among(row, None)))
+    for shared in row["shared"]:
+        title = f"parameters of the {shared['name']}. {shared['prose']}".rstrip()
+        typer.echo(f"\n{visible(folded(title, terminal_width(), '', ''))}")
+        typer.echo(_parameters(_among(row, shared["name"])))
+    if row["presets"] and preset is None:
+        typer.echo(f"\npresets, which --preset shows one by one\n{visible(_presets(row['presets']))}")
+
+
+def _among(row: Mapping[str, Any], shared: str | None) -> list[dict[str, Any]]:
+    return [one for one in row["parameters"] if one["shared"] == shared]
+
+
+def _parameters(said: Sequence[Mapping[str, Any]]) -> str:
+    """Returns two lines for each parameter: what it may be and is where nothing is said, and what that means."""
+    from perceptum.features.description import folded
+
+    wide, longest = terminal_width(), max(len(one["name"]) for one in said)
+    allowed = max((len(one["allowed"]) for one in said if len(one["allowed"]) <= _SHORT), default=0)
+    lines = []
+    for one in said:
+        default, value = _json(one["default"]), _json(one["value"])
+        unit = f" {one['unit']}" if one["unit"] else ""
+        now = f"  now {value}" if value != default else ""
+        first = f"{one['name']:<{longest}}  {one['allowed']:<{allowed}}  {default}{unit}{now}"
+        lines += [folded(first, wide, "", " " * 8), folded(one["prose"], wide)]
+    return visible("\n".join(lines))
+
+
+def _presets(presets: Mapping[str, Mapping[str, Any]]) -> str:
+    from perceptum.features.description import folded, values_of
+
+    lines = []
+    for name, said in presets.items():
+        lines.append(f"{name}, after {said['follows']}" if said["follows"] else name)
+        for words, values in (("", said["params"]), ("in training ", said["training"])):
+            if values:
+                # a line is not broken between the two: no plain space
+                shown = "  ".join(f"{key}:\u00a0{_json(value)}" for key, value in values_of(values))
+                lines.append(folded(words + shown, terminal_width()).replace("\u00a0", " "))
+    return "\n".join(lines)
+
+
+def _json(value: Any) -> str:
+    import msgspec
+
+    return msgspec.json.encode(value).decode()
