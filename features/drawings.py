@@ -45,8 +45,19 @@ def voxels(params: Any) -> str:
 
 
 def pillars(params: Any) -> str:
-    """The same for pillars."""
-    return _rows_of_cells("pillar", params)
+    """As voxels, with what a slot is decorated with below. Wants what `PillarsParams` has."""
+    raw = params.columns if params.absolute_xyz else params.columns[3:]
+    parts = [
+        ("columns", raw),
+        ("from the mean of the pillar's points", ("x", "y", "z") if params.cluster_offset else ()),
+        ("from the pillar's centre", "" if params.center_offset == "none" else params.center_offset),
+        ("distance from the origin", ("d",) if params.with_distance else ()),
+    ]
+    slot = [[what, " ".join(part)] for what, part in parts if len(part)]
+    along = " ".join(params.center_offset)
+    legacy = ["", f"Of the columns, {along} are from the pillar's centre too (legacy)."] if params.legacy else []
+    said = [f"A slot's D = {params.width} numbers, in order:", *_aligned(slot), *legacy]
+    return "\n".join([_rows_of_cells("pillar", params), "", *said])
 
 
 def _rows_of_cells(thing: str, params: Any) -> str:

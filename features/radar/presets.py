@@ -51,6 +51,16 @@ POINTS: Presets = {
         },
         follows=_CRN,
     ),
+    "radarnet": Preset(
+        {
+            "columns": ["x", "y", "vx_comp", "vy_comp", "dyn_prop", "time_lag"],
+            "max_points": None,
+            "num_sweeps": 6,
+            "filter": "none",
+        },
+        follows="in the style of the paper (Yang et al. 2020, section 3.2, late fusion), of which no configuration is "
+        "public: place, radial velocity, whether it moves, age",
+    ),
     "pp_radar_vod": Preset({"columns": _VOD_COLUMNS, "max_points": None, **_VOD_CLOUD}, follows=_VOD),
 }
 

@@ -187,11 +187,12 @@ def test_bevfusion_has_45_columns_in_its_own_order():
 
 def test_presets_follow_their_configurations():
     presets = canonical().presets("radar_points")
-    assert set(presets) == {"bevfusion_radar", "crn", "pp_radar_vod"}
-    for name in ("bevfusion_radar", "crn"):
+    assert set(presets) == {"bevfusion_radar", "crn", "pp_radar_vod", "radarnet"}
+    for name in ("bevfusion_radar", "crn", "radarnet"):
         found = build(drive()[-1], name)["radar_points"]
         assert len(found)
     compare(drive(), presets["crn"].params)
+    compare(drive(), presets["radarnet"].params)
     scans = dict.fromkeys(("vx", "vy", "vx_comp", "vy_comp"))
     params = presets["pp_radar_vod"].params
     log = memory_log(radars=[cycle(40, **scans, scan=np.full(40, -2))], times_ns=[T0])
