@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import Result, machine
 
-BENCHMARKS = ("voxels", "sweeps", "bev", "range_image", "core", "subset", "handoff", "infer", "importing", "store")
-BENCHMARKS += ("nuscenes_tables", "radar", "waymo")
+BENCHMARKS = ("voxels", "voxel_points", "sweeps", "bev", "range_image", "core", "subset", "handoff", "infer")
+BENCHMARKS += ("importing", "store", "nuscenes_tables", "radar", "waymo")
 
 
 def main() -> int:

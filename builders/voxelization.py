@@ -134,9 +134,9 @@ class Voxelization(Stage):
             for part in self.placed:
                 work(part)
 
-    def shares(self, rows: int) -> list[slice]:
-        """Returns the rows 0..rows in as many parts as `placed` has."""
-        return shares(rows, len(self.placed))
+    def each_share(self, rows: int, work: Callable[[slice], object]) -> None:
+        """Calls `work` on the rows 0..rows in as many parts as `placed` has, within the thread budget."""
+        self._stages.each(work, shares(rows, len(self.placed)))
 
     def write_points(
         self, columns: NDArray[np.int64], points_per_voxel: int, out: NDArray[np.float32], written: Written
@@ -145,7 +145,7 @@ class Voxelization(Stage):
         rows, flat = min(self.n, len(out)), out.reshape(-1, out.shape[-1])
         counts, before = self.counts[:rows], written.per_row(len(out))
         gather = gather_of(columns)
-        placed, clearing = self.placed, self.shares(len(out))
+        placed, clearing = self.placed, shares(len(out), len(self.placed))
 
         def write(part: int) -> None:
             rest = clearing[part]

@@ -26,6 +26,7 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "PV-RCNN": (*_MEANS, "lidar_points"),
         "PointRCNN": ("lidar_points",),
         "DSVT": (*_DYNAMIC_VOXELS, "lidar_voxel_mean"),
+        "PillarNet": (*_DYNAMIC_VOXELS, "lidar_voxel_mean"),
         "Cylinder3D": _DYNAMIC_VOXELS,
         "PIXOR": ("lidar_bev_occupancy", "lidar_bev_stats"),
         "HDNet": ("lidar_bev_occupancy", "lidar_bev_stats", "lidar_height_above_ground"),

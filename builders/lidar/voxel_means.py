@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..cells import PointStage
 from ..kernels import voxel_means as kernels
-from ..scratch import Scratch
+from ..scratch import Scratch, address
 from ..voxel_rows import Placed
 from ..voxelization import Voxelization
 from ..written import Written
@@ -50,20 +50,28 @@ class VoxelMeans:
 
     def write(self, out: NDArray[np.float32], written: Written) -> None:
         """Writes the means. out: (rows, C)."""
-        rows, sums = min(self._rows.n, len(out)), self._sums
+        rows, counts, width = min(self._rows.n, len(out)), self._rows.counts, len(self._picks)
         if not self._of_all:
             self._add_up(rows, out)
-            sums = out
-        for share in self._rows.shares(rows):
-            kernels.divide(sums, self._rows.counts, self._points_per_voxel, share.start, share.stop, out)
+
+        def divide(own: slice) -> None:
+            if self._of_all:
+                kernels.divide_doubles(self._sums, counts, own.start, own.stop, out)
+            else:
+                kernels.divide(counts, self._points_per_voxel, own.start, own.stop, width, address(out))
+
+        self._rows.each_share(rows, divide)
         written.clear_rows(rows, out)
 
     def _add_up(self, rows: int, sums: NDArray[np.floating]) -> None:
         columns = self._cloud.points.lying[self._picks]
-        add_up = kernels.add_up if len(columns) in (4, 5) else kernels.add_up_any
+        taken_apart = len(columns) in (4, 5) and not self._of_all
         sums[:rows] = 0
 
         def add(part: Placed) -> None:
-            add_up(columns, *part, self._points_per_voxel, rows, sums)
+            if taken_apart:
+                kernels.add_up(columns, *part, self._points_per_voxel, rows, address(sums))
+            else:
+                kernels.add_up_any(columns, *part, self._points_per_voxel, rows, sums)
 
         self._rows.each_rows(add)

@@ -106,7 +106,7 @@ GROUPS = (
                 cut="first_rows",
                 collate=Concat(),
                 prose="Hard voxels: the first P points of each voxel, voxels in the order in which they were first "
-                "seen. The columns are those of lidar_points.",
+                "seen, or as `order` says. The columns are those of lidar_points.",
             ),
             Feature(
                 name="lidar_voxel_coords",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from perceptum.builders import InputBuilder, split
+from perceptum.builders.lidar import pillars
 from perceptum.features import Spec, SpecError, canonical
 from perceptum.inputs import Poses
 
@@ -144,6 +145,26 @@ def test_neither_grid_nor_threads_nor_what_was_there_before_change_a_pillar(
             assert tensors["lidar_pillar_features"].tobytes() == wanted.tobytes()
         else:
             assert tensors["lidar_pillar_features"].shape == (0, 4, 10)
+
+
+@pytest.mark.parametrize("how", [{}, {"center_offset": "xy"}, {"absolute_xyz": False, "center_offset": "none"}])
+@pytest.mark.parametrize("most_points", [1, 2, 5, 20])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pillars_written_past_the_caches_are_the_same(
+    memory_log, sweep_of, street, monkeypatch, how, most_points, threads
+):
+    """Rows begin and end anywhere within cache lines, in a batch too; some are full, and touch the next."""
+    monkeypatch.setattr(split, "_FEWEST", 64)
+    own = alone(GRIDS["voxels"], max_points_per_voxel=most_points, **how)
+    log = memory_log([sweep_of(street(n, seed=n)[:, :3] / 9, time_ns=10**18 + n) for n in (601, 7, 800, 313)])
+    built = {}
+    for most_bytes in (2**21, 0):
+        monkeypatch.setattr(pillars, "_PAST_CACHES_BYTES", most_bytes)
+        builder = InputBuilder(NAMES, params=own, threads=threads)
+        frames = [builder.build(frame) for k in (0, 2, 1, 2, 3, 0) for frame in [log[k]]]
+        batches = [builder.build_batch([log[k] for k in picked]) for picked in ([0, 1, 2], [2, 2], [1, 3, 0])]
+        built[most_bytes] = [tensors["lidar_pillar_features"].tobytes() for tensors in (*frames, *batches)]
+    assert built[0] == built[2**21]
 
 
 @pytest.mark.parametrize("absolute", [True, False])

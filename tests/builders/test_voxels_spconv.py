@@ -1,4 +1,4 @@
-"""Hard voxels against spconv's own, and against what the reference measured on a real sweep."""
+"""Voxels, their means and pillars against spconv and published encoders, and what the reference measured."""
 
 from __future__ import annotations
 
@@ -107,3 +107,58 @@ def test_voxels_of_random_and_of_border_points_are_spconvs_to_the_byte(frame_of,
     setting = (NEAR, (0.2, 0.2, 8), 3, most_voxels)
     tensors = build(NAMES, frame_of(points[:, :3], points[:, 3]), params(*setting))
     assert_same(tensors, spconv_voxels(points, *setting))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("setting", SETTINGS[:3], ids=["01", "pillars02", "0075"])
+def test_means_of_a_real_sweep_are_those_of_meanvfe(frame_of, build, real_points, setting):
+    """OpenPCDet's MeanVFE in torch, of spconv's voxels; to the byte where a voxel's points are added one by one."""
+    torch = pytest.importorskip("torch")
+    voxels, _, counts = spconv_voxels(real_points, *setting)
+    wanted = torch.from_numpy(voxels).sum(dim=1) / torch.from_numpy(counts).clamp_min(1).view(-1, 1).float()
+    frame = frame_of(real_points[:, :3], real_points[:, 3])
+    found = build(["lidar_voxel_mean"], frame, params(*setting))["lidar_voxel_mean"]
+    np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("order", ["sorted", "sorted_xyz"])
+def test_dynamic_voxels_of_a_real_sweep_are_those_of_numpys_unique(frame_of, build, real_points, order):
+    """What mmdetection3d and OpenPCDet sort by: z, y, x or x, y, z."""
+    low, voxel = np.float32(NEAR[:3]), np.float32([0.1, 0.1, 0.2])
+    cells = np.floor((real_points[:, :3] - low) / voxel)
+    inside = ((cells >= 0) & (cells < [1024, 1024, 40])).all(axis=1)
+    axes = [2, 1, 0] if order == "sorted" else [0, 1, 2]
+    coords, back = np.unique(cells[inside][:, axes].astype(np.int32), axis=0, return_inverse=True)
+    own = params(NEAR, (0.1, 0.1, 0.2), 10, None)["lidar_voxels"]
+    names = ["lidar_voxel_coords", "lidar_point_voxel_id", "lidar_voxel_mean"]
+    frame = frame_of(real_points[:, :3], real_points[:, 3])
+    tensors = build(names, frame, {"lidar_voxels": {**own, "order": order, "mean_of": "all"}})
+    wanted = coords if order == "sorted" else coords[:, ::-1]
+    assert tensors["lidar_voxel_coords"].tobytes() == np.ascontiguousarray(wanted, np.int32).tobytes()
+    ids = np.full(len(real_points), -1)
+    ids[inside] = back.reshape(-1)
+    assert np.array_equal(tensors["lidar_point_voxel_id"], ids)
+    sums = np.zeros((len(coords), 4))
+    np.add.at(sums, ids[inside], real_points[inside].astype(np.float64))
+    means = (sums / np.bincount(ids[inside])[:, None]).astype(np.float32)
+    assert tensors["lidar_voxel_mean"].tobytes() == means.tobytes()
+
+
+@pytest.mark.data
+def test_pillars_of_a_real_sweep_are_spconvs_voxels_decorated(frame_of, build, real_points):
+    """OpenPCDet's PillarVFE in numpy."""
+    low_high, voxel, most_points, _ = SETTINGS[4]
+    voxels, coords, counts = spconv_voxels(real_points, *SETTINGS[4])
+    mean = voxels[:, :, :3].sum(axis=1, keepdims=True) / counts[:, None, None].astype(np.float32)
+    edge = np.float32(voxel)
+    center = np.float32(coords[:, ::-1]) * edge + np.float32([v / 2 + m for v, m in zip(voxel, low_high, strict=False)])
+    wanted = np.concatenate([voxels, voxels[:, :, :3] - mean, voxels[:, :, :3] - center[:, None]], axis=-1)
+    wanted *= np.arange(most_points)[None, :, None] < counts[:, None, None]
+    own = params(*SETTINGS[4])["lidar_voxels"]
+    frame = frame_of(real_points[:, :3], real_points[:, 3])
+    names = ["lidar_pillar_features", "lidar_pillar_coords", "lidar_pillar_num_points"]
+    tensors = build(names, frame, {"lidar_pillars": own})
+    assert np.array_equal(tensors["lidar_pillar_coords"], coords)
+    assert np.array_equal(tensors["lidar_pillar_num_points"], counts)
+    np.testing.assert_allclose(tensors["lidar_pillar_features"], wanted, rtol=1e-5, atol=2e-5)
