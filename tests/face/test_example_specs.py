@@ -24,7 +24,7 @@ AXES = {
     "nuscenes": "lidar",
     "argoverse2": "ego",
     "waymo": "ego",
-    "view_of_delft": "ego",
+    "view_of_delft": "radar",
 }
 # what a dataset's made-up log is written by, in tests/datasets, and where it is in the folder
 MADE = {
