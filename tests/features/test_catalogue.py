@@ -138,7 +138,7 @@ def test_codes_are_said_with_what_they_mean():
     assert "0 moving, 1 stationary, 2 oncoming" in column_in_words("dyn_prop")
     assert column_in_words("x") == COLUMN_MEANINGS["x"]
     said = [column["name"] for column in pc.features().describe("radar_bev", "radarnet")["columns"]]
-    assert said == ["occupancy", "rcs", "vx", "vy"]
+    assert said == ["occupancy", "rcs", "vx_comp", "vy_comp"]
 
 
 @pytest.mark.parametrize(
