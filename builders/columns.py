@@ -80,6 +80,10 @@ class Rules:
     """Whether a point whose intensity is not finite is dropped."""
     intensity_mode: Literal["raw", "unit", "tanh"] = "raw"
 
+    def close_of(self, recorded: Recorded) -> float:
+        """Returns `close_m`, or 0 for a sweep whose close points stay."""
+        return 0.0 if recorded.keeps_close else self.close_m
+
 
 @dataclass(frozen=True, eq=False)
 class Move:
@@ -122,6 +126,8 @@ class Recorded:
     def __init__(self, sweep: LidarSweep, with_times: bool, with_ring: bool = True) -> None:
         self.sweep = sweep
         self.with_times = with_times and sweep.offset_ns is not None
+        self.keeps_close = False
+        """Whether close points of this sweep stay, whatever the rules say."""
         self._columns: list[NDArray[Any] | None] = []
         """Kept alive with the addresses."""
         self.numbers: list[int] = []
@@ -188,7 +194,7 @@ class Recorded:
         """Returns the first and the last offset of the points that are kept; None where none is."""
         if len(self.sweep) == 0:
             return None
-        args = (rules.close_m, rules.drop_intensity, HALVES, work.xyz(self), work.values, work.times)
+        args = (rules.close_of(self), rules.drop_intensity, HALVES, work.xyz(self), work.values, work.times)
         first, last, kept = kernels.span(self.places, len(self.sweep), *args)
         return (first, last) if kept else None
 
@@ -322,7 +328,7 @@ class Columns:
         """Only looks at a record whose points all stay where they lie; returns whether it is of that kind."""
         looked_at = 4 if rules.drop_intensity and recorded.sweep.intensity is not None else 3
         side_by_side = (recorded.places[:looked_at, 1:] == (4, FLOAT32)).all()
-        if rules.close_m > 0 or not side_by_side:
+        if rules.close_of(recorded) > 0 or not side_by_side:
             return False
         n, with_intensity = len(recorded.sweep), looked_at == 4
         self._block.reserve(n)
@@ -350,7 +356,8 @@ class Columns:
             work, part.end = part.work, part.at
             for number, start, n in reversed(part.pieces) if part.backwards else part.pieces:
                 recorded, move, lag_ns = sweeps[number]
-                points: list[Any] = [recorded.places, start, n, part.backwards, rules.close_m, rules.drop_intensity]
+                close_m = rules.close_of(recorded)
+                points: list[Any] = [recorded.places, start, n, part.backwards, close_m, rules.drop_intensity]
                 points += [mode, recorded.sweep.intensity_scale, lag_ns]
                 points += [move.how, move.knots, move.first_ns, move.step_ns, flags]
                 points += [HALVES, work.xyz(recorded), work.values, work.times]
@@ -360,7 +367,7 @@ class Columns:
                 part.nonfinite += nonfinite
                 part.kept[number] = abs(part.end - before)
                 for places, first, second, by_rank, ranks in passes[number]:
-                    given: list[Any] = [places, start, n, rules.close_m, rules.drop_intensity, by_rank, ranks]
+                    given: list[Any] = [places, start, n, close_m, rules.drop_intensity, by_rank, ranks]
                     given += [HALVES, work.xyz(recorded), work.values, work.times, min(before, part.end)]
                     given += [block[first], block[second]]
                     carry(*given)

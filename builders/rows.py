@@ -59,6 +59,7 @@ class Rows:
             pieces += [(k, start, min(_PIECE, n - start)) for start in range(0, n, _PIECE)]
         self._pieces = np.array(pieces, dtype=np.int64).reshape(-1, 3)
         self._columns = np.array([recorded.numbers for recorded, _, _ in sweeps], np.int64).reshape(-1, 6, 3)
+        self._closes = np.array([rules.close_of(recorded) for recorded, _, _ in sweeps], np.float32)
         self._sizes = [n for _, _, n in pieces]
         self._counted = False
         self.n, self.nonfinite = sum(self._sizes), 0
@@ -70,7 +71,7 @@ class Rows:
 
         def run(own: slice) -> None:
             with self._work() as work:
-                given: list[Any] = [self._pieces[own], self._columns, rules.close_m, rules.drop_intensity, HALVES]
+                given: list[Any] = [self._pieces[own], self._columns, self._closes, rules.drop_intensity, HALVES]
                 given += [work.points, kept[own]]
                 nonfinite.append(kernels.count(*given))
 
@@ -88,7 +89,7 @@ class Rows:
             # several threads must know where to begin
             self.count()
         sweeps, self._sweeps = self._sweeps, ()
-        given = [self._columns, *_table(sweeps), self._rules.close_m, self._rules.drop_intensity]
+        given = [self._columns, *_table(sweeps), self._closes, self._rules.drop_intensity]
         given += [INTENSITY_MODES[self._rules.intensity_mode], picks, HALVES]
         past_caches = out.nbytes >= _PAST_CACHES_BYTES
         flat, width, begins = out.reshape(-1), len(picks), [0, *accumulate(self._sizes)]

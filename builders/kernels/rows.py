@@ -248,14 +248,14 @@ def _flush(packed: int, n: int, to: int) -> int:
 
 
 @kernel
-def count(pieces: Any, columns: Any, close: float, drop_intensity: bool, halves: Any, work: Any, kept: Any) -> int:
+def count(pieces: Any, columns: Any, closes: Any, drop_intensity: bool, halves: Any, work: Any, kept: Any) -> int:
     """Writes how many points of each piece (sweep, start, number of points) are kept; returns how many are not
     finite.
 
     columns: (S, 6, 3) int64, each sweep's as `take` of load.py takes them, whose rules hold; x, y, z in dtypes that
-    float32 holds. work: (WORK,) float32. kept: (P,) int64, for (P, 3) pieces.
+    float32 holds. closes: (S,) float32, each sweep's square. work: (WORK,) float32. kept: (P,) int64, for (P, 3)
+    pieces.
     """
-    near: Any = np.float32(close)
     # int64, as what is added to them
     at: Any = np.int64(work.ctypes.data)
     table: Any = np.int64(halves.ctypes.data)
@@ -263,7 +263,7 @@ def count(pieces: Any, columns: Any, close: float, drop_intensity: bool, halves:
     nonfinite = 0
     for p in range(len(pieces)):
         sweep, start, end = pieces[p, 0], pieces[p, 1], pieces[p, 1] + pieces[p, 2]
-        lie = places + 144 * sweep
+        lie, near = places + 144 * sweep, closes[sweep]
         by_intensity = drop_intensity and columns[sweep, INTENSITY, 2] != ABSENT
         total = 0
         for first in range(start, end, STEP):
@@ -318,7 +318,7 @@ def load_rows(
     moves: Any,
     scales: Any,
     knots: Any,
-    close: float,
+    closes: Any,
     drop_intensity: bool,
     mode: int,
     picks: Any,
@@ -334,12 +334,11 @@ def load_rows(
     Returns how many it has written, and how many of all that it has seen were not finite.
     columns: (S, 6, 3) int64, each sweep's as `take` of load.py takes them, x, y, z in dtypes that float32 holds.
     moves: (S, 5) int64, how (not SHIFT), the first knot and the last, first_ns, lag_ns; scales: (S, 2) float64, step_ns
-    and full_scale; knots: (K, 3, 4) float64: as `load` takes them. picks: (C,) int64, the columns of a row, as in
-    `Column`. work: (WORK,) float32, times: (STEP,) int64, packed: (PACKED,) float32. past_caches: whole lines are
-    written past the caches. out: (rows * C,) float32.
+    and full_scale; knots: (K, 3, 4) float64: as `load` takes them. closes: (S,) float32, as `count` takes them.
+    picks: (C,) int64, the columns of a row, as in `Column`. work: (WORK,) float32, times: (STEP,) int64, packed:
+    (PACKED,) float32. past_caches: whole lines are written past the caches. out: (rows * C,) float32.
     """
     width = len(picks)
-    near: Any = np.float32(close)
     # int64, as what is added to them
     at: Any = np.int64(work.ctypes.data)
     times_at: Any = np.int64(times.ctypes.data)
@@ -355,7 +354,7 @@ def load_rows(
         wanted[pick] = True
     for p in range(len(pieces)):
         sweep, start, n = pieces[p, 0], pieces[p, 1], pieces[p, 2]
-        lie = places + 144 * sweep
+        lie, near = places + 144 * sweep, closes[sweep]
         how, first_ns, lag_ns = moves[sweep, 0], moves[sweep, 3], moves[sweep, 4]
         path, last = transforms + 96 * moves[sweep, 1], moves[sweep, 2] - moves[sweep, 1]
         step_ns, full_scale = scales[sweep, 0], scales[sweep, 1]

@@ -126,6 +126,9 @@ class Cloud(PointStage):
         lag_per_point = self.params.compensate == "per_point" and Column.TIME_LAG in wanted
         with_ring, per_point = Column.RING in wanted, self._placing.per_point
         recorded = [Recorded(sweep, lag_per_point or per_point(sweep), with_ring) for sweep in self._sweeps(frame)]
+        if self.params.remove_close_of == "past":
+            for own, rank in zip(recorded, self.ranks, strict=True):
+                own.keeps_close = rank == 0
         if self.params.missing_columns == "error":
             for own in recorded:
                 check_columns(own.sweep, [name for column, name in _RECORDED.items() if column in wanted])

@@ -56,6 +56,13 @@ class CloudParams(ReferenceParams, frozen=True, kw_only=True):
             "A point with |x| and |y| below this in its sensor's frame is dropped, whatever its height.", "m", least=0
         ),
     ] = 0.0
+    remove_close_of: Annotated[
+        Literal["all", "past"],
+        About(
+            "From which sweeps `remove_close` drops points: all, as nuScenes' devkit does; past: all but the newest of "
+            "each lidar, as OpenPCDet, mmdetection3d and CenterPoint do."
+        ),
+    ] = "all"
     compensate: Annotated[
         Literal["per_point", "per_sweep"],
         About(

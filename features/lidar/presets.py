@@ -18,9 +18,9 @@ _NUS_CLOUD = {
     "frame": "lidar",
     "intensity_mode": "raw",
     "remove_close": 1.0,
+    "remove_close_of": "past",
     "compensate": "per_sweep",
 }
-_CLOSE = "; it drops points within 1 m from all sweeps but the newest, here they are dropped from that too"
 _KITTI_CLOUD = {"frame": "lidar", "intensity_mode": "unit"}
 # the vehicle's axes, as Waymo's own points are
 _WAYMO_CLOUD = {"frame": "ego", "intensity_mode": "tanh"}
@@ -42,8 +42,6 @@ def _voxels(
 ) -> Preset:
     """voxels: at most so many, in training and in testing."""
     in_training, in_testing = voxels
-    if cloud.get("remove_close"):
-        follows += _CLOSE
     params = {
         "grid": {"range": low_high, "voxel": voxel},
         "max_points_per_voxel": points,
@@ -219,8 +217,6 @@ POINTS: Presets = {
 def _pillars(voxels: str, follows: str, **decoration: Any) -> Preset:
     """The pillars of a preset of voxels, decorated."""
     own = VOXELS[voxels]
-    if own.params.get("remove_close"):
-        follows += _CLOSE
     return Preset({**own.params, **decoration}, own.training, follows)
 
 

@@ -157,3 +157,16 @@ def test_unrelated_frames_have_one_sweep_whatever_is_asked(sweep_of, build):
     log = memory_log([sweep_of([[k, 0, 0]], time_ns=T0 + k) for k in range(3)], sequential=False)
     for params in ({"num_sweeps": 3, "sweeps": "keyframes"}, {"num_sweeps": 3, "sweep_step": 2}):
         assert build(["lidar_points"], log[2], points_params(**params))["lidar_points"][:, 0].tolist() == [2]
+
+
+@pytest.mark.parametrize("names", [["lidar_points"], ["lidar_points", "lidar_voxels"], ["lidar_points", "lidar_ring"]])
+@pytest.mark.parametrize(("of", "wanted"), [("all", [9, 8, 7]), ("past", [0.5, 9, 8, 7])])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_close_points_go_from_all_sweeps_or_from_those_before_the_newest(sweep_of, names, of, wanted, threads):
+    """OpenPCDet, mmdetection3d and CenterPoint keep them in the newest: a quarter of a nuScenes sweep is the car."""
+    sweeps = [sweep_of([[0.5, 0.5, 1], [9 - k, 0, 0]], time_ns=T0 - 50 * MS * k) for k in range(3)]
+    cloud = {"num_sweeps": 3, "remove_close": 1.0, "remove_close_of": of}
+    params = {name: cloud | ({"columns": ["x"]} if name == "lidar_points" else {}) for name in names}
+    params.pop("lidar_ring", None)
+    got = InputBuilder(names, params=params, threads=threads).build(memory_log(sweeps[::-1])[2])
+    assert got["lidar_points"][:, 0].tolist() == wanted
