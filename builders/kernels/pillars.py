@@ -160,8 +160,8 @@ def _write_any(source: int, n: int, columns: int, offsets: Any, how: Any, width:
 def _write_lines(lines_at: int, n: int, end_before: Any, end: int, place: int) -> None:
     """Copies a row's n numbers to its place: whole lines past the caches, what shares a line with a neighbour not.
 
-    lines_at: a multiple of 64; the numbers begin as far behind it as the place is behind a cache line. end_before: where
-    the numbers of the row before end; end: where the next row begins.
+    lines_at: a multiple of 64; the numbers begin as far behind it as the place is behind a cache line. end_before:
+    where the numbers of the row before end; end: where the next row begins.
     """
     head = place % LINE // 4
     count = (head + n + _NUMBERS - 1) // _NUMBERS
