@@ -23,8 +23,8 @@ _log = logging.getLogger(__name__)
 class Reference(Stage):
     """Yields ref_from_ego: from the ego frame at the reference time to the axes that tensors are in.
 
-    ego: the identity. lidar: the primary lidar's own axes, by its mounting in this frame's record; a frame without
-    one is an error only for what asks. ego_ground: the identity, and z is to be counted from `ground`.
+    ego: the identity. lidar, radar: the own axes of the primary lidar or radar, by its mounting in this frame's record;
+    a frame without one is an error only for what asks. ego_ground: the identity, and z is to be counted from `ground`.
     """
 
     def __init__(self, params: ReferenceParams | InputFrame, stages: Stages) -> None:
@@ -33,7 +33,7 @@ class Reference(Stage):
         self.params = params = ReferenceParams(frame=params) if isinstance(params, str) else params
         self._stages = stages
         self.title = f"frame of reference ({params.frame})"
-        self.is_ego = params.frame != "lidar"
+        self.is_ego = params.frame in ("ego", "ego_ground")
         """Whether ref_from_ego is the identity, to the last bit."""
         self.on_ground = params.frame == "ego_ground"
         """Whether a point's z is its height above the ground."""
@@ -51,7 +51,7 @@ class Reference(Stage):
     def ref_from_ego(self) -> NDArray[np.float64]:
         """(4, 4) float64; raises MissingRecord where the frame has no sweep of the primary lidar and wants its axes."""
         if self._ref_from_ego is None:
-            self._ref_from_ego = np.eye(4) if self.is_ego else self._lidar_from_ego(self._now())
+            self._ref_from_ego = np.eye(4) if self.is_ego else self._sensor_from_ego(self._now())
         return self._ref_from_ego
 
     @property
@@ -84,8 +84,8 @@ class Reference(Stage):
         assert frame is not None, "asked outside of a build"
         return frame
 
-    def _lidar_from_ego(self, frame: Frame) -> NDArray[np.float64]:
-        mount = _ego_from_lidar(frame)
+    def _sensor_from_ego(self, frame: Frame) -> NDArray[np.float64]:
+        mount = _mount(frame, self.params.frame)
         # the same in every frame of most logs
         if mount.tobytes() != self._mount:
             self._mount, self._inverse = mount.tobytes(), inverse(mount)
@@ -93,11 +93,16 @@ class Reference(Stage):
         return self._inverse
 
 
-def _ego_from_lidar(frame: Frame) -> NDArray[np.float64]:
-    lidar = frame.lidar
-    if lidar is None:
+def _mount(frame: Frame, kind: InputFrame) -> NDArray[np.float64]:
+    """Returns ego_from_sensor of the primary lidar or radar."""
+    if kind == "lidar":
+        found = [] if frame.lidar is None else [frame.lidar.ego_from_sensor]
+    else:
+        primary = next(iter(frame.log.source.radars), None)
+        found = [cycle.ego_from_sensor for cycle in ([] if primary is None else frame.radar_sweeps(1, primary))]
+    if not found:
         raise MissingRecord(
-            f"{frame.log.source.location}: {frame} has no sweep of the primary lidar, "
-            'which frame "lidar" needs; take frame "ego"'
+            f"{frame.log.source.location}: {frame} has no {'sweep' if kind == 'lidar' else 'cycle'} of the primary "
+            f'{kind}, which frame "{kind}" needs; take frame "ego"'
         )
-    return lidar.ego_from_sensor
+    return found[0]

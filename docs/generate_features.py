@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perceptum.features import COLUMN_MEANINGS, COLUMN_UNITS, FRAMES, UNITS, Catalogue
-from perceptum.features.description import first_sentence, values_of
+from perceptum.features import COLUMN_UNITS, FRAMES, UNITS, Catalogue
+from perceptum.features.description import column_in_words, first_sentence, values_of
 
 FOLDER = Path(__file__).with_name("features")
 
@@ -33,7 +33,7 @@ parameters of a published model. `pc.features()` is the list in Python.
   batch axis: `build_batch` adds a first axis, or joins rows and says in `..._batch_ptr` where each frame begins.
 - **Names** are family and thing: `lidar_voxels`. A second instance takes a suffix: `lidar_voxels__fine`.
 - **Presets** hold the values of testing and running; a builder made with `training=True` takes those in training
-  instead, where a row does not say its own.
+  instead, where a row does not say its own. Numbers are rounded to six digits in these pages.
 - **Meaning.** A fingerprint covers all that decides a tensor's bytes: shape, closed words, parameters, and the version
   of its definition, which goes up when the same parameters give other bytes. It covers no prose.
 """
@@ -161,7 +161,7 @@ def _plain(value: Any) -> str:
 
 def word_lines() -> list[str]:
     """The closed words of the tables above."""
-    units = [[name, unit, COLUMN_MEANINGS.get(name, "")] for name, unit in COLUMN_UNITS.items()]
+    units = [[name, unit, column_in_words(name)] for name, unit in COLUMN_UNITS.items()]
     return [
         "## Words",
         "",

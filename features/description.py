@@ -15,9 +15,10 @@ from .group import Group
 from .models import used_by
 from .parameter import parameters_of, set_name, shared_by
 from .params import Params
+from .radar import STATES
 from .vocabulary import COLUMN_MEANINGS, COLUMN_UNITS, CUTS, FRAMES, UNITS
 
-__all__ = ["describe", "first_sentence", "folded", "values_of"]
+__all__ = ["column_in_words", "describe", "first_sentence", "folded", "values_of"]
 
 
 def describe(group: Group, feature: Feature, preset: str | None = None) -> dict[str, Any]:
@@ -71,12 +72,18 @@ def _params_under(group: Group, preset: str | None) -> Params:
 
 def _columns(params: Params) -> list[dict[str, str]]:
     """Returns name, unit and meaning of each column or channel of a tensor whose unit is "mixed"."""
-    names = [name for field in ("columns", "channels") for name in getattr(params, field, ())]
     return [
-        {"name": name, "unit": COLUMN_UNITS[name], "prose": COLUMN_MEANINGS.get(name, "")}
-        for name in names
+        {"name": name, "unit": COLUMN_UNITS[name], "prose": column_in_words(name)}
+        for name in params.column_names()
         if name in COLUMN_UNITS
     ]
+
+
+def column_in_words(name: str) -> str:
+    """Returns what a column holds, with the meaning of each code where it holds codes."""
+    codes = ", ".join(f"{code} {meaning}" for code, meaning in STATES.get(name, {}).items())
+    said = COLUMN_MEANINGS.get(name, "")
+    return f"{said}: {codes}" if codes else said
 
 
 def _facts(feature: Feature, params: Params) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["birds_eye", "birds_eye_over_time", "ego_axes", "points", "range_image", "voxels"]
+__all__ = [
+    "birds_eye",
+    "birds_eye_over_time",
+    "ego_axes",
+    "pillars",
+    "points",
+    "radar_birds_eye",
+    "radar_points",
+    "range_image",
+    "voxels",
+]
 
 _AHEAD_AND_LEFT = {"x": ("behind", "ahead"), "y": ("right", "left")}
 """Axis of the ego frame -> what lies at its low and at its high end."""
@@ -15,42 +25,23 @@ _AS_A_PICTURE = "seen as a picture: row 0 above, column 0 on the left"
 
 def points(params: Any) -> str:
     """[row, column]: one row per point. Wants `columns`."""
-    names = _few(params.columns, 6)
+    names = _few(params.column_names(), 6)
     dots = ["." for _ in names]
     lines = _aligned([["", *names], ["row 0", *dots], ["row 1", *dots], ["..."] + [""] * len(dots), ["row n-1", *dots]])
-    order = ["The newest sweep first, each in the order of its record."]
+    order = ["The newest first, each record in its own order."]
     return "\n".join([*lines, "", *order, "", *_axes(params)])
 
 
-_FIRST_VOXEL = {
-    "first_seen": "Voxel 0 is the one whose point came first.",
-    "sorted": "Voxel 0 is the one of the lowest z, of these of the lowest y, then x.",
-    "sorted_xyz": "Voxel 0 is the one of the lowest x, of these of the lowest y, then z.",
+_ORDERS = {
+    "first_seen": "{0} 0 is the one whose point came first.",
+    "sorted": "The rows are in the order of their cells: by z, then y, then x.",
+    "sorted_xyz": "The rows are in the order of their cells: by x, then y, then z.",
 }
 
 
 def voxels(params: Any) -> str:
-    """[voxel, slot, column], and the cell and count of each voxel. Wants `columns` and `coord_order`."""
-    point = f"[{' '.join(_few(params.columns, 3))}]"
-    nothing = "0".center(len(point))
-    cell = f"cell [{' '.join(params.coord_order)}]"
-    rows = [
-        ["", "slot 0", "slot 1", "...", "slot P-1", cell, "num_points"],
-        ["voxel 0", point, point, "...", point, ". . .", "P"],
-        ["voxel 1", point, nothing, "...", nothing, ". . .", "1"],
-        ["...", "", "", "", "", "", ""],
-        ["voxel M-1", point, point, "...", nothing, ". . .", "2"],
-    ]
-    return "\n".join(
-        [
-            *_aligned(rows),
-            "",
-            _FIRST_VOXEL[getattr(params, "order", "first_seen")],
-            "Cell 0 0 0 is at the grid's lowest corner.",
-            "",
-            *_axes(params),
-        ]
-    )
+    """[voxel, slot, column], and the cell and count of each voxel. Wants `columns`, `order` and `coord_order`."""
+    return _rows_of_cells("voxel", params)
 
 
 def pillars(params: Any) -> str:
@@ -65,7 +56,23 @@ def pillars(params: Any) -> str:
     slot = [[what, " ".join(part)] for what, part in parts if len(part)]
     along = " ".join(params.center_offset)
     legacy = ["", f"Of the columns, {along} are from the pillar's centre too (legacy)."] if params.legacy else []
-    return "\n".join([voxels(params), "", f"A slot's D = {params.width} numbers, in order:", *_aligned(slot), *legacy])
+    said = [f"A slot's D = {params.width} numbers, in order:", *_aligned(slot), *legacy]
+    return "\n".join([_rows_of_cells("pillar", params), "", *said])
+
+
+def _rows_of_cells(thing: str, params: Any) -> str:
+    point = f"[{' '.join(_few(params.column_names(), 3))}]"
+    nothing = "0".center(len(point))
+    cell = f"cell [{' '.join(params.coord_order)}]"
+    rows = [
+        ["", "slot 0", "slot 1", "...", "slot P-1", cell, "num_points"],
+        [f"{thing} 0", point, point, "...", point, ". . .", "P"],
+        [f"{thing} 1", point, nothing, "...", nothing, ". . .", "1"],
+        ["...", "", "", "", "", "", ""],
+        [f"{thing} M-1", point, point, "...", nothing, ". . .", "2"],
+    ]
+    said = [_ORDERS[params.order].format(thing.capitalize()), "Cell 0 0 0 is at the grid's lowest corner."]
+    return "\n".join([*_aligned(rows), "", *said, "", *_axes(params)])
 
 
 def birds_eye(params: Any) -> str:
@@ -86,6 +93,27 @@ def birds_eye_over_time(params: Any) -> str:
         f"t = 0 is the {first} sweep, t = {times - 1} the {last}; z = 0 is the lowest slice",
     ]
     return "\n".join([*lines, "", *_picture(params)])
+
+
+def radar_points(params: Any) -> str:
+    """The same as for points, and which sign a speed along the ray has."""
+    ray = [
+        "sensor o . . . . *--->  moves away:   v_radial > 0",
+        "sensor o . . <---*      comes nearer: v_radial < 0",
+    ]
+    return "\n".join([points(params), "", *ray])
+
+
+def radar_birds_eye(params: Any) -> str:
+    """The same as from above, and what each channel holds. Wants `num_sweeps` and `oldest_first` besides."""
+    times, (_, _, vx, vy) = params.num_sweeps, params.column_names()
+    first, last = ("oldest", "newest") if params.oldest_first else ("newest", "oldest")
+    head, *rest = birds_eye(params).split("\n")
+    channels = [
+        f"c = 0 to {times - 1}: occupancy of each cycle, from the {first} to the {last}",
+        f"c = {times}: rcs, c = {times + 1}: {vx}, c = {times + 2}: {vy}",
+    ]
+    return "\n".join([head, *channels, *rest])
 
 
 def _picture(params: Any) -> list[str]:
@@ -138,8 +166,7 @@ def range_image(params: Any) -> str:
 def _direction(azimuth_deg: float) -> str:
     """Returns an azimuth within -180 to 180, with the axis that it looks along."""
     turned = (azimuth_deg + 180) % 360 - 180
-    axes = {0.0: " +x", 90.0: " +y", -90.0: " -y", -180.0: " -x"}
-    axis = axes.get(turned, "")
+    axis = {0.0: " +x", 90.0: " +y", -90.0: " -y", -180.0: " -x"}.get(turned, "")
     return f"{azimuth_deg if abs(azimuth_deg) <= 180 else turned:g}{axis}"
 
 

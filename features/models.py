@@ -8,25 +8,26 @@ from types import MappingProxyType
 __all__ = ["MODELS", "used_by"]
 
 _HARD_VOXELS = ("lidar_voxels", "lidar_voxel_coords", "lidar_voxel_num_points")
-_OVER_TIME = ("lidar_bev_temporal", "lidar_sweep_valid")
-_RADAR_VOXELS = ("radar_voxels", "radar_voxel_coords", "radar_voxel_num_points")
+_MEANS = (*_HARD_VOXELS, "lidar_voxel_mean")
 _PILLARS = ("lidar_pillar_features", "lidar_pillar_coords", "lidar_pillar_num_points")
-_MEANS = ("lidar_voxel_mean", "lidar_voxel_coords")
-_DYNAMIC = ("lidar_points", "lidar_point_voxel_id", "lidar_voxel_coords")
+_DYNAMIC_VOXELS = ("lidar_points", "lidar_point_voxel_id", "lidar_voxel_coords")
+_OVER_TIME = ("lidar_bev_temporal", "lidar_sweep_valid")
 _RANGE_IMAGE = ("lidar_range_image", "lidar_range_image_mask", "lidar_range_image_index")
+_RADAR_VOXELS = ("radar_voxels", "radar_voxel_coords", "radar_voxel_num_points")
 
 MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "PointPillars": (*_HARD_VOXELS, *_PILLARS),
-        "SECOND": (*_HARD_VOXELS, *_MEANS),
-        "CenterPoint": (*_HARD_VOXELS, *_MEANS, *_PILLARS),
-        "VoxelNeXt": (*_HARD_VOXELS, *_MEANS),
-        "DSVT": _DYNAMIC,
-        "PillarNet": _DYNAMIC,
-        "TransFusion": (*_HARD_VOXELS, *_MEANS, "lidar_point_voxel_id"),
-        "BEVFusion": (*_HARD_VOXELS, "lidar_voxel_mean", *_RADAR_VOXELS, "radar_points"),
-        "PV-RCNN": (*_HARD_VOXELS, "lidar_points"),
+        "SECOND": _MEANS,
+        "CenterPoint": (*_MEANS, *_PILLARS),
+        "VoxelNeXt": _MEANS,
+        "TransFusion": _MEANS,
+        "BEVFusion": (*_MEANS, *_RADAR_VOXELS, "radar_points"),
+        "PV-RCNN": (*_MEANS, "lidar_points"),
         "PointRCNN": ("lidar_points",),
+        "DSVT": (*_DYNAMIC_VOXELS, "lidar_voxel_mean"),
+        "PillarNet": (*_DYNAMIC_VOXELS, "lidar_voxel_mean"),
+        "Cylinder3D": _DYNAMIC_VOXELS,
         "PIXOR": ("lidar_bev_occupancy", "lidar_bev_stats"),
         "HDNet": ("lidar_bev_occupancy", "lidar_bev_stats", "lidar_height_above_ground"),
         "IntentNet": ("lidar_bev_occupancy", *_OVER_TIME),
@@ -34,13 +35,13 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "NMP": _OVER_TIME,
         "MultiXNet": _OVER_TIME,
         "MotionNet": _OVER_TIME,
+        "RadarNet": (*_OVER_TIME, "radar_bev", "radar_points"),
         "MV3D": ("lidar_bev_stats",),
         "Complex-YOLO": ("lidar_bev_stats",),
         "RangeNet++": _RANGE_IMAGE,
         "SalsaNext": _RANGE_IMAGE,
         "RangeDet": _RANGE_IMAGE,
         "LaserNet": _RANGE_IMAGE,
-        "RadarNet": ("radar_bev", "radar_points", *_OVER_TIME),
         "CRN": ("radar_points",),
         "PP-Radar": _RADAR_VOXELS,
     }

@@ -32,6 +32,13 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         values = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: size for name, size in values.items() if isinstance(size, int) and not isinstance(size, bool)}
 
+    def column_names(self) -> tuple[str, ...]:
+        """Returns what the columns or channels of a tensor whose unit is "mixed" hold, in order: words of COLUMN_UNITS.
+
+        By default the parameters `columns` and `channels`, where there are any.
+        """
+        return (*getattr(self, "columns", ()), *getattr(self, "channels", ()))
+
     def cap(self, dim: str) -> int | None:
         """Returns the most that a frame's own size `dim` can be, where a parameter bounds it."""
         return None

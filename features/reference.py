@@ -20,7 +20,8 @@ class ReferenceParams(Params, frozen=True, kw_only=True):
     frame: Annotated[
         InputFrame,
         About(
-            "ego: the vehicle at the reference time; lidar: the primary lidar's own axes at that time; ego_ground: "
+            "ego: the vehicle at the reference time; lidar, radar: the own axes of the primary lidar or "
+            "radar, which is the log's first, at that time; ego_ground: "
             "as ego, but z is the height above the ground below the point."
         ),
     ] = "ego"

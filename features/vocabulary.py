@@ -80,9 +80,9 @@ UNITS: Mapping[Unit, str] = MappingProxyType(
 )
 """Unit -> what it means."""
 
-FrameOfReference = Literal["ego", "lidar", "ego_ground", "world", "sensor", "image", "reference", "none"]
+FrameOfReference = Literal["ego", "lidar", "radar", "ego_ground", "world", "sensor", "image", "reference", "none"]
 
-InputFrame = Literal["ego", "lidar", "ego_ground"]
+InputFrame = Literal["ego", "lidar", "radar", "ego_ground"]
 """What the param `frame` may be."""
 
 ReferenceFrame = Literal["ego", "lidar"]
@@ -92,6 +92,7 @@ FRAMES: Mapping[FrameOfReference, str] = MappingProxyType(
     {
         "ego": "the vehicle's axes at the reference time",
         "lidar": "the primary lidar's axes at the reference time",
+        "radar": "the primary radar's axes at the reference time",
         "ego_ground": "the vehicle's axes at the reference time, z counted from the ground below",
         "world": "the log's fixed axes",
         "sensor": "the axes of the sensor that measured it, as measured",
@@ -153,6 +154,13 @@ COLUMN_UNITS: Mapping[str, Unit] = MappingProxyType(
         "ambig_state_onehot": "flag",
         "invalid_state_onehot": "flag",
         "pdh0_ordinal": "flag",
+        "x_from_mean": "m",
+        "y_from_mean": "m",
+        "z_from_mean": "m",
+        "x_from_centre": "m",
+        "y_from_centre": "m",
+        "z_from_centre": "m",
+        "distance": "m",
     }
 )
 """Column or channel of a tensor whose unit is "mixed" -> its own unit."""
@@ -201,16 +209,10 @@ COLUMN_MEANINGS: Mapping[str, str] = MappingProxyType(
         "v_radial": "velocity along the ray relative to the sensor, > 0 receding",
         "v_radial_comp": "velocity along the ray over ground, > 0 receding",
         "sweep": "cycles of its radar since then: 0 for the newest",
-        "dyn_prop": "how it moves: 0 moving, 1 stationary, 2 oncoming, 3 stationary candidate, 4 unknown, 5 crossing "
-        "stationary, 6 crossing moving, 7 stopped",
-        "ambig_state": "whether its Doppler is ambiguous: 0 invalid, 1 ambiguous, 2 staggered ramp, 3 unambiguous, "
-        "4 stationary candidates",
-        "invalid_state": "0 valid; 1 low RCS, 2 near-field artefact, 3 not confirmed in near range, 6 mirrored, "
-        "7 outside the field of view, 14 harmonics: invalid; 5, 13 reserved; valid all the same: 4 low RCS, 8 azimuth "
-        "corrected, 9 high child probability, 10 50 degree artefact, 11 no local maximum, 12 high artefact "
-        "probability, 15 beyond 95 m, 16 high multi-target probability, 17 suspicious angle",
-        "pdh0": "probability of a false alarm: 0 invalid, 1 below 25 %, 2 below 50 %, 3 below 75 %, 4 below 90 %, "
-        "5 below 99 %, 6 below 99.9 %, 7 up to 100 %",
+        "dyn_prop": "how it moves",
+        "ambig_state": "whether its Doppler is ambiguous",
+        "invalid_state": "whether it is a detection at all",
+        "pdh0": "probability of a false alarm",
         "id": "number of the detection as the log has it",
         "is_quality_valid": "whether its quality is known, as the log has it",
         "x_rms": "how certain x is, as the log has it",
@@ -222,6 +224,13 @@ COLUMN_MEANINGS: Mapping[str, str] = MappingProxyType(
         "ambig_state_onehot": "5 columns, 1 in that of its ambig_state",
         "invalid_state_onehot": "18 columns, 1 in that of its invalid_state",
         "pdh0_ordinal": "7 columns, 1 in as many of the first as pdh0 says",
+        "x_from_mean": "place along x from the mean of the pillar's kept points",
+        "y_from_mean": "the same along y",
+        "z_from_mean": "the same along z",
+        "x_from_centre": "place along x from the pillar's centre",
+        "y_from_centre": "the same along y",
+        "z_from_centre": "the same along z",
+        "distance": "from the origin of the frame of reference",
     }
 )
 """Column or channel -> what it holds; the same words as in `COLUMN_UNITS`. For people: no program compares it."""

@@ -69,7 +69,7 @@ class Placing:
     def _in_place(self, frame: Frame, sweep: LidarSweep) -> bool:
         """Whether the points already stand in the frame of reference: then no arithmetic touches them."""
         if not self._reference.is_ego:
-            return sweep is frame.lidar
+            return self._reference.params.frame == "lidar" and sweep is frame.lidar
         return np.array_equal(sweep.ego_from_sensor, _EYE)
 
 

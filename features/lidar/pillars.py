@@ -73,6 +73,12 @@ class PillarsParams(VoxelRowsParams, frozen=True, kw_only=True):
         if self.width == 0:
             raise SpecError("these params leave a point without any column; take absolute_xyz, or an offset")
 
+    def column_names(self) -> tuple[str, ...]:
+        own = self.columns if self.absolute_xyz else self.columns[3:]
+        mean = [f"{axis}_from_mean" for axis in _XYZ if self.cluster_offset]
+        centre = [f"{axis}_from_centre" for axis in _XYZ if axis in self.center_offset.replace("none", "")]
+        return (*own, *mean, *centre, *(["distance"] if self.with_distance else []))
+
     @property
     def width(self) -> int:
         """The columns of a decorated point."""

@@ -13,6 +13,7 @@ from ..grid import check_range
 from ..group import Group
 from ..parameter import About
 from .cloud import CloudParams, PointColumn
+from .presets import POINTS
 
 __all__ = ["GROUPS", "PointsParams"]
 
@@ -52,6 +53,7 @@ GROUPS = (
         name="lidar_points",
         params=PointsParams(),
         drawing=drawings.points,
+        presets=POINTS,
         features=(
             Feature(
                 name="lidar_points",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import pi, sqrt
 from typing import Any
 
 from ..preset import Preset
@@ -20,6 +20,7 @@ _NUS_CLOUD = {
     "remove_close": 1.0,
     "compensate": "per_sweep",
 }
+_CLOSE = "; it drops points within 1 m from all sweeps but the newest, here they are dropped from that too"
 _KITTI_CLOUD = {"frame": "lidar", "intensity_mode": "unit"}
 # the vehicle's axes, as Waymo's own points are
 _WAYMO_CLOUD = {"frame": "ego", "intensity_mode": "tanh"}
@@ -41,6 +42,8 @@ def _voxels(
 ) -> Preset:
     """voxels: at most so many, in training and in testing."""
     in_training, in_testing = voxels
+    if cloud.get("remove_close"):
+        follows += _CLOSE
     params = {
         "grid": {"range": low_high, "voxel": voxel},
         "max_points_per_voxel": points,
@@ -49,6 +52,28 @@ def _voxels(
         **cloud,
     }
     return Preset(params, {"max_voxels": in_training} if in_training != in_testing else {}, follows)
+
+
+def _cylinder3d() -> Preset:
+    """480 x 360 x 32 cells, of which the last along each axis begins at the end of Cylinder3D's range.
+
+    It divides by (max - min) / (cells - 1), and what is beyond its range is in the nearest cell.
+    """
+    cells, low, high = (480, 360, 32), (0.0, -pi, -4.0), (50.0, pi, 2.0)
+    step = [(b - a) / (n - 1) for n, a, b in zip(cells, low, high, strict=True)]
+    ends = [b + edge for b, edge in zip(high, step, strict=True)]
+    return Preset(
+        {
+            "grid": {"range": [*low, *ends], "voxel": step, "coordinates": "cylinder", "outside": "clamp"},
+            "columns": _XYZI,
+            "max_voxels": None,
+            "order": "sorted_xyz",
+            "coord_order": "xyz",
+            **_KITTI_CLOUD,
+        },
+        follows="xinge008/Cylinder3D config/semantickitti.yaml and dataloader/dataset_semantickitti.py; the offsets "
+        "from the centres of the cells, in rho, phi and z, are the model's to take",
+    )
 
 
 def _nus_0075(follows: str) -> Preset:
@@ -92,7 +117,8 @@ VOXELS: Presets = {
         64,
         (30_000, 40_000),
         ["x", "y", "z", "time_lag"],
-        **_NUS_CLOUD,
+        # ten before the newest, and the car itself stays in
+        **{**_NUS_CLOUD, "num_sweeps": 11, "remove_close": 0.0},
     ),
     "centerpoint_pillar_nus": _voxels(
         f"{_MMDET3D}centerpoint_pillar02_second_secfpn_nus.py",
@@ -125,6 +151,8 @@ VOXELS: Presets = {
         20,
         (120_000, 160_000),
         _XYZI,
+        # 0 to 255, as OpenPCDet writes Argoverse 2's out
+        intensity_mode="raw",
     ),
     "centerpoint_pillar_waymo": _waymo_pillars(
         f"{_PCDET}waymo_models/centerpoint_pillar_1x.yaml", max_points_per_voxel=20, max_voxels=150_000
@@ -162,12 +190,37 @@ VOXELS: Presets = {
         _XYZI,
         frame="lidar",
     ),
+    "cylinder3d": _cylinder3d(),
+}
+
+
+def _points(voxels: str, follows: str, **own: Any) -> Preset:
+    """The points that become the voxels of a preset."""
+    of_voxels = {"grid", "max_points_per_voxel", "max_voxels", "order", "coord_order", "mean_of"}
+    params = {name: value for name, value in VOXELS[voxels].params.items() if name not in of_voxels}
+    return Preset({**params, **own}, follows=follows)
+
+
+# OpenPCDet crops what it samples keypoints from in x and y alone; no lidar measures beyond 1 km
+_CROPPED = "cropped in x and y, half-open where OpenPCDet takes the upper edge too"
+POINTS: Presets = {
+    "pvrcnn_kitti": _points(
+        "pvrcnn_kitti", f"{_PCDET}kitti_models/pv_rcnn.yaml, {_CROPPED}", range=[0, -40, -1000, 70.4, 40, 1000]
+    ),
+    "pvrcnn_waymo": _points(
+        "pvrcnn_waymo", f"{_PCDET}waymo_models/pv_rcnn.yaml, {_CROPPED}", range=[-75.2, -75.2, -1000, 75.2, 75.2, 1000]
+    ),
+    "dsvt_waymo": _points("dsvt_waymo", VOXELS["dsvt_waymo"].follows),
+    "dsvt_pillar_waymo": _points("dsvt_pillar_waymo", VOXELS["dsvt_pillar_waymo"].follows),
+    "cylinder3d": _points("cylinder3d", VOXELS["cylinder3d"].follows),
 }
 
 
 def _pillars(voxels: str, follows: str, **decoration: Any) -> Preset:
     """The pillars of a preset of voxels, decorated."""
     own = VOXELS[voxels]
+    if own.params.get("remove_close"):
+        follows += _CLOSE
     return Preset({**own.params, **decoration}, own.training, follows)
 
 
@@ -196,23 +249,25 @@ def _temporal(paper: str, sweeps: int, low_high: list[float], voxel: list[float]
     return Preset(params, follows=f"in the style of the paper ({paper}), of which no configuration is public")
 
 
+_HDNET = "in the style of the paper (Yang et al. 2018, HDNET, section 3), of which no configuration is public"
+# PIXOR's heights from the ground: a KITTI lidar is 1.73 m above it
+_HDNET_RANGE = [0, -40, -0.8, 70, 40, 2.7]
+
 BEV_OCCUPANCY: Presets = {
     "pixor_kitti": Preset(
         {"grid": {"range": [0, -40, -2.5, 70, 40, 1], "voxel": [0.1, 0.1, 0.1]}, **_KITTI_CLOUD}, follows=_PIXOR
     ),
-    # PIXOR's heights from the ground: a KITTI lidar is 1.73 m above it
     "hdnet": Preset(
         {
-            "grid": {"range": [0, -40, -0.8, 70, 40, 2.7], "voxel": [0.1, 0.1, 0.1]},
+            "grid": {"range": _HDNET_RANGE, "voxel": [0.1, 0.1, 0.1]},
             "overflow_slices": True,
             "frame": "ego_ground",
         },
-        follows="in the style of the paper (Yang et al. 2018, HDNET, section 3), of which no configuration is public; "
-        "the map's road is another feature's",
+        follows=f"{_HDNET}; the map's road is another feature's",
     ),
     "intentnet": Preset(
         {"grid": {"range": [-72, -40, -2, 72, 40, 3.8], "voxel": [0.2, 0.2, 0.2]}},
-        follows="the paper (Casas et al. 2018, section 4), of which no configuration is public",
+        follows="in the style of the paper (Casas et al. 2018, section 4), of which no configuration is public",
     ),
 }
 
@@ -224,6 +279,14 @@ BEV_STATS: Presets = {
             **_KITTI_CLOUD,
         },
         follows=_PIXOR,
+    ),
+    "hdnet": Preset(
+        {
+            "grid": {"range": _HDNET_RANGE, "voxel": [0.1, 0.1, 3.5]},
+            "channels": ["mean_i"],
+            "frame": "ego_ground",
+        },
+        follows=f"{_HDNET}; reflectance as PIXOR's public code has it",
     ),
     "complex_yolo_kitti": Preset(
         {
@@ -251,6 +314,8 @@ BEV_TEMPORAL: Presets = {
     "intentnet": _temporal("Casas et al. 2018", 10, [-72, -40, -2, 72, 40, 3.8], [0.2, 0.2, 0.2]),
     "nmp": _temporal("Zeng et al. 2019", 10, [-70, -40, -2, 70, 40, 3], [0.2, 0.2, 0.2]),
     "multixnet": _temporal("Djuric et al. 2020", 10, [-75, -50, -0.4, 75, 50, 2.8], [0.16, 0.16, 0.2]),
+    # cells as wide as those of its radar, to which they are joined
+    "radarnet": _temporal("Yang et al. 2020, RadarNet", 10, [-50, -50, -5, 50, 50, 3], [0.25, 0.25, 0.25]),
     # its cells lie at multiples of their edges: z from -3.2 to 2, of which it takes -3 to 2
     "motionnet": Preset(
         {

@@ -35,6 +35,9 @@ class RadarBevParams(RadarCloudParams, frozen=True, kw_only=True):
     def channels_count(self) -> int:
         return self.num_sweeps + 3
 
+    def column_names(self) -> tuple[str, ...]:
+        return ("occupancy", "rcs", *(("vx_comp", "vy_comp") if self.velocity == "compensated" else ("vx", "vy")))
+
     def order(self) -> tuple[str, ...]:
         """Returns the axes as they lie in memory, the slowest first; all of them are among `dims`."""
         return tuple(self.bev_layout)
@@ -52,8 +55,8 @@ GROUPS = (
     Group(
         name="radar_bev",
         params=RadarBevParams(),
+        drawing=drawings.radar_birds_eye,
         presets=BEV,
-        drawing=drawings.birds_eye,
         features=(
             Feature(
                 name="radar_bev",

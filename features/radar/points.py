@@ -54,8 +54,8 @@ GROUPS = (
     Group(
         name="radar_points",
         params=RadarPointsParams(),
+        drawing=drawings.radar_points,
         presets=POINTS,
-        drawing=drawings.points,
         features=(
             Feature(
                 name="radar_points",

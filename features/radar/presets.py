@@ -29,12 +29,9 @@ _CRN = (
     "CRN scripts/gen_radar_bev.py (youngskkim), which advances places by their velocity and keeps distances between "
     "0.1 and 100 m in the lidar's xy plane"
 )
-_VOD_CLOUD: dict[str, Any] = {"num_sweeps": 1, "filter": "none"}
+_VOD_CLOUD: dict[str, Any] = {"num_sweeps": 1, "frame": "radar", "filter": "none"}
 _VOD_COLUMNS = ["x", "y", "z", "rcs", "v_radial", "v_radial_comp", "scan"]
-_VOD = (
-    "view-of-delft-dataset PP-Radar.md, whose seventh column is the number of the scan; its places are in the radar's "
-    "own axes, these in those of `frame`"
-)
+_VOD = "view-of-delft-dataset PP-Radar.md, whose seventh column is the number of the scan"
 
 POINTS: Presets = {
     "bevfusion_radar": Preset(
@@ -53,6 +50,16 @@ POINTS: Presets = {
             "max_distance": 100.0,
         },
         follows=_CRN,
+    ),
+    "radarnet": Preset(
+        {
+            "columns": ["x", "y", "vx_comp", "vy_comp", "dyn_prop", "time_lag"],
+            "max_points": None,
+            "num_sweeps": 6,
+            "filter": "none",
+        },
+        follows="in the style of the paper (Yang et al. 2020, section 3.2, late fusion), of which no configuration is "
+        "public: place, radial velocity, whether it moves, age",
     ),
     "pp_radar_vod": Preset({"columns": _VOD_COLUMNS, "max_points": None, **_VOD_CLOUD}, follows=_VOD),
 }

@@ -61,7 +61,11 @@ def expected(log: Any, frame: Any, params: RadarCloudParams, columns: Any) -> np
 
 def _placed(frame: Any, params: RadarCloudParams) -> list[Any]:
     source = frame.log.source
-    ref_from_ego = np.eye(4) if params.frame == "ego" else inverse(frame.ego_from_lidar)
+    ref_from_ego = np.eye(4)
+    if params.frame != "ego":
+        radar = next(iter(source.radars), "")
+        mounting = frame.ego_from_lidar if params.frame == "lidar" else frame.radars[radar].ego_from_sensor
+        ref_from_ego = inverse(mounting)
     found = []
     for name in source.radars if params.sensors is None else params.sensors:
         picked = {"step": params.sweep_step, "keyframes": params.sweeps == "keyframes"}

@@ -10,8 +10,16 @@ import pytest
 
 import perceptum as pc
 from perceptum.datasets import memory_log
-from perceptum.features.drawings import birds_eye, range_image
-from perceptum.features.lidar import BevOccupancyParams, RangeImageParams
+from perceptum.features import Grid
+from perceptum.features.drawings import birds_eye, birds_eye_over_time, pillars, radar_birds_eye, range_image, voxels
+from perceptum.features.lidar import (
+    BevOccupancyParams,
+    BevTemporalParams,
+    PillarsParams,
+    RangeImageParams,
+    VoxelsParams,
+)
+from perceptum.features.radar import RadarBevParams
 from perceptum.inputs import LidarSweep
 
 GRID = {"range": [-8, -4, -2, 8, 4, 2], "voxel": [0.5, 0.5, 4]}
@@ -49,6 +57,42 @@ def test_the_corners_of_a_birds_eye_view_are_where_they_are_drawn(layout, flip_x
     grows = {across: float(last) > float(first), down: float(bottom) > float(top)}
     assert (f"o--> {across}" if grows[across] else f"{across} <--o") in drawing
     assert (f"v {down}" if grows[down] else f"^ {down}") in drawing
+
+
+def test_voxels_and_pillars_say_in_which_order_their_rows_are():
+    assert "Voxel 0 is the one whose point came first" in voxels(VoxelsParams())
+    assert "by x, then y, then z" in voxels(VoxelsParams(order="sorted_xyz", coord_order="xyz"))
+    drawn = pillars(PillarsParams(order="sorted"))
+    assert "pillar M-1" in drawn
+    assert "by z, then y, then x" in drawn
+    assert "cell [x y z]" in pillars(PillarsParams(coord_order="xyz"))
+
+
+def test_a_view_over_time_says_which_channel_is_which():
+    merged = birds_eye_over_time(BevTemporalParams(num_sweeps=5)).splitlines()
+    assert merged[0].startswith("tensor[c, y, x], ")
+    assert merged[1:3] == ["c = t * 20 + z", "t = 0 is the newest sweep, t = 4 the oldest; z = 0 is the lowest slice"]
+    own = birds_eye_over_time(BevTemporalParams(num_sweeps=3, layout="ZT", time_axis="own", oldest_first=True))
+    assert own.startswith("tensor[z, t, y, x], ")
+    assert "\nt = 0 is the oldest sweep, t = 2 the newest" in own
+    assert "c = z * 10 + t\n" in birds_eye_over_time(BevTemporalParams(layout="ZT"))
+
+
+def test_a_view_of_radars_says_what_each_channel_holds():
+    lines = radar_birds_eye(RadarBevParams(num_sweeps=2, velocity="relative")).splitlines()
+    assert lines[1:3] == [
+        "c = 0 to 1: occupancy of each cycle, from the newest to the oldest",
+        "c = 2: rcs, c = 3: vx, c = 4: vy",
+    ]
+    assert lines[3:] == birds_eye(RadarBevParams(num_sweeps=2)).splitlines()[1:]
+    assert "from the oldest to the newest" in radar_birds_eye(RadarBevParams(oldest_first=True))
+
+
+def test_a_grid_of_a_cylinder_is_drawn_by_distance_and_azimuth():
+    grid = Grid(range=(0, -3.0, -2, 50, 3.0, 2), voxel=(0.5, 0.1, 4), coordinates="cylinder")
+    lines = birds_eye(BevOccupancyParams(grid=grid)).splitlines()
+    assert lines[3].split() == ["distance", "=", "0", "distance", "=", "50"]
+    assert lines[6].startswith("azimuth = -3 ")
 
 
 @pytest.mark.parametrize("azimuth_fov", [(180.0, -180.0), (-180.0, 180.0), (45.0, -45.0), (60.0, 300.0), (-90.0, 90.0)])

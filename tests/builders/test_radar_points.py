@@ -187,11 +187,12 @@ def test_bevfusion_has_45_columns_in_its_own_order():
 
 def test_presets_follow_their_configurations():
     presets = canonical().presets("radar_points")
-    assert set(presets) == {"bevfusion_radar", "crn", "pp_radar_vod"}
-    for name in ("bevfusion_radar", "crn"):
+    assert set(presets) == {"bevfusion_radar", "crn", "pp_radar_vod", "radarnet"}
+    for name in ("bevfusion_radar", "crn", "radarnet"):
         found = build(drive()[-1], name)["radar_points"]
         assert len(found)
     compare(drive(), presets["crn"].params)
+    compare(drive(), presets["radarnet"].params)
     scans = dict.fromkeys(("vx", "vy", "vx_comp", "vy_comp"))
     params = presets["pp_radar_vod"].params
     log = memory_log(radars=[cycle(40, **scans, scan=np.full(40, -2))], times_ns=[T0])
@@ -424,6 +425,27 @@ def test_a_point_in_the_lidars_axes_is_where_its_mounting_says():
     ego, lidar = (build(log[-1], {**params, "frame": frame})["radar_points"] for frame in ("ego", "lidar"))
     lidar_from_ego = inverse(LIDAR)
     np.testing.assert_allclose(ego @ lidar_from_ego[:3, :3].T + lidar_from_ego[:3, 3], lidar, atol=2e-5)
+
+
+def test_points_in_the_radars_own_axes_are_as_measured():
+    record = cycle(30)
+    log = memory_log(radars=[record], times_ns=[T0])
+    params = {"filter": "none", "columns": ["x", "y", "z", "vx", "vy"], "frame": "radar"}
+    found = build(log[0], params)["radar_points"]
+    np.testing.assert_allclose(found, np.column_stack([record.x, record.y, record.z, record.vx, record.vy]), atol=1e-5)
+    compare(drive(), {"filter": "none", "columns": ["x", "y", "z", "vx_comp", "vy_comp"], "frame": "radar"})
+    # the other way round: a lidar's points in the radar's axes
+    sweep = LidarSweep("top", T0, LIDAR, *np.float32([[4], [5], [6]]))
+    both = memory_log([sweep], radars=[record])
+    names, params = ["lidar_points"], {"lidar_points": {"frame": "radar", "columns": ["x", "y", "z"]}}
+    got = InputBuilder(names, params=params).build(both[0])["lidar_points"]
+    wanted = inverse(record.ego_from_sensor) @ LIDAR @ [4, 5, 6, 1]
+    np.testing.assert_allclose(got[0], wanted[:3], atol=1e-5)
+    with pytest.raises(MissingRecord) as error:
+        InputBuilder(names, params=params).build(memory_log([sweep])[0])
+    assert str(error.value) == (
+        f'memory: frame 0 ({T0}) has no cycle of the primary radar, which frame "radar" needs; take frame "ego"'
+    )
 
 
 def test_the_synthetic_drive_is_as_the_definition_says():

@@ -40,9 +40,9 @@ def test_one_feature_is_told_whole(command):
     shown = command("features", "lidar_voxels").out
     assert "(num_voxels, P, C)" in shown
     table = cells(shown)
-    assert """coord_order 'xyz' or 'zyx' "zyx" The columns of lidar_voxel_coords.""" in table
+    assert """coord_order 'xyz' or 'zyx' "zyx" The columns of the coords.""" in table
     assert "grid.voxel a list of 3, each a number [0.1,0.1,0.2] m The cell" in table
-    assert "max_voxels a whole number of at least 1 120000 count" in table
+    assert "max_points_per_voxel a whole number of at least 1 10 count" in table
 
 
 def test_a_features_presets_are_shown_with_their_values_and_what_they_follow(command):

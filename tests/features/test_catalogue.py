@@ -22,7 +22,8 @@ from perceptum.features import (
     UnknownFeature,
     canonical,
 )
-from perceptum.features.description import describe
+from perceptum.features.description import column_in_words, describe
+from perceptum.features.lidar import PillarsParams
 from perceptum.features.models import MODELS, used_by
 from perceptum.features.plug_ins import PlugIn
 from perceptum.features.vocabulary import CUTS
@@ -131,6 +132,24 @@ def test_no_word_of_the_code_is_left_unexplained():
     row = describe(Group(name="a", params=canonical().group("ego").params, features=(edges,)), edges)
     assert row["in_words"]["in a batch"].endswith("raised by the rows that the frames before have in a_nodes")
     assert row["drawing"] == ""
+
+
+def test_codes_are_said_with_what_they_mean():
+    assert "0 moving, 1 stationary, 2 oncoming" in column_in_words("dyn_prop")
+    assert column_in_words("x") == COLUMN_MEANINGS["x"]
+    said = [column["name"] for column in pc.features().describe("radar_bev", "radarnet")["columns"]]
+    assert said == ["occupancy", "rcs", "vx", "vy"]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"center_offset": "xy", "with_distance": True}, {"center_offset": "none", "absolute_xyz": False}],
+)
+def test_a_decorated_pillar_has_a_name_for_each_of_its_columns(params):
+    own = PillarsParams().replace(params, "")
+    assert len(own.column_names()) == own.dims()["D"]
+    assert set(own.column_names()) <= set(COLUMN_UNITS)
+    assert "x_from_mean" not in PillarsParams(cluster_offset=False).column_names()
 
 
 def test_every_column_says_what_it_holds():

@@ -24,7 +24,7 @@ from perceptum.features import (
     Unit,
     canonical,
 )
-from perceptum.features.lidar import BevStatsParams, PointsParams, VoxelsParams
+from perceptum.features.lidar import BevStatsParams, PillarsParams, PointsParams, VoxelsParams
 
 
 class ImageParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,6 +170,8 @@ def test_every_closed_word_has_a_meaning_and_every_column_a_unit():
         if field in ("columns", "channels")
         for column in get_args(get_args(hint)[0])
     ]
+    # what pillars are decorated with follows from other parameters
+    columns += PillarsParams(with_distance=True).column_names()
     assert set(columns) == set(COLUMN_UNITS)
 
 
@@ -371,7 +373,7 @@ def test_each_row_then_stands_alone():
         (
             ["lidar_points"],
             {"frame": "moon"},
-            "input 'lidar_points': frame is 'moon', wanted 'ego', 'ego_ground' or 'lidar'",
+            "input 'lidar_points': frame is 'moon', wanted 'ego', 'ego_ground', 'lidar' or 'radar'",
         ),
     ],
 )

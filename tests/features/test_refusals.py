@@ -175,12 +175,13 @@ CASES = {
     "near preset": (
         [row("lidar_voxels", "float32", ["n", 10, 5], preset="bevfusio")],
         "input 'lidar_voxels': no preset 'bevfusio'; did you mean 'bevfusion'? "
-        "`perceptum features lidar_voxels` lists all 12",
+        f"`perceptum features lidar_voxels` lists all {len(canonical().presets('lidar_voxels'))}",
     ),
     "several near presets": (
         [row("lidar_voxels", "float32", ["n", 10, 5], preset="pointpillars")],
         "input 'lidar_voxels': no preset 'pointpillars'; did you mean 'pointpillars_nus' or 'pointpillars_kitti' or "
-        "'centerpoint_pillar_nus'? `perceptum features lidar_voxels` lists all 12",
+        "'centerpoint_pillar_nus'? `perceptum features lidar_voxels` lists all "
+        f"{len(canonical().presets('lidar_voxels'))}",
     ),
     "near preset of few": (
         [row("lidar_bev_occupancy", "uint8", [40, 1024, 1024], preset="pixor")],

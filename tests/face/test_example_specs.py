@@ -1,0 +1,205 @@
+"""The specs of examples/specs, each built from a log with the sensors that its model was trained on."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import perceptum as pc
+from perceptum.builders import InputBuilder
+from perceptum.features import Spec, canonical
+
+TESTS = Path(__file__).resolve().parents[1]
+EXAMPLES = TESTS.parent / "examples"
+SPECS = {path.stem: path for path in sorted((EXAMPLES / "specs").glob("*.json"))}
+# the end of a spec's name -> the axes that models of this dataset are trained in
+AXES = {
+    "kitti": "lidar",
+    "kitti_odometry": "lidar",
+    "nuscenes": "lidar",
+    "argoverse2": "ego",
+    "waymo": "ego",
+    "view_of_delft": "ego",
+}
+# what a dataset's made-up log is written by, in tests/datasets, and where it is in the folder
+MADE = {
+    "kitti": ("conftest.py", "make_kitti", ""),
+    "kitti_odometry": ("made_kitti_odometry.py", "make", "sequences/04"),
+    "nuscenes": ("made_nuscenes.py", "make", ""),
+    "argoverse2": ("conftest.py", "make_argoverse2", ""),
+    "waymo": ("made_waymo_v2.py", "make", ""),
+    "view_of_delft": ("made_view_of_delft.py", "make", ""),
+}
+# ten sweeps and six cycles of each radar before the last frame
+STREET = {"frames": 12, "beams": 32, "azimuth_steps": 500, "image_size": (16, 16)}
+# the real logs have no radar
+REAL = {
+    "kitti": "kitti_object",
+    "kitti_odometry": "kitti_odometry/dataset/sequences/00",
+    "nuscenes": "nuscenes/scene-0061",
+    "argoverse2": "argoverse2/sensor/val/7fab2350-7eaf-3b7e-a39d-6937a4c1bede",
+}
+
+
+def dataset_of(spec: str) -> str:
+    """The dataset that ends a spec's name, or "street": of none in particular, so that the made-up street will do."""
+    return next((name for name in sorted(AXES, key=len, reverse=True) if spec.endswith(f"_{name}")), "street")
+
+
+OF_REAL = [spec for spec in SPECS if dataset_of(spec) in REAL and "radar" not in spec]
+
+
+@pytest.fixture(scope="session")
+def logs(once) -> Callable[[str], tuple[pc.inputs.Log, str]]:
+    """logs("nuscenes"): a log in that dataset's form, with its sensors and columns, and its name for the command."""
+
+    def made(name):
+        if name == "street":
+            size = "x".join(map(str, STREET["image_size"]))
+            words = ",".join(f"{key}={size if key == 'image_size' else value}" for key, value in STREET.items())
+            return pc.open_log("synthetic", **STREET), f"synthetic:{words}"
+        file, make, inside = MADE[name]
+        write = runpy.run_path(str(TESTS / "datasets" / file))[make]
+        folder = once(f"example_{name}", lambda folder: write(folder / "log")) / "log" / inside
+        return pc.open_log(folder), str(folder)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def built(logs) -> Callable[[str], dict[str, np.ndarray]]:
+    """built("rangenet"): the tensors of a spec, from the last frame of the log of its dataset."""
+    return lambda spec: InputBuilder(Spec.from_json(SPECS[spec].read_bytes())).build(logs(dataset_of(spec))[0][-1])
+
+
+def rows_of(spec):
+    """Each row, with the params that it comes to."""
+    rows = Spec.from_json(SPECS[spec].read_bytes())
+    return [(row, resolved.params) for row, resolved in zip(rows, canonical().resolve(rows), strict=True)]
+
+
+def assert_as_asked(spec, tensors):
+    """Dtypes, shapes and symbols are those of the spec, nothing is empty, and nothing was lost but points outside."""
+    sizes = {}
+    assert list(tensors) == [row.name for row, _ in rows_of(spec)]
+    for row, params in rows_of(spec):
+        tensor = tensors[row.name]
+        assert (str(tensor.dtype), tensor.ndim) == (row.dtype, len(row.shape)), row.name
+        for dim, n in zip(row.shape, tensor.shape, strict=True):
+            assert sizes.setdefault(dim, n) == n, row.name
+        assert np.isfinite(tensor).all(), row.name
+        assert tensor.any(), row.name
+        assert_cells_and_counts(row.name, tensor, params)
+    assert all(n == dim for dim, n in sizes.items() if isinstance(dim, int))
+    # CRN takes a part of the states; nothing is over a cap, or not finite
+    lost = {why for why, n in tensors.dropped.items() if n}
+    assert lost == ({"detections dropped by state"} if spec == "crn_radar_nuscenes" else set())
+    if "lidar_point_voxel_id" in tensors:
+        # every point has its voxel, and every voxel a point, where there is no cap
+        ids = tensors["lidar_point_voxel_id"]
+        assert set(ids[ids >= 0].tolist()) == set(range(len(tensors["lidar_voxel_coords"])))
+
+
+def assert_cells_and_counts(name, tensor, params):
+    if name.endswith("_coords"):
+        size = params.grid.size if params.coord_order == "xyz" else params.grid.size[::-1]
+        assert ((tensor >= 0) & (tensor < size)).all()
+        assert len(np.unique(tensor, axis=0)) == len(tensor)
+    elif name.endswith(("voxel_num_points", "pillar_num_points")):
+        assert tensor.min() >= 1
+        assert tensor.max() <= params.max_points_per_voxel
+    elif name == "lidar_sweep_valid":
+        # the made-up nuScenes has 16 sweeps: one fewer than there are from MotionNet's oldest to its newest
+        assert tensor.tolist() == ([0, 1, 1, 1, 1] if params.sweep_step == 4 else [1] * params.num_sweeps)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_spec_is_built_from_a_log_with_its_sensors(spec, built):
+    assert_as_asked(spec, built(spec))
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_the_command_line_takes_every_spec(spec, logs, command, tmp_path):
+    log, named = logs(dataset_of(spec))
+    names = [row.name for row, _ in rows_of(spec)]
+    assert [tensor["name"] for tensor in command("explain", SPECS[spec], "--json").json["tensors"]] == names
+    (one,) = command("build", named, SPECS[spec], "--frames", len(log) - 1, "--out", "one.npz", "--json").json
+    assert one["frame_id"] == log[-1].id
+    with np.load(tmp_path / "one.npz") as written:
+        assert set(names) <= set(written)
+        assert all(f"{written[name].shape} {written[name].dtype}" == one[name] for name in names)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_places_are_in_the_axes_that_the_model_was_trained_in(spec):
+    for row, params in rows_of(spec):
+        if "frame" in params.parts():
+            wanted = AXES.get(dataset_of(spec), "ego_ground" if spec == "hdnet" else "ego")
+            assert params.frame == wanted, row.name
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_rows_are_a_preset_and_nothing_more(spec):
+    presets = {row.params["preset"] for row, _ in rows_of(spec)}
+    assert len(presets) == 1
+    assert all(list(row.params) == ["preset"] for row, _ in rows_of(spec))
+
+
+def test_specs_of_one_grid_hold_the_same_points(built):
+    plain, decorated = built("pointpillars_kitti"), built("pointpillars_decorated_kitti")
+    assert (decorated["lidar_pillar_features"][..., :4] == plain["lidar_voxels"]).all()
+    assert (decorated["lidar_pillar_coords"] == plain["lidar_voxel_coords"]).all()
+    hard, mean = built("pv_rcnn_kitti"), built("second_kitti")
+    assert (mean["lidar_voxel_coords"] == hard["lidar_voxel_coords"]).all()
+    own = hard["lidar_voxels"].sum(axis=1) / hard["lidar_voxel_num_points"][:, None]
+    np.testing.assert_allclose(mean["lidar_voxel_mean"], own, rtol=1e-6, atol=1e-6)
+    one, other = built("centerpoint_voxel_nuscenes"), built("voxelnext_nuscenes")
+    assert all((one[name] == other[name]).all() for name in other)
+
+
+def test_the_radar_and_the_lidar_of_radarnet_are_views_of_one_place(built):
+    """What both see of the same cars lies in the same cells; what the lidar alone sees is far more."""
+    tensors = built("radarnet")
+    # from 2 m above the ground up there are walls and cars, no street
+    high = tensors["lidar_bev_temporal"].reshape(10, 32, 400, 400)[:, 22:].any(axis=(0, 1))
+    near = np.lib.stride_tricks.sliding_window_view(np.pad(high, 6), (13, 13)).any(axis=(2, 3))
+    seen = tensors["radar_bev"][:6].any(axis=0)
+    assert near[seen].mean() > 0.8 > 2 * near.mean()
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("spec", OF_REAL)
+def test_real_logs_fill_the_tensors_of_every_lidar_spec(spec, real_data):
+    log = pc.open_log(real_data / REAL[dataset_of(spec)])
+    tensors = InputBuilder(Spec.from_json(SPECS[spec].read_bytes())).build(log[-1])
+    # one sample of nuScenes has no sweeps before it
+    valid = tensors.pop("lidar_sweep_valid", None)
+    assert valid is None or valid.tolist() == [0, 0, 0, 0, 1]
+    rows = {row.name: params for row, params in rows_of(spec)}
+    for name, tensor in tensors.items():
+        assert_cells_and_counts(name, tensor, rows[name])
+        assert np.isfinite(tensor).all()
+    found = {name: int(np.count_nonzero(tensor)) for name, tensor in tensors.items()}
+    assert min(found.values()) > 5000, found
+    assert not any(tensors.dropped.values())
+
+
+def table():
+    """Spec -> the cells of its line in the table of examples/README.md."""
+    lines = re.findall(r"^\| \[`(\w+)`\]\(specs/\1\.json\) \| (.*) \|$", (EXAMPLES / "README.md").read_text(), re.M)
+    return {spec: [cell.strip() for cell in cells.split(" | ")] for spec, cells in lines}
+
+
+def test_the_readme_lists_every_spec_with_what_it_takes():
+    listed = table()
+    assert list(listed) == list(SPECS)
+    for spec, (_, takes, follows, _) in listed.items():
+        assert re.findall(r"`(\w+)`", takes) == [row.name for row, _ in rows_of(spec)], spec
+        # no paper's model is advertised as exact
+        said = {canonical().group_of(row.name).preset(row.params["preset"]).follows for row, _ in rows_of(spec)}
+        assert ("in the style of" in follows) == any("in the style of" in one for one in said), spec
