@@ -137,7 +137,7 @@ def test_it_says_what_each_tensor_is_and_which_params_are_not_the_schemas_own():
     lines = lines[lines.index("what they are:") + 1 :]
     assert lines[0] == (
         "  lidar_voxels: Hard voxels: the first P points of each voxel, voxels in the order in which they were first "
-        "seen. In the primary lidar's axes at the reference time."
+        "seen, or as `order` says. In the primary lidar's axes at the reference time."
     )
     assert lines[1] == (
         '    preset pointpillars_kitti: frame "lidar", grid {"range": [0.0, -39.68, -3.0, 69.12, 39.68, 1.0], '

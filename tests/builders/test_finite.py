@@ -32,6 +32,7 @@ point = st.tuples(number, number, number, number, number)
 def params(columns, mode, features, frame):
     cloud = {"intensity_mode": mode, "nonfinite_features": features, "frame": frame}
     return {
+        "frame": frame,
         "lidar_points": {**cloud, "columns": columns, "num_sweeps": 2},
         "lidar_voxels": {**cloud, "grid": GRID, "columns": columns},
         "lidar_pillars": {**cloud, "grid": GRID, "columns": ["x", "y", "z", *(c for c in columns if c not in "xyz")]},
