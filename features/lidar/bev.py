@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from .. import drawings
+from ..birds_eye import BevLayout, FlipX, FlipY, birds_eye_axes
 from ..checks import distinct
-from ..feature import Axes, Feature
+from ..feature import Feature
 from ..grid import Grid
 from ..group import Group
 from ..parameter import About
@@ -28,18 +29,15 @@ StatsChannel = Literal[
     "mean_i",
     "top_i",
 ]
-Layout = Literal["CYX", "CXY", "YXC", "XYC"]
 
 
 class BevParams(CloudParams, frozen=True, kw_only=True):
     """A bird's-eye view: its cells, and which way its rows and columns run."""
 
     grid: Annotated[Grid, About("The cells, half-open.")] = SURROUND
-    bev_layout: Annotated[
-        Layout, About("The order of the axes. Row 0 is at ymin and column 0 at xmin, unless flipped.")
-    ] = "CYX"
-    flip_x: Annotated[bool, About("true: column 0 is at xmax.")] = False
-    flip_y: Annotated[bool, About("true: row 0 is at ymax.")] = False
+    bev_layout: BevLayout = "CYX"
+    flip_x: FlipX = False
+    flip_y: FlipY = False
 
     def channels_count(self) -> int:
         raise NotImplementedError
@@ -90,10 +88,6 @@ class BevStatsParams(BevParams, frozen=True, kw_only=True):
         return self.grid.size[2] if channel == "slice_height" else 1
 
 
-def bev_axes(params: BevParams) -> Axes:
-    return tuple(params.bev_layout)
-
-
 GROUPS = (
     Group(
         name="lidar_bev_occupancy",
@@ -104,7 +98,7 @@ GROUPS = (
             Feature(
                 name="lidar_bev_occupancy",
                 dtypes=("uint8", "float32"),
-                shape=bev_axes,
+                shape=birds_eye_axes,
                 units="count",
                 frame="reference",
                 prose="The bird's-eye view in height slices, lowest first: 1 where there are points, or how many, by "
@@ -121,7 +115,7 @@ GROUPS = (
             Feature(
                 name="lidar_bev_stats",
                 dtypes=("float32",),
-                shape=bev_axes,
+                shape=birds_eye_axes,
                 units="mixed",
                 frame="reference",
                 prose="Per column of the grid: counts, heights and intensities of the points between zmin and zmax; 0 "

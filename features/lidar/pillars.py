@@ -12,6 +12,7 @@ from ..feature import Feature
 from ..grid import Grid
 from ..group import Group
 from ..parameter import About
+from ..voxel_rows import MaxVoxels, cap_of_rows, key_of_rows
 from .cloud import PointColumn
 from .presets import PILLARS
 from .voxels import VoxelRowsParams
@@ -31,9 +32,7 @@ class PillarsParams(VoxelRowsParams, frozen=True, kw_only=True):
     max_points_per_voxel: Annotated[
         int, About("At most this many points of a pillar, the first ones.", "count", least=1)
     ] = 20
-    max_voxels: Annotated[
-        int | None, About("At most this many pillars, the first ones; null: all.", "count", least=1)
-    ] = 60_000
+    max_voxels: MaxVoxels = 60_000
     absolute_xyz: Annotated[
         bool, About("false: x, y, z themselves are left out (OpenPCDet's USE_ABSLOTE_XYZ), the other columns stay.")
     ] = True
@@ -90,10 +89,10 @@ class PillarsParams(VoxelRowsParams, frozen=True, kw_only=True):
         return {"P": self.max_points_per_voxel, "D": self.width}
 
     def cap(self, dim: str) -> int | None:
-        return self.rows_cap() if dim == "num_pillars" else None
+        return cap_of_rows(self) if dim == "num_pillars" else None
 
     def size_key(self, dim: str) -> Hashable:
-        return self.rows_key() if dim == "num_pillars" else super().size_key(dim)
+        return key_of_rows(self) if dim == "num_pillars" else super().size_key(dim)
 
 
 GROUPS = (

@@ -12,6 +12,7 @@ from ..feature import Feature
 from ..grid import Grid
 from ..group import Group
 from ..parameter import About
+from ..voxel_rows import CoordOrder, MaxVoxels, MinRows, Overflow, RowOrder, cap_of_rows, key_of_rows
 from .cloud import SURROUND, CloudParams, PointColumn
 from .presets import VOXELS
 
@@ -28,44 +29,15 @@ class VoxelRowsParams(CloudParams, frozen=True, kw_only=True):
     max_points_per_voxel: Annotated[
         int, About("At most this many points of a voxel, the first ones.", "count", least=1)
     ] = 10
-    max_voxels: Annotated[
-        int | None,
-        About("At most this many voxels, the first ones; null: all (dynamic voxelization).", "count", least=1),
-    ] = 120_000
-    overflow: Annotated[
-        Literal["continue", "break"],
-        About("When max_voxels are taken and a point needs another: skip that point, or stop at it."),
-    ] = "continue"
-    order: Annotated[
-        Literal["first_seen", "sorted", "sorted_xyz"],
-        About(
-            "The order of the rows, once max_voxels has cut. first_seen: that of their first points; sorted: by z, "
-            "then y, then x, as mmdetection3d's DynamicScatter; sorted_xyz: by x, then y, then z, as OpenPCDet's "
-            "dynamic VFEs."
-        ),
-    ] = "first_seen"
-    coord_order: Annotated[Literal["zyx", "xyz"], About("The columns of the coords.")] = "zyx"
-    min_rows: Annotated[
-        int,
-        About(
-            "Fewer voxels than this are followed by zero rows up to it, for runtimes that fail on none.",
-            "count",
-            least=0,
-        ),
-    ] = 0
+    max_voxels: MaxVoxels = 120_000
+    overflow: Overflow = "continue"
+    order: RowOrder = "first_seen"
+    coord_order: CoordOrder = "zyx"
+    min_rows: MinRows = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         distinct("columns", self.columns)
-
-    def rows_key(self) -> Hashable:
-        """Returns what alone decides how many rows there are: pillars have as many as voxels of an equal key."""
-        overflow = None if self.max_voxels is None else self.overflow
-        return ("num_voxels", self.count_key(), self.grid, self.max_voxels, overflow, self.min_rows)
-
-    def rows_cap(self) -> int | None:
-        """Returns the most rows there can be, where a parameter bounds them."""
-        return None if self.max_voxels is None else max(self.max_voxels, self.min_rows)
 
 
 class VoxelsParams(VoxelRowsParams, frozen=True, kw_only=True):
@@ -81,11 +53,11 @@ class VoxelsParams(VoxelRowsParams, frozen=True, kw_only=True):
         return {"P": self.max_points_per_voxel, "C": len(self.columns)}
 
     def cap(self, dim: str) -> int | None:
-        return self.rows_cap() if dim == "num_voxels" else None
+        return cap_of_rows(self) if dim == "num_voxels" else None
 
     def size_key(self, dim: str) -> Hashable:
         if dim == "num_voxels":
-            return self.rows_key()
+            return key_of_rows(self)
         # of lidar_points without a range and without a limit
         return (dim, self.count_key(), None, None) if dim == "num_points" else super().size_key(dim)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from .. import drawings
-from ..feature import Axes, Feature
+from ..birds_eye import BevLayout, FlipX, FlipY, birds_eye_axes
+from ..feature import Feature
 from ..grid import Grid
 from ..group import Group
 from ..parameter import About
@@ -14,16 +15,12 @@ from .presets import BEV
 
 __all__ = ["GROUPS", "RadarBevParams"]
 
-Layout = Literal["CYX", "CXY", "YXC", "XYC"]
-
 
 class RadarBevParams(RadarCloudParams, frozen=True, kw_only=True):
     grid: Annotated[Grid, About("The cells, half-open; those above one another count as one.")] = AROUND
-    bev_layout: Annotated[
-        Layout, About("The order of the axes. Row 0 is at ymin and column 0 at xmin, unless flipped.")
-    ] = "CYX"
-    flip_x: Annotated[bool, About("true: column 0 is at xmax.")] = False
-    flip_y: Annotated[bool, About("true: row 0 is at ymax.")] = False
+    bev_layout: BevLayout = "CYX"
+    flip_x: FlipX = False
+    flip_y: FlipY = False
     oldest_first: Annotated[
         bool, About("true: the occupancy of the oldest cycle is channel 0; false: that of the newest.")
     ] = False
@@ -47,10 +44,6 @@ class RadarBevParams(RadarCloudParams, frozen=True, kw_only=True):
         return {"C": self.channels_count(), "Y": y, "X": x}
 
 
-def bev_axes(params: RadarBevParams) -> Axes:
-    return tuple(params.bev_layout)
-
-
 GROUPS = (
     Group(
         name="radar_bev",
@@ -61,7 +54,7 @@ GROUPS = (
             Feature(
                 name="radar_bev",
                 dtypes=("float32",),
-                shape=bev_axes,
+                shape=birds_eye_axes,
                 units="mixed",
                 frame="reference",
                 prose="The detections from above. A channel for each cycle of num_sweeps, 1 where it has a detection; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Annotated, Literal
+from typing import Annotated
 
 from .. import drawings
 from ..checks import distinct
@@ -12,6 +12,7 @@ from ..feature import Feature
 from ..grid import Grid
 from ..group import Group
 from ..parameter import About
+from ..voxel_rows import CoordOrder, MaxVoxels, MinRows, Overflow, RowOrder, cap_of_rows, key_of_rows
 from .cloud import AROUND, RADAR_COLUMNS, RadarCloudParams, RadarColumn, width_of
 from .presets import VOXELS
 
@@ -26,30 +27,11 @@ class RadarVoxelsParams(RadarCloudParams, frozen=True, kw_only=True):
     max_points_per_voxel: Annotated[
         int, About("At most this many detections of a voxel, the first ones.", "count", least=1)
     ] = 20
-    max_voxels: Annotated[
-        int | None,
-        About("At most this many voxels, the first ones; null: all (dynamic voxelization).", "count", least=1),
-    ] = 60_000
-    overflow: Annotated[
-        Literal["continue", "break"],
-        About("When max_voxels are taken and a detection needs another: skip that detection, or stop at it."),
-    ] = "continue"
-    order: Annotated[
-        Literal["first_seen", "sorted", "sorted_xyz"],
-        About(
-            "The order of the rows, once max_voxels has cut. first_seen: that of their first detections; sorted: by z, "
-            "then y, then x; sorted_xyz: by x, then y, then z."
-        ),
-    ] = "first_seen"
-    coord_order: Annotated[Literal["zyx", "xyz"], About("The columns of radar_voxel_coords.")] = "zyx"
-    min_rows: Annotated[
-        int,
-        About(
-            "Fewer voxels than this are followed by zero rows up to it, for runtimes that fail on none.",
-            "count",
-            least=0,
-        ),
-    ] = 0
+    max_voxels: MaxVoxels = 60_000
+    overflow: Overflow = "continue"
+    order: RowOrder = "first_seen"
+    coord_order: CoordOrder = "zyx"
+    min_rows: MinRows = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,15 +41,10 @@ class RadarVoxelsParams(RadarCloudParams, frozen=True, kw_only=True):
         return {"P": self.max_points_per_voxel, "C": width_of(self.columns)}
 
     def cap(self, dim: str) -> int | None:
-        if dim != "num_radar_voxels" or self.max_voxels is None:
-            return None
-        return max(self.max_voxels, self.min_rows)
+        return cap_of_rows(self) if dim == "num_radar_voxels" else None
 
     def size_key(self, dim: str) -> Hashable:
-        if dim != "num_radar_voxels":
-            return super().size_key(dim)
-        overflow = None if self.max_voxels is None else self.overflow
-        return (dim, self.count_key(), self.grid, self.max_voxels, overflow, self.min_rows)
+        return key_of_rows(self) if dim == "num_radar_voxels" else super().size_key(dim)
 
 
 GROUPS = (
