@@ -232,7 +232,7 @@ def test_a_folder_that_is_no_package(refusal):
             "--params frame is given twice; a preset with changes is frame='{\"preset\": NAME, ...}'",
         ),
         (["fram=ego"], "no group or part 'fram'; did you mean 'frame'?"),
-        (["frame=LIDAR"], "input 'lidar_points': frame is 'LIDAR', wanted 'ego' or 'lidar'"),
+        (["frame=LIDAR"], "input 'lidar_points': frame is 'LIDAR', wanted 'ego', 'ego_ground', 'lidar' or 'radar'"),
         (["lidar_points=3"], "'lidar_points': params must be a dict or a preset's name, got 3"),
         (["ego={}"], "params for 'ego', but no row is of that group; the rows are of lidar_points"),
     ],

@@ -334,7 +334,7 @@ def test_a_logs_numbers_are_readable_by_themselves(command):
     shown = cells(command("info", SMALL).out)
     height, width = command("info", SMALL, "--json").json["map"]["ground"]
     assert f"ground {height} x {width} rows x columns of the raster of ground heights" in shown
-    assert "gaps 0 where the next pose is too late to say what was between them" in shown
+    assert "gaps 0 where the next pose comes too late to say more" in shown
     assert "dropped: records that would fill the gaps; points: of a usual record, the median of three" in shown
 
 
