@@ -164,9 +164,9 @@ class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
     newest: Annotated[
         Literal["before", "nearest"],
         About(
-            "Which cycle of a radar is its newest. before: the last one at or before the reference time, all there is on "
-            "the road; nearest: the one nearest to it, which may be later and then has a negative time_lag, as those of "
-            "nuScenes' samples, with which its devkit and published models begin."
+            "Which cycle of a radar is its newest. before: the last one at or before the reference time, all there is "
+            "on the road; nearest: the one nearest to it, which may be later and then has a negative time_lag, as "
+            "those of nuScenes' samples, with which its devkit and published models begin."
         ),
     ] = "before"
     sweeps: Annotated[
