@@ -136,11 +136,38 @@ def test_a_log_without_ground_heights_takes_the_plane_and_says_so_once(frame_of,
         assert builder.build(frame_of([[1, 2, 3]]))["lidar_points"][0, 2] == 3.5
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "memory: the map does not say how high the ground is; it is taken from the plane z = -0.5 m (reported "
+        "memory: the log has no map; the ground is taken from the plane z = -0.5 m (reported "
         'once; the param ground "map" makes it an error)'
     ]
     with pytest.raises(MissingRecord, match="the log has no map, which ground 'map' needs"):
         build(["lidar_points"], frame_of([[1, 2, 3]]), points_params(frame="ego_ground", ground="map"))
+
+
+def test_ground_that_the_lidar_does_not_see_near_the_plane_is_reported_once(frame_of, caplog):
+    x, y = (at.ravel() for at in np.mgrid[-20:20:80j, -20:20:80j])
+    frame = frame_of(np.column_stack([x, y, np.full(x.size, -1.73)]))
+    columns = {"columns": ["height_above_ground"], "ground": "lidar"}
+    builder = InputBuilder(["lidar_points"], params=points_params(**columns))
+    for _ in range(2):
+        np.testing.assert_allclose(builder.build(frame)["lidar_points"], -1.73, rtol=1e-6)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == (
+        f"memory: {frame}: near the vehicle only 0 of 100 places have their lowest point within 1.5 m of z = 0 m, so "
+        "heights above the ground may be wrong (reported once; the param ground_z is the road's z in the ego frame)"
+    )
+    caplog.clear()
+    builder = InputBuilder(["lidar_points"], params=points_params(**columns, ground_z=-1.7))
+    np.testing.assert_allclose(builder.build(frame)["lidar_points"], 0, atol=1e-6)
+    assert caplog.records == []
+
+
+def test_the_datasets_own_ground_is_taken_where_a_spec_says_none(frame_of, caplog):
+    frame = frame_of([[1, 2, 0]])
+    frame.log.source.ground_z_m = -1.73
+    for given, wanted in (({}, 1.73), ({"ground_z": 0.0}, 0.0)):
+        builder = InputBuilder(["lidar_points"], params=points_params(frame="ego_ground", columns=["z"], **given))
+        np.testing.assert_allclose(builder.build(frame)["lidar_points"], wanted, rtol=1e-6)
+    assert ["z = -1.73 m" in caplog.messages[0], "z = 0 m" in caplog.messages[1]] == [True, True]
 
 
 @pytest.mark.parametrize(
