@@ -7,7 +7,6 @@ tensors = builder.build(log[-1])
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -17,7 +16,7 @@ from numpy.typing import ArrayLike
 from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, Log, LogError, Poses, RadarSweep, Times
 from perceptum.inputs.once import once
 from perceptum.inputs.records import read_only
-from perceptum.inputs.source import Named
+from perceptum.inputs.source import Named, sensor_streams
 
 __all__ = ["MemorySource", "memory_log"]
 
@@ -69,12 +68,9 @@ class MemorySource(Named):
 
     @once
     def poses(self) -> Poses:
-        return self._standing() if self._poses is None else self._poses
-
-    def _standing(self) -> Poses:
-        """The identity from the first record to the last, however far apart they are."""
-        streams = [*self.lidars.values(), *self.radars.values(), *self.cameras.values(), self.times_ns]
-        return replace(Poses.fixed(np.unique(np.concatenate(streams))), max_gap_ns=np.iinfo(np.int64).max)
+        if self._poses is not None:
+            return self._poses
+        return Poses.standing([self.times_ns, *(times for _, _, times in sensor_streams(self))])
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
         return self._lidar[sensor][index]
