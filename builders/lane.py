@@ -312,7 +312,8 @@ def _cuts(row: Resolved) -> dict[str, int]:
 
 def _wanted(model: str, row: Resolved, layout: Layout, stages: Stages) -> Wanted:
     kind = filler_of(row)
-    with foreign(f"input '{row.name}': the filler {kind.__qualname__} of group '{row.group.name}' fails", SpecError):
+    what = f"input '{row.name}': the filler {kind.__qualname__} of group '{row.group.name}' fails"
+    with foreign(what, SpecError, MemoryError):
         filler = stages.share(kind, row.params)
         filler.group = filler.group or row.group.name
         filler.want(row.feature.name, row.row.dtype)

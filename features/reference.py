@@ -20,9 +20,9 @@ class ReferenceParams(Params, frozen=True, kw_only=True):
     frame: Annotated[
         InputFrame,
         About(
-            "ego: the vehicle at the reference time; lidar, radar: the own axes of the primary lidar or "
-            "radar, which is the log's first, at that time; ego_ground: "
-            "as ego, but z is the height above the ground below the point."
+            "ego: the vehicle at the reference time; lidar, radar: the own axes of the primary lidar or radar at that "
+            "time, which is the log's first, of radar tensors the first of their `sensors`; ego_ground: as ego, but z "
+            "is the height above the ground below the point."
         ),
     ] = "ego"
     ground: Annotated[

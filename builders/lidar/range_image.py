@@ -99,10 +99,11 @@ class RangeImage(Filler):
         self._counted, self._record = 0, None
         nonfinite = 0 if sweep is None else self._project(frame, sweep)
         if p.gaps != "fill":
-            shown.take_next_column(self._size, self._nearest)
+            shown.take_next_column(self._size, p.goes_all_round(), self._nearest)
         self._seen, self._windows = shown.list_cells(self._nearest, self._cells, self._numbers), 0
         if p.gaps == "windows":
-            self._windows = shown.list_windows(self._size, self._nearest, self._cells[self._seen :])
+            windows = self._cells[self._seen :]
+            self._windows = shown.list_windows(self._size, p.goes_all_round(), self._nearest, windows)
         self.dropped = {"non-finite points": nonfinite}
 
     def _sweep(self, frame: Frame) -> LidarSweep | None:
@@ -163,6 +164,12 @@ class RangeImage(Filler):
             self._copies += others.copies
             returns = self._elongations[RING].copy() if with_returns else returns
         if p.column_of == "record" and sweep.image_column is not None:
+            last = sweep.image_column.max(initial=0)
+            if last >= p.width:
+                raise BrokenRecord(
+                    f"{sweep.source or sweep.sensor}: points are in column {last} of the lidar's own image, and width "
+                    f'is {p.width}; take the width of that image, or column_of "azimuth"'
+                )
             others = Recorded(replace(sweep, ring=sweep.image_column), with_times=False)
             image_column = others.places[RING].copy()
             self._copies += others.copies

@@ -16,7 +16,7 @@ from perceptum.plural import counted
 
 from ..cells import PointStage
 from ..kernels.radar import RAW, place
-from ..reference import Reference
+from ..reference import RadarReference, Reference
 from ..sample import Sample
 from ..scratch import Scratch
 from ..stage import Stages
@@ -49,7 +49,7 @@ class RadarCloud(PointStage):
         self.title = f"radar cloud ({counted(params.num_sweeps, 'cycle')}, {params.frame} frame)"
         self.params = params
         self._stages = stages
-        self._reference = stages.share(Reference, params.reference())
+        self._reference = _reference(params, stages)
         self.needs = (self._reference,)
         self._points = Detections()
         self.valid: NDArray[np.uint8] = np.zeros(0, np.uint8)
@@ -226,3 +226,9 @@ class RadarCloud(PointStage):
                     "columns"
                 )
         raise AssertionError("every block has a column for this detection's codes")
+
+
+def _reference(params: RadarCloudParams, stages: Stages) -> Reference:
+    if params.frame == "radar" and params.sensors is not None:
+        return stages.share(RadarReference, params.reference(), params.sensors[0])
+    return stages.share(Reference, params.reference())

@@ -13,7 +13,7 @@ from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
 from ..voxelization import Voxelization
 from ..written import Written
-from .cells import RadarCells
+from .cells import FirstRadarCells, RadarCells
 
 __all__ = ["RadarVoxels"]
 
@@ -25,7 +25,10 @@ class RadarVoxels(Filler):
     def __init__(self, params: RadarVoxelsParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"radar voxels ({params.max_points_per_voxel} per voxel)"
-        self.cells = stages.share(RadarCells, params.cloud(), params.grid)
+        if params.max_points is None:
+            self.cells = stages.share(RadarCells, params.cloud(), params.grid)
+        else:
+            self.cells = stages.share(FirstRadarCells, params.cloud(), params.grid, params.max_points)
         rows = (params.grid, params.max_voxels, params.overflow, params.order)
         self.rows = stages.share(Voxelization, self.cells, *rows)
         self.needs = (self.rows,)

@@ -71,6 +71,7 @@ VOXELS: Presets = {
         {
             "columns": _BEVFUSION_COLUMNS,
             "grid": {"range": [-51.2, -51.2, -5, 51.2, 51.2, 3], "voxel": [0.8, 0.8, 8]},
+            "max_points": 2500,
             "max_points_per_voxel": 20,
             "max_voxels": 60_000,
             "coord_order": "xyz",

@@ -11,7 +11,7 @@ import pytest
 from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log, open_log
 from perceptum.features import SpecError, canonical
-from perceptum.inputs import BrokenRecord, LidarSweep, MissingRecord, Poses, PoseUnknown
+from perceptum.inputs import BrokenRecord, LidarSweep, Log, MissingRecord, Poses, PoseUnknown
 from perceptum.inputs.poses import inverse, rigid
 
 from .radars import MS, T0, VELOCITIES, curve, cycle, expected, mount
@@ -446,6 +446,62 @@ def test_points_in_the_radars_own_axes_are_as_measured():
     assert str(error.value) == (
         f'memory: frame 0 ({T0}) has no cycle of the primary radar, which frame "radar" needs; take frame "ego"'
     )
+
+
+def test_a_radars_own_axes_leave_its_places_and_velocities_to_the_last_bit():
+    n = 3000
+    steps = np.float32(0.16) * np.arange(n, dtype=np.float32)
+    level, roll = np.zeros(n, np.float32), mount(0.3, (3.4, -0.6, 0.5), 0.02)
+    record = cycle(n, x=steps, y=steps[::-1], z=level, ego_from_sensor=roll)
+    own = {"filter": "none", "columns": ["x", "y", "z", "vx", "vy", "vx_comp", "vy_comp"], "max_points": None}
+    wanted = np.column_stack([record.x, record.y, record.z, record.vx, record.vy, record.vx_comp, record.vy_comp])
+    for poses in (curve([T0]), curve([T0], far_m=5e6, turned_rad=1.1)):
+        log = memory_log(radars=[record], times_ns=[T0], poses=poses)
+        for more in ({}, {"sensors": ["front"]}, {"velocity_axes": "mount"}, {"compensate": "none"}):
+            found = build(log[0], {**own, **more, "frame": "radar"})["radar_points"]
+            assert (found == wanted).all()
+
+
+def test_the_radars_axes_are_those_of_the_first_of_the_sensors():
+    log = drive()
+    assert list(log.source.radars) == ["front", "back"]
+    params = {"filter": "none", "columns": ["x", "y", "z", "vx_comp", "vy_comp"], "num_sweeps": 3, "frame": "radar"}
+    for sensors, primary in ((None, "front"), (["back"], "back"), (["back", "front"], "back"), (["front"], "front")):
+        own = {"sensors": sensors, **params}
+        found = build(log[-1], own)["radar_points"]
+        ego = build(log[-1], {**own, "frame": "ego"})["radar_points"]
+        radar_from_ego = inverse(log[-1].radars[primary].ego_from_sensor)
+        places = ego[:, :3] @ radar_from_ego[:3, :3].T + radar_from_ego[:3, 3]
+        np.testing.assert_allclose(found[:, :3], places, atol=2e-5)
+    with pytest.raises(MissingRecord, match=r"has no cycle of radar 'left', which frame \"radar\" needs; take frame"):
+        build(log[-1], {**params, "sensors": ["left", "back"]})
+
+
+def test_a_radar_that_falls_silent_leaves_its_axes_and_the_tensors_of_others():
+    front = cycle(4, T0)
+    back = [cycle(5, T0 + k * 60 * MS, "back", ego_from_sensor=mount(2.8)) for k in range(3)]
+    times = [T0, T0 + 60 * MS, T0 + 120 * MS]
+    more = {"times_ns": times, "poses": curve(times)}
+    log = Log(memory_log(radars=[front, *back], **more).source, sweep_tolerance_ns=40 * MS)
+    params = {"filter": "none", "columns": ["x", "y", "z"], "num_sweeps": 1, "frame": "radar"}
+    assert (build(log[2], {**params, "sensors": ["back"]})["radar_points"] == _xyz(back[2])).all()
+    found = build(log[2], params, NAMES)
+    assert found["radar_valid"].tolist() == [0, 1]
+    front_from_back = inverse(front.ego_from_sensor) @ back[2].ego_from_sensor
+    wanted = _xyz(back[2]) @ front_from_back[:3, :3].T + front_from_back[:3, 3]
+    np.testing.assert_allclose(found["radar_points"], wanted, atol=1e-5)
+    # before its first cycle nobody knows where it is mounted, and of unrelated frames neither
+    late = memory_log(radars=[cycle(4, T0 + 60 * MS), *back], **more)
+    unrelated = memory_log(radars=[front, *back], sequential=False, **more)
+    for frame in (late[0], unrelated[2]):
+        with pytest.raises(MissingRecord, match='has no cycle of the primary radar, which frame "radar" needs; take'):
+            build(frame, params)
+        assert len(build(frame, {**params, "sensors": ["back"]})["radar_points"]) == 5
+        assert build(frame, {**params, "sensors": ["front"]})["radar_points"].shape == (0, 3)
+
+
+def _xyz(record):
+    return np.column_stack([record.x, record.y, record.z])
 
 
 def test_the_synthetic_drive_is_as_the_definition_says():
