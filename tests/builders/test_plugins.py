@@ -134,7 +134,7 @@ def test_a_broken_plug_in_is_named_and_stops_only_what_uses_it(distribution, fra
     name = "acme_broken"
     sys.modules.pop(name, None)
     distribution(name, source)
-    assert list(InputBuilder(["lidar_points"]).build(frame_of([[1, 2, 3]]))) == ["lidar_points"]
+    assert list(InputBuilder(["lidar_points"]).build(frame_of([[1, 2, 3]], np.ones(1)))) == ["lidar_points"]
     assert caplog.messages == [
         f"plug-in '{name}' ({name}) cannot be loaded, so its features are unknown: {said}; fix or uninstall it"
     ]
