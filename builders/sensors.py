@@ -45,11 +45,13 @@ def known_sensors(
 
 def report_one_record(frame: Frame, kind: Literal["lidar", "radar"], num_sweeps: int, stages: Stages) -> None:
     """Warns once where the log's frames are unrelated, and a spec wants several records of each sensor."""
-    if num_sweeps > 1 and not frame.log.source.sequential and stages.first_time((report_one_record, kind)):
+    source = frame.log.source
+    unrelated = not source.sequential and len(source.lidars if kind == "lidar" else source.radars) > 0
+    if num_sweeps > 1 and unrelated and stages.first_time((report_one_record, kind)):
         record = _RECORDS[kind][1]
         _log.warning(
             "%s: its frames are unrelated, so that each has one %s of a %s, and not %d (reported once)",
-            frame.log.source.location,
+            source.location,
             record,
             kind,
             num_sweeps,
