@@ -29,7 +29,6 @@ _ALONG = {"none": 0, "xy": 2, "xyz": 3}
 
 
 class Pillars(Filler):
-    group = "lidar_pillars"
     strided = frozenset({"lidar_pillar_coords"})
 
     def __init__(self, params: PillarsParams, stages: Stages) -> None:

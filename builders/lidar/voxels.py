@@ -23,7 +23,6 @@ __all__ = ["Voxels"]
 
 
 class Voxels(Filler):
-    group = "lidar_voxels"
     strided = frozenset({"lidar_voxel_coords"})
 
     def __init__(self, params: VoxelsParams, stages: Stages) -> None:

@@ -19,7 +19,6 @@ __all__ = ["RadarVoxels"]
 
 
 class RadarVoxels(Filler):
-    group = "radar_voxels"
     strided = frozenset({"radar_voxel_coords"})
 
     def __init__(self, params: RadarVoxelsParams, stages: Stages) -> None:
