@@ -288,6 +288,11 @@ class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
         """Returns which states are kept, of a published filter too."""
         return self.filter if isinstance(self.filter, StateFilter) else FILTERS[self.filter]
 
+    def meaning(self) -> dict[str, Any]:
+        # a published filter is the codes that it keeps: a word would mean the same whatever becomes of them
+        kept = {name: sorted(codes) for name, codes in self.state_filter().looked_at().items()}
+        return {**super().meaning(), "filter": kept}
+
     def count_key(self) -> RadarCloudParams:
         """Returns the cloud as far as it decides how many detections there are, for `size_key`."""
         # what a number is brought to, and whether nothing is an error, moves no detection in or out

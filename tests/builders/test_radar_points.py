@@ -11,7 +11,8 @@ import pytest
 
 from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log, open_log
-from perceptum.features import SpecError, canonical
+from perceptum.features import SchemaMismatch, SpecError, canonical
+from perceptum.features.radar import cloud
 from perceptum.inputs import BrokenRecord, LidarSweep, Log, MissingRecord, Poses, PoseUnknown
 from perceptum.inputs.poses import inverse, rigid
 
@@ -571,6 +572,24 @@ def test_each_way_of_asking_gives_the_same_sizes_a_symbol():
     assert keys[0] != keys[1]
     same = canonical().spec(["radar_points"], {"radar_points": {"columns": ["rcs"], "missing_columns": "fill"}})
     assert canonical().resolve(same)[0].params.size_key("num_radar") == keys[0]
+
+
+def test_a_published_filter_means_the_codes_that_it_keeps(monkeypatch):
+    def spec(kept):
+        return canonical().spec(["radar_points"], {"radar_points": {"filter": kept}})
+
+    codes = {"invalid_state": [0], "dyn_prop": [6, 5, 4, 3, 2, 1, 0], "ambig_state": [3]}
+    made = {name: canonical().fingerprint_of(spec(name)) for name in ("devkit", "crn", "none")}
+    assert len(set(made.values())) == 3
+    assert canonical().fingerprint_of(spec(codes)) == made["devkit"]
+    assert canonical().fingerprint_of(spec({})) == made["none"]
+    packed = canonical().record(spec("devkit"))
+    canonical().check(packed)
+    changed = {**cloud.FILTERS, "devkit": cloud.StateFilter((0,), (0, 1, 2, 3, 4, 5, 6, 7), (3,))}
+    monkeypatch.setattr(cloud, "FILTERS", changed)
+    assert canonical().fingerprint_of(spec("devkit")) != made["devkit"]
+    with pytest.raises(SchemaMismatch, match=r"params\.filter\.dyn_prop was \[0, 1, 2, 3, 4, 5, 6\], is "):
+        canonical().check(packed)
 
 
 @pytest.mark.data
