@@ -16,6 +16,11 @@ __all__ = ["ForeignDataset", "ForeignSource"]
 _log = logging.getLogger(__name__)
 
 
+_AT_ONCE = sorted({*Source.__annotations__} - {"dataset"})
+"""What a source must have when it is opened; its dataset is otherwise the name that it is installed under."""
+_WANTED = {*_AT_ONCE, *(name for name in vars(Source) if not name.startswith("_"))}
+
+
 class ForeignDataset:
     """A dataset's module behind the door; what else it has is reached as it is."""
 
@@ -27,7 +32,10 @@ class ForeignDataset:
         @wraps(module.open_source)
         def open_source(path: Path, **options: Any) -> Source:
             with foreign(f"{path}: dataset '{name}' cannot open it", LogError):
-                return cast(Source, ForeignSource(module.open_source(path, **options), name))
+                source = ForeignSource(module.open_source(path, **options), name)
+                for wanted in _AT_ONCE:
+                    getattr(source, wanted)
+                return cast(Source, source)
 
         self.open_source: Callable[..., Source] = open_source
 
@@ -72,9 +80,20 @@ class ForeignSource:
         except _Absent as error:
             # an error within a property of theirs is not "there is no such attribute"
             if isinstance(error.__cause__, AttributeError) and not hasattr(type(self.source), name):
+                if name in _WANTED:
+                    raise self._without(name) from None
                 raise error.__cause__ from None
             raise LogError(str(error)) from error.__cause__
+        # a class made of the protocol has its property, which says nothing
+        if found is None and name in _WANTED:
+            raise self._without(name)
         return self._reader(name, found) if name.startswith("read_") else found
+
+    def _without(self, name: str) -> LogError:
+        return LogError(
+            f"dataset '{self._name}': its {type(self.source).__name__} has no `{name}`, which every source answers, "
+            "see help(perceptum.inputs.Source); a perceptum.datasets.Reader answers for what a log does not have"
+        )
 
     def _reader(self, name: str, read: Callable[..., Any]) -> Callable[..., Any]:
         what = name.removeprefix("read_")

@@ -1,13 +1,12 @@
 """A log of records that are already in memory: a car's own, a simulator's, a test's. It reads no files.
 
-log = memory_log([LidarSweep(...), LidarSweep(...)], poses=Poses(...))
+log = memory_log([LidarSweep(...), LidarSweep(...)], radars=[RadarSweep(...)], poses=Poses(...))
 tensors = builder.build(log[-1])
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -17,7 +16,8 @@ from numpy.typing import ArrayLike
 from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, Log, LogError, Poses, RadarSweep, Times
 from perceptum.inputs.once import once
 from perceptum.inputs.records import read_only
-from perceptum.inputs.source import Named
+from perceptum.inputs.source import Named, sensor_streams
+from perceptum.plural import a_or_an
 
 __all__ = ["MemorySource", "memory_log"]
 
@@ -47,6 +47,8 @@ class MemorySource(Named):
         self.name = name
         self.ids = ids
         self.sequential = sequential
+        for kind, records in ((LidarSweep, sweeps), (RadarSweep, radars), (CameraImage, cameras), (Labels, labels)):
+            _check_kind(kind, records)
         self._lidar = _by_sensor(sweeps, [s.sensor for s in sweeps])
         self._radar = _by_sensor(radars, [r.sensor for r in radars])
         self._camera = _by_sensor(cameras, [c.camera for c in cameras])
@@ -69,12 +71,9 @@ class MemorySource(Named):
 
     @once
     def poses(self) -> Poses:
-        return self._standing() if self._poses is None else self._poses
-
-    def _standing(self) -> Poses:
-        """The identity from the first record to the last, however far apart they are."""
-        streams = [*self.lidars.values(), *self.radars.values(), *self.cameras.values(), self.times_ns]
-        return replace(Poses.fixed(np.unique(np.concatenate(streams))), max_gap_ns=np.iinfo(np.int64).max)
+        if self._poses is not None:
+            return self._poses
+        return Poses.standing([self.times_ns, *(times for _, _, times in sensor_streams(self))])
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
         return self._lidar[sensor][index]
@@ -107,6 +106,7 @@ def memory_log(
 ) -> Log:
     """Returns a log of records in memory; the first sweep's sensor is the primary lidar.
 
+    sweeps: of lidars; cycles of radars are `radars`, pictures `cameras`, one Labels for each labelled moment `labels`.
     poses: world_from_ego over time; None: the car stands still at the world's origin.
     times_ns: (F,) the frames' reference times; None: the stamps of the primary lidar.
     sequential: False where the frames are unrelated moments.
@@ -123,6 +123,21 @@ def _as_times(times_ns: ArrayLike) -> Times:
     if given.dtype.kind not in "iu" and given.size:
         raise LogError(f"times_ns must be integers (nanoseconds), got {given.dtype}")
     return given.astype(np.int64)
+
+
+_ARGUMENTS: Mapping[type, str] = {LidarSweep: "sweeps", RadarSweep: "radars", CameraImage: "cameras", Labels: "labels"}
+"""Kind of record -> the argument of `memory_log` that takes it."""
+
+
+def _check_kind(kind: type, records: Sequence[object]) -> None:
+    """Raises LogError for a record of another kind, by its number among those that an argument was given."""
+    for number, record in enumerate(records):
+        if not isinstance(record, kind):
+            argument = _ARGUMENTS.get(type(record))
+            hint = f"; give it as {argument}=[...]" if argument else ""
+            raise LogError(
+                f"{_ARGUMENTS[kind]}[{number}] is {a_or_an(type(record).__name__)}, wanted a {kind.__name__}{hint}"
+            )
 
 
 def _by_sensor(records: Sequence[Record], names: Sequence[str]) -> dict[str, list[Record]]:

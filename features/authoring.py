@@ -9,6 +9,7 @@ import msgspec
 
 from .errors import SpecError, UnknownFeature
 from .group import Group
+from .parameter import shared_by
 from .params import merge
 from .resolve import params_of
 from .spec import Row, Spec, as_params
@@ -52,13 +53,35 @@ def _check_taken(schema: Schema, key: str, value: Any, groups: Mapping[str, Grou
     elif key in schema:
         raise SpecError(f"params for '{key}': give them under its group, '{schema.group_of(key).name}'")
     else:
-        raise UnknownFeature.of("group or part", key, [*names, *sorted(schema.parts)])
+        raise _unknown(schema, key, value, groups.values())
     if not taking:
         raise SpecError(f"params for '{key}', but no row {what}; the rows are of {', '.join(groups) or 'no group'}")
     if not free.intersection(taking):
         raise SpecError(
             f"params for '{key}', but every row that {what} brings its own params; set it there, or remove them"
         )
+
+
+def _unknown(schema: Schema, key: str, value: Any, of_rows: Iterable[Group]) -> SpecError:
+    """Returns the error for a key that is neither group nor part: a parameter of groups, the heading under which
+    several groups' parameters are shown, such as the cloud, or nothing that is known."""
+    heading = str(key).replace("_", " ")
+    # the groups of the rows first: one of them is named
+    for group in (*of_rows, *schema.groups):
+        if key in group.params.__struct_fields__:
+            return _misplaced(schema, f"'{key}' is a parameter; give it", group, key)
+        under = [one.parameters for one in shared_by(group.params) if one.name == heading]
+        if under:
+            names = [one.name.partition(".")[0] for one in under[0]]
+            given = next((name for name in value if name in names), None) if isinstance(value, Mapping) else None
+            return _misplaced(schema, f"'{key}' is a heading over parameters; give them", group, given or names[0])
+    return UnknownFeature.of("group or part", key, [*(group.name for group in schema.groups), *sorted(schema.parts)])
+
+
+def _misplaced(schema: Schema, said: str, group: Group, name: str) -> SpecError:
+    parts = " and ".join(f"'{part}'" for part in sorted(schema.parts))
+    at_once = f"; only {parts} may be said once for all rows" if parts else ""
+    return SpecError(f'{said} under a group: {group.name}={{"{name}": ...}}{at_once}')
 
 
 def _row(schema: Schema, row: str | Row, params: Mapping[str, Any], training: bool) -> Row:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -167,6 +167,12 @@ class Poses:
         """The identity at each of the times: for logs that record no motion."""
         times = np.asarray(times_ns, dtype=np.int64)
         return cls(times, np.tile([1.0, 0, 0, 0], (len(times), 1)), np.zeros((len(times), 3)))
+
+    @classmethod
+    def standing(cls, streams: Iterable[ArrayLike]) -> Poses:
+        """The identity from the first to the last of all stamps, however far apart: the vehicle stands still."""
+        times = np.unique(np.concatenate([np.asarray(times_ns, dtype=np.int64) for times_ns in streams]))
+        return replace(cls.fixed(times), max_gap_ns=np.iinfo(np.int64).max)
 
     @classmethod
     def leaving_gaps(

@@ -22,13 +22,14 @@ from .placing import Placing
 __all__ = ["Cloud"]
 
 _RECORDED = {
-    Column.INTENSITY: "intensity",
-    Column.RING: "ring",
-    Column.ELONGATION: "elongation",
-    Column.RETURN_INDEX: "return_index",
-    Column.OFFSET_NS: "offset_ns",
+    Column.INTENSITY: ("intensity",),
+    Column.RING: ("ring",),
+    Column.RANK: ("ring", "row_of_ring"),
+    Column.ELONGATION: ("elongation",),
+    Column.RETURN_INDEX: ("return_index",),
+    Column.OFFSET_NS: ("offset_ns",),
 }
-"""The columns that a sweep may lack."""
+"""Column -> what it is made of, which a sweep may lack."""
 
 
 class Cloud(PointStage):
@@ -130,8 +131,9 @@ class Cloud(PointStage):
             for own, rank in zip(recorded, self.ranks, strict=True):
                 own.keeps_close = rank == 0
         if self.params.missing_columns == "error":
+            names = {name: None for column, made_of in _RECORDED.items() if column in wanted for name in made_of}
             for own in recorded:
-                check_columns(own.sweep, [name for column, name in _RECORDED.items() if column in wanted])
+                check_columns(own.sweep, names)
         moves = self._placing.moves(frame, recorded, self._rules, self._columns.work())
         return [(own, move, frame.time_ns - own.sweep.time_ns) for own, move in zip(recorded, moves, strict=True)]
 

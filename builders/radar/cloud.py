@@ -101,7 +101,7 @@ class RadarCloud(PointStage):
         if unknown:
             self._report_unknown(frame, unknown)
         found: list[_Cycle] = []
-        picked: dict[str, Any] = {"step": p.sweep_step, "keyframes": p.sweeps == "keyframes"}
+        picked: dict[str, Any] = {"step": p.sweep_step, "keyframes": p.sweeps == "keyframes", "newest": p.newest}
         valid = np.zeros(len(names), np.uint8)
         for k, name in enumerate(names):
             if name not in streams:

@@ -9,15 +9,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, MissingRecord, RadarSweep, Times
+from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, MissingRecord, Poses, RadarSweep, Times
+from perceptum.inputs.once import once
 from perceptum.inputs.source import Named
 
 __all__ = ["Reader", "first_times"]
 
 
 class Reader(Named):
-    """A log without sensors, labels and map. A reader sets the streams that there are, and reads what there is."""
+    """A log without sensors, motion, labels and map. A reader sets the streams that there are, and reads what there
+    is."""
 
+    times_ns: Times
+    """(F,) the frames' reference times, which a reader sets."""
+    sequential: bool
+    """Whether the frames follow each other, which a reader sets too."""
     lacks: ClassVar[str] = "the log has none of its kind"
     """For the message about a sensor of a kind that the dataset does not have: KITTI raw has no radar."""
 
@@ -30,6 +36,12 @@ class Reader(Named):
         self.lidars: Mapping[str, Times] = {}
         self.radars: Mapping[str, Times] = {}
         self.cameras: Mapping[str, Times] = {}
+
+    @once
+    def poses(self) -> Poses:
+        """world_from_ego over the log. The dataset records no motion: the vehicle stands still at the world's origin,
+        from the first record to the last."""
+        return Poses.standing([self.times_ns, *self.lidars.values(), *self.radars.values(), *self.cameras.values()])
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
         raise self._without(sensor)

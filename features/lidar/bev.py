@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from .. import drawings
 from ..birds_eye import BevLayout, FlipX, FlipY, birds_eye_axes
 from ..checks import distinct
+from ..errors import SpecError
 from ..feature import Feature
 from ..grid import Grid
 from ..group import Group
@@ -29,6 +30,10 @@ StatsChannel = Literal[
     "mean_i",
     "top_i",
 ]
+
+
+_MOST_COUNTED = 2**20
+"""A density is looked up by the count: a longer table would only take memory."""
 
 
 class BevParams(CloudParams, frozen=True, kw_only=True):
@@ -59,6 +64,14 @@ class BevOccupancyParams(BevParams, frozen=True, kw_only=True):
         bool, About("true: 1 where there is a point; false: the number of points, saturating at 255 in uint8.")
     ] = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.overflow_slices and self.grid.outside == "clamp":
+            raise SpecError(
+                "overflow_slices are for points above and below the grid, which a grid that clamps does not have; take "
+                "one or the other"
+            )
+
     def channels_count(self) -> int:
         return self.grid.size[2] + (2 if self.overflow_slices else 0)
 
@@ -79,6 +92,8 @@ class BevStatsParams(BevParams, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         distinct("channels", self.channels)
+        if self.density_cap > _MOST_COUNTED:
+            raise SpecError(f"density_cap must be at most {_MOST_COUNTED}, got {self.density_cap}")
 
     def channels_count(self) -> int:
         return sum(self.channels_of(channel) for channel in self.channels)

@@ -176,6 +176,14 @@ class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
 
     sensors: Annotated[tuple[str, ...] | None, About("The radars to take; null: all that the log has.")] = None
     num_sweeps: Annotated[int, About("Cycles of each radar, newest first.", "count", least=1)] = 6
+    newest: Annotated[
+        Literal["before", "nearest"],
+        About(
+            "Which cycle of a radar is its newest. before: the last one at or before the reference time, all there is "
+            "on the road; nearest: the one nearest to it, which may be later and then has a negative time_lag, as "
+            "those of nuScenes' samples, with which its devkit and published models begin."
+        ),
+    ] = "before"
     sweeps: Annotated[
         Literal["all", "keyframes"],
         About(

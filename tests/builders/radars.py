@@ -68,7 +68,8 @@ def _placed(frame: Any, params: RadarCloudParams) -> list[Any]:
         ref_from_ego = inverse(mounting)
     found = []
     for name in source.radars if params.sensors is None else params.sensors:
-        picked = {"step": params.sweep_step, "keyframes": params.sweeps == "keyframes"}
+        keyframes = params.sweeps == "keyframes"
+        picked = {"step": params.sweep_step, "keyframes": keyframes, "newest": params.newest}
         cycles = frame.ranked_radar_sweeps(params.num_sweeps, name, **picked) if name in source.radars else []
         for rank, record in cycles:
             since = cycles[0][1].time_ns if params.lag_from == "newest_cycle" else frame.time_ns

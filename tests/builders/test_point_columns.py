@@ -80,6 +80,15 @@ def test_what_a_log_lacks_is_zero_or_an_error_that_says_what_there_is(frame_of, 
     )
 
 
+@pytest.mark.parametrize("column", ["ring", "row_of_ring"])
+def test_a_rank_that_cannot_be_known_is_an_error_where_columns_must_be_there(frame_of, build, column):
+    lidar = {"ring": np.uint8([0]), "row_of_ring": np.int32([0])} | {column: None}
+    frame = frame_of([[1, 2, 3]], **lidar)
+    assert build(["lidar_ring"], frame)["lidar_ring"].tolist() == [-1]
+    with pytest.raises(MissingRecord, match=f"the sweep has no .*{column}, which a tensor takes"):
+        build(["lidar_ring"], frame, points_params(missing_columns="error"))
+
+
 def test_a_padded_row_has_no_ring(frame_of, sweep_of):
     frame = frame_of([[1, 2, 3], [4, 5, 6]], ring=np.uint8([0, 1]), row_of_ring=np.int32([1, 0]))
     builder = InputBuilder([{"name": "lidar_ring", "dtype": "int32", "shape": [4]}])

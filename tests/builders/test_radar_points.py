@@ -605,3 +605,22 @@ def test_real_radars_that_measure_along_the_ray_are_as_the_definition_says(real_
         assert abs(np.median(np.hypot(found[ahead, 4], found[ahead, 5])) - 30) < 1.5
     with pytest.raises(MissingRecord, match="frames that are unrelated say nothing of the ego motion"):
         build(log[0], {"filter": "none"})
+
+
+@pytest.mark.parametrize(
+    ("newest", "wanted"), [("before", [0.06, 0.14]), ("nearest", [-0.02, 0.06])], ids=["before", "nearest"]
+)
+def test_a_cycle_after_the_reference_time_is_the_newest_only_where_that_is_asked(newest, wanted):
+    log = memory_log(radars=[cycle(3, T0 + k * 80 * MS) for k in range(4)], times_ns=[T0 + 140 * MS])
+    params = {
+        "filter": "none",
+        "num_sweeps": 2,
+        "newest": newest,
+        "columns": ["x", "y", "vx_comp", "time_lag", "sweep"],
+    }
+    found = compare(log, params)
+    np.testing.assert_allclose(np.unique(found[:, 3]), wanted, atol=1e-6)
+    assert set(found[found[:, 3] < 0.05, 4]) <= {0}
+    # the first frame of a log may have only a later one
+    early = memory_log(radars=[cycle(3, T0 + 9 * MS)], times_ns=[T0])
+    assert len(build(early[0], params)["radar_points"]) == (3 if newest == "nearest" else 0)

@@ -10,8 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from perceptum.datasets import open_log
-from perceptum.inputs import BrokenRecord, Labels, LidarSweep, Poses, RadarSweep, Source
+from perceptum.datasets import Reader, open_log
+from perceptum.inputs import BrokenRecord, Labels, LidarSweep, LogError, Poses, RadarSweep, Source
 from perceptum.testing import check_dataset
 
 SMALL = {"frames": 3, "seed": 1, "beams": 8, "azimuth_steps": 90, "image_size": (40, 24)}
@@ -99,6 +99,70 @@ def test_a_reader_without_a_mistake_passes(acme):
     drive = acme(Drive)
     check_dataset(drive, cut_short=["1.bin"])
     check_dataset(drive, format="acme_drive", most_frames=1)
+
+
+class WithoutMotion(Reader):
+    """Has no poses, and says nothing of that."""
+
+    sequential = True
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.times_ns = np.array([1_000_000_000, 10_000_000_000], np.int64)
+        self.lidars = {"top": self.times_ns}
+
+    def read_lidar(self, sensor, index):
+        return LidarSweep(sensor, int(self.times_ns[index]), np.eye(4), *np.ones((3, 5), np.float32))
+
+
+def test_a_reader_without_poses_stands_still(acme):
+    from perceptum.check import check_log
+    from perceptum.info import describe
+
+    drive = acme(WithoutMotion)
+    check_dataset(drive)
+    log = open_log(drive)
+    assert log.world_from_ego(5_000_000_000).tolist() == np.eye(4).tolist()
+    assert describe(log)["poses"]["path_m"] == 0
+    assert check_log(str(drive)) == []
+
+
+class Bare:
+    """Whatever it is, and not a Reader."""
+
+    sequential = True
+    radars = cameras = {}  # noqa: RUF012
+
+    def __init__(self, path):
+        self.name, self.location = path.name, str(path)
+        self.times_ns = np.array([1_000_000_000], np.int64)
+        self.lidars = {"top": self.times_ns}
+
+
+class BareSource(Bare, Source):
+    """Has the protocol's `poses`, which gives nothing."""
+
+
+@pytest.mark.parametrize("source", [Bare, BareSource])
+def test_a_source_without_poses_that_is_not_a_reader_is_named(acme, source):
+    drive, said = (
+        acme(source),
+        f"dataset 'acme_drive': its {source.__name__} has no `poses`, which every source answers",
+    )
+    with pytest.raises(LogError, match=f"^{said}"):
+        _ = open_log(drive)[0].world_from_ego
+    with pytest.raises(AssertionError, match=f"drive: asking for its poses raised LogError: {said}"):
+        check_dataset(drive)
+
+
+class WithoutTimes(Reader):
+    sequential = True
+
+
+@pytest.mark.parametrize(("source", "lacks"), [(WithoutTimes, "times_ns"), (lambda path: object(), "cameras")])
+def test_a_source_that_lacks_what_all_have_is_not_opened(acme, source, lacks):
+    with pytest.raises(LogError, match=rf"^dataset 'acme_drive': its \w+ has no `{lacks}`, which every source answers"):
+        open_log(acme(source))
 
 
 def test_a_radar_without_a_mistake_passes(acme):

@@ -284,3 +284,19 @@ def test_a_box_stays_upright_in_the_axes_of_a_lidar_that_is_tilted():
     np.testing.assert_allclose(ahead[:3], np.linalg.inv(nose_down)[:3] @ [10, 0, 1, 1])
     assert ahead[6] == 0
     assert moved_boxes(np.zeros((0, 7)), nose_down).shape == (0, 7)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"sweeps": [sweep(0), cycle(0)]}, "sweeps[1] is a RadarSweep, wanted a LidarSweep; give it as radars=[...]"),
+        ({"sweeps": [picture(0)]}, "sweeps[0] is a CameraImage, wanted a LidarSweep; give it as cameras=[...]"),
+        ({"radars": [sweep(0)]}, "radars[0] is a LidarSweep, wanted a RadarSweep; give it as sweeps=[...]"),
+        ({"cameras": [labels(0)]}, "cameras[0] is a Labels, wanted a CameraImage; give it as labels=[...]"),
+        ({"sweeps": [sweep(0)], "labels": [None]}, "labels[0] is a NoneType, wanted a Labels"),
+    ],
+)
+def test_a_record_of_another_kind_is_refused_by_name(given, said):
+    with pytest.raises(LogError) as error:
+        memory_log(**given)
+    assert str(error.value) == said

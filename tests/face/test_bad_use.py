@@ -501,3 +501,45 @@ def test_a_message_of_many_lines_is_told_in_one(refusal, monkeypatch):
 
     monkeypatch.setattr(perceptum.view.Scene, "draw", draw)
     assert refusal("view", SMALL) == (2, "first second")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", SMALL],
+        ["check", SMALL],
+        ["convert", SMALL, "store"],
+        ["explain", "lidar_points", "--log", SMALL],
+        ["build", SMALL, "lidar_points"],
+        ["build", SMALL, "lidar_points", "--on-error", "skip"],
+        ["bench", SMALL, "--spec", "lidar_points"],
+        ["view", SMALL],
+        ["infer", SMALL, "MODEL", "--trust"],
+    ],
+    ids=lambda words: f"{words[0]} skip" if "skip" in words else words[0],
+)
+def test_no_memory_is_one_line_in_every_command(command, code_package, monkeypatch, words):
+    from perceptum.datasets.synthetic.source import SyntheticSource
+
+    def read(*_):
+        raise MemoryError("Unable to allocate 1.86 TiB for an array")
+
+    points = [{"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]}]
+    if "MODEL" in words:
+        echo = code_package("def model(lidar_points): return {'out': np.eye(4)}", POSE_OUT, inputs=points)
+        words = [*words[:2], echo, "--trust"]
+    monkeypatch.setattr(SyntheticSource, "read_lidar", read)
+    done = command(*words)
+    assert (done.status, done.err) == (1, "perceptum: no memory: Unable to allocate 1.86 TiB for an array\n")
+
+
+def test_no_memory_for_a_tensor_is_one_line_that_names_it(refusal, monkeypatch):
+    import mmap
+
+    def no_pages(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", no_pages)
+    status, said = refusal("build", SMALL, "lidar_bev_occupancy")
+    assert status == 1
+    assert said.startswith("no memory for ")

@@ -383,6 +383,26 @@ def test_params_that_no_row_would_take_are_refused(rows, params, message):
     assert str(error.value) == message
 
 
+PARAMETER, HEADING = "is a parameter; give it", "is a heading over parameters; give them"
+
+
+@pytest.mark.parametrize(
+    ("params", "said", "under"),
+    [
+        ({"ground": "map"}, f"'ground' {PARAMETER}", 'lidar_voxels={"ground": ...}'),
+        ({"max_points": 3}, f"'max_points' {PARAMETER}", 'lidar_points={"max_points": ...}'),
+        ({"cloud": {"num_sweeps": 5}}, f"'cloud' {HEADING}", 'lidar_voxels={"num_sweeps": ...}'),
+        ({"cloud": 5}, f"'cloud' {HEADING}", 'lidar_voxels={"sensors": ...}'),
+        ({"reference": {"ground": "map"}}, f"'reference' {HEADING}", 'lidar_voxels={"ground": ...}'),
+        ({"voxel_rows": {"order": "sorted"}}, f"'voxel_rows' {HEADING}", 'lidar_voxels={"order": ...}'),
+    ],
+)
+def test_a_parameter_without_its_group_says_where_it_is_given(params, said, under):
+    with pytest.raises(SpecError) as error:
+        SCHEMA.spec(["lidar_voxels", "lidar_bev_stats"], params)
+    assert str(error.value) == f"{said} under a group: {under}; only 'frame' and 'image' may be said once for all rows"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

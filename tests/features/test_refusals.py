@@ -100,6 +100,26 @@ CASES = {
         "'lidar_points' is cut at 100 rows, but 'lidar_num_points' counts up to 101; "
         'give both the params {"max_points": 100}',
     ),
+    "rows that belong together, cut at two sizes": (
+        [row("lidar_voxels", "float32", [100, 10, 5]), row("lidar_voxel_coords", "int32", [50, 3])],
+        "'lidar_voxel_coords' is cut at 50 rows, but 'lidar_voxels' at 100; their rows belong together: give both the "
+        'same size, or the params {"max_voxels": 50}',
+    ),
+    "rows that belong together, of which some are cut": (
+        [row("lidar_voxels", "float32", [100, 10, 5]), row("lidar_voxel_coords", "int32", ["n", 3])],
+        "'lidar_voxels' is cut at 100 rows, but 'lidar_voxel_coords' has up to 120000; their rows belong together: "
+        'give both the same size, or the params {"max_voxels": 100}',
+    ),
+    "points, of whose rings some are cut": (
+        [row("lidar_points", "float32", ["n", 5]), row("lidar_ring", "int32", [100])],
+        "'lidar_ring' is cut at 100 rows, but 'lidar_points' has all; their rows belong together: give both the same "
+        'size, or the params {"max_points": 100}',
+    ),
+    "rows of two groups that belong together": (
+        [row("lidar_points", "float32", [100, 5]), row("lidar_point_voxel_id", "int32", ["n"])],
+        "'lidar_points' is cut at 100 rows, but 'lidar_point_voxel_id' has all; their rows belong together: give both "
+        "the same size, or a suffix to one: lidar_point_voxel_id__b",
+    ),
     "unknown parameter": (
         [row("lidar_points", "float32", ["n", 5], max_point=3)],
         "input 'lidar_points': no parameter 'max_point'; did you mean 'max_points'? "

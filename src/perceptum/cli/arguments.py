@@ -71,8 +71,8 @@ ParamsOf = Annotated[
     typer.Option(
         "--params",
         metavar="GROUP=VALUE",
-        help="Parameters for rows that bring none: GROUP=PRESET, GROUP=JSON, or PART=VALUE for all rows, such as "
-        "frame=lidar; may be repeated.",
+        help="Parameters for rows that bring none: GROUP=PRESET, GROUP=JSON, such as "
+        "'lidar_points={\"num_sweeps\": 5}', or frame=lidar, which alone may be said for all rows; may be repeated.",
     ),
 ]
 OnBroken = Annotated[

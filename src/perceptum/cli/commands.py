@@ -46,7 +46,8 @@ for commands in (models, packages, features, specs, logs, look):
 
 
 def run() -> None:
-    """Runs a command; an error that the user can fix, and a warning, is one line, without a traceback."""
+    """Runs a command; an error that the user can fix, want of memory, and a warning, is one line, without a
+    traceback."""
     warnings.showwarning = _shown_once(warnings.showwarning)
     try:
         app(prog_name="perceptum")
@@ -60,6 +61,9 @@ def run() -> None:
             raise
         typer.echo(f"perceptum: {_text(error)}", err=True)
         sys.exit(status)
+    except MemoryError as error:
+        typer.echo(f"perceptum: {_no_memory(error)}", err=True)
+        sys.exit(1)
 
 
 def _shown_once(usual: Callable[..., None]) -> Callable[..., None]:
@@ -101,6 +105,14 @@ def _text(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}"
     text = (isinstance(error, ImportError) and _missing(error)) or str(error)
     return visible(" ".join(text.split("\n")))
+
+
+def _no_memory(error: MemoryError) -> str:
+    """Returns one line: what there was no memory for, where the error says it; numpy's does, Python's own does not."""
+    text = visible(" ".join(str(error).split("\n")))
+    if text.startswith("no memory"):
+        return text
+    return f"no memory: {text}" if text else "no memory for what was asked; free some, or ask for less at once"
 
 
 def _missing(error: ImportError) -> str | None:

@@ -81,7 +81,7 @@ def _show(row: Mapping[str, Any], preset: str | None) -> None:
         typer.echo(f"parameters of {row['group']}: what each may be, and is where nothing is said")
         typer.echo(_parameters(_among(row, None)))
     for shared in row["shared"]:
-        title = f"parameters of the {shared['name']}. {shared['prose']}".rstrip()
+        title = f"parameters of the {shared['name']}, given under {row['group']} too. {shared['prose']}".rstrip()
         typer.echo(f"\n{visible(folded(title, terminal_width(), '', ''))}")
         typer.echo(_parameters(_among(row, shared["name"])))
     if row["presets"] and preset is None:

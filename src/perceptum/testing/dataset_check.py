@@ -66,7 +66,7 @@ def check_dataset(
     _check_found(path, log, options)
     picked = sorted({round(k) for k in np.linspace(0, len(log) - 1, min(most_frames, len(log)))})
     _check_lazy(log)
-    doppler = Doppler(log.poses)
+    doppler = Doppler(_read(lambda: log.poses, f"{path}: asking for its poses"))
     for index in picked:
         _check_frame(log[index], doppler)
     for line in doppler.lines():
