@@ -234,6 +234,7 @@ class RadarCloud(PointStage):
 
 
 def _reference(params: RadarCloudParams, stages: Stages) -> Reference:
-    if params.frame == "radar" and params.sensors is not None:
-        return stages.share(RadarReference, params.reference(), params.sensors[0])
+    if params.frame == "radar" and (params.sensors is not None or params.newest != "before"):
+        first = None if params.sensors is None else params.sensors[0]
+        return stages.share(RadarReference, params.reference(), first, params.newest)
     return stages.share(Reference, params.reference())

@@ -624,3 +624,10 @@ def test_a_cycle_after_the_reference_time_is_the_newest_only_where_that_is_asked
     # the first frame of a log may have only a later one
     early = memory_log(radars=[cycle(3, T0 + 9 * MS)], times_ns=[T0])
     assert len(build(early[0], params)["radar_points"]) == (3 if newest == "nearest" else 0)
+    # in its own axes too
+    for sensors in (None, ["front"]):
+        own = build(early[0], {**params, "frame": "radar", "sensors": sensors, "columns": ["x", "y", "z"]})
+        places = own["radar_points"]
+        assert len(places) == (3 if newest == "nearest" else 0)
+        # the vehicle stands still: by the poses, not to the last bit
+        assert np.allclose(places, _xyz(early.radar("front", 0))[: len(places)], atol=1e-5)
