@@ -90,7 +90,7 @@ class Reference(Stage):
         return self._ground
 
     def _report_no_map(self, frame: Frame, ground: Ground) -> None:
-        if self._stages.first_time((Reference, self.params)):
+        if self._stages.first_time((Reference, "no map", self.params.ground, self.params.ground_z)):
             z = self._plane_z(frame)
             _log.warning(
                 '%s: the log has %s; the ground is taken from %s (reported once; the param ground "map" makes it an '
@@ -101,7 +101,7 @@ class Reference(Stage):
             )
 
     def _report_far(self, frame: Frame, ground: Ground) -> None:
-        if self._stages.first_time((Reference, "far", self.params)):
+        if self._stages.first_time((Reference, "far", self.params.ground, self.params.ground_z)):
             _log.warning(
                 "%s: %s: near the vehicle only %d of 100 places have their lowest point within 1.5 m of z = %g m, so "
                 "heights above the ground may be wrong (reported once; the param ground_z is the road's z in the ego "

@@ -32,6 +32,13 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         values = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: size for name, size in values.items() if isinstance(size, int) and not isinstance(size, bool)}
 
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        """Returns the fields that decide one of `dims`, for the message that a spec has another size there.
+
+        By default the field of its name; empty where that is not known.
+        """
+        return (dim,) if dim in self.__struct_fields__ else ()
+
     def column_names(self) -> tuple[str, ...]:
         """Returns what the columns or channels of a tensor whose unit is "mixed" hold, in order: words of COLUMN_UNITS.
 

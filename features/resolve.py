@@ -141,8 +141,22 @@ def _check_shape(resolved: Resolved) -> None:
     if not fits:
         raise SpecError(
             f"input '{row.name}' must be {_show(sizes)} {row.dtype}, the spec wants {_show(row.shape)}; "
-            "sizes follow from the row's params"
+            f"sizes follow from the row's params{_deciding(resolved)}"
         )
+
+
+def _deciding(resolved: Resolved) -> str:
+    """Returns which params decide the sizes that a spec has otherwise, if the group can tell: ": 5 from columns"."""
+    row, sizes, axes = resolved.row, resolved.sizes, resolved.feature.axes(resolved.params)
+    if len(row.shape) != len(sizes):
+        return ""
+    said = []
+    with resolved.group.asking("decided_by"):
+        for dim, size, axis in zip(row.shape, sizes, axes, strict=True):
+            if isinstance(dim, int) and isinstance(size, int) and isinstance(axis, str) and dim != size:
+                fields = ", ".join(resolved.params.decided_by(axis))
+                said += [f"{size} from {fields}"] if fields else []
+    return f": {'; '.join(dict.fromkeys(said))}" if said else ""
 
 
 def _check_size(resolved: Resolved) -> None:

@@ -45,6 +45,7 @@ _MEASURED = {
 """The channels that are worked out from the record."""
 _TAKEN = {"intensity": "intensity", "elongation": "elongation", "time_lag": "offset_ns"}
 """The channels that need a column which a sweep may lack."""
+_WITHOUT = {"offset_ns": "time_lag is the sweep's", "image_column": "its columns are by azimuth"}
 _FEW = 4
 """Cells are cleared one by one where less than a quarter of them were written."""
 
@@ -114,9 +115,9 @@ class RangeImage(Filler):
     def _project(self, frame: Frame, sweep: LidarSweep) -> int:
         """Returns how many points are not finite."""
         p, work = self.params, self._work
-        if p.missing_columns == "error":
-            own_columns = ["image_column"] if p.column_of == "record" else []
-            check_columns(sweep, [*(_TAKEN[name] for name in p.channels if name in _TAKEN), *own_columns])
+        own_columns = ["image_column"] if p.column_of == "record" else []
+        taken = [*(_TAKEN[name] for name in p.channels if name in _TAKEN), *own_columns]
+        check_columns(sweep, taken, p.missing_columns, self._stages, _WITHOUT)
         table, lag_wanted = self._row_of_ring(sweep), "time_lag" in p.channels
         moved_each = p.xyz_frame == "ego" and self._placing.per_point(sweep)
         recorded = Recorded(sweep, with_times=lag_wanted or moved_each)

@@ -19,6 +19,7 @@ from ..kernels.radar import RAW, place
 from ..reference import RadarReference, Reference
 from ..sample import Sample
 from ..scratch import Scratch
+from ..sensors import known_sensors, report_one_record
 from ..stage import Stages
 from .detections import Detections
 from .known import SHOWN, VELOCITIES, Known, known_of
@@ -95,16 +96,15 @@ class RadarCloud(PointStage):
 
     def _cycles(self, frame: Frame) -> list[_Cycle]:
         """Returns the cycles, newest first; of equal times in the order of the radars."""
-        p, streams = self.params, frame.log.source.radars
-        names = tuple(streams) if p.sensors is None else p.sensors
-        unknown = [name for name in names if name not in streams]
-        if unknown:
-            self._report_unknown(frame, unknown)
+        p = self.params
+        there = known_sensors(frame, "radar", p.sensors, p.required, self._stages)
+        names = there if p.sensors is None else p.sensors
+        report_one_record(frame, "radar", p.num_sweeps, self._stages)
         found: list[_Cycle] = []
         picked: dict[str, Any] = {"step": p.sweep_step, "keyframes": p.sweeps == "keyframes", "newest": p.newest}
         valid = np.zeros(len(names), np.uint8)
         for k, name in enumerate(names):
-            if name not in streams:
+            if name not in there:
                 continue
             own = frame.ranked_radar_sweeps(p.num_sweeps, name, **picked)
             valid[k] = len(own) > 0
@@ -144,8 +144,8 @@ class RadarCloud(PointStage):
             self._reference.write_above(x, y, z, z)
         self.dropped = {
             "non-finite detections": nonfinite,
-            "detections dropped by state": by_state,
-            "detections dropped by place": by_place,
+            "detections in other states": by_state,
+            "detections too near or too far": by_place,
         }
 
     def _take(self, records: Sequence[RadarSweep], total: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -184,23 +184,22 @@ class RadarCloud(PointStage):
                 f"{where} has no {', '.join(lacks)}, which the spec wants; it has {there}{why}; leave out what it does "
                 'not have, or take missing_columns "fill"'
             )
-        along = [name for name in known.along_ray if name not in lacks]
-        if along and self._stages.first_time((RadarCloud, "along the ray", record.sensor)):
+        if lacks and self._stages.first_time((RadarCloud, "lacks", record.sensor, lacks)):
+            _log.warning(
+                '%s has no %s%s: filled with 0 (reported once; the param missing_columns "error" makes it an error)',
+                where,
+                ", ".join(lacks),
+                why,
+            )
+        along_ray = [name for name in known.along_ray if name not in lacks]
+        if along_ray and self._stages.first_time((RadarCloud, "along the ray", record.sensor)):
             _log.warning(
                 "%s measures only how fast things come nearer or go away: its %s hold that speed along the ray "
                 "(reported once)",
                 where,
-                ", ".join(along),
+                ", ".join(along_ray),
             )
         return known
-
-    def _report_unknown(self, frame: Frame, unknown: Sequence[str]) -> None:
-        source = frame.log.source
-        what = f"{source.location}: no radar '{unknown[0]}'; the log has {', '.join(source.radars) or 'none'}"
-        if self.params.required:
-            raise MissingRecord(f"{what}, and the spec requires it")
-        if self._stages.first_time((RadarCloud, "unknown", *unknown)):
-            _log.warning('%s: it has no detections (reported once; the param "required" makes it an error)', what)
 
     def _report_none(self, frame: Frame, names: Sequence[str]) -> None:
         what = f"{frame.log.source.location}: {frame} has no cycle of {', '.join(names) or 'any radar'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from .. import drawings
 from ..birds_eye import BevLayout, FlipX, FlipY, birds_eye_axes
@@ -44,6 +44,9 @@ class BevParams(CloudParams, frozen=True, kw_only=True):
     flip_x: FlipX = False
     flip_y: FlipY = False
 
+    channels_from: ClassVar[tuple[str, ...]] = ()
+    """The fields that decide how many channels there are."""
+
     def channels_count(self) -> int:
         raise NotImplementedError
 
@@ -55,8 +58,12 @@ class BevParams(CloudParams, frozen=True, kw_only=True):
         x, y, _ = self.grid.size
         return {"C": self.channels_count(), "Y": y, "X": x}
 
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        return self.channels_from if dim == "C" else ("grid",)
+
 
 class BevOccupancyParams(BevParams, frozen=True, kw_only=True):
+    takes_only_columns: ClassVar[bool] = True
     overflow_slices: Annotated[
         bool, About("true: two more slices at the end, for points below and for points above the grid's z range.")
     ] = False
@@ -72,11 +79,14 @@ class BevOccupancyParams(BevParams, frozen=True, kw_only=True):
                 "one or the other"
             )
 
+    channels_from: ClassVar[tuple[str, ...]] = ("grid", "overflow_slices")
+
     def channels_count(self) -> int:
         return self.grid.size[2] + (2 if self.overflow_slices else 0)
 
 
 class BevStatsParams(BevParams, frozen=True, kw_only=True):
+    takes_only_columns: ClassVar[bool] = True
     channels: Annotated[
         tuple[StatsChannel, ...],
         About(
@@ -94,6 +104,8 @@ class BevStatsParams(BevParams, frozen=True, kw_only=True):
         distinct("channels", self.channels)
         if self.density_cap > _MOST_COUNTED:
             raise SpecError(f"density_cap must be at most {_MOST_COUNTED}, got {self.density_cap}")
+
+    channels_from: ClassVar[tuple[str, ...]] = ("channels", "grid")
 
     def channels_count(self) -> int:
         return sum(self.channels_of(channel) for channel in self.channels)

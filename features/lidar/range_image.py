@@ -212,6 +212,9 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
     def dims(self) -> dict[str, int]:
         return {"C": len(self.channels), "H": self.height, "W": self.padded_width()}
 
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        return {"C": ("channels",), "H": ("height",), "W": ("width", "width_multiple")}.get(dim, ())
+
 
 GROUPS = (
     Group(

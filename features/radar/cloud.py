@@ -174,7 +174,13 @@ AROUND = Grid(range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.8, 0.8, 8.0)
 class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
     """The radar detections behind a feature. Features with equal values here share one cloud."""
 
-    sensors: Annotated[tuple[str, ...] | None, About("The radars to take; null: all that the log has.")] = None
+    sensors: Annotated[
+        tuple[str, ...] | None,
+        About(
+            "The radars to take; null: all that the log has. One that the log lacks has no detections, which is "
+            "reported once; where the log has others and none of these, that is an error."
+        ),
+    ] = None
     num_sweeps: Annotated[int, About("Cycles of each radar, newest first.", "count", least=1)] = 6
     newest: Annotated[
         Literal["before", "nearest"],
@@ -290,7 +296,9 @@ class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
 
     def cloud(self) -> RadarCloudParams:
         """Returns only the cloud's own parameters."""
-        return RadarCloudParams(**{name: getattr(self, name) for name in RadarCloudParams.__struct_fields__})
+        own = {name: getattr(self, name) for name in RadarCloudParams.__struct_fields__}
+        # without the ground where no place depends on it
+        return RadarCloudParams(**own | msgspec.structs.asdict(self.place_key()))
 
     def state_filter(self) -> StateFilter:
         """Returns which states are kept, of a published filter too."""

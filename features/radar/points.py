@@ -40,6 +40,9 @@ class RadarPointsParams(RadarCloudParams, frozen=True, kw_only=True):
         radars = {} if self.sensors is None else {"num_radars": len(self.sensors)}
         return {"C": width_of(self.columns), **radars}
 
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        return {"C": ("columns",), "num_radars": ("sensors",)}.get(dim, ())
+
     def cap(self, dim: str) -> int | None:
         return self.max_points if dim == "num_radar" else None
 

@@ -44,6 +44,9 @@ class RadarVoxelsParams(RadarCloudParams, frozen=True, kw_only=True):
     def dims(self) -> dict[str, int]:
         return {"P": self.max_points_per_voxel, "C": width_of(self.columns)}
 
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        return {"P": ("max_points_per_voxel",), "C": ("columns",)}.get(dim, ())
+
     def cap(self, dim: str) -> int | None:
         return cap_of_rows(self) if dim == "num_radar_voxels" else None
 

@@ -51,7 +51,18 @@ CASES = {
     "size": (
         [row("lidar_voxels", "float32", ["n", 10, 4])],
         "input 'lidar_voxels' must be (num_voxels, 10, 5) float32, the spec wants (n, 10, 4); "
-        "sizes follow from the row's params",
+        "sizes follow from the row's params: 5 from columns",
+    ),
+    "two sizes of pillars": (
+        [row("lidar_pillar_features", "float32", ["n", 32, 9])],
+        "input 'lidar_pillar_features' must be (num_pillars, 20, 11) float32, the spec wants (n, 32, 9); sizes follow "
+        "from the row's params: 20 from max_points_per_voxel; 11 from columns, absolute_xyz, cluster_offset, "
+        "center_offset, with_distance",
+    ),
+    "sizes of a bird's-eye view": (
+        [row("lidar_bev_temporal", "uint8", [3, 700, 700])],
+        "input 'lidar_bev_temporal' must be (200, 256, 256) uint8, the spec wants (3, 700, 700); sizes follow from "
+        "the row's params: 200 from num_sweeps, grid, overflow_slices; 256 from grid",
     ),
     "rank": (
         [row("lidar_bev_occupancy", "uint8", [1024, 1024])],
