@@ -51,6 +51,7 @@ class Voxelization(Stage):
         # asked once: a grid works it out each time
         self.size = grid.size
         self._rows = VoxelRows(grid, cells.dtype, stages.threads)
+        self._rows.with_counts = False
         self._overflows = False
         self._places = 0
         self.title = f"voxel rows ({'id table' if self._rows.is_dense else 'hash'})"
@@ -84,17 +85,32 @@ class Voxelization(Stage):
         """The points that have a place, in parts for threads, as `gather` takes them."""
         return self._rows.placed
 
+    @property
+    def of_points(self) -> NDArray[np.int32]:
+        """(points,) the row of each point, -1 for none; only if `want_of_points` was said."""
+        return self._rows.of_points
+
     def want_places(self, points_per_voxel: int) -> None:
         """Says at planning time that the first so many points of each voxel are needed, and `placed` must have them;
         it may have more, since others ask too."""
         self._places = max(self._places, points_per_voxel)
+        self.want_counts()
+
+    def want_counts(self) -> None:
+        """Says at planning time that `counts` will be asked for: counting the points as they come takes half the time
+        of doing it then."""
+        self._rows.with_counts = True
+
+    def want_of_points(self) -> None:
+        """Says at planning time that `of_points` is needed."""
+        self._rows.with_points = True
 
     def run(self, sample: Sample) -> None:
         ids = self.cells.ids
         most = len(ids) if self.max_voxels is None else min(self.max_voxels, len(ids))
         owners = len(split(len(ids), self._stages.threads))
         # where max_voxels cuts, the points' order counts; a frame like the last one is likely to be cut too
-        shared = owners > 1 and not self._rows.is_dense and not self._overflows
+        shared = owners > 1 and self._rows.is_shared and not self._overflows
         if not (shared and self._rows.assign_shared(self._places, most, ids, owners, self._stages.each)):
             self._rows.assign(self._places, most, self._stops, ids, owners)
         self._overflows = self._rows.lost > 0
@@ -124,15 +140,6 @@ class Voxelization(Stage):
         """Calls `work` on the parts of `placed`, within the thread budget; for work that any part can do at any time,
         since it writes to slots of its own."""
         self._stages.each(work, self.placed)
-
-    def each_rows(self, work: Callable[[Placed], object]) -> None:
-        """The same for work that needs a row's points in their order: side by side only where each part has rows of its
-        own."""
-        if self._rows.apart:
-            self._stages.each(work, self.placed)
-        else:
-            for part in self.placed:
-                work(part)
 
     def each_share(self, rows: int, work: Callable[[slice], object]) -> None:
         """Calls `work` on the rows 0..rows in as many parts as `placed` has, within the thread budget."""

@@ -9,56 +9,48 @@ import numpy as np
 from perceptum.inputs.kernel import kernel
 
 from .processor import add_four, divide_four
-from .record import fetch, floats, value
-from .voxels import PLACE, PLACE_BITS
+from .record import floats, value
 
 __all__ = ["add_up", "add_up_any", "divide", "divide_doubles"]
 
-_AHEAD = 32
-"""Points between the one that is added and the one whose sums are asked for: a tenth less time."""
-
-
 @kernel
-def add_up_any(
-    columns: Any, chosen: Any, slots: Any, rows_of: Any, points_per_voxel: int, rows: int, sums: Any
-) -> None:
-    """Adds the columns of the chosen points to the sums of their rows, in the order in which they are chosen.
+def add_up_any(columns: Any, rows_of_points: Any, points_per_voxel: int, rows: int, counts: Any, sums: Any) -> None:
+    """Adds the columns of points to the sums of their rows, in the order of the points, and counts them.
 
-    columns, chosen, slots, rows_of, points_per_voxel, rows: as for `gather` of voxels.py. sums: (>= rows, C) float32 or
-    float64.
+    columns: (C, 2) int64, where they lie. rows_of_points: of `assign`; only the first `points_per_voxel` of a row are
+    added, and only to the first `rows`. counts: (>= rows,) int32 of 0, is brought up to date. sums: (>= rows, C)
+    float32 or float64, of 0.
     """
-    for k in range(len(slots)):
-        # written out, here and below, since numba counts the users of an array that is handed to a function, atomically
-        row = slots[k] >> PLACE_BITS
-        if len(rows_of) > 0:
-            row = np.int64(rows_of[row])
-        if (slots[k] & PLACE) < points_per_voxel and row < rows:
-            i: Any = np.int64(chosen[k])
-            for column in range(len(columns)):
-                sums[row, column] += value(columns[column, 0], columns[column, 1], i)
+    for i in range(len(rows_of_points)):
+        if 0 <= rows_of_points[i] < rows:
+            row = np.uint64(rows_of_points[i])
+            place = counts[row]
+            counts[row] = place + np.int32(1)
+            if place < points_per_voxel:
+                for column in range(len(columns)):
+                    sums[row, np.uint64(column)] += value(columns[column, 0], columns[column, 1], i)
 
 
 @kernel
-def add_up(columns: Any, chosen: Any, slots: Any, rows_of: Any, points_per_voxel: int, rows: int, sums_at: int) -> None:
+def add_up(columns: Any, rows_of_points: Any, points_per_voxel: int, rows: int, counts: Any, sums_at: int) -> None:
     """As add_up_any, for four columns or five, taken apart. sums_at: the address of (>= rows, C) float32."""
     last = len(columns) - 1
     a_at, a_step, b_at, b_step = columns[0, 0], columns[0, 1], columns[1, 0], columns[1, 1]
     c_at, c_step, d_at, d_step = columns[2, 0], columns[2, 1], columns[3, 0], columns[3, 1]
     e_at, e_step, five = columns[last, 0], columns[last, 1], last == 4
-    nbytes, end = 4 * len(columns), len(slots) - 1
-    for k in range(len(slots)):
-        # of a row among all: where several threads share them, this asks for others, which costs nothing
-        fetch(sums_at + nbytes * (slots[min(k + _AHEAD, end)] >> PLACE_BITS))
-        row = slots[k] >> PLACE_BITS
-        if len(rows_of) > 0:
-            row = np.int64(rows_of[row])
-        if (slots[k] & PLACE) < points_per_voxel and row < rows:
-            i: Any = np.int64(chosen[k])
-            at: Any = np.int64(sums_at + nbytes * row)
-            a, b = value(a_at, a_step, i), value(b_at, b_step, i)
-            add_four(a, b, value(c_at, c_step, i), value(d_at, d_step, i), at)
-            if five:
-                floats(at, 4, 1)[0] += value(e_at, e_step, i)
+    nbytes = 4 * len(columns)
+    for i in range(len(rows_of_points)):
+        if 0 <= rows_of_points[i] < rows:
+            # unsigned: numba asks of other indices whether they count from the end
+            row = np.uint64(rows_of_points[i])
+            place = counts[row]
+            counts[row] = place + np.int32(1)
+            if place < points_per_voxel:
+                at: Any = sums_at + nbytes * np.int64(row)
+                a, b = value(a_at, a_step, i), value(b_at, b_step, i)
+                add_four(a, b, value(c_at, c_step, i), value(d_at, d_step, i), at)
+                if five:
+                    floats(at, 4, 1)[0] += value(e_at, e_step, i)
 
 
 @kernel

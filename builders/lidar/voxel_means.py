@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cells import PointStage
 from ..kernels import voxel_means as kernels
 from ..scratch import Scratch, address
-from ..voxel_rows import Placed
 from ..voxelization import Voxelization
 from ..written import Written
 
@@ -30,16 +31,17 @@ class VoxelMeans:
         self._picks = picks
         self._of_all = points_per_voxel is None
         self._points_per_voxel = rows.ALL if points_per_voxel is None else points_per_voxel
+        self._counts = Scratch(np.int32)
         self._scratch = Scratch(np.float64)
         self._sums = self._scratch.array.reshape(0, len(picks))
 
     def want(self) -> None:
         """Says at planning time that means will be written."""
-        self._rows.want_places(self._points_per_voxel)
+        self._rows.want_of_points()
 
     @property
     def nbytes(self) -> int:
-        return self._scratch.array.nbytes
+        return self._scratch.array.nbytes + self._counts.array.nbytes
 
     def run(self) -> None:
         """Sums up a frame's points, where that is not done in the tensor itself."""
@@ -50,9 +52,10 @@ class VoxelMeans:
 
     def write(self, out: NDArray[np.float32], written: Written) -> None:
         """Writes the means. out: (rows, C)."""
-        rows, counts, width = min(self._rows.n, len(out)), self._rows.counts, len(self._picks)
+        rows, width = min(self._rows.n, len(out)), len(self._picks)
         if not self._of_all:
             self._add_up(rows, out)
+        counts = self._counts.array
 
         def divide(own: slice) -> None:
             if self._of_all:
@@ -64,14 +67,10 @@ class VoxelMeans:
         written.clear_rows(rows, out)
 
     def _add_up(self, rows: int, sums: NDArray[np.floating]) -> None:
-        columns = self._cloud.points.lying[self._picks]
-        taken_apart = len(columns) in (4, 5) and not self._of_all
-        sums[:rows] = 0
-
-        def add(part: Placed) -> None:
-            if taken_apart:
-                kernels.add_up(columns, *part, self._points_per_voxel, rows, address(sums))
-            else:
-                kernels.add_up_any(columns, *part, self._points_per_voxel, rows, sums)
-
-        self._rows.each_rows(add)
+        columns, counts = self._cloud.points.lying[self._picks], self._counts.reserve(rows)
+        sums[:rows], counts[:rows] = 0, 0
+        given: list[Any] = [columns, self._rows.of_points, self._points_per_voxel, rows, counts]
+        if len(columns) in (4, 5) and not self._of_all:
+            kernels.add_up(*given, address(sums))
+        else:
+            kernels.add_up_any(*given, sums)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from perceptum.features.lidar import VoxelsParams
 
 from ..columns import Column
-from ..kernels.voxels import write_rows_of_points
 from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
 from ..voxelization import Voxelization
@@ -47,8 +46,10 @@ class Voxels(Filler):
         elif feature == "lidar_voxel_mean":
             self._means.want()
             self._means_wanted = True
+        elif feature == "lidar_voxel_num_points":
+            self.rows.want_counts()
         elif feature == "lidar_point_voxel_id":
-            self.rows.want_places(Voxelization.ALL)
+            self.rows.want_of_points()
         if feature in ("lidar_voxels", "lidar_voxel_mean"):
             self.cells.cloud.want(self.params.columns)
 
@@ -78,5 +79,5 @@ class Voxels(Filler):
         elif feature == "lidar_voxel_mean":
             self._means.write(out, written)
         else:
-            out[:] = -1
-            self.rows.each_part(lambda part: write_rows_of_points(*part, out))
+            n = min(len(self.rows.of_points), len(out))
+            out[:n], out[n:] = self.rows.of_points[:n], -1
