@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from perceptum.features import Grid
 
 from .kernels import voxels as kernels
+from .kernels.voxel_means import assign_and_add
 from .scratch import Scratch, address
 from .split import shares
+from .voxel_sums import VoxelSums
 
 __all__ = ["Placed", "VoxelRows"]
 
@@ -61,6 +63,8 @@ class VoxelRows:
         self._slots = Scratch(np.int64, rows=owners)
         self._rows_of = Scratch(np.int32, rows=owners)
         self._sorted_ranks = Scratch(np.int32)
+        self.ranks: NDArray[np.int32] = _FINAL
+        """(n,) where the rows in the order in which they are first seen are now; empty where they are in it."""
         self._together = Scratch(np.uint64)
         self._ranks = Scratch(np.int32)
         self._all_keys = Scratch(ids)
@@ -96,10 +100,21 @@ class VoxelRows:
             self._counts = np.bincount(self.of_points + 1, minlength=self.n + 1)[1:].astype(np.int32)
         return self._counts
 
-    def assign(self, places_per_row: int, most: int, stop: bool, ids: NDArray[np.integer], parts: int = 1) -> None:
+    def assign(
+        self,
+        places_per_row: int,
+        most: int,
+        stop: bool,
+        ids: NDArray[np.integer],
+        parts: int = 1,
+        sums: VoxelSums | None = None,
+        each: Each | None = None,
+    ) -> None:
         """Gives the points' voxels rows, at most `most`, and the points places in them; `placed` has so many parts.
 
-        places_per_row: later points of a row have no place. stop: at the first point that needs one row more.
+        places_per_row: later points of a row have no place. stop: at the first point that needs one row more. sums:
+        are added up as the rows are found, by another thread of `each` if it comes: only the usual ones, and
+        with_points.
         """
         size = self._prepare(most)
         table = self._table.array[0, :size]
@@ -109,11 +124,17 @@ class VoxelRows:
         points = [scratch.reserve(len(ids))[0] for scratch in (self._chosen, self._slots)] if places else _NO_POINTS
         writes = self.with_points or not self.with_counts
         self.of_points = self._of_points.reserve(len(ids))[: len(ids)] if writes else _NOTHING
-        where = (self._shift(size), table, address(table), self._base)
-        limits = (places, most, stop)
-        found = kernels.assign(ids, None, 1, *limits, *where, keys, counts, _NO_FIRSTS, *points, self.of_points)
-        self.n, kept, self.lost = found
+        work: list[Any] = [ids, None, 1, places, most, stop, self._shift(size), table, address(table), self._base]
+        work += [keys, counts, _NO_FIRSTS, *points, self.of_points]
+        if sums is None or each is None:
+            self.n, kept, self.lost = kernels.assign(*work, 0)
+        else:
+            self._turns[:] = 0
+            work += [*sums.usual_work(most), self._found[0], address(self._turns)]
+            each(lambda _: assign_and_add(*work), range(2))
+            self.n, kept, self.lost = self._found[0].tolist()
         self._finish(self.n)
+        self.ranks = _FINAL
         self.keys, self._counts = keys[: self.n], counts[: self.n] if self.with_counts else None
         self.placed = [(points[0][own], points[1][own], _FINAL) for own in shares(kept, parts)]
 
@@ -135,6 +156,7 @@ class VoxelRows:
         each(lambda _: kernels.assign_shared(*work), range(owners))
         found = self._found[:owners].tolist()
         self._finish(max(rows for rows, _, _ in found))
+        self.ranks = _FINAL
         self.n, self.lost = sum(rows for rows, _, _ in found), 0
         if self.n > most or any(lost for _, _, lost in found):
             return False
@@ -150,6 +172,7 @@ class VoxelRows:
         order = np.argsort(by, kind="stable")
         ranks = self._sorted_ranks.reserve(self.n)[: self.n]
         ranks[order] = np.arange(self.n, dtype=np.int32)
+        self.ranks = ranks
         self.keys, self._counts = self.keys[order], None if self._counts is None else self._counts[order]
         if len(self.of_points):
             inside = self.of_points >= 0

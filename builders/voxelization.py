@@ -18,6 +18,7 @@ from .scratch import address
 from .split import shares, split
 from .stage import Stage, Stages
 from .voxel_rows import Placed, VoxelRows
+from .voxel_sums import VoxelSums
 from .written import Written
 
 __all__ = ["Voxelization", "gather_of"]
@@ -35,9 +36,6 @@ class Voxelization(Stage):
     VoxelRowsParams; max_voxels: None for no limit.
     """
 
-    ALL = 2**31 - 1
-    """More points than a voxel can have."""
-
     def __init__(
         self, cells: GridCells, grid: Grid, max_voxels: int | None, overflow: str, order: str, stages: Stages
     ) -> None:
@@ -54,6 +52,7 @@ class Voxelization(Stage):
         self._rows.with_counts = False
         self._overflows = False
         self._places = 0
+        self._sums: list[VoxelSums] = []
         self.title = f"voxel rows ({'id table' if self._rows.is_dense else 'hash'})"
 
     @property
@@ -86,6 +85,11 @@ class Voxelization(Stage):
         return self._rows.placed
 
     @property
+    def ranks(self) -> NDArray[np.int32]:
+        """(n,) the row of each voxel in the order in which they are first seen; empty where that is their order."""
+        return self._rows.ranks
+
+    @property
     def of_points(self) -> NDArray[np.int32]:
         """(points,) the row of each point, -1 for none; only if `want_of_points` was said."""
         return self._rows.of_points
@@ -105,6 +109,11 @@ class Voxelization(Stage):
         """Says at planning time that `of_points` is needed."""
         self._rows.with_points = True
 
+    def want_sums(self, sums: VoxelSums) -> None:
+        """Says at planning time that sums of the rows' points are needed, which are then added up in `run`."""
+        self._sums.append(sums)
+        self.want_of_points()
+
     def run(self, sample: Sample) -> None:
         ids = self.cells.ids
         most = len(ids) if self.max_voxels is None else min(self.max_voxels, len(ids))
@@ -112,7 +121,11 @@ class Voxelization(Stage):
         # where max_voxels cuts, the points' order counts; a frame like the last one is likely to be cut too
         shared = owners > 1 and self._rows.is_shared and not self._overflows
         if not (shared and self._rows.assign_shared(self._places, most, ids, owners, self._stages.each)):
-            self._rows.assign(self._places, most, self._stops, ids, owners)
+            close = next((sums for sums in self._sums if sums.is_usual and owners > 1), None)
+            self._rows.assign(self._places, most, self._stops, ids, owners, close, self._stages.each)
+            for sums in self._sums:
+                if sums is not close:
+                    sums.add_up(self._rows.of_points, self._rows.n)
         self._overflows = self._rows.lost > 0
         if self._order != "first_seen":
             self._rows.sort(self._rows.keys if self._order == "sorted" else self._keys_from_x())

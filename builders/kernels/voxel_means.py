@@ -8,22 +8,33 @@ import numpy as np
 
 from perceptum.inputs.kernel import kernel
 
-from .processor import add_four, divide_four
+from .processor import begin_or_add_four, divide_four
 from .record import floats, value
+from .turns import take_turn, wait_for
+from .voxels import CHUNK, assign
 
-__all__ = ["add_up", "add_up_any", "divide", "divide_doubles"]
+__all__ = ["add_up", "add_up_any", "assign_and_add", "divide", "divide_doubles"]
+
+_ASSIGNING, _PROGRESS = 0, 8
+"""Where `assign_and_add` counts: who takes a turn, and how many chunks of points have their rows; bytes."""
+
 
 @kernel
-def add_up_any(columns: Any, rows_of_points: Any, points_per_voxel: int, rows: int, counts: Any, sums: Any) -> None:
-    """Adds the columns of points to the sums of their rows, in the order of the points, and counts them.
+def add_up_any(rows_of_points: Any, columns: Any, points_per_voxel: int, counts: Any, sums: Any) -> None:
+    """Writes the sums of the columns of each row's points, in the order of the points, and counts them.
 
-    columns: (C, 2) int64, where they lie. rows_of_points: of `assign`; only the first `points_per_voxel` of a row are
-    added, and only to the first `rows`. counts: (>= rows,) int32 of 0, is brought up to date. sums: (>= rows, C)
-    float32 or float64, of 0.
+    rows_of_points: (N,) int32, -1 for none, as `assign` writes them: each row is one more than the last new one.
+    columns: (C, 2) int64, where they lie. Only the first `points_per_voxel` of a row are added. counts: (> rows,)
+    int32. sums: (> rows, C) float32 or float64.
     """
+    seen = np.uint64(0)
     for i in range(len(rows_of_points)):
-        if 0 <= rows_of_points[i] < rows:
+        if rows_of_points[i] >= 0:
             row = np.uint64(rows_of_points[i])
+            if row == seen:
+                counts[row] = 0
+                sums[row] = 0
+                seen += np.uint64(1)
             place = counts[row]
             counts[row] = place + np.int32(1)
             if place < points_per_voxel:
@@ -32,49 +43,123 @@ def add_up_any(columns: Any, rows_of_points: Any, points_per_voxel: int, rows: i
 
 
 @kernel
-def add_up(columns: Any, rows_of_points: Any, points_per_voxel: int, rows: int, counts: Any, sums_at: int) -> None:
-    """As add_up_any, for four columns or five, taken apart. sums_at: the address of (>= rows, C) float32."""
+def add_up(
+    rows_of_points: Any, columns: Any, points_per_voxel: int, counts: Any, sums_at: int, progress_at: int
+) -> None:
+    """As add_up_any, for four columns or five, taken apart. sums_at: the address of (> rows, C) float32. progress_at:
+    that of the number of chunks of points that have their rows; 0: all have."""
     last = len(columns) - 1
     a_at, a_step, b_at, b_step = columns[0, 0], columns[0, 1], columns[1, 0], columns[1, 1]
     c_at, c_step, d_at, d_step = columns[2, 0], columns[2, 1], columns[3, 0], columns[3, 1]
     e_at, e_step, five = columns[last, 0], columns[last, 1], last == 4
     nbytes = 4 * len(columns)
-    for i in range(len(rows_of_points)):
-        if 0 <= rows_of_points[i] < rows:
+    seen = np.uint64(0)
+    for begin in range(0, len(rows_of_points), CHUNK):
+        if progress_at != 0:
+            wait_for(progress_at, begin // CHUNK + 1)
+        for i in range(begin, min(begin + CHUNK, len(rows_of_points))):
+            if rows_of_points[i] < 0:
+                continue
             # unsigned: numba asks of other indices whether they count from the end
             row = np.uint64(rows_of_points[i])
+            # a row that is new is not cleared first: whether one is would be guessed wrong
+            new = row == seen
+            counts[seen] = 0
+            seen += np.uint64(new)
             place = counts[row]
             counts[row] = place + np.int32(1)
             if place < points_per_voxel:
                 at: Any = sums_at + nbytes * np.int64(row)
                 a, b = value(a_at, a_step, i), value(b_at, b_step, i)
-                add_four(a, b, value(c_at, c_step, i), value(d_at, d_step, i), at)
+                begin_or_add_four(new, a, b, value(c_at, c_step, i), value(d_at, d_step, i), at)
                 if five:
-                    floats(at, 4, 1)[0] += value(e_at, e_step, i)
+                    floats(at, 4, 1)[0] = (np.float32(0) if new else floats(at, 4, 1)[0]) + value(e_at, e_step, i)
 
 
 @kernel
-def divide(counts: Any, points_per_voxel: int, begin: int, end: int, width: int, sums_at: int) -> None:
-    """Divides the sums of the rows [begin, end), where they are, by their numbers of points.
+def assign_and_add(
+    ids: Any,
+    owner: Any,
+    owners: int,
+    points_per_voxel: int,
+    max_voxels: int,
+    stop: bool,
+    shift: Any,
+    table: Any,
+    table_at: int,
+    base: int,
+    keys: Any,
+    counts: Any,
+    firsts: Any,
+    chosen: Any,
+    slots: Any,
+    rows_of_points: Any,
+    columns: Any,
+    points_per_sum: int,
+    counts_of_sums: Any,
+    sums_at: int,
+    found: Any,
+    turns_at: int,
+) -> None:
+    """`assign`, and `add_up` close behind it: by two threads that call this at the same time, or by one alone.
 
-    counts: (>= end,) int32, of which at most `points_per_voxel` count. sums_at: the address of (>= end, width) float32.
+    found: (3,) int64, what `assign` returns. turns_at: the address of two int64 zeros.
+    """
+    turn = take_turn(turns_at + _ASSIGNING)
+    while turn < 2:
+        progress_at = turns_at + _PROGRESS
+        if turn == 0:
+            limits = (points_per_voxel, max_voxels, stop)
+            memory = (keys, counts, firsts, chosen, slots, rows_of_points, progress_at)
+            rows, kept, lost = assign(ids, owner, owners, *limits, shift, table, table_at, base, *memory)
+            found[0], found[1], found[2] = rows, kept, lost
+            # the last chunk, and those after a stop: more than there are does no harm
+            for _ in range(len(ids) // CHUNK + 1):
+                take_turn(progress_at)
+        else:
+            add_up(rows_of_points, columns, points_per_sum, counts_of_sums, sums_at, progress_at)
+        turn = take_turn(turns_at + _ASSIGNING)
+
+
+@kernel
+def divide(
+    sums_at: int,
+    counts: Any,
+    points_per_voxel: int,
+    ranks: Any,
+    rows: int,
+    begin: int,
+    end: int,
+    width: int,
+    out_at: int,
+) -> None:
+    """Writes the sums of the rows [begin, end) over their numbers of points.
+
+    sums_at, out_at: the addresses of (>= end, width) and (rows, width) float32. counts: (>= end,) int32, of which at
+    most `points_per_voxel` count. ranks: (n,) int32, where each row goes; empty: where it is; not beyond `rows`.
     Four at once: 0.1 ms for 95 000 rows of four, against 0.4.
     """
     for row in range(begin, end):
+        rank: Any = np.int64(ranks[row]) if len(ranks) > 0 else row
+        if rank >= rows:
+            continue
         points = np.float32(min(counts[row], points_per_voxel))
-        at: Any = np.int64(sums_at + 4 * width * row)
+        source: Any = np.int64(sums_at + 4 * width * row)
+        target: Any = np.int64(out_at + 4 * width * rank)
         for column in range(0, width - 3, 4):
-            divide_four(points, at + 4 * column)
+            divide_four(points, source + 4 * column, target + 4 * column)
         for column in range(width - width % 4, width):
-            floats(at, column, 1)[0] /= points
+            floats(target, column, 1)[0] = floats(source, column, 1)[0] / points
 
 
 @kernel
-def divide_doubles(sums: Any, counts: Any, begin: int, end: int, out: Any) -> None:
+def divide_doubles(sums: Any, counts: Any, ranks: Any, rows: int, begin: int, end: int, out: Any) -> None:
     """Writes the sums of the rows [begin, end) over their numbers of points, in float64, cast once.
 
-    sums: (>= end, C) float64; counts: (>= end,) int32; out: (>= end, C) float32.
+    sums: (>= end, C) float64; counts: (>= end,) int32; ranks, rows: as for `divide`; out: (rows, C) float32.
     """
     for row in range(begin, end):
-        for column in range(sums.shape[1]):
-            out[row, column] = sums[row, column] / np.float64(counts[row])
+        rank = np.int64(ranks[row]) if len(ranks) > 0 else row
+        if rank < rows:
+            for column in range(sums.shape[1]):
+                out[rank, column] = sums[row, column] / np.float64(counts[row])

@@ -38,14 +38,12 @@ class Voxels(Filler):
         self._means = VoxelMeans(
             self.rows, self.cells.cloud, params.max_points_per_voxel if params.mean_of == "kept" else None, self._picks
         )
-        self._means_wanted = False
 
     def want(self, feature: str, dtype: str) -> None:
         if feature == "lidar_voxels":
             self.rows.want_places(self.params.max_points_per_voxel)
         elif feature == "lidar_voxel_mean":
             self._means.want()
-            self._means_wanted = True
         elif feature == "lidar_voxel_num_points":
             self.rows.want_counts()
         elif feature == "lidar_point_voxel_id":
@@ -59,8 +57,6 @@ class Voxels(Filler):
 
     def run(self, sample: Sample) -> None:
         self.rows.report("lidar_voxels")
-        if self._means_wanted:
-            self._means.run()
 
     def sizes(self) -> Mapping[str, int]:
         return {"num_voxels": max(self.rows.n, self.params.min_rows), "num_points": len(self.cells.ids)}
