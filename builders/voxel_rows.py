@@ -24,6 +24,7 @@ _WORD = 64
 _FINAL = np.empty(0, np.int32)
 _NO_POINTS = [np.empty(0, np.int32), np.empty(0, np.int64)]
 _NO_FIRSTS = np.empty(0, np.uint64)
+_NO_CHUNKS = np.empty(0, np.int64)
 _NOTHING = np.empty(0, np.int32)
 _MOST = 2**31
 """What the tables hold is below."""
@@ -127,10 +128,11 @@ class VoxelRows:
         work: list[Any] = [ids, None, 1, places, most, stop, self._shift(size), table, address(table), self._base]
         work += [keys, counts, _NO_FIRSTS, *points, self.of_points]
         if sums is None or each is None:
-            self.n, kept, self.lost = kernels.assign(*work, 0)
+            self.n, kept, self.lost = kernels.assign(*work, _NO_CHUNKS, 0)
         else:
             self._turns[:] = 0
-            work += [*sums.usual_work(most), self._found[0], address(self._turns)]
+            by_chunk = np.full(len(ids) // kernels.CHUNK + 1, -1)
+            work += [*sums.usual_work(most), by_chunk, self._found[0], address(self._turns)]
             each(lambda _: assign_and_add(*work), range(2))
             self.n, kept, self.lost = self._found[0].tolist()
         self._finish(self.n)

@@ -13,6 +13,8 @@ from .scratch import Scratch, address
 
 __all__ = ["VoxelSums"]
 
+_NO_CHUNKS = np.empty(0, np.int64)
+
 
 class VoxelSums:
     """Of the points that voxels keep: float32 sums, as MeanVFE's. Of all points, of which there may be thousands in a
@@ -52,13 +54,14 @@ class VoxelSums:
     def usual_work(self, most: int) -> list[Any]:
         """Returns what `kernels.add_up` takes of a frame with at most so many rows, from the columns to the sums."""
         columns = self._cloud.points.lying[self._picks]
-        counts, sums = self._counts.reserve(most + 1), self._sums.reserve((most + 1) * len(columns))
+        counts, sums = self._counts.reserve(most), self._sums.reserve(most * len(columns))
         return [columns, self.points_per_voxel, counts, address(sums)]
 
     def add_up(self, rows_of_points: NDArray[np.int32], rows: int) -> None:
-        """Adds up a frame's points. rows_of_points: (N,), -1 for none, where rows come in ascending order."""
+        """Adds up a frame's points. rows_of_points: (N,), -1 for none."""
         columns, points_per_voxel, counts, sums_at = self.usual_work(rows)
+        counts[:rows], self.values[:rows] = 0, 0
         if self.is_usual:
-            kernels.add_up(rows_of_points, columns, points_per_voxel, counts, sums_at, 0)
+            kernels.add_up(rows_of_points, columns, points_per_voxel, counts, sums_at, _NO_CHUNKS, _NO_CHUNKS, 0)
         else:
             kernels.add_up_any(rows_of_points, columns, points_per_voxel, counts, self.values)

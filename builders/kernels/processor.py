@@ -8,7 +8,7 @@ import numba
 from llvmlite import ir
 from numba.extending import intrinsic
 
-__all__ = ["LINE", "begin_or_add_four", "copy_four", "copy_line", "divide_four", "multiply_add", "write_offsets"]
+__all__ = ["LINE", "add_four", "copy_four", "copy_line", "divide_four", "multiply_add", "write_offsets"]
 
 LINE = 64
 """Bytes of a cache line."""
@@ -39,20 +39,18 @@ def _to_multiply_add(_: Any, a: Any, b: Any, c: Any) -> Any:
     return numba.types.float32(*[numba.types.float32] * 3), generate
 
 
-def _to_begin_or_add_four(_: Any, new: Any, a: Any, b: Any, c: Any, d: Any, address: Any) -> Any:
-    """Adds to the four float32 numbers at an address, at once; to 0 where they are new, whatever is there."""
+def _to_add_four(_: Any, a: Any, b: Any, c: Any, d: Any, address: Any) -> Any:
+    """Adds to the four float32 numbers at an address, at once."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         more = ir.Constant(_FOUR, ir.Undefined)
-        for lane, number in enumerate(arguments[1:5]):
+        for lane, number in enumerate(arguments[:4]):
             more = builder.insert_element(more, number, _LANE(lane))
-        target = builder.inttoptr(arguments[5], _FOUR.as_pointer())
-        is_new = builder.trunc(arguments[0], ir.IntType(1))
-        before = builder.select(is_new, ir.Constant(_FOUR, [0.0] * 4), builder.load(target, align=4))
-        builder.store(builder.fadd(before, more), target, align=4)
+        target = builder.inttoptr(arguments[4], _FOUR.as_pointer())
+        builder.store(builder.fadd(builder.load(target, align=4), more), target, align=4)
         return context.get_dummy_value()
 
-    return numba.types.void(numba.types.boolean, *[numba.types.float32] * 4, numba.types.int64), generate
+    return numba.types.void(*[numba.types.float32] * 4, numba.types.int64), generate
 
 
 def _to_divide_four(_: Any, by: Any, source: Any, address: Any) -> Any:
@@ -113,7 +111,7 @@ def _to_write_offsets(
     return numba.types.void(word, *[numba.types.float32] * 6, word), generate
 
 
-begin_or_add_four: Any = intrinsic(_to_begin_or_add_four)
+add_four: Any = intrinsic(_to_add_four)
 divide_four: Any = intrinsic(_to_divide_four)
 copy_four: Any = intrinsic(_to_copy_four)
 copy_line: Any = intrinsic(_to_copy_line)

@@ -8,7 +8,7 @@ import numpy as np
 
 from perceptum.inputs.kernel import kernel
 
-from .processor import begin_or_add_four, divide_four
+from .processor import add_four, divide_four
 from .record import floats, value
 from .turns import take_turn, wait_for
 from .voxels import CHUNK, assign
@@ -21,20 +21,14 @@ _ASSIGNING, _PROGRESS = 0, 8
 
 @kernel
 def add_up_any(rows_of_points: Any, columns: Any, points_per_voxel: int, counts: Any, sums: Any) -> None:
-    """Writes the sums of the columns of each row's points, in the order of the points, and counts them.
+    """Adds the columns of points to the sums of their rows, in the order of the points, and counts them.
 
-    rows_of_points: (N,) int32, -1 for none, as `assign` writes them: each row is one more than the last new one.
-    columns: (C, 2) int64, where they lie. Only the first `points_per_voxel` of a row are added. counts: (> rows,)
-    int32. sums: (> rows, C) float32 or float64.
+    rows_of_points: (N,) int32, -1 for none. columns: (C, 2) int64, where they lie. Only the first `points_per_voxel` of
+    a row are added. counts: (>= rows,) int32 of 0. sums: (>= rows, C) float32 or float64 of 0.
     """
-    seen = np.uint64(0)
     for i in range(len(rows_of_points)):
         if rows_of_points[i] >= 0:
             row = np.uint64(rows_of_points[i])
-            if row == seen:
-                counts[row] = 0
-                sums[row] = 0
-                seen += np.uint64(1)
             place = counts[row]
             counts[row] = place + np.int32(1)
             if place < points_per_voxel:
@@ -44,36 +38,48 @@ def add_up_any(rows_of_points: Any, columns: Any, points_per_voxel: int, counts:
 
 @kernel
 def add_up(
-    rows_of_points: Any, columns: Any, points_per_voxel: int, counts: Any, sums_at: int, progress_at: int
+    rows_of_points: Any,
+    columns: Any,
+    points_per_voxel: int,
+    counts: Any,
+    sums_at: int,
+    rows_by_chunk: Any,
+    found: Any,
+    progress_at: int,
 ) -> None:
-    """As add_up_any, for four columns or five, taken apart. sums_at: the address of (> rows, C) float32. progress_at:
-    that of the number of chunks of points that have their rows; 0: all have."""
+    """As add_up_any, for four columns or five, taken apart. sums_at: the address of (>= rows, C) float32.
+
+    progress_at: where the number of chunks of points that have their rows is counted; 0: all have. Where it is counted,
+    `counts` and sums need not be 0; rows_by_chunk: (N // CHUNK + 1,) int64, the rows there were after each chunk, -1 for
+    all there are, which is found[0] then.
+    """
     last = len(columns) - 1
     a_at, a_step, b_at, b_step = columns[0, 0], columns[0, 1], columns[1, 0], columns[1, 1]
     c_at, c_step, d_at, d_step = columns[2, 0], columns[2, 1], columns[3, 0], columns[3, 1]
     e_at, e_step, five = columns[last, 0], columns[last, 1], last == 4
     nbytes = 4 * len(columns)
-    seen = np.uint64(0)
+    cleared = 0
     for begin in range(0, len(rows_of_points), CHUNK):
         if progress_at != 0:
             wait_for(progress_at, begin // CHUNK + 1)
+            rows = rows_by_chunk[begin // CHUNK]
+            rows = found[0] if rows < 0 else rows
+            counts[cleared:rows] = 0
+            floats(sums_at, cleared * len(columns), (rows - cleared) * len(columns))[:] = 0
+            cleared = rows
         for i in range(begin, min(begin + CHUNK, len(rows_of_points))):
             if rows_of_points[i] < 0:
                 continue
             # unsigned: numba asks of other indices whether they count from the end
             row = np.uint64(rows_of_points[i])
-            # a row that is new is not cleared first: whether one is would be guessed wrong
-            new = row == seen
-            counts[seen] = 0
-            seen += np.uint64(new)
             place = counts[row]
             counts[row] = place + np.int32(1)
             if place < points_per_voxel:
                 at: Any = sums_at + nbytes * np.int64(row)
                 a, b = value(a_at, a_step, i), value(b_at, b_step, i)
-                begin_or_add_four(new, a, b, value(c_at, c_step, i), value(d_at, d_step, i), at)
+                add_four(a, b, value(c_at, c_step, i), value(d_at, d_step, i), at)
                 if five:
-                    floats(at, 4, 1)[0] = (np.float32(0) if new else floats(at, 4, 1)[0]) + value(e_at, e_step, i)
+                    floats(at, 4, 1)[0] += value(e_at, e_step, i)
 
 
 @kernel
@@ -98,26 +104,28 @@ def assign_and_add(
     points_per_sum: int,
     counts_of_sums: Any,
     sums_at: int,
+    rows_by_chunk: Any,
     found: Any,
     turns_at: int,
 ) -> None:
     """`assign`, and `add_up` close behind it: by two threads that call this at the same time, or by one alone.
 
-    found: (3,) int64, what `assign` returns. turns_at: the address of two int64 zeros.
+    rows_by_chunk: (N // CHUNK + 1,) int64 of -1. found: (3,) int64, what `assign` returns. turns_at: the address of two
+    int64 zeros.
     """
     turn = take_turn(turns_at + _ASSIGNING)
     while turn < 2:
         progress_at = turns_at + _PROGRESS
         if turn == 0:
             limits = (points_per_voxel, max_voxels, stop)
-            memory = (keys, counts, firsts, chosen, slots, rows_of_points, progress_at)
+            memory = (keys, counts, firsts, chosen, slots, rows_of_points, rows_by_chunk, progress_at)
             rows, kept, lost = assign(ids, owner, owners, *limits, shift, table, table_at, base, *memory)
             found[0], found[1], found[2] = rows, kept, lost
             # the last chunk, and those after a stop: more than there are does no harm
             for _ in range(len(ids) // CHUNK + 1):
                 take_turn(progress_at)
         else:
-            add_up(rows_of_points, columns, points_per_sum, counts_of_sums, sums_at, progress_at)
+            add_up(rows_of_points, columns, points_per_sum, counts_of_sums, sums_at, rows_by_chunk, found, progress_at)
         turn = take_turn(turns_at + _ASSIGNING)
 
 

@@ -97,6 +97,7 @@ def assign(
     chosen: Any,
     slots: Any,
     rows_of_points: Any,
+    rows_by_chunk: Any,
     progress_at: int,
 ) -> tuple[int, int, int]:
     """Gives voxels their rows in the order in which they are first seen, and points their places in them.
@@ -110,8 +111,9 @@ def assign(
     also beyond `points_per_voxel`; empty: they are not counted, and no point has a place. firsts: (N // 64 + 1,)
     uint64, for an owner: the bits of the points that are the first of a row are set, all others are cleared. chosen:
     (N,) int32, the points that have a place; slots: (N,) int64, row << 32 | place. rows_of_points: (N,) int32, each
-    point's row, -1 for none; empty: they are not written. progress_at: the address of an int64 to which 1 is added each
-    time that CHUNK points more have their rows, for who follows; 0: nobody does.
+    point's row, -1 for none; empty: they are not written. rows_by_chunk: (N // CHUNK + 1,) int64, how many rows there
+    were after each CHUNK of points but the last; progress_at: the address of an int64 to which 1 is added then, for who
+    follows; 0: nobody does.
     """
     rows, kept, last = np.uint64(0), np.uint64(0), np.uint64(max_voxels)
     lost = 0
@@ -121,6 +123,7 @@ def assign(
     for begin in range(0, len(ids), _AHEAD):
         n = min(_AHEAD, len(ids) - begin)
         if progress_at != 0 and begin > 0 and begin % CHUNK == 0:
+            rows_by_chunk[begin // CHUNK - 1] = rows
             take_turn(progress_at)
         if owner is not None:
             n = _find_own(ids, begin, n, owner, owners, flags, own)
@@ -218,10 +221,10 @@ def assign_shared(
     (owners, max_rows) int32. together, ranks: (N // 64 + 1,) uint64 and int32. all_keys, all_counts: (max_voxels,).
     turns_at: the address of TURNS int64 zeros: see take_turn.
     """
-    nowhere, nobody = rows_of[0, :0], 0
+    nowhere, nobody = rows_of[0, :0], (found[0, :0], 0)
     owner = take_turn(turns_at + _ASSIGNING)
     while owner < owners:
-        memory = (keys[owner], counts[owner], firsts[owner], chosen[owner], slots[owner], nowhere, nobody)
+        memory = (keys[owner], counts[owner], firsts[owner], chosen[owner], slots[owner], nowhere, *nobody)
         table_at = tables_at + owner * tables.strides[0]
         limits = (points_per_voxel, max_rows, False)
         rows, kept, lost = assign(ids, owner, owners, *limits, shift, tables[owner, :size], table_at, base, *memory)
