@@ -31,6 +31,12 @@ _MOST = 2**31
 
 Each = Callable[[Callable[[int], object], Sequence[int]], None]
 
+
+def _in_turn(work: Callable[[int], object], numbers: Sequence[int]) -> None:
+    for number in numbers:
+        work(number)
+
+
 Placed = tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]
 """Points that have a place; their slots, in an owner's rows or in all; and the numbers of the owner's rows among all,
 empty where the slots are in all."""
@@ -108,14 +114,13 @@ class VoxelRows:
         stop: bool,
         ids: NDArray[np.integer],
         parts: int = 1,
-        sums: VoxelSums | None = None,
-        each: Each | None = None,
+        sums: Sequence[VoxelSums] = (),
+        each: Each = _in_turn,
     ) -> None:
         """Gives the points' voxels rows, at most `most`, and the points places in them; `placed` has so many parts.
 
         places_per_row: later points of a row have no place. stop: at the first point that needs one row more. sums:
-        are added up as the rows are found, by another thread of `each` if it comes: only the usual ones, and
-        with_points.
+        the first that are usual are added up as the rows are found, by a thread of `each` if there are two parts.
         """
         size = self._prepare(most)
         table = self._table.array[0, :size]
@@ -127,12 +132,16 @@ class VoxelRows:
         self.of_points = self._of_points.reserve(len(ids))[: len(ids)] if writes else _NOTHING
         work: list[Any] = [ids, None, 1, places, most, stop, self._shift(size), table, address(table), self._base]
         work += [keys, counts, _NO_FIRSTS, *points, self.of_points]
-        if sums is None or each is None:
+        close: list[Any] | None = None
+        for one in sums:
+            work_of_one = one.usual_work(most) if close is None and parts > 1 else None
+            one.are_there, close = work_of_one is not None, close or work_of_one
+        if close is None:
             self.n, kept, self.lost = kernels.assign(*work, _NO_CHUNKS, 0)
         else:
             self._turns[:] = 0
             by_chunk = np.full(len(ids) // kernels.CHUNK + 1, -1)
-            work += [*sums.usual_work(most), by_chunk, self._found[0], address(self._turns)]
+            work += [*close, by_chunk, self._found[0], address(self._turns)]
             each(lambda _: assign_and_add(*work), range(2))
             self.n, kept, self.lost = self._found[0].tolist()
         self._finish(self.n)

@@ -13,6 +13,8 @@ from .scratch import Scratch, address
 
 __all__ = ["VoxelSums"]
 
+_ALL = 2**31 - 1
+"""More points than a voxel can have."""
 _NO_CHUNKS = np.empty(0, np.int64)
 
 
@@ -23,18 +25,15 @@ class VoxelSums:
     picks: the columns, as in `Column`. points_per_voxel: how many are kept; None: all.
     """
 
-    ALL = 2**31 - 1
-    """More points than a voxel can have."""
-
     def __init__(self, cloud: PointStage, picks: NDArray[np.int64], points_per_voxel: int | None) -> None:
         self._cloud = cloud
         self._picks = picks
         self.of_all = points_per_voxel is None
-        self.points_per_voxel = self.ALL if points_per_voxel is None else points_per_voxel
-        self.is_usual = len(picks) in (4, 5) and not self.of_all
-        """Whether `usual_work` can be done."""
+        self.points_per_voxel = _ALL if points_per_voxel is None else points_per_voxel
         self._counts = Scratch(np.int32)
         self._sums = Scratch(np.float64 if self.of_all else np.float32)
+        self.are_there = False
+        """Whether a frame's were added up as its rows were found: then they are in the order in which those were."""
 
     @property
     def nbytes(self) -> int:
@@ -45,23 +44,25 @@ class VoxelSums:
         """(>= rows,) the points of each row, also those beyond `points_per_voxel`."""
         return self._counts.array
 
-    @property
-    def values(self) -> NDArray[np.floating]:
-        """(>= rows, C) float32, of all points float64."""
-        width = len(self._picks)
-        return self._sums.array[: len(self._sums.array) // width * width].reshape(-1, width)
+    def values(self, rows: int) -> NDArray[np.floating]:
+        """(rows, C) float32, of all points float64."""
+        n = rows * len(self._picks)
+        return self._sums.reserve(n)[:n].reshape(rows, len(self._picks))
 
-    def usual_work(self, most: int) -> list[Any]:
-        """Returns what `kernels.add_up` takes of a frame with at most so many rows, from the columns to the sums."""
+    def usual_work(self, most: int) -> list[Any] | None:
+        """Returns what `kernels.add_up` takes of a frame with at most so many rows, from the columns to the sums; None
+        where it takes others."""
         columns = self._cloud.points.lying[self._picks]
-        counts, sums = self._counts.reserve(most), self._sums.reserve(most * len(columns))
-        return [columns, self.points_per_voxel, counts, address(sums)]
+        if self.of_all or len(columns) not in (4, 5) or (columns[:, 1] != columns[0, 1]).any():
+            return None
+        return [columns, self.points_per_voxel, self._counts.reserve(most), address(self.values(most))]
 
-    def add_up(self, rows_of_points: NDArray[np.int32], rows: int) -> None:
-        """Adds up a frame's points. rows_of_points: (N,), -1 for none."""
-        columns, points_per_voxel, counts, sums_at = self.usual_work(rows)
-        counts[:rows], self.values[:rows] = 0, 0
-        if self.is_usual:
-            kernels.add_up(rows_of_points, columns, points_per_voxel, counts, sums_at, _NO_CHUNKS, _NO_CHUNKS, 0)
+    def add_up(self, rows_of_points: NDArray[np.int32], rows: int, sums: NDArray[np.floating]) -> None:
+        """Adds up a frame's points. rows_of_points: (N,), -1 for none. sums: (>= rows, C) in the dtype of `values`."""
+        counts, work = self._counts.reserve(rows), self.usual_work(rows)
+        counts[:rows], sums[:rows] = 0, 0
+        if work is not None:
+            kernels.add_up(rows_of_points, *work[:-1], address(sums), _NO_CHUNKS, _NO_CHUNKS, 0)
         else:
-            kernels.add_up_any(rows_of_points, columns, points_per_voxel, counts, self.values)
+            columns = self._cloud.points.lying[self._picks]
+            kernels.add_up_any(rows_of_points, columns, self.points_per_voxel, counts, sums)

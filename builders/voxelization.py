@@ -110,7 +110,8 @@ class Voxelization(Stage):
         self._rows.with_points = True
 
     def want_sums(self, sums: VoxelSums) -> None:
-        """Says at planning time that sums of the rows' points are needed, which are then added up in `run`."""
+        """Says at planning time that sums of the rows' points are needed, which are added up in `run` if `are_there` says
+        so."""
         self._sums.append(sums)
         self.want_of_points()
 
@@ -121,11 +122,7 @@ class Voxelization(Stage):
         # where max_voxels cuts, the points' order counts; a frame like the last one is likely to be cut too
         shared = owners > 1 and self._rows.is_shared and not self._overflows
         if not (shared and self._rows.assign_shared(self._places, most, ids, owners, self._stages.each)):
-            close = next((sums for sums in self._sums if sums.is_usual and owners > 1), None)
-            self._rows.assign(self._places, most, self._stops, ids, owners, close, self._stages.each)
-            for sums in self._sums:
-                if sums is not close:
-                    sums.add_up(self._rows.of_points, self._rows.n)
+            self._rows.assign(self._places, most, self._stops, ids, owners, self._sums, self._stages.each)
         self._overflows = self._rows.lost > 0
         if self._order != "first_seen":
             self._rows.sort(self._rows.keys if self._order == "sorted" else self._keys_from_x())

@@ -47,16 +47,16 @@ def add_up(
     found: Any,
     progress_at: int,
 ) -> None:
-    """As add_up_any, for four columns or five, taken apart. sums_at: the address of (>= rows, C) float32.
+    """As add_up_any, for four columns or five of one stride, taken apart. sums_at: the address of (>= rows, C) float32.
 
     progress_at: where the number of chunks of points that have their rows is counted; 0: all have. Where it is counted,
     `counts` and sums need not be 0; rows_by_chunk: (N // CHUNK + 1,) int64, the rows there were after each chunk, -1 for
     all there are, which is found[0] then.
     """
     last = len(columns) - 1
-    a_at, a_step, b_at, b_step = columns[0, 0], columns[0, 1], columns[1, 0], columns[1, 1]
-    c_at, c_step, d_at, d_step = columns[2, 0], columns[2, 1], columns[3, 0], columns[3, 1]
-    e_at, e_step, five = columns[last, 0], columns[last, 1], last == 4
+    a_at, b_at, c_at, d_at, e_at = columns[0, 0], columns[1, 0], columns[2, 0], columns[3, 0], columns[last, 0]
+    # one for all: 0.1 ms less for 320 000 points than with one for each
+    step, five = columns[0, 1], last == 4
     nbytes = 4 * len(columns)
     cleared = 0
     for begin in range(0, len(rows_of_points), CHUNK):
@@ -76,10 +76,9 @@ def add_up(
             counts[row] = place + np.int32(1)
             if place < points_per_voxel:
                 at: Any = sums_at + nbytes * np.int64(row)
-                a, b = value(a_at, a_step, i), value(b_at, b_step, i)
-                add_four(a, b, value(c_at, c_step, i), value(d_at, d_step, i), at)
+                add_four(value(a_at, step, i), value(b_at, step, i), value(c_at, step, i), value(d_at, step, i), at)
                 if five:
-                    floats(at, 4, 1)[0] += value(e_at, e_step, i)
+                    floats(at, 4, 1)[0] += value(e_at, step, i)
 
 
 @kernel

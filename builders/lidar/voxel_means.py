@@ -37,16 +37,24 @@ class VoxelMeans:
 
     def write(self, out: NDArray[np.float32], written: Written) -> None:
         """Writes the means. out: (rows, C)."""
-        rows, ranks = min(self._rows.n, len(out)), self._rows.ranks
-        sums, counts = self._sums.values, self._sums.counts
+        n, width = self._rows.n, out.shape[1]
+        rows, ranks = min(n, len(out)), self._rows.ranks
+        if self._sums.are_there:
+            sums = self._sums.values(n)
+        else:
+            # float32 sums of all rows need no memory of their own
+            sums = self._sums.values(n) if self._sums.of_all or rows < n else out
+            self._sums.add_up(self._rows.of_points, n, sums)
+            ranks = ranks[:0]
+        counts = self._sums.counts
 
         def divide(own: slice) -> None:
             which = (ranks, rows, own.start, own.stop)
             if self._sums.of_all:
                 kernels.divide_doubles(sums, counts, *which, out)
             else:
-                most, width = self._sums.points_per_voxel, sums.shape[1]
+                most = self._sums.points_per_voxel
                 kernels.divide(address(sums), counts, most, *which, width, address(out))
 
-        self._rows.each_share(self._rows.n if len(ranks) else rows, divide)
+        self._rows.each_share(n if len(ranks) else rows, divide)
         written.clear_rows(rows, out)
