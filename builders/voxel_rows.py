@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from perceptum.features import Grid
 
+from .cells import Looking
+from .kernels import voxel_chain as chain
 from .kernels import voxels as kernels
-from .kernels.voxel_means import assign_and_add
 from .scratch import Scratch, address
 from .split import shares
 from .voxel_sums import VoxelSums
@@ -22,20 +23,17 @@ _DENSE_CELLS = 2**21
 """Up to here a table of all cells is quicker than hashing: 8 MB, of which a frame touches a small part."""
 _WORD = 64
 _FINAL = np.empty(0, np.int32)
-_NO_POINTS = [np.empty(0, np.int32), np.empty(0, np.int64)]
+_NO_SLOTS = np.empty(0, np.int64)
 _NO_FIRSTS = np.empty(0, np.uint64)
-_NO_CHUNKS = np.empty(0, np.int64)
 _NOTHING = np.empty(0, np.int32)
+_NOTHING_ELSE = (_NOTHING, _NO_FIRSTS, _NOTHING, _NO_SLOTS)
+_NO_SUMS = [np.empty((0, 2), np.int64), 0, _NOTHING, 0]
+_CHAINED = 3
+"""What there is to do at the same time, of which one waits for the other."""
 _MOST = 2**31
 """What the tables hold is below."""
 
 Each = Callable[[Callable[[int], object], Sequence[int]], None]
-
-
-def _in_turn(work: Callable[[int], object], numbers: Sequence[int]) -> None:
-    for number in numbers:
-        work(number)
-
 
 Placed = tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]
 """Points that have a place; their slots, in an owner's rows or in all; and the numbers of the owner's rows among all,
@@ -49,11 +47,8 @@ class VoxelRows:
     in the cache, and one thread is as quick as several who must look at all points each.
     """
 
-    with_counts = True
-    """Whether rows' points are counted as they come. If not, `counts` does so when it is asked; no point has a place,
-    and one thread finds the rows."""
     with_points = False
-    """Whether each point's row is wanted, as `of_points`; then one thread finds them, too."""
+    """Whether `assign` says each point's row, as `of_points`."""
 
     def __init__(self, grid: Grid, ids: np.dtype[Any], owners: int) -> None:
         self._cells = grid.cells
@@ -78,6 +73,7 @@ class VoxelRows:
         self._all_counts = Scratch(np.int32)
         self._of_points = Scratch(np.int32)
         self._found = np.zeros((owners, 3), np.int64)
+        self._by_chunk = Scratch(np.int64)
         self._turns = np.zeros(kernels.TURNS, np.int64)
         self.n = 0
         self.lost = 0
@@ -85,7 +81,7 @@ class VoxelRows:
         self.keys: NDArray[np.integer] = self._all_keys.array
         """(n,) the cell of each row."""
         self.of_points: NDArray[np.int32] = _NOTHING
-        """(points,) the row of each, -1 for none; where they are wanted, or rows' points are not counted."""
+        """(points,) the row of each, -1 for none."""
         self._counts: NDArray[np.int32] | None = None
         self.placed: list[Placed] = []
         """In parts, for threads."""
@@ -97,7 +93,7 @@ class VoxelRows:
     @property
     def is_shared(self) -> bool:
         """Whether several threads may find the rows."""
-        return not self.is_dense and self.with_counts and not self.with_points
+        return not self.is_dense and not self.with_points
 
     @property
     def counts(self) -> NDArray[np.int32]:
@@ -107,47 +103,62 @@ class VoxelRows:
             self._counts = np.bincount(self.of_points + 1, minlength=self.n + 1)[1:].astype(np.int32)
         return self._counts
 
-    def assign(
-        self,
-        places_per_row: int,
-        most: int,
-        stop: bool,
-        ids: NDArray[np.integer],
-        parts: int = 1,
-        sums: Sequence[VoxelSums] = (),
-        each: Each = _in_turn,
-    ) -> None:
+    def assign(self, places_per_row: int, most: int, stop: bool, ids: NDArray[np.integer], parts: int = 1) -> None:
         """Gives the points' voxels rows, at most `most`, and the points places in them; `placed` has so many parts.
 
-        places_per_row: later points of a row have no place. stop: at the first point that needs one row more. sums:
-        the first that are usual are added up as the rows are found, by a thread of `each` if there are two parts.
+        places_per_row: later points of a row have no place. stop: at the first point that needs one row more.
         """
         size = self._prepare(most)
         table = self._table.array[0, :size]
         keys = self._own_keys.reserve(most + 1)[0]
-        counts = self._own_counts.reserve(most + 1)[0] if self.with_counts else _NOTHING
-        places = places_per_row if self.with_counts else 0
-        points = [scratch.reserve(len(ids))[0] for scratch in (self._chosen, self._slots)] if places else _NO_POINTS
-        writes = self.with_points or not self.with_counts
-        self.of_points = self._of_points.reserve(len(ids))[: len(ids)] if writes else _NOTHING
-        work: list[Any] = [ids, None, 1, places, most, stop, self._shift(size), table, address(table), self._base]
-        work += [keys, counts, _NO_FIRSTS, *points, self.of_points]
-        close: list[Any] | None = None
-        for one in sums:
-            work_of_one = one.usual_work(most) if close is None and parts > 1 else None
-            one.are_there, close = work_of_one is not None, close or work_of_one
-        if close is None:
-            self.n, kept, self.lost = kernels.assign(*work, _NO_CHUNKS, 0)
-        else:
-            self._turns[:] = 0
-            by_chunk = np.full(len(ids) // kernels.CHUNK + 1, -1)
-            work += [*close, by_chunk, self._found[0], address(self._turns)]
-            each(lambda _: assign_and_add(*work), range(2))
-            self.n, kept, self.lost = self._found[0].tolist()
+        counts = self._own_counts.reserve(most + 1)[0]
+        points = [scratch.reserve(len(ids))[0] for scratch in (self._chosen, self._slots)]
+        self.of_points = self._of_points.reserve(len(ids))[: len(ids)] if self.with_points else _NOTHING
+        where = (self._shift(size), table, address(table), self._base)
+        limits = (places_per_row, most, stop)
+        found = kernels.assign(ids, None, 1, *limits, *where, keys, counts, _NO_FIRSTS, *points, self.of_points, 0)
+        self.n, kept, self.lost = found
         self._finish(self.n)
-        self.ranks = _FINAL
-        self.keys, self._counts = keys[: self.n], counts[: self.n] if self.with_counts else None
+        self.keys, self._counts = keys[: self.n], counts[: self.n]
         self.placed = [(points[0][own], points[1][own], _FINAL) for own in shares(kept, parts)]
+
+    def find(
+        self,
+        most: int,
+        stop: bool,
+        cells: NDArray[np.integer],
+        looking: Looking | None = None,
+        sums: Sequence[VoxelSums] = (),
+        parts: int = 1,
+        each: Each | None = None,
+    ) -> bool:
+        """As assign, where no point needs a place: `of_points` says each point's row, and nothing is counted.
+
+        cells: (1, N), which are found first if it is said how; returns False if a point was refused then. sums: the
+        first that are usual are added up, too. parts: of `placed`; with more than one, threads of `each` do it.
+        """
+        size, n = self._prepare(most), cells.shape[1]
+        table = self._table.array[0, :size]
+        keys = self._own_keys.reserve(most + 1)[0]
+        self.of_points = self._of_points.reserve(n)[:n]
+        usual: list[Any] | None = None
+        for one in sums:
+            usual_of_one = None if usual is not None else one.usual_work(most)
+            one.are_there, usual = usual_of_one is not None, usual or usual_of_one
+        self._turns[:], self._found[0] = 0, 0
+        work: list[Any] = [looking, cells, most, stop, self._shift(size), table, address(table), self._base]
+        work += [keys, _NOTHING_ELSE, self.of_points, usual is not None, *(usual or _NO_SUMS)]
+        by_chunk = self._by_chunk.reserve(n // chain.CHUNK + 1)
+        work += [by_chunk, self._found[0], parts == 1 or each is None, address(self._turns)]
+        if parts == 1 or each is None:
+            chain.chain(*work)
+        else:
+            each(lambda _: chain.chain(*work), range(min(parts, _CHAINED)))
+        self.n, self.lost, failed = self._found[0].tolist()
+        self._finish(self.n)
+        self.keys, self._counts = keys[: self.n], None
+        self.placed = [(_FINAL, _NO_SLOTS, _FINAL)] * parts
+        return not failed
 
     def assign_shared(self, places_per_row: int, most: int, ids: NDArray[np.integer], owners: int, each: Each) -> bool:
         """As assign, by so many threads; returns False where there are more voxels than `most`: that has an order."""
@@ -167,7 +178,6 @@ class VoxelRows:
         each(lambda _: kernels.assign_shared(*work), range(owners))
         found = self._found[:owners].tolist()
         self._finish(max(rows for rows, _, _ in found))
-        self.ranks = _FINAL
         self.n, self.lost = sum(rows for rows, _, _ in found), 0
         if self.n > most or any(lost for _, _, lost in found):
             return False
@@ -208,6 +218,7 @@ class VoxelRows:
         """Leaves so many rows in the tables behind, where the next frame takes them for empty places."""
         self._base += rows
         self._is_clean = True
+        self.ranks = _FINAL
 
     def _shift(self, size: int) -> np.uint64 | None:
         return None if self.is_dense else np.uint64(65 - size.bit_length())

@@ -15,7 +15,6 @@ __all__ = ["VoxelSums"]
 
 _ALL = 2**31 - 1
 """More points than a voxel can have."""
-_NO_CHUNKS = np.empty(0, np.int64)
 
 
 class VoxelSums:
@@ -62,7 +61,7 @@ class VoxelSums:
         counts, work = self._counts.reserve(rows), self.usual_work(rows)
         counts[:rows], sums[:rows] = 0, 0
         if work is not None:
-            kernels.add_up(rows_of_points, *work[:-1], address(sums), _NO_CHUNKS, _NO_CHUNKS, 0)
+            kernels.add_up(rows_of_points, 0, *work[:-1], address(sums))
         else:
             columns = self._cloud.points.lying[self._picks]
             kernels.add_up_any(rows_of_points, columns, self.points_per_voxel, counts, sums)

@@ -16,7 +16,6 @@ from .record import bits, fetch, value
 from .turns import take_turn, wait_for
 
 __all__ = [
-    "CHUNK",
     "PLACE",
     "PLACE_BITS",
     "TURNS",
@@ -38,8 +37,6 @@ _AHEAD = 64
 """Points whose places in the table are fetched together: those of one word of `firsts`."""
 _FAR_AHEAD = 128
 """Points between the one whose place is fetched and the one that is looked up."""
-CHUNK = 4096
-"""Points after which `assign` says how far it is: a multiple of _AHEAD."""
 _WORD_BITS, _IN_WORD = 6, 63
 _SIDE_BITS = 4
 _GOLDEN_32, _HALF = np.uint32(0x9E3779B1), np.uint32(16)
@@ -97,34 +94,27 @@ def assign(
     chosen: Any,
     slots: Any,
     rows_of_points: Any,
-    rows_by_chunk: Any,
-    progress_at: int,
+    rows_before: int,
 ) -> tuple[int, int, int]:
     """Gives voxels their rows in the order in which they are first seen, and points their places in them.
 
     Returns how many rows there are, how many points have a place, and how many points are left out since their cells
     are beyond `max_voxels`; with `stop` those are all from the first such point on.
     ids: (N,) cell ids, -1 outside. owner: None for all cells, or the number of one of `owners`, who share them: see
-    _find_own. shift: see _home. table: int32, at the address `table_at`, all less than `base`: nothing in it counts;
-    a row is kept there as base + row, so that a table which the next frame uses with a greater base need not be cleared.
-    keys: (max_voxels + 1,) the rows' ids, and room for one more. counts: (max_voxels + 1,) int32, points seen per row,
+    _find_own. shift: see _home. table: int32, at the address `table_at`, all less than `base`, which is no row; a row
+    is kept there as base + row, so that the next frame, with a greater base, need not clear it. keys: (max_voxels + 1,) the rows' ids, and room for one more. counts: (max_voxels + 1,) int32, points seen per row,
     also beyond `points_per_voxel`; empty: they are not counted, and no point has a place. firsts: (N // 64 + 1,)
     uint64, for an owner: the bits of the points that are the first of a row are set, all others are cleared. chosen:
     (N,) int32, the points that have a place; slots: (N,) int64, row << 32 | place. rows_of_points: (N,) int32, each
-    point's row, -1 for none; empty: they are not written. rows_by_chunk: (N // CHUNK + 1,) int64, how many rows there
-    were after each CHUNK of points but the last; progress_at: the address of an int64 to which 1 is added then, for who
-    follows; 0: nobody does.
+    point's row, -1 for none; empty: they are not written. rows_before: how many rows there are from points before these.
     """
-    rows, kept, last = np.uint64(0), np.uint64(0), np.uint64(max_voxels)
+    rows, kept, last = np.uint64(rows_before), np.uint64(0), np.uint64(max_voxels)
     lost = 0
     mask, one = np.uint64(len(table) - 1), np.uint64(1)
     counting, placing, writing = len(counts) > 0, points_per_voxel > 0, len(rows_of_points) > 0
     flags, own, homes = np.empty(_AHEAD, np.uint32), np.empty(_AHEAD, np.uint32), np.empty(_AHEAD, np.uint64)
     for begin in range(0, len(ids), _AHEAD):
         n = min(_AHEAD, len(ids) - begin)
-        if progress_at != 0 and begin > 0 and begin % CHUNK == 0:
-            rows_by_chunk[begin // CHUNK - 1] = rows
-            take_turn(progress_at)
         if owner is not None:
             n = _find_own(ids, begin, n, owner, owners, flags, own)
         new = np.uint64(0)
@@ -221,10 +211,10 @@ def assign_shared(
     (owners, max_rows) int32. together, ranks: (N // 64 + 1,) uint64 and int32. all_keys, all_counts: (max_voxels,).
     turns_at: the address of TURNS int64 zeros: see take_turn.
     """
-    nowhere, nobody = rows_of[0, :0], (found[0, :0], 0)
+    nowhere, rows_before = rows_of[0, :0], 0
     owner = take_turn(turns_at + _ASSIGNING)
     while owner < owners:
-        memory = (keys[owner], counts[owner], firsts[owner], chosen[owner], slots[owner], nowhere, *nobody)
+        memory = (keys[owner], counts[owner], firsts[owner], chosen[owner], slots[owner], nowhere, rows_before)
         table_at = tables_at + owner * tables.strides[0]
         limits = (points_per_voxel, max_rows, False)
         rows, kept, lost = assign(ids, owner, owners, *limits, shift, tables[owner, :size], table_at, base, *memory)
