@@ -25,8 +25,8 @@ Looking = tuple[NDArray[np.int64], bool, NDArray[np.float32], NDArray[np.float32
 each; as the kernel `look` takes them."""
 
 LookAlong = Callable[[Looking, NDArray[np.int32], int], bool | None]
-"""Does the work of the kernel `look`, and more: with (1, n) int32, where the points' cells go, and the number of the load;
-returns what that returns, or None if nothing was done."""
+"""Does the work of the kernel `look`, and more, with (1, n) int32, where the points' cells go, and the number of the
+load; returns what that returns, or None if nothing was done."""
 
 
 class Points(Protocol):

@@ -28,8 +28,6 @@ _NO_FIRSTS = np.empty(0, np.uint64)
 _NOTHING = np.empty(0, np.int32)
 _NOTHING_ELSE = (_NOTHING, _NO_FIRSTS, _NOTHING, _NO_SLOTS)
 _NO_SUMS = [np.empty((0, 2), np.int64), 0, _NOTHING, 0]
-_CHAINED = 3
-"""What there is to do at the same time, of which one waits for the other."""
 _MOST = 2**31
 """What the tables hold is below."""
 
@@ -114,10 +112,9 @@ class VoxelRows:
         counts = self._own_counts.reserve(most + 1)[0]
         points = [scratch.reserve(len(ids))[0] for scratch in (self._chosen, self._slots)]
         self.of_points = self._of_points.reserve(len(ids))[: len(ids)] if self.with_points else _NOTHING
-        where = (self._shift(size), table, address(table), self._base)
-        limits = (places_per_row, most, stop)
-        found = kernels.assign(ids, None, 1, *limits, *where, keys, counts, _NO_FIRSTS, *points, self.of_points, 0)
-        self.n, kept, self.lost = found
+        work: list[Any] = [ids, None, 1, places_per_row, most, stop, self._shift(size), table, address(table)]
+        work += [self._base, keys, counts, _NO_FIRSTS, *points, self.of_points, 0]
+        self.n, kept, self.lost = kernels.assign(*work)
         self._finish(self.n)
         self.keys, self._counts = keys[: self.n], counts[: self.n]
         self.placed = [(points[0][own], points[1][own], _FINAL) for own in shares(kept, parts)]
@@ -134,8 +131,9 @@ class VoxelRows:
     ) -> bool:
         """As assign, where no point needs a place: `of_points` says each point's row, and nothing is counted.
 
-        cells: (1, N), which are found first if it is said how; returns False if a point was refused then. sums: the
-        first that are usual are added up, too. parts: of `placed`; with more than one, threads of `each` do it.
+        cells: (1, N), which are found first if it is said how; returns False if a point was refused then. parts: of
+        `placed`; with more than one, threads of `each` do it, and add up the first of the sums that are usual, too: one
+        thread does that as quickly later, where they are to go.
         """
         size, n = self._prepare(most), cells.shape[1]
         table = self._table.array[0, :size]
@@ -143,17 +141,17 @@ class VoxelRows:
         self.of_points = self._of_points.reserve(n)[:n]
         usual: list[Any] | None = None
         for one in sums:
-            usual_of_one = None if usual is not None else one.usual_work(most)
+            usual_of_one = one.usual_work(most) if usual is None and parts > 1 else None
             one.are_there, usual = usual_of_one is not None, usual or usual_of_one
         self._turns[:], self._found[0] = 0, 0
         work: list[Any] = [looking, cells, most, stop, self._shift(size), table, address(table), self._base]
         work += [keys, _NOTHING_ELSE, self.of_points, usual is not None, *(usual or _NO_SUMS)]
         by_chunk = self._by_chunk.reserve(n // chain.CHUNK + 1)
-        work += [by_chunk, self._found[0], parts == 1 or each is None, address(self._turns)]
+        work += [by_chunk, self._found[0], address(self._turns)]
         if parts == 1 or each is None:
             chain.chain(*work)
         else:
-            each(lambda _: chain.chain(*work), range(min(parts, _CHAINED)))
+            each(lambda _: chain.chain(*work), range(min(parts, 1 + (looking is not None) + (usual is not None))))
         self.n, self.lost, failed = self._found[0].tolist()
         self._finish(self.n)
         self.keys, self._counts = keys[: self.n], None

@@ -61,7 +61,8 @@ class VoxelSums:
         counts, work = self._counts.reserve(rows), self.usual_work(rows)
         counts[:rows], sums[:rows] = 0, 0
         if work is not None:
-            kernels.add_up(rows_of_points, 0, *work[:-1], address(sums))
+            work = [rows_of_points, 0, *work[:-1], address(sums)]
+            kernels.add_up(*work)
         else:
             columns = self._cloud.points.lying[self._picks]
             kernels.add_up_any(rows_of_points, columns, self.points_per_voxel, counts, sums)

@@ -95,24 +95,30 @@ def assign(
     slots: Any,
     rows_of_points: Any,
     rows_before: int,
-) -> tuple[int, int, int]:
+) -> tuple[Any, Any, Any]:
     """Gives voxels their rows in the order in which they are first seen, and points their places in them.
 
     Returns how many rows there are, how many points have a place, and how many points are left out since their cells
     are beyond `max_voxels`; with `stop` those are all from the first such point on.
     ids: (N,) cell ids, -1 outside. owner: None for all cells, or the number of one of `owners`, who share them: see
-    _find_own. shift: see _home. table: int32, at the address `table_at`, all less than `base`, which is no row; a row
-    is kept there as base + row, so that the next frame, with a greater base, need not clear it. keys: (max_voxels + 1,) the rows' ids, and room for one more. counts: (max_voxels + 1,) int32, points seen per row,
-    also beyond `points_per_voxel`; empty: they are not counted, and no point has a place. firsts: (N // 64 + 1,)
-    uint64, for an owner: the bits of the points that are the first of a row are set, all others are cleared. chosen:
-    (N,) int32, the points that have a place; slots: (N,) int64, row << 32 | place. rows_of_points: (N,) int32, each
-    point's row, -1 for none; empty: they are not written. rows_before: how many rows there are from points before these.
+    _find_own. shift: see _home. table: int32, at the address `table_at`, whose entries below `base` are of earlier
+    frames and count as empty; a row is kept there as base + row, so that nobody has to clear it. keys: (max_voxels + 1,)
+    the rows' ids, and room for one more. counts: (max_voxels + 1,) int32, points seen per row, also beyond
+    `points_per_voxel`; empty: they are not counted, and no point has a place. firsts: (N // 64 + 1,) uint64, for an
+    owner: the bits of the points that are the first of a row are set, all others are cleared. chosen: (N,) int32, the
+    points that have a place; slots: (N,) int64, row << 32 | place. rows_of_points: (N,) int32, each point's row, -1 for
+    none; empty: they are not written. rows_before: how many rows there are from points before these.
     """
-    rows, kept, last = np.uint64(rows_before), np.uint64(0), np.uint64(max_voxels)
-    lost = 0
-    mask, one = np.uint64(len(table) - 1), np.uint64(1)
+    rows: Any = np.uint64(rows_before)
+    kept: Any = np.uint64(0)
+    last, lost = np.uint64(max_voxels), 0
+    mask: Any = np.uint64(len(table) - 1)
+    one = np.uint64(1)
     counting, placing, writing = len(counts) > 0, points_per_voxel > 0, len(rows_of_points) > 0
     flags, own, homes = np.empty(_AHEAD, np.uint32), np.empty(_AHEAD, np.uint32), np.empty(_AHEAD, np.uint64)
+    if owner is None and shift is not None:
+        for k in range(min(_FAR_AHEAD, len(ids))):
+            fetch(table_at + 4 * np.int64(_home(max(ids[k], 0), shift)))
     for begin in range(0, len(ids), _AHEAD):
         n = min(_AHEAD, len(ids) - begin)
         if owner is not None:
