@@ -274,8 +274,8 @@ class Columns:
         return len(self._grids) - 1
 
     def look_along(self, work: LookAlong) -> None:
-        """Says at planning time who wants to look at the points where they lie, if only one grid's cells are wanted; the
-        first who says so does."""
+        """Says at planning time who wants to look at points that lie where they were recorded. The first who says so
+        does, if only one grid's cells are wanted."""
         # weak: its stage knows this one
         self._along = self._along or weakref.WeakMethod(work)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from perceptum.inputs.kernel import kernel
 
-from .processor import add_four, divide_four
+from .processor import LARGEST, add_four, divide_four
 from .record import floats, value
 
 __all__ = ["add_up", "add_up_any", "divide", "divide_doubles"]
@@ -74,6 +74,8 @@ def divide(
 
     sums_at, out_at: the addresses of (>= end, width) and (rows, width) float32. counts: (>= end,) int32, of which at
     most `points_per_voxel` count. ranks: (n,) int32, where each row goes; empty: where it is; not beyond `rows`.
+    Sums that float32 does not hold, of intensities near its end, give its largest number.
+
     Four at once: 0.1 ms for 95 000 rows of four, against 0.4.
     """
     for row in range(begin, end):
@@ -86,7 +88,8 @@ def divide(
         for column in range(0, width - 3, 4):
             divide_four(points, source + 4 * column, target + 4 * column)
         for column in range(width - width % 4, width):
-            floats(target, column, 1)[0] = floats(source, column, 1)[0] / points
+            mean = floats(source, column, 1)[0] / points
+            floats(target, column, 1)[0] = min(max(mean, np.float32(-LARGEST)), np.float32(LARGEST))
 
 
 @kernel

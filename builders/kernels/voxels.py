@@ -102,8 +102,8 @@ def assign(
     are beyond `max_voxels`; with `stop` those are all from the first such point on.
     ids: (N,) cell ids, -1 outside. owner: None for all cells, or the number of one of `owners`, who share them: see
     _find_own. shift: see _home. table: int32, at the address `table_at`, whose entries below `base` are of earlier
-    frames and count as empty; a row is kept there as base + row, so that nobody has to clear it. keys: (max_voxels + 1,)
-    the rows' ids, and room for one more. counts: (max_voxels + 1,) int32, points seen per row, also beyond
+    frames and count as empty; a row is kept there as base + row, so that nobody has to clear it. keys:
+    (max_voxels + 1,) the rows' ids, and room for one more. counts: (max_voxels + 1,) int32, points per row, also beyond
     `points_per_voxel`; empty: they are not counted, and no point has a place. firsts: (N // 64 + 1,) uint64, for an
     owner: the bits of the points that are the first of a row are set, all others are cleared. chosen: (N,) int32, the
     points that have a place; slots: (N,) int64, row << 32 | place. rows_of_points: (N,) int32, each point's row, -1 for
