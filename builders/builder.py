@@ -312,8 +312,8 @@ def _specs(
 ) -> dict[str, Spec]:
     for one in wanted.values():
         if not _is_spec(one):
-            shown = repr(one) if isinstance(one, (str, bytes)) else type(one).__name__
-            hint = f"; one name is a list too: [{one!r}]" if isinstance(one, str) else ""
+            shown = repr(one) if isinstance(one, (str, bytes, os.PathLike)) else type(one).__name__
+            hint = _hint(str(one)) if isinstance(one, (str, os.PathLike)) else ""
             raise SpecError(f"wanted a model, a list of spec rows or a list of feature names, got {shown}{hint}")
     if params is not None and not isinstance(params, Mapping):
         raise SpecError(
@@ -329,6 +329,15 @@ def _specs(
         its = None if params is None else {key: value for key, value in params.items() if key not in others}
         specs[name] = _spec(schema, name, wanted[name], own, its, training)
     return specs
+
+
+def _hint(one: str) -> str:
+    """Returns what to write in place of a text: a builder opens no files."""
+    if one.endswith(".json"):
+        return f"; the rows of that file are json.load(open({one!r}))"
+    if one.endswith((".neuropod", ".zip")):
+        return f"; a package is loaded first: load_neuropod({one!r})"
+    return f"; one name is a list too: [{one!r}]"
 
 
 def _takes(schema: Schema, rows: list[Any]) -> set[str]:

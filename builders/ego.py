@@ -17,8 +17,6 @@ __all__ = ["Ego"]
 
 
 class Ego(Filler):
-    group = "ego"
-
     def __init__(self, params: EgoParams, stages: Stages) -> None:
         super().__init__()
         self.title = "ego"

@@ -337,10 +337,14 @@ def _time(ms: float | None) -> str:
     return "" if ms is None else f"{ms:.2f} ms"
 
 
+_UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+
+
 def _size(nbytes: int) -> str:
     if nbytes < 2**10:
         return f"{nbytes} B"
-    return f"{nbytes / 2**20:.1f} MiB" if nbytes >= 2**20 else f"{nbytes / 2**10:.1f} KiB"
+    unit, word = next((unit, word) for unit, word in _UNITS if nbytes >= unit)
+    return f"{nbytes / unit:.1f} {word}"
 
 
 def _table(rows: list[list[str]]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ _log = logging.getLogger(__name__)
 _LEAST_SHARE = 2 / 3
 """See Ground.share: where the plane was 1.7 m off it was 0.24 to 0.59 (KITTI)."""
 
+NewestCycle = Literal["before", "nearest"]
+"""As the radars' parameter `newest`."""
+
 
 class Reference(Stage):
     """Yields ref_from_ego: from the ego frame at the reference time to the axes that tensors are in.
@@ -35,6 +39,8 @@ class Reference(Stage):
 
     radar: str | None = None
     """The radar whose axes frame "radar" means; None: the log's first."""
+    newest: NewestCycle = "before"
+    """Which of its cycles says how it is mounted."""
 
     def __init__(self, params: ReferenceParams | InputFrame, stages: Stages) -> None:
         """params: or only the word of its `frame`."""
@@ -122,7 +128,7 @@ class Reference(Stage):
         return frame
 
     def _sensor_from_ego(self, frame: Frame) -> NDArray[np.float64]:
-        mount = _mount(frame, self.params.frame, self.radar)
+        mount = _mount(frame, self.params.frame, self.radar, self.newest)
         # the same in every frame of most logs
         if mount.tobytes() != self._mount:
             self._mount, self._inverse = mount.tobytes(), inverse(mount)
@@ -131,17 +137,19 @@ class Reference(Stage):
 
 
 class RadarReference(Reference):
-    """The same, with the axes of a radar by its name."""
+    """The same, with the axes of a radar by its name, or by the cycle that is nearest to the reference time."""
 
-    def __init__(self, params: ReferenceParams, radar: str, stages: Stages) -> None:
+    def __init__(self, params: ReferenceParams, radar: str | None, newest: NewestCycle, stages: Stages) -> None:
         super().__init__(params, stages)
-        self.radar = radar
-        self.title = f"frame of reference (radar '{radar}')"
+        self.radar, self.newest = radar, newest
+        if radar is not None:
+            self.title = f"frame of reference (radar '{radar}')"
 
 
-def _mount(frame: Frame, kind: InputFrame, radar: str | None) -> NDArray[np.float64]:
+def _mount(frame: Frame, kind: InputFrame, radar: str | None, newest: NewestCycle) -> NDArray[np.float64]:
     """Returns ego_from_sensor of the primary lidar, or of a radar; None: of the primary one."""
-    record = frame.lidar if kind == "lidar" else _cycle(frame, radar or next(iter(frame.log.source.radars), ""))
+    name = radar or next(iter(frame.log.source.radars), "")
+    record = frame.lidar if kind == "lidar" else _cycle(frame, name, newest)
     if record is None:
         whose = f"the primary {kind}" if radar is None else f"radar '{radar}'"
         raise MissingRecord(
@@ -151,14 +159,14 @@ def _mount(frame: Frame, kind: InputFrame, radar: str | None) -> NDArray[np.floa
     return record.ego_from_sensor
 
 
-def _cycle(frame: Frame, radar: str) -> RadarSweep | None:
+def _cycle(frame: Frame, radar: str, newest: NewestCycle) -> RadarSweep | None:
     """Returns the frame's cycle of a radar, or the last that there was before: one that falls silent stays where it is
     mounted."""
     source = frame.log.source
     if radar not in source.radars:
         return None
-    if own := frame.radar_sweeps(1, radar):
-        return own[0]
+    if own := frame.ranked_radar_sweeps(1, radar, newest=newest):
+        return own[0][1]
     # unrelated frames may be of other vehicles
     before = np.searchsorted(source.radars[radar], frame.time_ns, side="right") if source.sequential else 0
     cycles = (frame.log.radar(radar, index) for index in range(int(before) - 1, -1, -1))

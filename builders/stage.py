@@ -62,7 +62,8 @@ class Filler(Stage):
     subclass that shares other stages does it in an `__init__` of its own."""
 
     group: str = ""
-    """The name of its group; of a plug-in's, the group that brings it says it."""
+    """The name of its group, which the lane sets: `builders/table.py` says it of ours, a plug-in's group names its
+    filler."""
     device: ClassVar[str] = "cpu"
     strided: ClassVar[frozenset[str]] = frozenset()
     """The features whose `fill` can write an `out` whose rows do not lie side by side, as places of a batch may."""

@@ -19,20 +19,21 @@ from .stage import Filler
 
 __all__ = ["filler_of"]
 
-_OWN: tuple[type[Filler], ...] = (
-    Points,
-    Voxels,
-    Pillars,
-    BevOccupancy,
-    BevStats,
-    BevTemporal,
-    RangeImage,
-    RadarPoints,
-    RadarVoxels,
-    RadarBev,
-    Ego,
+_OWN: tuple[tuple[str, type[Filler]], ...] = (
+    ("lidar_points", Points),
+    ("lidar_voxels", Voxels),
+    ("lidar_pillars", Pillars),
+    ("lidar_bev_occupancy", BevOccupancy),
+    ("lidar_bev_stats", BevStats),
+    ("lidar_bev_temporal", BevTemporal),
+    ("lidar_range_image", RangeImage),
+    ("radar_points", RadarPoints),
+    ("radar_voxels", RadarVoxels),
+    ("radar_bev", RadarBev),
+    ("ego", Ego),
 )
-_TABLE = {(filler.group, filler.device): filler for filler in _OWN}
+"""Group -> the class that fills it."""
+_TABLE = {(group, filler.device): filler for group, filler in _OWN}
 _GROUPS = {group.name: group for group in (*lidar.GROUPS, *radar.GROUPS, *ego.GROUPS)}
 
 

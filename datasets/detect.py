@@ -159,6 +159,10 @@ def _folder(path: str | os.PathLike[str]) -> Path:
         # KITTI's poses/00.txt is beside sequences/00: a folder further up
         said = _lies_in(folder) or _beside(folder) or _beside(folder.parent)
         raise NotALog(f"{text}: is a file, wanted the folder of a log{f'; {said}' if said else ''}")
+    part = folder.with_name(f"{folder.name}.part") if folder.name else folder
+    begun = _unfinished(part)
+    if begun:
+        raise NotALog(f"{text}: no such folder yet; {part} is {begun}")
     near = get_close_matches(text, _formats(), n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "; check the path"
     raise NotALog(f"{text}: no such folder{hint}")
@@ -246,6 +250,9 @@ def _detected(folder: Path) -> str:
 
 
 def _why_not(folder: Path) -> str:
+    begun = _unfinished(folder)
+    if begun:
+        return f"{folder}: {begun}"
     inside = list(islice(_logs_below(folder), 4))
     if inside:
         return (
@@ -258,6 +265,12 @@ def _why_not(folder: Path) -> str:
     known = "; ".join(f"{name}: {_module(name).LOOKS_LIKE}" for name in names)
     beside = _beside(folder)
     return f"{folder}: no log of a format we know ({known}){f'; {beside}' if beside else ''}"
+
+
+def _unfinished(folder: Path) -> str | None:
+    from . import store
+
+    return store.unfinished_in(folder)
 
 
 def _listed(logs: Sequence[tuple[str, Path]], folder: Path) -> str:

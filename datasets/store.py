@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from perceptum.inputs import NotALog, Source
-from perceptum.inputs.store import INDEX, LocalFiles, RemoteFiles, StoreSource, filesystem_of
+from perceptum.inputs import MissingRecord, NotALog, Source
+from perceptum.inputs.store import INDEX, Files, LocalFiles, RemoteFiles, StoreSource, filesystem_of, unfinished
 
-__all__ = ["LOOKS_LIKE", "local_path", "open_source", "recognises"]
+__all__ = ["LOOKS_LIKE", "local_path", "open_source", "recognises", "unfinished_in"]
 
 LOOKS_LIKE = f"a log that perceptum convert wrote, with {INDEX}"
 
@@ -32,13 +32,25 @@ def local_path(url: str) -> Path | None:
 
 def open_source(path: Path | str, filesystem: Any = None) -> Source:
     """Opens a folder; or an s3:// or gs:// address; or a prefix of the pyarrow file system that is given."""
+    files = _files(path, filesystem)
+    try:
+        return StoreSource(files)
+    except MissingRecord:
+        said = unfinished(files)
+        if said is None:
+            raise
+        raise NotALog(f"{files.location}: {said}") from None
+
+
+def unfinished_in(folder: Path) -> str | None:
+    """Returns what to say of a conversion that was begun in the folder and not finished; None where there is none."""
+    return unfinished(LocalFiles(folder))
+
+
+def _files(path: Path | str, filesystem: Any) -> Files:
     if filesystem is not None:
-        return StoreSource(RemoteFiles(filesystem, str(path), str(path)))
+        return RemoteFiles(filesystem, str(path), str(path))
     if isinstance(path, str) and "://" in path:
-        return _remote(path)
-    return StoreSource(LocalFiles(Path(path)))
-
-
-def _remote(url: str) -> Source:
-    found, root = filesystem_of(url)
-    return StoreSource(RemoteFiles(found, root, url.rstrip("/")))
+        found, root = filesystem_of(path)
+        return RemoteFiles(found, root, path.rstrip("/"))
+    return LocalFiles(Path(path))

@@ -8,11 +8,12 @@ from functools import cache
 
 from . import ego, lidar, radar
 from .errors import SpecError
+from .family import families_of
 from .group import Group
 from .plug_ins import PlugIn, plug_ins
 from .schema import Schema
 
-__all__ = ["canonical"]
+__all__ = ["canonical", "own_families"]
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +24,11 @@ _FAMILIES = (
     radar.GROUPS,
     ego.GROUPS,
 )
+
+
+def own_families() -> tuple[str, ...]:
+    """Returns the names of the built-in families: lidar, ...; plug-ins are not looked for."""
+    return tuple(families_of(group for family in _FAMILIES for group in family))
 
 
 @cache

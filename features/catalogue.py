@@ -64,7 +64,10 @@ class Catalogue(Mapping[str, Feature]):
 
     def describe(self, name: str, preset: str | None = None) -> dict[str, Any]:
         """Returns the row of one feature, by the parameters of a preset where one is named; raises SpecError."""
-        return describe(self.schema.group_of(name), self[name], preset)
+        group = self.schema.group_of(name)
+        if preset is not None:
+            self.schema.preset(group, preset)
+        return describe(group, self[name], preset)
 
     def text(self, family: str | None = None, wide: int | None = _WIDE, *, sentences: bool = True) -> str:
         """Returns the list for people, with a sentence on each feature in lines of at most `wide` letters if not None.

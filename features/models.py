@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["MODELS", "used_by"]
+__all__ = ["MODELS", "taken_by", "used_by"]
 
 _HARD_VOXELS = ("lidar_voxels", "lidar_voxel_coords", "lidar_voxel_num_points")
 _MEANS = (*_HARD_VOXELS, "lidar_voxel_mean")
@@ -52,3 +52,15 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def used_by(feature: str) -> tuple[str, ...]:
     """Returns the models that take a feature, by its name."""
     return tuple(model for model, features in MODELS.items() if feature in features)
+
+
+def taken_by(model: str) -> tuple[str, tuple[str, ...]]:
+    """Returns a model's own spelling and the features that it takes; ("", ()) where it is not known.
+
+    Only letters and digits count, large or small: complex_yolo is Complex-YOLO.
+    """
+    return next(((name, taken) for name, taken in MODELS.items() if _bare(name) == _bare(str(model))), ("", ()))
+
+
+def _bare(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -70,6 +70,13 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
+    def meaning(self) -> dict[str, Any]:
+        """Returns what decides the tensors' bytes, as plain data: what fingerprints cover. By default all, `to_dict`.
+
+        A subclass says what its words stand for, where code could give them other values.
+        """
+        return self.to_dict()
+
     def replace(self, changes: Mapping[str, Any], where: str) -> Self:
         """Returns these parameters with `changes` (nested dicts merge); raises SpecError that begins with `where`."""
         return self.of(merge(self.to_dict(), changes), where)

@@ -14,6 +14,7 @@ from .errors import SpecError
 from .feature import Feature, fingerprint
 from .group import Group
 from .params import Params
+from .preset import Preset
 from .spec import Dim, Row, Spec
 
 __all__ = ["Resolved", "fingerprint_of", "params_of", "resolve_row", "resolve_spec"]
@@ -27,6 +28,7 @@ class Lookup(Protocol):
 
     def __getitem__(self, name: str) -> Feature: ...
     def group_of(self, name: str) -> Group: ...
+    def preset(self, group: Group, name: object) -> Preset: ...
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -125,7 +127,7 @@ def params_of(schema: Lookup, name: str, given: Mapping[str, Any] | None) -> Par
     preset = changes.pop("preset", None)
     if preset is not None:
         try:
-            chosen = group.preset(preset)
+            chosen = schema.preset(group, preset)
         except SpecError as error:
             raise SpecError(f"input '{name}': {error}") from None
         params = params.replace(chosen.params, f"input '{name}'")

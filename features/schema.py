@@ -11,6 +11,7 @@ from .authoring import spec_of
 from .errors import SchemaMismatch, SpecError, UnknownFeature
 from .feature import Feature, fingerprint
 from .group import Group, check_references
+from .models import taken_by
 from .params import merge
 from .preset import Preset
 from .resolve import Resolved, fingerprint_of, params_of, resolve_spec
@@ -75,11 +76,32 @@ class Schema(msgspec.Struct, frozen=True):
         raise UnknownFeature.of("group", name, [group.name for group in self.groups])
 
     def group_of(self, feature: str) -> Group:
-        """Returns the group of a feature; raises UnknownFeature with the nearest name."""
+        """Returns the group of a feature; raises UnknownFeature with the nearest name, or with what the name is of
+        else: a preset, a published model."""
         for group in self.groups:
             if any(f.name == feature for f in group.features):
                 return group
+        groups = self._groups_with_preset(feature)
+        if groups:
+            shown = f"perceptum features {groups[0].features[0].name} --preset {feature}"
+            raise UnknownFeature(f"no feature '{feature}'; it is a preset of {_names(groups)}: {shown}")
+        model, takes = taken_by(feature)
+        taken = [name for name in takes if name in self]
+        if taken:
+            raise UnknownFeature(
+                f"no feature '{feature}'; {model} is a model, versions of which take {', '.join(taken)}"
+            )
         raise UnknownFeature.of("feature", feature, [f.name for f in self.features])
+
+    def _groups_with_preset(self, name: object) -> list[Group]:
+        return [group for group in self.groups if isinstance(name, str) and name in group.presets]
+
+    def preset(self, group: Group, name: object) -> Preset:
+        """Returns a preset of the group; raises SpecError with the groups that have it, or with the nearest names."""
+        others = self._groups_with_preset(name)
+        if others and name not in group.presets:
+            raise SpecError(f"no preset '{name}' of {group.name}; it is a preset of {_names(others)}")
+        return group.preset(name)
 
     def presets(self, group: str) -> Mapping[str, Preset]:
         """Returns the presets for the features of a group."""
@@ -199,6 +221,10 @@ class Schema(msgspec.Struct, frozen=True):
             raise SpecError(f"not a schema: {error}") from None
 
 
+def _names(groups: Iterable[Group]) -> str:
+    return " and ".join(group.name for group in groups)
+
+
 def _fingerprint(groups: Iterable[Group]) -> str:
     return fingerprint({f.name: f.meaning(group.params) for group in groups for f in group.features})
 
@@ -209,9 +235,9 @@ def _with_later_params(old: Any, group: Group) -> Any:
     A parameter that is added keeps, by its default, what there was before: where it does not, `definition` goes up.
     """
     try:
-        added = type(group.params)().to_dict()
+        added = type(group.params)().meaning()
     except TypeError:
-        added = group.params.to_dict()
+        added = group.params.meaning()
     return {**old, "params": merge(added, old["params"])} if isinstance(old, dict) else old
 
 

@@ -18,8 +18,6 @@ __all__ = ["BevOccupancy"]
 
 
 class BevOccupancy(Filler):
-    group = "lidar_bev_occupancy"
-
     def __init__(self, params: BevOccupancyParams, stages: Stages) -> None:
         super().__init__()
         self.title = "occupancy"

@@ -104,8 +104,6 @@ class _Part:
 
 
 class BevStats(Filler):
-    group = "lidar_bev_stats"
-
     def __init__(self, params: BevStatsParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"column statistics ({params.channels_count()} channels)"

@@ -22,8 +22,6 @@ __all__ = ["BevTemporal"]
 
 
 class BevTemporal(Filler):
-    group = "lidar_bev_temporal"
-
     def __init__(self, params: BevTemporalParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"occupancy of {counted(params.num_sweeps, 'sweep')}"

@@ -29,7 +29,6 @@ _ALONG = {"none": 0, "xy": 2, "xyz": 3}
 
 
 class Pillars(Filler):
-    group = "lidar_pillars"
     strided = frozenset({"lidar_pillar_coords"})
 
     def __init__(self, params: PillarsParams, stages: Stages) -> None:
@@ -54,6 +53,8 @@ class Pillars(Filler):
             self._features_wanted = True
             self.rows.want_places(self.params.max_points_per_voxel)
             self.cells.cloud.want(self.params.columns)
+        elif feature == "lidar_pillar_num_points":
+            self.rows.want_counts()
 
     @property
     def nbytes(self) -> int:

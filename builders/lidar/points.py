@@ -24,8 +24,6 @@ __all__ = ["Points"]
 
 
 class Points(Filler):
-    group = "lidar_points"
-
     def __init__(self, params: PointsParams, stages: Stages) -> None:
         super().__init__()
         self.title = "points"

@@ -51,8 +51,6 @@ _FEW = 4
 
 
 class RangeImage(Filler):
-    group = "lidar_range_image"
-
     def __init__(self, params: RangeImageParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"range image ({params.height} x {params.width}, {params.rows} rows)"

@@ -22,8 +22,6 @@ __all__ = ["RadarBev"]
 
 
 class RadarBev(Filler):
-    group = "radar_bev"
-
     def __init__(self, params: RadarBevParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"radar from above ({params.channels_count()} channels)"

@@ -21,8 +21,6 @@ __all__ = ["RadarPoints"]
 
 
 class RadarPoints(Filler):
-    group = "radar_points"
-
     def __init__(self, params: RadarPointsParams, stages: Stages) -> None:
         super().__init__()
         self.title = "radar points"

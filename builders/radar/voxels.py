@@ -19,7 +19,6 @@ __all__ = ["RadarVoxels"]
 
 
 class RadarVoxels(Filler):
-    group = "radar_voxels"
     strided = frozenset({"radar_voxel_coords"})
 
     def __init__(self, params: RadarVoxelsParams, stages: Stages) -> None:
@@ -39,6 +38,8 @@ class RadarVoxels(Filler):
         if feature == "radar_voxels":
             self.rows.want_places(self.params.max_points_per_voxel)
             self.cells.cloud.want(self.params.columns)
+        elif feature == "radar_voxel_num_points":
+            self.rows.want_counts()
 
     def run(self, sample: Sample) -> None:
         self.rows.report("radar_voxels")

@@ -4,7 +4,7 @@ from .assemble import assemble
 from .files import Files, LocalFiles, RemoteFiles, filesystem_of
 from .index import Index
 from .layout import INDEX, INDEX_CHECKSUM, MAP, UNFINISHED, VERSION, Compression
-from .plan import begin, plan_shards, plan_text
+from .plan import begin, plan_shards, plan_text, unfinished
 from .record_file import Hasher
 from .shard import Shard, ShardOptions, finished_shard, write_shard
 from .source import StoreSource
@@ -39,5 +39,6 @@ __all__ = [
     "plan_shards",
     "plan_text",
     "stray_files",
+    "unfinished",
     "write_shard",
 ]

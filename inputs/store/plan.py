@@ -11,12 +11,13 @@ import numpy as np
 from ..arrays import Times
 from ..errors import LogError
 from ..source import Source, ids_of, sensor_streams
+from .files import Files
 from .layout import UNFINISHED, VERSION, Kind
 from .record_file import Hasher
 from .shard import Shard
 from .target import Target
 
-__all__ = ["PLAN", "begin", "plan_shards", "plan_text", "streams_of"]
+__all__ = ["PLAN", "begin", "plan_shards", "plan_text", "streams_of", "unfinished"]
 
 
 PLAN = f"{UNFINISHED}/plan.json"
@@ -75,8 +76,51 @@ def begin(target: Target, text: str) -> None:
         file.write(text.encode())
 
 
+def unfinished(files: Files) -> str | None:
+    """Returns what to say of a conversion that was begun there and not finished; None where there is none."""
+    try:
+        plan = _plan(files.whole(PLAN).to_pybytes())
+    except LogError:
+        return None
+    return f"an unfinished conversion{_of(plan)}; run the same `perceptum convert` again to finish it"
+
+
+def _of(plan: Mapping[str, Any]) -> str:
+    """Returns " of synthetic(frames=3, seed=0) (synthetic)", as far as a plan says it."""
+    about = plan["about"]
+    name, dataset = about.get("name"), about.get("dataset")
+    return f" of {name} ({dataset})" if name and dataset else ""
+
+
+def _plan(text: bytes) -> dict[str, Any]:
+    """Returns the parts of a plan; empty ones where it is damaged."""
+    try:
+        plan = json.loads(text)
+        return {"version": plan["version"], "about": dict(plan["about"]), "times": dict(plan["times"])}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return {"version": None, "about": {}, "times": {}}
+
+
 def _difference(found: bytes, text: str) -> str:
-    """Returns the first line in which two plans differ."""
-    lines = zip(found.decode(errors="replace").splitlines(), text.splitlines(), strict=False)
-    other = next(((a.strip(), b.strip()) for a, b in lines if a != b), ("a longer plan", "this one"))
-    return f"{other[0][:80]} there, {other[1][:80]} here"
+    """Returns in words what differs between the plan that is there and the one here."""
+    there, here = _plan(found), _plan(text.encode())
+    if there["version"] != here["version"]:
+        return "of another version of the store, or damaged"
+    if _of(there) != _of(here):
+        return f"{_of(there).strip()} there,{_of(here)} here"
+    about, other = there["about"], here["about"]
+    options = [key for key in {**about, **other} if about.get(key) != other.get(key)]
+    if options:
+        said = (
+            f"{key.replace('_', ' ')} {_word(about.get(key))} there, {_word(other.get(key))} here" for key in options
+        )
+        return "; ".join(said)
+    # of these there are checksums only
+    streams = [key for key in {**there["times"], **here["times"]} if there["times"].get(key) != here["times"].get(key)]
+    return f"other times or ids of {', '.join(streams[:3])}{', ...' * (len(streams) > 3)}, as of a log that has changed"
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

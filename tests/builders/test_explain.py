@@ -151,6 +151,12 @@ def test_before_a_build_it_says_what_will_be_known_and_what_bounds_it():
     assert "0 B scratch" not in text
 
 
+def test_a_tensor_of_gibibytes_is_said_to_be_one():
+    grid = {"range": [-500, -500, -3, 500, 500, 3], "voxel": [0.1, 0.1, 0.1]}
+    text = str(InputBuilder(["lidar_bev_occupancy"], params={"lidar_bev_occupancy": {"grid": grid}}).explain())
+    assert "  5.6 GiB" in text
+
+
 def test_after_a_build_nothing_is_left_open(frame):
     builder = InputBuilder([VOXELS])
     builder.build(frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 
 from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log, open_log
-from perceptum.features import SpecError, canonical
+from perceptum.features import SchemaMismatch, SpecError, canonical
+from perceptum.features.radar import cloud
 from perceptum.inputs import BrokenRecord, LidarSweep, Log, MissingRecord, Poses, PoseUnknown
 from perceptum.inputs.poses import inverse, rigid
 
@@ -336,10 +338,60 @@ def test_a_code_without_a_column_is_named():
     assert str(caught.value) == (
         "front: a detection has the dyn_prop 9, wanted 0 to 7, for which dyn_prop_onehot has columns"
     )
-    # as a number it can be shown, and a filter has not listed it
+    # as a number it can be shown
     assert build(log[0], {"filter": "none", "columns": ["dyn_prop"]})["radar_points"].ravel().tolist() == [1, 9, 3]
-    found = build(log[0], {"filter": {"dyn_prop": [1, 3]}, "columns": ["dyn_prop_onehot"]})["radar_points"]
-    assert found.argmax(axis=1).tolist() == [1, 3]
+    with pytest.raises(BrokenRecord) as caught:
+        build(log[0], {"filter": {"dyn_prop": [1, 3]}})
+    assert str(caught.value) == (
+        'front: a detection has the dyn_prop 9, wanted 0 to 7, which the filter looks at; take filter "none"'
+    )
+
+
+@pytest.mark.parametrize("wrong", [2.5, -1.0, 0.999, np.nan, np.inf, -np.inf, 1e30, 256.0])
+@pytest.mark.parametrize("state", ["dyn_prop", "ambig_state", "invalid_state", "pdh0"])
+def test_a_state_that_is_not_a_code_is_an_error_where_it_is_looked_at(state, wrong):
+    codes = np.zeros(3)
+    codes[1] = wrong
+    log = memory_log(radars=[cycle(3, **{state: codes})], times_ns=[T0])
+    found = f"front: a detection has the {state} {wrong:g}, wanted "
+    block = "pdh0_ordinal" if state == "pdh0" else f"{state}_onehot"
+    with pytest.raises(BrokenRecord, match=f"^{re.escape(found)}0 to .*, for which {block} has columns$"):
+        build(log[0], {"filter": "none", "columns": [block]})
+    if state != "pdh0":
+        with pytest.raises(BrokenRecord, match=f"^{re.escape(found)}0 to .*, which the filter looks at; take filter"):
+            build(log[0], {"filter": {state: [0, 1]}})
+    as_number = {"filter": "none", "columns": [state]}
+    if float(wrong).is_integer():
+        assert build(log[0], as_number)["radar_points"][1, 0] == np.float32(wrong)
+    else:
+        with pytest.raises(BrokenRecord, match=f"^{re.escape(found)}a whole number$"):
+            build(log[0], as_number)
+    # nobody looks at it, or its detection is nowhere
+    assert len(build(log[0], {"filter": "none"})["radar_points"]) == 3
+    x = cycle(3).x.copy()
+    x[1] = np.nan
+    log = memory_log(radars=[cycle(3, x=x, **{state: codes})], times_ns=[T0])
+    assert len(build(log[0], {"filter": "none", "columns": [state, block]})["radar_points"]) == 2
+
+
+def test_what_is_missing_or_not_finite_is_0_whatever_it_is_scaled_by():
+    ranges = {"filter": "none", "rcs_range": [10, 30], "velocity_range": [-50, 150], "missing_columns": "fill"}
+    params = {**ranges, "columns": ["rcs", *VELOCITIES], "velocity_axes": "sensor", "advance_by_velocity": True}
+    gone = dict.fromkeys(("rcs", *VELOCITIES))
+    odd = {name: np.array([np.nan, np.inf, -np.inf, 3e38, 1.0]) for name in gone}
+    # nothing recorded; only the radial part, where rays are not known, of unrelated frames, and at the radar itself
+    radial = {**gone, "v_radial": np.full(5, 7.0)}
+    at_the_radar = {**radial, **dict.fromkeys("xyz", np.zeros(5))}
+    nowhere = {**radial, "origin": np.full(3, np.nan)}
+    cases = [(gone, True, set()), (nowhere, True, {"v_radial"}), (radial, False, {"vx", "vy", "v_radial"})]
+    for more, sequential, known in [*cases, (at_the_radar, True, {"v_radial"})]:
+        log = memory_log(radars=[cycle(5, **more)], times_ns=[T0], sequential=sequential)
+        found = build(log[0], params)["radar_points"]
+        assert {name for name, own in zip(gone, found.T, strict=True) if own.any()} == known
+        assert (found[:, 5] == np.float32((7 + 50) / 200)).all() or "v_radial" not in known
+    log = memory_log(radars=[cycle(5, **odd)], times_ns=[T0])
+    found = build(log[0], params)["radar_points"]
+    assert not found[:3].any()
 
 
 def test_codes_outside_the_published_sets_are_refused_when_planning():
@@ -534,6 +586,24 @@ def test_each_way_of_asking_gives_the_same_sizes_a_symbol():
     assert canonical().resolve(same)[0].params.size_key("num_radar") == keys[0]
 
 
+def test_a_published_filter_means_the_codes_that_it_keeps(monkeypatch):
+    def spec(kept):
+        return canonical().spec(["radar_points"], {"radar_points": {"filter": kept}})
+
+    codes = {"invalid_state": [0], "dyn_prop": [6, 5, 4, 3, 2, 1, 0], "ambig_state": [3]}
+    made = {name: canonical().fingerprint_of(spec(name)) for name in ("devkit", "crn", "none")}
+    assert len(set(made.values())) == 3
+    assert canonical().fingerprint_of(spec(codes)) == made["devkit"]
+    assert canonical().fingerprint_of(spec({})) == made["none"]
+    packed = canonical().record(spec("devkit"))
+    canonical().check(packed)
+    changed = {**cloud.FILTERS, "devkit": cloud.StateFilter((0,), (0, 1, 2, 3, 4, 5, 6, 7), (3,))}
+    monkeypatch.setattr(cloud, "FILTERS", changed)
+    assert canonical().fingerprint_of(spec("devkit")) != made["devkit"]
+    with pytest.raises(SchemaMismatch, match=r"params\.filter\.dyn_prop was \[0, 1, 2, 3, 4, 5, 6\], is "):
+        canonical().check(packed)
+
+
 @pytest.mark.data
 def test_real_radars_that_measure_along_the_ray_are_as_the_definition_says(real_data):
     (folder,) = (real_data / "aimotive").glob("train/*/*")
@@ -566,3 +636,10 @@ def test_a_cycle_after_the_reference_time_is_the_newest_only_where_that_is_asked
     # the first frame of a log may have only a later one
     early = memory_log(radars=[cycle(3, T0 + 9 * MS)], times_ns=[T0])
     assert len(build(early[0], params)["radar_points"]) == (3 if newest == "nearest" else 0)
+    # in its own axes too
+    for sensors in (None, ["front"]):
+        own = build(early[0], {**params, "frame": "radar", "sensors": sensors, "columns": ["x", "y", "z"]})
+        places = own["radar_points"]
+        assert len(places) == (3 if newest == "nearest" else 0)
+        # the vehicle stands still: by the poses, not to the last bit
+        assert np.allclose(places, _xyz(early.radar("front", 0))[: len(places)], atol=1e-5)

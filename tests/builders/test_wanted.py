@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,6 +53,24 @@ def test_images_of_bits_may_be_bytes_or_floats(frame_of):
             {},
             "wanted a model, a list of spec rows or a list of feature names, got 'lidar_points'; "
             "one name is a list too: ['lidar_points']",
+        ),
+        (
+            "specs/x.json",
+            {},
+            "wanted a model, a list of spec rows or a list of feature names, got 'specs/x.json'; "
+            "the rows of that file are json.load(open('specs/x.json'))",
+        ),
+        (
+            Path("x.json"),
+            {},
+            "wanted a model, a list of spec rows or a list of feature names, got PosixPath('x.json'); "
+            "the rows of that file are json.load(open('x.json'))",
+        ),
+        (
+            "m.neuropod",
+            {},
+            "wanted a model, a list of spec rows or a list of feature names, got 'm.neuropod'; "
+            "a package is loaded first: load_neuropod('m.neuropod')",
         ),
         (b"abc", {}, "wanted a model, a list of spec rows or a list of feature names, got b'abc'"),
         (5, {}, "wanted a model, a list of spec rows or a list of feature names, got int"),

@@ -123,8 +123,12 @@ def test_an_interrupted_conversion_is_no_log_and_goes_on_where_it_stopped(tmp_pa
     with pytest.raises(Stop):
         convert(SMALL, tmp_path / "store", shard_seconds=0.2, track=stop_after(5))
     assert not (tmp_path / "store").exists()
-    with pytest.raises(NotALog):
-        open_log(tmp_path / "store.part")
+    said = r"an unfinished conversion of street-0 \(synthetic\); run the same `perceptum convert` again to finish it$"
+    for kind in (None, "store"):
+        with pytest.raises(NotALog, match=rf"^{tmp_path}/store\.part: {said}"):
+            open_log(tmp_path / "store.part", format=kind)
+    with pytest.raises(NotALog, match=rf"^{tmp_path}/store: no such folder yet; {tmp_path}/store\.part is {said}"):
+        open_log(tmp_path / "store")
     done = convert(SMALL, tmp_path / "store", shard_seconds=0.2)
     assert done.resumed in (5, 6)
     convert(SMALL, tmp_path / "whole", shard_seconds=0.2)
@@ -143,15 +147,33 @@ def test_a_finished_shard_whose_bytes_changed_is_written_anew(tmp_path):
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
 
 
+def test_a_log_that_has_changed_does_not_go_on_with_what_was_begun(tmp_path):
+    with pytest.raises(Stop):
+        convert(SMALL, tmp_path / "store", track=stop_after(1))
+    with pytest.raises(
+        LogError, match=r"\(other times or ids of lidar/LIDAR_TOP, radar/\w+, \S+, \.\.\., as of a log that"
+    ):
+        convert(SMALL.replace("frames=4", "frames=5"), tmp_path / "store")
+
+
 def test_another_conversion_does_not_go_on_with_this_ones_shards(tmp_path):
     with pytest.raises(Stop):
         convert(SMALL, tmp_path / "store", shard_seconds=0.2, track=stop_after(5))
-    with pytest.raises(LogError) as caught:
-        convert(SMALL, tmp_path / "store", shard_seconds=0.3)
-    assert str(caught.value) == (
-        f'{tmp_path}/store.part: holds the beginning of another conversion ("shard_seconds": 0.2, there, '
-        '"shard_seconds": 0.3, here); finish that with its own options, or start again with --overwrite'
-    )
+    for log, options, said in (
+        (SMALL, {"shard_seconds": 0.3}, "shard seconds 0.2 there, 0.3 here"),
+        (
+            SMALL,
+            {"shard_seconds": 0.2, "compression": "lz4", "float16": True},
+            "compression none there, lz4 here; float16 no there, yes here",
+        ),
+        (f"{SMALL},seed=1", {"shard_seconds": 0.2}, "of street-0 (synthetic) there, of street-1 (synthetic) here"),
+    ):
+        with pytest.raises(LogError) as caught:
+            convert(log, tmp_path / "store", **options)
+        assert str(caught.value) == (
+            f"{tmp_path}/store.part: holds the beginning of another conversion ({said}); finish that with its own "
+            "options, or start again with --overwrite"
+        )
     done = convert(SMALL, tmp_path / "store", shard_seconds=0.3, overwrite=True)
     assert done.resumed == 0
     convert(SMALL, tmp_path / "whole", shard_seconds=0.3)
@@ -229,6 +251,21 @@ def test_a_killed_conversion_leaves_no_log_and_no_process_and_goes_on(tmp_path, 
     assert contents(tmp_path / "store") == contents(whole)
 
 
+def test_a_stop_says_how_to_go_on(command, monkeypatch):
+    import perceptum.convert
+
+    def write(*_, **__):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(perceptum.convert, "convert", write)
+    # what a process keeps of its one signal
+    monkeypatch.setattr("perceptum.cli._status", [])
+    before = signal.getsignal(signal.SIGTERM)
+    done = command("convert", SMALL, "store")
+    signal.signal(signal.SIGTERM, before)
+    assert (done.status, done.err) == (143, "store: not finished; run it again to go on where it stopped\n")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_ends_it_in_a_line_with_all_its_processes(tmp_path, workers):
@@ -239,7 +276,10 @@ def test_ctrl_c_ends_it_in_a_line_with_all_its_processes(tmp_path, workers):
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert said.strip().splitlines()[-1] == "perceptum: interrupted"
+    assert said.strip().splitlines()[-2:] == [
+        "store: not finished; run it again to go on where it stopped",
+        "perceptum: interrupted",
+    ]
     assert "Traceback" not in said
     assert_gone(below)
     assert not (tmp_path / "store").exists()

@@ -119,7 +119,32 @@ def test_one_feature_fits_a_common_terminal(command, monkeypatch):
     for words in (["features"], ["features", "lidar_voxels"], ["features", "lidar_range_image"]):
         wide = [line for line in command(*words).out.splitlines() if len(line) > 80]
         # but for what is one word: a path, a list of numbers in full
-        assert [line for line in wide if "after " not in line and "[" not in line] == []
+        assert [line for line in wide if "[" not in line and len(line.split()) > 1] == []
+
+
+@pytest.mark.parametrize("name", [group.features[0].name for group in pc.features().schema.groups])
+def test_prose_is_folded_in_a_pipe_too_and_rows_of_numbers_are_not(command, name):
+    lines = command("features", name).out.splitlines()
+    assert [line for line in lines if len(line) > 100 and not re.match(r"    (in training )?[\w.]+: \S", line)] == []
+    presets = pc.features().describe(name)["presets"]
+    values = [one[part] for one in presets.values() for part in ("params", "training") if one[part]]
+    assert sum(re.match(r"    (in training )?[\w.]+: [\[\"\d.a-z-]", line) is not None for line in lines) >= len(values)
+
+
+def test_the_help_names_every_family(command):
+    shown = " ".join(command("features", "--help").out.replace("│", " ").split())
+    own = [family for family, names in pc.features().families.items() if family == names[0].partition("_")[0]]
+    assert {"lidar", "radar", "ego"} <= set(own)
+    assert f"Only this family: {', '.join(own)}, or a plug-in's name." in shown
+
+
+def test_a_preset_in_the_style_of_a_paper_is_not_said_to_be_after_it(command):
+    for words in (["features", "radar_bev"], ["features", "radar_bev", "--preset", "radarnet"]):
+        assert "radarnet, in the style of the paper" in cells(command(*words).out)
+
+
+def test_the_list_is_folded_in_a_pipe_too(command):
+    assert max(map(len, command("features").out.splitlines())) <= 120
 
 
 @pytest.mark.parametrize(

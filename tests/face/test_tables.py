@@ -58,6 +58,15 @@ def test_a_row_in_a_pipe_is_one_line(capsys):
     assert PROSE.strip() in lines[3]
 
 
+def test_a_table_of_prose_in_a_pipe_is_folded(capsys):
+    print_table([{"word": "is", "text": PROSE}], prose=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) == 100
+    assert "".join(PROSE.split()) in "".join("".join(line.split("│")[2:3]) for line in lines).replace(" ", "")
+    print_table([{"word": "is", "text": "short"}], prose=True)
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 100
+
+
 def test_the_sensors_of_a_log_fit_a_common_terminal(command):
     told = command("info", "synthetic:frames=2").out
     assert max(len(line) for line in told.splitlines()) < 100

@@ -47,6 +47,37 @@ def test_a_name_that_is_none_has_a_hint_or_a_default():
     assert pc.features().get("ego_pose") is canonical()["ego_pose"]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "pointpillars_kitti",
+            "it is a preset of lidar_voxels and lidar_pillars: "
+            "perceptum features lidar_voxels --preset pointpillars_kitti",
+        ),
+        ("motionnet", "it is a preset of lidar_bev_temporal: perceptum features lidar_bev_temporal --preset motionnet"),
+        (
+            "PointPillars",
+            "PointPillars is a model, versions of which take lidar_voxels, lidar_voxel_coords, lidar_voxel_num_points, "
+            "lidar_pillar_features, lidar_pillar_coords, lidar_pillar_num_points",
+        ),
+        ("complex_yolo", "Complex-YOLO is a model, versions of which take lidar_bev_stats"),
+    ],
+)
+def test_a_preset_or_a_model_in_place_of_a_feature_is_said_to_be_one(name, said):
+    with pytest.raises(UnknownFeature) as refused:
+        pc.features()[name]
+    assert str(refused.value) == f"no feature '{name}'; {said}"
+
+
+def test_a_preset_of_another_group_is_said_to_be_of_that():
+    said = "no preset 'motionnet' of lidar_voxels; it is a preset of lidar_bev_temporal"
+    with pytest.raises(SpecError, match=f"^{said}$"):
+        pc.features().describe("lidar_voxel_coords", "motionnet")
+    with pytest.raises(SpecError, match=f"^input 'lidar_voxels': {said}$"):
+        pc.InputBuilder(["lidar_voxels"], params={"lidar_voxels": "motionnet"})
+
+
 def test_its_rows_are_plain_data_with_presets():
     rows = json.loads(json.dumps(pc.features().to_rows()))
     assert [row["name"] for row in rows] == list(pc.features())

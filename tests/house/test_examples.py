@@ -25,6 +25,17 @@ def test_every_example_spec_can_be_built(path):
     assert builder.explain().tensors
 
 
+def test_what_the_page_of_examples_shows_runs_as_written(monkeypatch):
+    monkeypatch.chdir(EXAMPLES.parent)
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert shown
+    for text in shown:
+        space: dict[str, object] = {}
+        exec(text, space)
+        assert "lidar_voxels" in space["tensors"]
+
+
 def test_these_models_have_a_spec():
     wanted = {
         *("PointPillars", "SECOND", "CenterPoint", "VoxelNeXt", "PV-RCNN", "DSVT", "Cylinder3D"),

@@ -41,11 +41,10 @@ def list_windows(size: Any, is_round: bool, nearest: Any, windows: Any) -> int:
     for row in range(height):
         begin, above, below = row * stride, (row - 2) % height * stride, (row + 2) % height * stride
         for column in range(width):
-            # a remainder takes longer than all the rest
-            left = column - 2 if column > 1 else (column - 2) % width
-            right = column + 2 if column < width - 2 else (column + 2) % width
-            beside = (nearest[begin + left] != _NONE) & (is_round | (column > 1))
-            beside |= (nearest[begin + right] != _NONE) & (is_round | (column < width - 2))
+            # a remainder takes longer than all the rest; behind an edge is nothing, as in an empty cell itself
+            left = column - 2 if column > 1 else (column - 2) % width if is_round else column
+            right = column + 2 if column < width - 2 else (column + 2) % width if is_round else column
+            beside = (nearest[begin + left] != _NONE) | (nearest[begin + right] != _NONE)
             near = beside | (nearest[above + column] != _NONE) | (nearest[below + column] != _NONE)
             windows[count] = begin + column
             count += np.uint64((nearest[begin + column] == _NONE) & near)

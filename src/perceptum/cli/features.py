@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perceptum.errors import UsageError
+from perceptum.features.canonical import own_families
 
-from .output import Json, print_json, print_table, terminal_width, visible
+from .output import Json, print_json, print_table, prose_width, terminal_width, visible
 
 if TYPE_CHECKING:
     from perceptum.features import Catalogue
@@ -28,7 +29,9 @@ def features(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="One feature, in full; a suffix may follow: NAME__fine.")
     ] = None,
-    family: Annotated[str | None, typer.Option(help="Only this family: lidar, ego, or a plug-in's name.")] = None,
+    family: Annotated[
+        str | None, typer.Option(help=f"Only this family: {', '.join(own_families())}, or a plug-in's name.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="With NAME: its parameters and shape under this preset.")] = None,
     json: Json = False,
 ) -> None:
@@ -52,7 +55,7 @@ def _list(catalogue: Catalogue, family: str | None, json: bool) -> None:
     if json:
         print_json(catalogue.to_rows(family))
         return
-    typer.echo(visible(catalogue.text(family, terminal_width())))
+    typer.echo(visible(catalogue.text(family, prose_width())))
     typer.echo("\nperceptum features NAME shows one in full, with its parameters and presets")
 
 
@@ -71,10 +74,12 @@ def _show(row: Mapping[str, Any], preset: str | None) -> None:
 
     own = {"is": row["prose"], "family": row["family"], "group": row["group"]}
     if preset is not None:
-        own["preset"] = f"{preset}, after {row['presets'][preset]['follows'] or 'nothing that is public'}"
-    print_table([{"": word, row["name"]: text} for word, text in {**own, **row["in_words"]}.items()])
+        follows = row["presets"][preset]["follows"]
+        own["preset"] = _followed(preset, follows) if follows else f"{preset}, which follows nothing that is public"
+    print_table([{"": word, row["name"]: text} for word, text in {**own, **row["in_words"]}.items()], prose=True)
     if row["columns"]:
-        print_table([{"column": one["name"], "unit": one["unit"], "holds": one["prose"]} for one in row["columns"]])
+        columns = [{"column": one["name"], "unit": one["unit"], "holds": one["prose"]} for one in row["columns"]]
+        print_table(columns, prose=True)
     if row["drawing"]:
         typer.echo(f"\n{visible(row['drawing'])}\n")
     if _among(row, None):
@@ -82,7 +87,7 @@ def _show(row: Mapping[str, Any], preset: str | None) -> None:
         typer.echo(_parameters(_among(row, None)))
     for shared in row["shared"]:
         title = f"parameters of the {shared['name']}, given under {row['group']} too. {shared['prose']}".rstrip()
-        typer.echo(f"\n{visible(folded(title, terminal_width(), '', ''))}")
+        typer.echo(f"\n{visible(folded(title, prose_width(), '', ''))}")
         typer.echo(_parameters(_among(row, shared["name"])))
     if row["presets"] and preset is None:
         typer.echo(f"\npresets, which --preset shows one by one\n{visible(_presets(row['presets']))}")
@@ -96,7 +101,7 @@ def _parameters(said: Sequence[Mapping[str, Any]]) -> str:
     """Returns two lines for each parameter: what it may be and is where nothing is said, and what that means."""
     from perceptum.features.description import folded
 
-    wide, longest = terminal_width(), max(len(one["name"]) for one in said)
+    wide, longest = prose_width(), max(len(one["name"]) for one in said)
     allowed = max((len(one["allowed"]) for one in said if len(one["allowed"]) <= _SHORT), default=0)
     lines = []
     for one in said:
@@ -113,13 +118,20 @@ def _presets(presets: Mapping[str, Mapping[str, Any]]) -> str:
 
     lines = []
     for name, said in presets.items():
-        lines.append(f"{name}, after {said['follows']}" if said["follows"] else name)
+        lines.append(folded(_followed(name, said["follows"]), prose_width(), "", " " * 8))
         for words, values in (("", said["params"]), ("in training ", said["training"])):
             if values:
-                # a line is not broken between the two: no plain space
+                # a line is not broken between the two: no plain space; in a pipe, for programs, it is not broken at all
                 shown = "  ".join(f"{key}:\u00a0{_json(value)}" for key, value in values_of(values))
                 lines.append(folded(words + shown, terminal_width()).replace("\u00a0", " "))
     return "\n".join(lines)
+
+
+def _followed(preset: str, follows: str) -> str:
+    """Returns "second_kitti, after OpenPCDet ...", or "radarnet, in the style of ...", or the name alone."""
+    if not follows:
+        return preset
+    return f"{preset}, {follows}" if follows.startswith("in the style of ") else f"{preset}, after {follows}"
 
 
 def _json(value: Any) -> str:

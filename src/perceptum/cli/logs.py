@@ -12,7 +12,7 @@ import typer
 from perceptum.plural import counted
 
 from .arguments import LogPath, OnBroken, OnError, open_named, typed
-from .output import Json, print_json, print_table, tell_skipped, track
+from .output import Json, print_json, print_table, say, tell_skipped, track
 
 __all__ = ["add_to"]
 
@@ -135,17 +135,22 @@ def convert(
     if "://" not in dst:
         check_folder_name(Path(dst), "a store is a folder")
     open_named(log, on_error.value)
-    done = write(
-        log,
-        dst,
-        compression=compression.value,
-        float16=float16,
-        shard_seconds=shard_seconds,
-        workers=workers,
-        on_error=on_error.value,
-        overwrite=overwrite,
-        track=track,
-    )
+    try:
+        done = write(
+            log,
+            dst,
+            compression=compression.value,
+            float16=float16,
+            shard_seconds=shard_seconds,
+            workers=workers,
+            on_error=on_error.value,
+            overwrite=overwrite,
+            track=track,
+        )
+    except KeyboardInterrupt:
+        # SIGTERM too comes as one
+        say(f"{dst}: not finished; run it again to go on where it stopped")
+        raise
     if json:
         print_json(done.to_dict())
         return

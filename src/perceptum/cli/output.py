@@ -12,12 +12,26 @@ import typer
 
 from perceptum.plural import counted
 
-__all__ = ["Json", "print_json", "print_table", "say", "tell_skipped", "terminal_width", "track", "visible", "working"]
+__all__ = [
+    "Json",
+    "print_json",
+    "print_table",
+    "prose_width",
+    "say",
+    "tell_skipped",
+    "terminal_width",
+    "track",
+    "visible",
+    "working",
+]
 
 T = TypeVar("T")
 
 _SHORT = 24
 """A column as narrow as this holds names or numbers, which read badly when folded."""
+
+_WIDE = 100
+"""Letters of a line of prose where no terminal says how many it shows."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -46,11 +60,16 @@ def terminal_width() -> int | None:
     return Console().width if sys.stdout.isatty() else None
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> None:
+def prose_width() -> int:
+    """Returns how many letters a line of prose may have: a terminal's, or 100 in a pipe or a file."""
+    return terminal_width() or _WIDE
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None, *, prose: bool = False) -> None:
     """Prints one line per row, a column per key of any row; a row need not have all.
 
     On a terminal a table is as wide as it: long texts are folded first, then the margins go. In a pipe or a file every
-    row has its own lines and no more, however wide.
+    row has its own lines and no more, however wide; a table of `prose`, which people read there too, is folded.
     """
     from rich.cells import cell_len
     from rich.console import Console
@@ -60,7 +79,8 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> 
     keys = list(dict.fromkeys(key for row in rows for key in row))
     cells = {key: [_cell(row.get(key)) for row in rows] for key in keys}
     wide = [max(cell_len(line) for text in (key, *cells[key]) for line in text.split("\n")) for key in keys]
-    console = Console(width=None if sys.stdout.isatty() else max(sum(wide) + 3 * len(wide) + 1, 80))
+    whole = max(sum(wide) + 3 * len(wide) + 1, 80)
+    console = Console(width=None if sys.stdout.isatty() else min(whole, _WIDE) if prose else whole)
     margin, fixed = _fitted(wide, console.width)
     # Text, not str, in which rich would take [brackets] for its own
     table = Table(header_style="bold", padding=(0, margin))
