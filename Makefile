@@ -18,7 +18,7 @@ DEMO := .venv-demo/bin/perceptum
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types unit bench system-libs clean
+.PHONY: help demo test lint types unit devkit bench system-libs clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -40,6 +40,9 @@ types: .venv-test/.installed ## are the types right (mypy, strict)?
 unit: .venv-test/.installed ## every test, the slow ones too, on all cores
 	@$(TEST) -m pytest -n auto --dist worksteal
 
+devkit: .venv-test/.installed .venv-devkit/.installed ## compare what is read of nuScenes with its own devkit
+	@$(TEST) -m pytest -m devkit
+
 bench: .venv-test/.installed ## measure, and compare with other libraries
 	@$(TEST) benchmarks/run.py
 
@@ -47,10 +50,13 @@ system-libs: ## the system libraries of the open3d viewer
 	@.ci/system-libs
 
 clean: ## remove what these commands made
-	rm -rf .venv-demo .venv-test .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build out demo
+	rm -rf .venv-demo .venv-test .venv-devkit .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build out demo
 	find . -path './.venv*' -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 # one environment a group, made again when what it was made from changes
 .venv-%/.installed: pyproject.toml constraints.txt hatch_build.py .ci/environment
 	@.ci/environment .venv-$* $*
 	@touch $@
+
+# this one has versions of its own
+.venv-devkit/.installed: constraints-devkit.txt

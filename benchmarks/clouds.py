@@ -84,13 +84,8 @@ def made_nuscenes_radars(folder: Path) -> Path:
         name: ("radar", [*times.ego_from_sensor[:3, 3]], [*quaternion_from_rotation(times.ego_from_sensor[:3, :3])], 7)
         for name, times in drive[-1].radars.items()
     }
-    sensors = dict(made.SENSORS)
-    made.SENSORS.update({name: (*own, -5_000 - 9_000 * k) for k, (name, own) in enumerate(radars.items())})
-    try:
-        root: Path = made.make(folder / "nuscenes")
-    finally:
-        made.SENSORS.clear()
-        made.SENSORS.update(sensors)
+    timed = {name: (*own, -5_000 - 9_000 * k) for k, (name, own) in enumerate(radars.items())}
+    root: Path = made.make(folder / "nuscenes", sensors=made.SENSORS | timed)
     cycles = {name: drive[-1].radar_sweeps(CYCLES, name) for name in radars}
     for number, path in enumerate(sorted(root.glob("s*/RADAR*/*.pcd"))):
         of_radar = cycles[path.parent.name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, cast
 
 import numpy as np
@@ -16,7 +17,16 @@ from .scratch import Scratch
 from .split import split
 from .stage import Stage, Stages
 
-__all__ = ["GridCells", "PointStage", "Points"]
+__all__ = ["GridCells", "LookAlong", "Looking", "PointStage", "Points"]
+
+
+Looking = tuple[NDArray[np.int64], bool, NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
+"""A record's columns, whether its intensities are looked at, and a grid's lower edges, cells' edges and size: (1, 3)
+each; as the kernel `look` takes them."""
+
+LookAlong = Callable[[Looking, NDArray[np.int32], int], bool | None]
+"""Does the work of the kernel `look`, and more, with (1, n) int32, where the points' cells go, and the number of the
+load; returns what that returns, or None if nothing was done."""
 
 
 class Points(Protocol):
@@ -41,6 +51,12 @@ class PointsInCells(Points, Protocol):
 
     def cells(self, number: int) -> NDArray[np.int32]:
         """(n,) int32: the cells of the grid of that number."""
+
+    load_number: int
+    """Of the frame's points: the next ones have another."""
+
+    def look_along(self, work: LookAlong) -> None:
+        """Says at planning time who wants to look at the points where only one grid's cells are wanted."""
 
 
 class PointStage(Stage):
@@ -95,6 +111,16 @@ class GridCells(Stage):
         if self._number is not None:
             return cast(PointsInCells, self._cloud.points).cells(self._number)
         return self._ids.array[: self._cloud.points.n]
+
+    @property
+    def load_number(self) -> int:
+        """Of the frame's points, for whoever was asked to `look_along`; -1 where nobody is."""
+        return -1 if self._number is None else cast(PointsInCells, self._cloud.points).load_number
+
+    def look_along(self, work: LookAlong) -> None:
+        """Says at planning time who wants to look at the points, where their cells are found as they are loaded."""
+        if self._number is not None:
+            cast(PointsInCells, self._cloud.points).look_along(work)
 
     def run(self, sample: Sample) -> None:
         if self._number is None:

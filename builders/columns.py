@@ -16,6 +16,7 @@ from perceptum.features import Grid
 from perceptum.features.lidar import PointColumn
 from perceptum.inputs import LidarSweep
 
+from .cells import LookAlong
 from .kernels import cells
 from .kernels import load as kernels
 from .kernels.carry import carry
@@ -223,6 +224,9 @@ class Columns:
         self._grids: list[Grid] = []
         self._grid_arrays = _grid_arrays(())
         self._ids = Scratch(np.int32, rows=0)
+        self._along: weakref.WeakMethod[LookAlong] | None = None
+        self.load_number = 0
+        """Counts the frames."""
         self._works: list[Work] = []
         self._first = 0
         self._lying = np.zeros((len(Column), 2), np.int64)
@@ -269,6 +273,12 @@ class Columns:
         self._ids = Scratch(np.int32, rows=len(self._grids))
         return len(self._grids) - 1
 
+    def look_along(self, work: LookAlong) -> None:
+        """Says at planning time who wants to look at points that lie where they were recorded. The first who says so
+        does, if only one grid's cells are wanted."""
+        # weak: its stage knows this one
+        self._along = self._along or weakref.WeakMethod(work)
+
     def cells(self, number: int) -> NDArray[np.int32]:
         """(n,) int32: which cell of the grid of that number each point lies in, as kernels.cells says; -1 outside."""
         return self._ids.array[number, self._first : self._first + self.n]
@@ -288,6 +298,7 @@ class Columns:
 
         to_change: x, y, z will be written to, so they must lie in our block.
         """
+        self.load_number += 1
         apart = to_change or not self.wanted.isdisjoint(LATER)
         if apart or not self._leave(sweeps, rules):
             self._load(sweeps, rules, self._flags(with_xyz=True))
@@ -333,6 +344,14 @@ class Columns:
         n, with_intensity = len(recorded.sweep), looked_at == 4
         self._block.reserve(n)
         ids, parts = self._ids.reserve(n), split(n, self._stages.threads)
+        along = self._along() if self._along is not None and len(self._grids) == 1 else None
+        if along is not None:
+            self._left = None
+            self._lying[:looked_at] = recorded.places[:looked_at, :2]
+            done = along((recorded.places, with_intensity, *self._grid_arrays), ids[:, :n], self.load_number)
+            if done is not None:
+                self.n, self.nonfinite, self._first = n, 0, 0
+                return done
         stays = [False] * len(parts)
 
         def look(part: int) -> None:

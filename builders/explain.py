@@ -42,6 +42,8 @@ class LastBuild:
         """built: model -> what the lane made of the frame, alone or as the last of a batch."""
         shapes = {wanted: built[wanted.model][wanted.name].shape for wanted in lane.ragged}
         dropped = {stage: dict(stage.dropped) for stage in lane.stages if stage.dropped}
+        for wanted, lost in lane.cut.items():
+            dropped.setdefault(wanted.filler, {}).update(lost)
         return cls(lane, next(iter(built.values())).times_s, shapes, dropped, once_s)
 
 

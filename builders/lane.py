@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,8 @@ __all__ = ["Lane", "OnReady", "Wanted"]
 OnReady = Callable[[str, str, NDArray[Any]], object]
 """(model, name, array): a tensor is written; other stages may still run."""
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(eq=False)
 class Wanted:
@@ -52,6 +55,8 @@ class Wanted:
         self.fixed = self.row.fixed
         self.ragged = None in self.fixed
         """Whether a frame decides a size."""
+        self.cuts = _cuts(self.row)
+        """Size -> how many of it are kept, where the spec fixes less than a frame can have."""
         self.layout = ("one", type(self.filler), self.feature, self.row.params, self.dtype)
         """By which `Written` knows whether it was this that wrote."""
 
@@ -65,6 +70,18 @@ class Wanted:
             size_in(own, str(s), self.label) if n is None else n
             for n, s in zip(self.fixed, self.row.sizes, strict=True)
         )
+
+    def beyond(self) -> dict[str, int]:
+        """Returns what the fixed sizes cut from the frame that the filler last ran on, by reason."""
+        own = self.own_sizes
+        # a filler need not name a size that the spec fixes
+        over = {size: size_in(own, size, self.label) - kept for size, kept in self.cuts.items() if size in own}
+        what = f"'{self.name}' beyond its size"
+        return {
+            f"rows of {what}" if size == self.row.sizes[0] else f"{size} of {what}": n
+            for size, n in over.items()
+            if n > 0
+        }
 
     @property
     def own_sizes(self) -> Mapping[str, int]:
@@ -90,6 +107,10 @@ class Lane:
         ]
         self.ragged = [wanted for wanted in self.wanted if wanted.ragged]
         """Those of which a frame decides a size."""
+        self._cuttable = [wanted for wanted in self.wanted if wanted.cuts]
+        self.cut: dict[Wanted, dict[str, int]] = {}
+        """What the sizes that specs fix cut from the last frame, by reason."""
+        self._first_time = stages.first_time
         self.stages = stages.finish()
         self._needed_by = _needed_by(self.stages, self.wanted)
         self.by_model = {model: [w for w in self.wanted if w.model == model] for model in plan.specs}
@@ -135,6 +156,22 @@ class Lane:
             for reason, count in stage.dropped.items():
                 total[reason] = max(total.get(reason, 0), count)
         return total
+
+    def count_cut(self) -> None:
+        """Sees what the sizes that specs fix cut from the last frame, and reports it once."""
+        self.cut = {wanted: lost for wanted in self._cuttable if (lost := wanted.beyond())}
+        by_filler: dict[Filler, dict[Wanted, int]] = {}
+        for wanted, lost in self.cut.items():
+            by_filler.setdefault(wanted.filler, {})[wanted] = max(lost.values())
+        for filler, cut in by_filler.items():
+            names = ", ".join(wanted.label for wanted in cut)
+            if self._first_time((Lane, "cut", filler.title, names)):
+                _log.warning(
+                    "%s: the frame has %d rows more than the spec fixes, and they are dropped (reported once; see "
+                    "Tensors.dropped; a symbol instead of the number takes the frame's own size)",
+                    names,
+                    max(cut.values()),
+                )
 
     def _graph(self) -> tuple[list[Stage | Wanted], list[int], list[list[int]]]:
         """Returns the steps, each stage directly followed by the tensors it fills, so they are ready early."""
@@ -252,10 +289,25 @@ class _Flight:
         lane, arrays = self._lane, self._arrays
         times_s = dict(zip(lane.step_labels, self._times_s, strict=True))
         once_s = seconds(self._first_calls)
-        return {
+        built = {
             model: Tensors({w.name: arrays[w] for w in own}, lane.dropped(model), times_s, once_s)
             for model, own in lane.by_model.items()
         }
+        if lane._cuttable:
+            lane.count_cut()
+            for wanted, lost in lane.cut.items():
+                built[wanted.model].dropped.update(lost)
+        return built
+
+
+def _cuts(row: Resolved) -> dict[str, int]:
+    cuts = {}
+    for dim, size in zip(row.row.shape, row.sizes, strict=True):
+        if isinstance(dim, int) and isinstance(size, str):
+            most = row.cap(size)
+            if most is None or most > dim:
+                cuts[size] = dim
+    return cuts
 
 
 def _wanted(model: str, row: Resolved, layout: Layout, stages: Stages) -> Wanted:

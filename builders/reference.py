@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import logging
 import weakref
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features import InputFrame, ReferenceParams
-from perceptum.inputs import Frame, Ground, MissingRecord, ground_of
+from perceptum.inputs import Frame, Ground, MissingRecord, RadarSweep, ground_of
+from perceptum.inputs.ground import without_ground
 from perceptum.inputs.poses import inverse
+from perceptum.inputs.source import ground_z_of
 
 from .sample import Sample
 from .stage import Stage, Stages
 
-__all__ = ["Reference"]
+__all__ = ["RadarReference", "Reference"]
 
 _log = logging.getLogger(__name__)
+
+_LEAST_SHARE = 2 / 3
+"""See Ground.share: where the plane was 1.7 m off it was 0.24 to 0.59 (KITTI)."""
+
+NewestCycle = Literal["before", "nearest"]
+"""As the radars' parameter `newest`."""
 
 
 class Reference(Stage):
     """Yields ref_from_ego: from the ego frame at the reference time to the axes that tensors are in.
 
     ego: the identity. lidar, radar: the own axes of the primary lidar or radar, by its mounting in this frame's record;
-    a frame without one is an error only for what asks. ego_ground: the identity, and z is to be counted from `ground`.
+    of a radar that fell silent by that of the last one before, in a log whose frames belong together. A frame without
+    one is an error only for what asks. ego_ground: the identity, and z is to be counted from `ground`.
     """
+
+    radar: str | None = None
+    """The radar whose axes frame "radar" means; None: the log's first."""
+    newest: NewestCycle = "before"
+    """Which of its cycles says how it is mounted."""
 
     def __init__(self, params: ReferenceParams | InputFrame, stages: Stages) -> None:
         """params: or only the word of its `frame`."""
@@ -49,10 +64,18 @@ class Reference(Stage):
 
     @property
     def ref_from_ego(self) -> NDArray[np.float64]:
-        """(4, 4) float64; raises MissingRecord where the frame has no sweep of the primary lidar and wants its axes."""
+        """(4, 4) float64; raises MissingRecord where the frame has no record of the sensor whose axes are wanted."""
         if self._ref_from_ego is None:
             self._ref_from_ego = np.eye(4) if self.is_ego else self._sensor_from_ego(self._now())
         return self._ref_from_ego
+
+    def ref_from_mount(self, ego_from_sensor: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns (4, 4) float64, from a sensor's axes to these: for those of that sensor itself the identity, to the
+        last bit. Raises as `ref_from_ego`."""
+        ref_from_ego = self.ref_from_ego
+        if self.is_ego:
+            return ego_from_sensor
+        return np.eye(4) if ego_from_sensor.tobytes() == self._mount else ref_from_ego @ ego_from_sensor
 
     @property
     def ground(self) -> Ground:
@@ -61,17 +84,37 @@ class Reference(Stage):
             frame = self._now()
             self._ground = ground_of(frame, self.params.ground, self.params.ground_z)
             if self.params.ground.startswith("map_or") and self._ground.by != "map":
-                self._report(frame, self._ground)
+                self._report_no_map(frame, self._ground)
+            if self._ground.share < _LEAST_SHARE:
+                self._report_far(frame, self._ground)
         return self._ground
 
-    def _report(self, frame: Frame, ground: Ground) -> None:
-        if self._stages.first_time((Reference, self.params)):
+    def _report_no_map(self, frame: Frame, ground: Ground) -> None:
+        if self._stages.first_time((Reference, "no map", self.params.ground, self.params.ground_z)):
+            z = self._plane_z(frame)
             _log.warning(
-                "%s: the map does not say how high the ground is; it is taken from %s (reported once; the param ground "
-                '"map" makes it an error)',
+                '%s: the log has %s; the ground is taken from %s (reported once; the param ground "map" makes it an '
+                "error)",
                 frame.log.source.location,
-                "the lidar's lowest points" if ground.by == "lidar" else f"the plane z = {self.params.ground_z:g} m",
+                without_ground(frame),
+                "the lidar's lowest points" if ground.by == "lidar" else f"the plane z = {z:g} m",
             )
+
+    def _report_far(self, frame: Frame, ground: Ground) -> None:
+        if self._stages.first_time((Reference, "far", self.params.ground, self.params.ground_z)):
+            _log.warning(
+                "%s: %s: near the vehicle only %d of 100 places have their lowest point within 1.5 m of z = %g m, so "
+                "heights above the ground may be wrong (reported once; the param ground_z is the road's z in the ego "
+                "frame)",
+                frame.log.source.location,
+                frame,
+                int(100 * ground.share),
+                self._plane_z(frame),
+            )
+
+    def _plane_z(self, frame: Frame) -> float:
+        given = self.params.ground_z
+        return ground_z_of(frame.log.source) if given is None else given
 
     def write_above(
         self, x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32], out: NDArray[np.float32]
@@ -85,7 +128,7 @@ class Reference(Stage):
         return frame
 
     def _sensor_from_ego(self, frame: Frame) -> NDArray[np.float64]:
-        mount = _mount(frame, self.params.frame)
+        mount = _mount(frame, self.params.frame, self.radar, self.newest)
         # the same in every frame of most logs
         if mount.tobytes() != self._mount:
             self._mount, self._inverse = mount.tobytes(), inverse(mount)
@@ -93,16 +136,38 @@ class Reference(Stage):
         return self._inverse
 
 
-def _mount(frame: Frame, kind: InputFrame) -> NDArray[np.float64]:
-    """Returns ego_from_sensor of the primary lidar or radar."""
-    if kind == "lidar":
-        found = [] if frame.lidar is None else [frame.lidar.ego_from_sensor]
-    else:
-        primary = next(iter(frame.log.source.radars), None)
-        found = [cycle.ego_from_sensor for cycle in ([] if primary is None else frame.radar_sweeps(1, primary))]
-    if not found:
+class RadarReference(Reference):
+    """The same, with the axes of a radar by its name, or by the cycle that is nearest to the reference time."""
+
+    def __init__(self, params: ReferenceParams, radar: str | None, newest: NewestCycle, stages: Stages) -> None:
+        super().__init__(params, stages)
+        self.radar, self.newest = radar, newest
+        if radar is not None:
+            self.title = f"frame of reference (radar '{radar}')"
+
+
+def _mount(frame: Frame, kind: InputFrame, radar: str | None, newest: NewestCycle) -> NDArray[np.float64]:
+    """Returns ego_from_sensor of the primary lidar, or of a radar; None: of the primary one."""
+    name = radar or next(iter(frame.log.source.radars), "")
+    record = frame.lidar if kind == "lidar" else _cycle(frame, name, newest)
+    if record is None:
+        whose = f"the primary {kind}" if radar is None else f"radar '{radar}'"
         raise MissingRecord(
-            f"{frame.log.source.location}: {frame} has no {'sweep' if kind == 'lidar' else 'cycle'} of the primary "
-            f'{kind}, which frame "{kind}" needs; take frame "ego"'
+            f"{frame.log.source.location}: {frame} has no {'sweep' if kind == 'lidar' else 'cycle'} of {whose}, which "
+            f'frame "{kind}" needs; take frame "ego"'
         )
-    return found[0]
+    return record.ego_from_sensor
+
+
+def _cycle(frame: Frame, radar: str, newest: NewestCycle) -> RadarSweep | None:
+    """Returns the frame's cycle of a radar, or the last that there was before: one that falls silent stays where it is
+    mounted."""
+    source = frame.log.source
+    if radar not in source.radars:
+        return None
+    if own := frame.ranked_radar_sweeps(1, radar, newest=newest):
+        return own[0][1]
+    # unrelated frames may be of other vehicles
+    before = np.searchsorted(source.radars[radar], frame.time_ns, side="right") if source.sequential else 0
+    cycles = (frame.log.radar(radar, index) for index in range(int(before) - 1, -1, -1))
+    return next((cycle for cycle in cycles if cycle is not None), None)

@@ -32,6 +32,9 @@ class Tensors(dict[str, NDArray[Any]]):
         """Seconds that only a process's first builds take, by what took them: "loading kernels", "compiling kernels";
         empty where nothing of that happened. What threads waited for at the same time counts once."""
 
+    def __missing__(self, name: object) -> NDArray[Any]:
+        raise KeyError(f"no tensor '{name}' here; there are {', '.join(self) or 'none'}")
+
     def __repr__(self) -> str:
         tensors = ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in self.items())
         dropped = ", ".join(f"{n} {reason}" for reason, n in self.dropped.items() if n)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from perceptum.features import Grid
 
-from .cells import GridCells
+from .cells import GridCells, Looking
 from .kernels import voxels as kernels
 from .sample import Sample
 from .scratch import address
 from .split import shares, split
 from .stage import Stage, Stages
 from .voxel_rows import Placed, VoxelRows
+from .voxel_sums import VoxelSums
 from .written import Written
 
 __all__ = ["Voxelization", "gather_of"]
@@ -35,9 +36,6 @@ class Voxelization(Stage):
     VoxelRowsParams; max_voxels: None for no limit.
     """
 
-    ALL = 2**31 - 1
-    """More points than a voxel can have."""
-
     def __init__(
         self, cells: GridCells, grid: Grid, max_voxels: int | None, overflow: str, order: str, stages: Stages
     ) -> None:
@@ -51,8 +49,13 @@ class Voxelization(Stage):
         # asked once: a grid works it out each time
         self.size = grid.size
         self._rows = VoxelRows(grid, cells.dtype, stages.threads)
+        self._counting = False
+        self._found_in = -1
+        """The number of the load in which the rows were found while its points were looked at."""
+        cells.look_along(self._look_along)
         self._overflows = False
         self._places = 0
+        self._sums: list[VoxelSums] = []
         self.title = f"voxel rows ({'id table' if self._rows.is_dense else 'hash'})"
 
     @property
@@ -84,23 +87,73 @@ class Voxelization(Stage):
         """The points that have a place, in parts for threads, as `gather` takes them."""
         return self._rows.placed
 
+    @property
+    def ranks(self) -> NDArray[np.int32]:
+        """(n,) the row of each voxel in the order in which they are first seen; empty where that is their order."""
+        return self._rows.ranks
+
+    @property
+    def of_points(self) -> NDArray[np.int32]:
+        """(points,) the row of each point, -1 for none; only if `want_of_points` was said."""
+        return self._rows.of_points
+
     def want_places(self, points_per_voxel: int) -> None:
         """Says at planning time that the first so many points of each voxel are needed, and `placed` must have them;
         it may have more, since others ask too."""
         self._places = max(self._places, points_per_voxel)
+        self.want_counts()
+
+    def want_counts(self) -> None:
+        """Says at planning time that `counts` will be asked for: counting the points as they come takes half the time
+        of doing it then."""
+        self._counting = True
+
+    def want_of_points(self) -> None:
+        """Says at planning time that `of_points` is needed."""
+        self._rows.with_points = True
+
+    def want_sums(self, sums: VoxelSums) -> None:
+        """Says at planning time that sums of the rows' points are needed; `are_there` says whether `run` added them
+        up."""
+        self._sums.append(sums)
+        self.want_of_points()
+
+    def _look_along(self, looking: Looking, cells: NDArray[np.int32], load_number: int) -> bool | None:
+        """As the cells' own look at the frame's points, and finds the rows on the way; None: it cannot."""
+        if self._counting:
+            return None
+        stays = self._find(cells, looking)
+        self._found_in = load_number if stays else -1
+        return stays
+
+    def _find(self, cells: NDArray[np.integer], looking: Looking | None) -> bool:
+        n = cells.shape[1]
+        parts = len(split(n, self._stages.threads))
+        return self._rows.find(self._most(n), self._stops, cells, looking, self._sums, parts, self._stages.each)
+
+    def _most(self, points: int) -> int:
+        return points if self.max_voxels is None else min(self.max_voxels, points)
 
     def run(self, sample: Sample) -> None:
         ids = self.cells.ids
-        most = len(ids) if self.max_voxels is None else min(self.max_voxels, len(ids))
-        owners = len(split(len(ids), self._stages.threads))
-        # where max_voxels cuts, the points' order counts; a frame like the last one is likely to be cut too
-        shared = owners > 1 and not self._rows.is_dense and not self._overflows
-        if not (shared and self._rows.assign_shared(self._places, most, ids, owners, self._stages.each)):
-            self._rows.assign(self._places, most, self._stops, ids, owners)
+        if not self._counting:
+            if self._found_in < 0 or self._found_in != self.cells.load_number:
+                self._find(ids[None], None)
+        else:
+            self._assign(ids)
         self._overflows = self._rows.lost > 0
         if self._order != "first_seen":
             self._rows.sort(self._rows.keys if self._order == "sorted" else self._keys_from_x())
         self.dropped = {"points over max_voxels": self._rows.lost}
+
+    def _assign(self, ids: NDArray[np.integer]) -> None:
+        for sums in self._sums:
+            sums.are_there = False
+        most, owners = self._most(len(ids)), len(split(len(ids), self._stages.threads))
+        # where max_voxels cuts, the points' order counts; a frame like the last one is likely to be cut too
+        shared = owners > 1 and self._rows.is_shared and not self._overflows
+        if not (shared and self._rows.assign_shared(self._places, most, ids, owners, self._stages.each)):
+            self._rows.assign(self._places, most, self._stops, ids, owners)
 
     def _keys_from_x(self) -> NDArray[np.int64]:
         """(n,) int64: the rows' cells numbered with z as the fastest axis."""
@@ -124,15 +177,6 @@ class Voxelization(Stage):
         """Calls `work` on the parts of `placed`, within the thread budget; for work that any part can do at any time,
         since it writes to slots of its own."""
         self._stages.each(work, self.placed)
-
-    def each_rows(self, work: Callable[[Placed], object]) -> None:
-        """The same for work that needs a row's points in their order: side by side only where each part has rows of its
-        own."""
-        if self._rows.apart:
-            self._stages.each(work, self.placed)
-        else:
-            for part in self.placed:
-                work(part)
 
     def each_share(self, rows: int, work: Callable[[slice], object]) -> None:
         """Calls `work` on the rows 0..rows in as many parts as `placed` has, within the thread budget."""

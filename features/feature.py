@@ -122,7 +122,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
             "frame": self.frame,
             "fill": self.fill,
             "cut": self.cut,
-            "params": params.to_dict(),
+            "params": params.meaning(),
         }
 
     def to_dict(self, params: Params) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, pi
 from typing import Annotated, Literal
 
 import msgspec
@@ -59,6 +59,11 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
             )
         if self.coordinates == "cylinder" and self.range[0] < 0:
             raise SpecError(f"a cylinder's range must begin at a distance of 0 or more, got {self.range[0]:g}")
+        if self.coordinates == "cylinder" and not self._is_within_a_turn():
+            raise SpecError(
+                f"a cylinder's azimuth is in radians within -pi to pi, or a cell beyond; got {self.range[1]:g} to "
+                f"{self.range[4]:g} in cells of {self.voxel[1]:g}"
+            )
         if min(self.size) < 1 or self.cells > _MOST_CELLS:
             raise SpecError(f"a grid of {self.range} in cells of {self.voxel} has the impossible size {self.size}")
 
@@ -73,6 +78,11 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
             low = np.array(self.range[:3], dtype=np.float32)
             high = np.array(self.range[3:], dtype=np.float32)
             return np.round((high - low) / np.array(self.voxel, dtype=np.float32))
+
+    def _is_within_a_turn(self) -> bool:
+        # Cylinder3D's last cell begins at pi
+        beyond = pi + self.voxel[1] * 1.001
+        return -beyond <= self.range[1] and self.range[4] <= beyond
 
     def _is_countable(self) -> bool:
         return bool((self._sizes() <= _MOST_ALONG_AN_AXIS).all())

@@ -244,10 +244,17 @@ def _item(kinds: tuple[inspect.Type, ...], index: int) -> inspect.Type:
     raise LookupError(index)
 
 
+_MOST = 2**31 - 1
+"""Kernels count in int32 and int64."""
+
+
 def check_least(params: msgspec.Struct) -> None:
-    """Raises SpecError for a value that is less than its field says; NaN is refused too."""
+    """Raises SpecError for a value that is less than its field says, or a whole number that no kernel can count to; NaN
+    is refused too."""
     for name, least in least_of(type(params)).items():
         value = getattr(params, name)
         # not >=, rather than <: NaN is refused too
         if value is not None and not value >= least:
             raise SpecError(f"{name} must be at least {least:g}, got {value:g}")
+        if isinstance(value, int) and value > _MOST:
+            raise SpecError(f"{name} must be at most {_MOST}, got {value}")

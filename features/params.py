@@ -32,6 +32,13 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         values = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: size for name, size in values.items() if isinstance(size, int) and not isinstance(size, bool)}
 
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        """Returns the fields that decide one of `dims`, for the message that a spec has another size there.
+
+        By default the field of its name; empty where that is not known.
+        """
+        return (dim,) if dim in self.__struct_fields__ else ()
+
     def column_names(self) -> tuple[str, ...]:
         """Returns what the columns or channels of a tensor whose unit is "mixed" hold, in order: words of COLUMN_UNITS.
 
@@ -62,6 +69,13 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Returns plain data, ready for JSON."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
+
+    def meaning(self) -> dict[str, Any]:
+        """Returns what decides the tensors' bytes, as plain data: what fingerprints cover. By default all, `to_dict`.
+
+        A subclass says what its words stand for, where code could give them other values.
+        """
+        return self.to_dict()
 
     def replace(self, changes: Mapping[str, Any], where: str) -> Self:
         """Returns these parameters with `changes` (nested dicts merge); raises SpecError that begins with `where`."""

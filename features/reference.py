@@ -20,9 +20,9 @@ class ReferenceParams(Params, frozen=True, kw_only=True):
     frame: Annotated[
         InputFrame,
         About(
-            "ego: the vehicle at the reference time; lidar, radar: the own axes of the primary lidar or "
-            "radar, which is the log's first, at that time; ego_ground: "
-            "as ego, but z is the height above the ground below the point."
+            "ego: the vehicle at the reference time; lidar, radar: the own axes of the primary lidar or radar at that "
+            "time, which is the log's first, of radar tensors the first of their `sensors`; ego_ground: as ego, but z "
+            "is the height above the ground below the point."
         ),
     ] = "ego"
     ground: Annotated[
@@ -30,15 +30,24 @@ class ReferenceParams(Params, frozen=True, kw_only=True):
         About(
             "Where the ground is, for the frame ego_ground and for height_above_ground. map: by the log's map, its "
             "nearest known place where it has a hole; a log without one is an error. plane: z = `ground_z`. lidar: the "
-            "lowest points of the primary lidar's newest sweep within 1.5 m of that plane, in cells of 2 m. "
+            "lowest points of the primary lidar's newest sweep within 1.5 m of that plane, in cells of 2 m; that few "
+            "are there, since the plane is elsewhere, is reported once. "
             "map_or_plane, map_or_lidar: by the map where a log has one, else the other, which is reported once."
         ),
     ] = "map_or_plane"
-    ground_z: Annotated[float, About("The ego frame's z of level ground.", "m")] = 0.0
+    ground_z: Annotated[
+        float | None,
+        About(
+            "The ego frame's z of level ground; null: what is known of the log's dataset (KITTI -1.73, Argoverse 2 "
+            "-0.3), else 0.",
+            "m",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        finite("ground_z", (self.ground_z,))
+        if self.ground_z is not None:
+            finite("ground_z", (self.ground_z,))
 
     def reference(self) -> ReferenceParams:
         """Returns only these parameters: the key of the builders' stage `Reference`."""

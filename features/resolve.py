@@ -90,6 +90,7 @@ def resolve_spec(schema: Lookup, spec: Spec) -> tuple[Resolved, ...]:
     _check_parts(rows)
     _check_cuts(rows)
     _check_nodes(rows)
+    _check_together(rows)
     _check_symbols(rows)
     return rows
 
@@ -142,8 +143,22 @@ def _check_shape(resolved: Resolved) -> None:
     if not fits:
         raise SpecError(
             f"input '{row.name}' must be {_show(sizes)} {row.dtype}, the spec wants {_show(row.shape)}; "
-            "sizes follow from the row's params"
+            f"sizes follow from the row's params{_deciding(resolved)}"
         )
+
+
+def _deciding(resolved: Resolved) -> str:
+    """Returns which params decide the sizes that a spec has otherwise, if the group can tell: ": 5 from columns"."""
+    row, sizes, axes = resolved.row, resolved.sizes, resolved.feature.axes(resolved.params)
+    if len(row.shape) != len(sizes):
+        return ""
+    said = []
+    with resolved.group.asking("decided_by"):
+        for dim, size, axis in zip(row.shape, sizes, axes, strict=True):
+            if isinstance(dim, int) and isinstance(size, int) and isinstance(axis, str) and dim != size:
+                fields = ", ".join(resolved.params.decided_by(axis))
+                said += [f"{size} from {fields}"] if fields else []
+    return f": {'; '.join(dict.fromkeys(said))}" if said else ""
 
 
 def _check_size(resolved: Resolved) -> None:
@@ -223,6 +238,36 @@ def _check_nodes(rows: tuple[Resolved, ...]) -> None:
                 raise SpecError(
                     f"'{nodes.name}' is cut at {dim} rows, but '{edges.name}' points to "
                     f"{'all' if cap is None else f'up to {cap}'} of them; leave the rows of '{nodes.name}' open"
+                )
+
+
+def _check_together(rows: tuple[Resolved, ...]) -> None:
+    """Rows that belong together, voxels and their coords, must not end at different ones of a frame's rows."""
+    for suffix in dict.fromkeys(row.suffix for row in rows):
+        open_axes = [
+            (row, dim, size)
+            for row in rows
+            if row.suffix == suffix
+            for dim, size in zip(row.row.shape, row.sizes, strict=True)
+            if isinstance(size, str)
+        ]
+        cut = [(row, dim, size, row.size_key(size)) for row, dim, size in open_axes if isinstance(dim, int)]
+        # where nothing is fixed there is nothing to ask: keys are compared, and there may be hundreds of rows
+        every = [(row, dim, row.size_key(size)) for row, dim, size in open_axes] if cut else []
+        for least, dim, size, key in cut:
+            cap = least.cap(size)
+            if cap is not None and cap <= dim:
+                continue
+            other = next(((o, n) for o, n, k in every if k == key and not (isinstance(n, int) and n <= dim)), None)
+            if other is not None:
+                name, n = other[0].name, other[1]
+                has = f"at {n}" if isinstance(n, int) else "has all" if cap is None else f"has up to {cap}"
+                # another group's rows are not bounded by this one's params
+                same = other[0].group.name == least.group.name
+                hint = _limit(least, size, dim) if same else f"a suffix to one: {other[0].feature.name}__b"
+                raise SpecError(
+                    f"'{least.name}' is cut at {dim} rows, but '{name}' {has}; their rows belong together: give both "
+                    f"the same size, or {hint}"
                 )
 
 

@@ -235,9 +235,9 @@ def _with_later_params(old: Any, group: Group) -> Any:
     A parameter that is added keeps, by its default, what there was before: where it does not, `definition` goes up.
     """
     try:
-        added = type(group.params)().to_dict()
+        added = type(group.params)().meaning()
     except TypeError:
-        added = group.params.to_dict()
+        added = group.params.meaning()
     return {**old, "params": merge(added, old["params"])} if isinstance(old, dict) else old
 
 

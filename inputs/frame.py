@@ -145,11 +145,18 @@ class Frame:
         return [(rank, sweep) for name, i, rank in picked if (sweep := self._sweep(name, i)) is not None]
 
     def _picked(
-        self, streams: Mapping[str, Times], sensor: str | None, n: int, step: int, keyframes: bool
+        self,
+        streams: Mapping[str, Times],
+        sensor: str | None,
+        n: int,
+        step: int,
+        keyframes: bool,
+        newest: Literal["before", "nearest"] = "before",
     ) -> list[tuple[str, int, int]]:
         """Returns sensor, number and rank of the records that are asked for, newest first."""
         names = list(streams) if sensor is None else [sensor]
-        pasts = {name: self._past(self.log.sensor_times(streams, name), n, step, keyframes) for name in names}
+        times = {name: self.log.sensor_times(streams, name) for name in names}
+        pasts = {name: self._past(own, n, step, keyframes, newest) for name, own in times.items()}
         picked = [(name, i, rank) for name, past in pasts.items() for rank, i in enumerate(past)]
         return sorted(picked, key=lambda at: -int(streams[at[0]][at[1]]))
 
@@ -167,28 +174,32 @@ class Frame:
             if len(waits) > 1:
                 each(lambda at: read(*at), waits)
 
-    def _past(self, times: NDArray[np.int64], n: int, step: int, keyframes: bool) -> Sequence[int]:
-        """The last `n` records at or before `time_ns`, newest first: every `step`-th of all, or of those of frames."""
+    def _past(
+        self,
+        times: NDArray[np.int64],
+        n: int,
+        step: int = 1,
+        keyframes: bool = False,
+        newest: Literal["before", "nearest"] = "before",
+    ) -> Sequence[int]:
+        """The last `n` records, newest first: every `step`-th of all, or of those of frames; of unrelated frames only
+        the frame's own. The first is the last at or before `time_ns`, or the nearest to it."""
         if step < 1:
             raise ValueError(f"step must be 1 or more, got {step}")
-        last = self._last(times, n * step if not keyframes else 1)
-        if keyframes and last and self.log.source.sequential:
-            frames_ns = self.log.source.times_ns[max(self.index + 1 - n * step, 0) : self.index + 1]
-            newest = np.searchsorted(times, frames_ns, side="right") - 1
-            kept: list[int] = np.unique(newest[newest >= 0])[::-1][::step].tolist()
-            return kept
-        return last[::step]
-
-    def _last(self, times: NDArray[np.int64], n: int) -> range:
-        """The last `n` records at or before `time_ns`, newest first; of unrelated frames only the frame's own."""
-        last = int(np.searchsorted(times, self.time_ns, side="right")) - 1
+        last = int(_newest(times, np.array([self.time_ns]), newest)[0])
         if last < 0 or (not self.log.source.sequential and times[last] != self.time_ns):
-            return range(0)
+            return ()
         tolerance = self.log.sweep_tolerance_ns
-        if tolerance is not None and self.time_ns - int(times[last]) > tolerance:
-            return range(0)
-        reach = n if self.log.source.sequential else min(n, 1)
-        return range(last, max(last - reach, -1), -1)
+        if tolerance is not None and abs(self.time_ns - int(times[last])) > tolerance:
+            return ()
+        if not self.log.source.sequential:
+            return range(last, last - min(n, 1), -1)
+        if keyframes:
+            frames_ns = self.log.source.times_ns[max(self.index + 1 - n * step, 0) : self.index + 1]
+            own = _newest(times, frames_ns, newest)
+            kept: list[int] = np.unique(own[own >= 0])[::-1][::step].tolist()
+            return kept
+        return range(last, max(last - n * step, -1), -step)
 
     def _sweep(self, sensor: str, index: int) -> LidarSweep | None:
         return self._once(("lidar", sensor, index), partial(self.log.lidar, sensor, index))
@@ -205,7 +216,7 @@ class Frame:
         """Radar -> its newest cycle at or before `time_ns`; each is read when it is first taken."""
         return _Lazy(
             "radar",
-            {name: next(iter(self._last(times, 1)), None) for name, times in self.log.source.radars.items()},
+            {name: next(iter(self._past(times, 1)), None) for name, times in self.log.source.radars.items()},
             self._radar_sweep,
         )
 
@@ -237,9 +248,13 @@ class Frame:
         *,
         step: int = 1,
         keyframes: bool = False,
+        newest: Literal["before", "nearest"] = "before",
     ) -> list[tuple[int, RadarSweep]]:
-        """Returns the same, each with its place in its sensor's past, as `ranked_sweeps` does."""
-        picked = self._picked(self.log.source.radars, sensor, n, step, keyframes)
+        """Returns the same, each with its place in its sensor's past, as `ranked_sweeps` does.
+
+        newest: the first is the last one at or before `time_ns`, or the one nearest to it, which may be later.
+        """
+        picked = self._picked(self.log.source.radars, sensor, n, step, keyframes, newest)
         self._read_side_by_side("radar", picked, self._radar_sweep, each)
         return [(rank, cycle) for name, i, rank in picked if (cycle := self._radar_sweep(name, i)) is not None]
 
@@ -264,7 +279,7 @@ class Frame:
         return Sync(tuple(picked), np.array(valid, dtype=np.uint8), np.array(dt_ns, dtype=np.int64))
 
     def _pick(self, kind: str, times: NDArray[np.int64]) -> int | None:
-        return self._nearest(times) if kind == "cameras" else next(iter(self._last(times, 1)), None)
+        return self._nearest(times) if kind == "cameras" else next(iter(self._past(times, 1)), None)
 
     @property
     def ego_from_lidar(self) -> NDArray[np.float64]:
@@ -293,6 +308,18 @@ class Frame:
         found = [(abs(int(times[i]) - self.time_ns), i) for i in near if 0 <= i < len(times)]
         away, best = min(found, default=(self.log.camera_tolerance_ns + 1, -1))
         return best if away <= self.log.camera_tolerance_ns else None
+
+
+def _newest(
+    times: NDArray[np.int64], asked_ns: NDArray[np.int64], newest: Literal["before", "nearest"]
+) -> NDArray[np.intp]:
+    """Returns for each time asked for the last record at or before it, or the nearest, of two the earlier; -1: none."""
+    last = np.searchsorted(times, asked_ns, side="right") - 1
+    if newest == "nearest" and len(times):
+        after = np.minimum(last + 1, len(times) - 1)
+        is_nearer = (last < 0) | (np.abs(times[after] - asked_ns) < asked_ns - times[np.maximum(last, 0)])
+        last = np.where(is_nearer, after, last)
+    return last
 
 
 def _ego_from_lidar(log: Records, index: int) -> NDArray[np.float64]:

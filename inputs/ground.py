@@ -10,12 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import Matrix
 from .errors import MissingRecord
+from .source import ground_z_of
 
 if TYPE_CHECKING:
     from .frame import Frame
     from .records import LidarSweep
 
-__all__ = ["Ground", "ground_of"]
+__all__ = ["Ground", "ground_of", "without_ground"]
 
 Source = Literal["map", "map_or_plane", "map_or_lidar", "plane", "lidar"]
 
@@ -23,6 +24,7 @@ _CELL_M = 2.0
 _REACH_M = 100.0
 _BAND_M = 1.5
 """A point further from the plane than this is taken for no ground: a roof, or an echo from below the road."""
+_NEAR_M = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,9 @@ class Ground:
     """(H, W) float64 metres, all finite; beyond the edge the cell at the edge counts."""
     by: Literal["map", "plane", "lidar"]
     """What it was made of."""
+    share: float = 1.0
+    """Of the cells within 30 m in which the lidar saw anything, those whose lowest point was near the plane: 0.83 and
+    more on roads; less says that the plane is not where the road is. 1 where no lidar was asked."""
 
     def __repr__(self) -> str:
         rows, columns = self.height.shape
@@ -76,9 +81,18 @@ class Ground:
         heights_above(x, y, z, (self.up_from_ego @ ego_from_points)[:3], self.cell_from_up, self.height, out)
 
 
-def ground_of(frame: Frame, source: Source = "map", plane_z: float = 0.0) -> Ground:
-    """Returns the ground under a frame; see `features.ReferenceParams.ground`. plane_z: metres, ego frame.
+def without_ground(frame: Frame) -> str:
+    """Returns in words what the log has in place of a map that says where the ground is."""
+    if frame.map is None:
+        return "no map"
+    unknown = frame.map.ground is not None
+    return "a map whose ground heights are all unknown" if unknown else "a map without ground heights"
 
+
+def ground_of(frame: Frame, source: Source = "map", plane_z: float | None = None) -> Ground:
+    """Returns the ground under a frame; see `features.ReferenceParams.ground`.
+
+    plane_z: metres, ego frame; None: what the log says, see `ground_z_of`.
     Raises MissingRecord where the log has no such source, and says what there is.
     """
     if source.startswith("map"):
@@ -87,13 +101,11 @@ def ground_of(frame: Frame, source: Source = "map", plane_z: float = 0.0) -> Gro
             place = grid.scale * np.column_stack([grid.rotation, grid.translation])
             return Ground(frame.world_from_ego, place, filled, "map")
         if source == "map":
-            has = "no map" if frame.map is None else "a map without ground heights"
-            if grid is not None:
-                has = "a map whose ground heights are all unknown"
             raise MissingRecord(
-                f"{frame.log.source.location}: the log has {has}, which ground 'map' needs; take 'plane', 'lidar', "
-                "'map_or_plane' or 'map_or_lidar'"
+                f"{frame.log.source.location}: the log has {without_ground(frame)}, which ground 'map' needs; take "
+                "'plane', 'lidar', 'map_or_plane' or 'map_or_lidar'"
             )
+    plane_z = ground_z_of(frame.log.source) if plane_z is None else plane_z
     if source.endswith("lidar"):
         sweep = frame.lidar
         if sweep is None:
@@ -110,13 +122,22 @@ def _of_sweep(sweep: LidarSweep, plane_z: float) -> Ground:
 
     xyz = np.array([sweep.x, sweep.y, sweep.z], dtype=np.float64)
     size = int(2 * _REACH_M / _CELL_M)
-    found = np.full((size, size), np.nan)
+    found, seen = np.full((size, size), np.nan), np.zeros((size, size), np.uint8)
     mount = np.array(sweep.ego_from_sensor, dtype=np.float64)
-    lowest(xyz, mount, -_REACH_M, _CELL_M, plane_z - _BAND_M, plane_z + _BAND_M, found)
+    lowest(xyz, mount, -_REACH_M, _CELL_M, plane_z - _BAND_M, plane_z + _BAND_M, seen, found)
     filled = fill_holes(found)
     # 100 m of cells on each side, column and row = (x + 100) / 2 and (y + 100) / 2
     place = np.array([[1.0, 0.0, _REACH_M], [0.0, 1.0, _REACH_M]]) / _CELL_M
-    return Ground(np.eye(4), place, np.full((1, 1), plane_z) if filled is None else filled, "lidar")
+    height = np.full((1, 1), plane_z) if filled is None else filled
+    return Ground(np.eye(4), place, height, "lidar", _share(found, seen))
+
+
+def _share(found: Matrix, seen: NDArray[np.uint8]) -> float:
+    reach = int(_NEAR_M / _CELL_M)
+    near = slice(len(seen) // 2 - reach, len(seen) // 2 + reach)
+    found, seen = found[near, near], seen[near, near]
+    lowest = np.isfinite(found) & (seen == 1)
+    return float(lowest.sum() / np.count_nonzero(seen)) if seen.any() else 1.0
 
 
 def fill_holes(height: NDArray[Any]) -> Matrix | None:

@@ -60,10 +60,13 @@ def nearest_known(known: Any, row_of: Any, column_of: Any, bends: Any, borders: 
 
 
 @kernel
-def lowest(xyz: Any, ego_from_sensor: Any, low: float, cell: float, z_min: float, z_max: float, out: Any) -> None:
+def lowest(
+    xyz: Any, ego_from_sensor: Any, low: float, cell: float, z_min: float, z_max: float, seen: Any, out: Any
+) -> None:
     """Writes the lowest z of the points in each cell, of those between z_min and z_max; others stay as they are.
 
-    xyz: (3, N) float64, in a sensor's axes. ego_from_sensor: (4, 4) float64. out: (H, H) float64, rows along y.
+    xyz: (3, N) float64, in a sensor's axes. ego_from_sensor: (4, 4) float64. seen: (H, H) uint8, becomes 1 where there
+    is a point at any height, and 2 where one is below z_min. out: (H, H) float64, rows along y.
     """
     t, size = ego_from_sensor, len(out)
     for i in range(xyz.shape[1]):
@@ -72,9 +75,10 @@ def lowest(xyz: Any, ego_from_sensor: Any, low: float, cell: float, z_min: float
         row = np.floor((t[1, 0] * p + t[1, 1] * q + t[1, 2] * r + t[1, 3] - low) / cell)
         z = t[2, 0] * p + t[2, 1] * q + t[2, 2] * r + t[2, 3]
         # written so that NaN is in no cell
-        if row >= 0 and row < size and column >= 0 and column < size and z >= z_min and z <= z_max:
+        if row >= 0 and row < size and column >= 0 and column < size and np.isfinite(z):
             at, beside = np.int64(row), np.int64(column)
-            if not (out[at, beside] <= z):
+            seen[at, beside] = max(seen[at, beside], 2 if z < z_min else 1)
+            if z >= z_min and z <= z_max and not (out[at, beside] <= z):
                 out[at, beside] = z
 
 

@@ -11,7 +11,7 @@ from .hdmap import HDMap
 from .longest_rise import kept_of
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
-from .source import Source, ids_of, in_memory, sensor_streams, unreadable_of
+from .source import Source, ground_z_of, ids_of, in_memory, sensor_streams, unreadable_of
 
 __all__ = ["Increasing"]
 
@@ -23,6 +23,7 @@ class Increasing:
         self.source = source
         self.dataset, self.name, self.location = source.dataset, source.name, source.location
         self.sequential = source.sequential
+        self.ground_z_m = ground_z_of(source)
         self.unreadable = unreadable_of(source)
         self.in_memory = in_memory(source)
         self._kept = {key: kept_of(times) for key, times in _streams(source)}

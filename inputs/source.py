@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from math import isfinite
+from numbers import Real
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from .arrays import Times
 from .errors import LogError
-from .hdmap import HDMap
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
 
-__all__ = ["Named", "SensorKind", "Source", "ids_of", "in_memory", "sensor_streams", "unreadable_of"]
+if TYPE_CHECKING:
+    # it knows the ground, which asks a source where it is
+    from .hdmap import HDMap
+
+__all__ = ["Named", "SensorKind", "Source", "ground_z_of", "ids_of", "in_memory", "sensor_streams", "unreadable_of"]
 
 SensorKind = Literal["lidar", "radar", "camera"]
 
@@ -22,6 +27,7 @@ class Source(Protocol):
     The stamps of a sensor strictly increase; record i of a sensor is the one at its times[i]. What the frames' times
     come from must be whole. A reader that opens without a sensor whose own index is broken keeps why in `unreadable`.
     A dataset with names of its own for its frames lists them in `ids`, a text for each of `times_ns`, all different.
+    A dataset whose ego frame does not begin on the road says where level road is in it as `ground_z_m`.
     A reader whose records lie in memory, so that reading one waits for nothing, says so as `in_memory`.
     """
 
@@ -74,6 +80,17 @@ def ids_of(source: Source) -> Sequence[str] | None:
     """Returns the dataset's own names of the frames; None where it has only their times."""
     found: Sequence[str] | None = getattr(source, "ids", None)
     return found
+
+
+def ground_z_of(source: Source) -> float:
+    """Returns the ego frame's z of level ground below the vehicle, metres; 0 where the source says nothing.
+
+    Raises LogError where it says anything but a finite number.
+    """
+    found: object = getattr(source, "ground_z_m", 0.0)
+    if not isinstance(found, Real) or not isfinite(found):
+        raise LogError(f"{source.location}: the source's `ground_z_m` must be a finite number, got {found!r}")
+    return float(found)
 
 
 def unreadable_of(source: Source) -> Sequence[LogError]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
-__all__ = ["LINE", "add_four", "copy_four", "copy_line", "divide_four", "multiply_add", "write_offsets"]
+__all__ = ["LARGEST", "LINE", "add_four", "copy_four", "copy_line", "divide_four", "multiply_add", "write_offsets"]
 
+LARGEST = float(np.finfo(np.float32).max)
 LINE = 64
 """Bytes of a cache line."""
 
@@ -53,19 +55,23 @@ def _to_add_four(_: Any, a: Any, b: Any, c: Any, d: Any, address: Any) -> Any:
     return numba.types.void(*[numba.types.float32] * 4, numba.types.int64), generate
 
 
-def _to_divide_four(_: Any, by: Any, address: Any) -> Any:
-    """Divides the four float32 numbers at an address, at once."""
+def _to_divide_four(_: Any, by: Any, source: Any, address: Any) -> Any:
+    """Writes the four float32 numbers at one address, divided, to another, at once; infinite ones as the largest."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        number, address = arguments
+        number, source, address = arguments
         four = ir.Constant(_FOUR, ir.Undefined)
         for lane in range(4):
             four = builder.insert_element(four, number, _LANE(lane))
-        target = builder.inttoptr(address, _FOUR.as_pointer())
-        builder.store(builder.fdiv(builder.load(target, align=4), four), target, align=4)
+        source, target = (builder.inttoptr(each, _FOUR.as_pointer()) for each in (source, address))
+        found = builder.fdiv(builder.load(source, align=4), four)
+        for sign, beyond in ((1, ">"), (-1, "<")):
+            most = ir.Constant(_FOUR, [sign * LARGEST] * 4)
+            found = builder.select(builder.fcmp_ordered(beyond, found, most), most, found)
+        builder.store(found, target, align=4)
         return context.get_dummy_value()
 
-    return numba.types.void(numba.types.float32, numba.types.int64), generate
+    return numba.types.void(numba.types.float32, numba.types.int64, numba.types.int64), generate
 
 
 def _to_copy_four(_: Any, source: Any, address: Any) -> Any:

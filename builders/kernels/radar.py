@@ -11,7 +11,7 @@ from perceptum.inputs.kernel import inner, kernel
 
 from .load import FAR
 
-__all__ = ["BLOCKS", "OUT", "RAW", "place", "show"]
+__all__ = ["OUT", "RAW", "place", "show"]
 
 RAW = (
     *("x", "y", "z", "rcs", "vx", "vy", "vx_comp", "vy_comp", "v_radial", "v_radial_comp"),
@@ -26,10 +26,8 @@ OUT = (*RAW[:10], "time_lag", "sweep", "azimuth", "range", *RAW[10:])
 """The columns of one number, in the order of `out`."""
 _TIME_LAG, _SWEEP, _AZIMUTH, _RANGE, _CODES = range(10, 15)
 
-BLOCKS = {"dyn_prop_onehot": 8, "ambig_state_onehot": 5, "invalid_state_onehot": 18, "pdh0_ordinal": 7}
-"""Columns of several numbers, which follow in `out`, and of how many."""
-_WIDTHS = (8, 5, 18, 7)
 _FIRST = len(OUT)
+"""Of the blocks, columns of several numbers for each of the four states, which follow in `out`."""
 
 
 @inner
@@ -40,8 +38,20 @@ def _finite(value: Any) -> Any:
 
 
 @inner
-def _is_kept(code: Any, keep: Any) -> Any:
-    return bool(code >= 0 and code < len(keep) and keep[np.int64(code)])
+def _scaled(value: Any, low: float, width: float) -> Any:
+    """(value - low) / width as float32; 0, and not what 0 would become, where it is not finite."""
+    number = np.float32(value)
+    return _finite((number - low) / width) if abs(number) < np.inf else np.float32(0)
+
+
+@inner
+def _is_code(code: Any, most: int) -> Any:
+    return bool(code >= 0 and code <= most and code == np.floor(code))
+
+
+@inner
+def _is_whole(code: Any) -> Any:
+    return bool(abs(code) < np.inf and code == np.floor(code))
 
 
 @kernel
@@ -65,12 +75,15 @@ def place(
     advance: bool,
     ranges: Any,
     wanted: Any,
+    lacks: Any,
+    widths: Any,
     out: Any,
 ) -> tuple[int, int, int, int, int]:
     """Writes the columns of the detections that are kept.
 
     Returns how many are kept; how many are not finite, are dropped by their states, and by their place; and the number
-    of the first one whose code has no column, or -1.
+    of the first one with a state that is not a code, where the filter or a block looks at it, or not a whole number,
+    or -1.
     raw: (21, n) float64, as RAW, in the sensor's axes. has: (S, 21) bool: which of them cycle s has; ends: (S,) int64,
     where it ends. origins: (S, 3) float64: where its rays start, NaN if unknown. full: (S,) bool: whether its vectors
     are more than the part along the ray. moves: (S, 3, 4) float64, from the sensor to the reference. turns:
@@ -78,11 +91,20 @@ def place(
     float64: its speed over ground in its own axes. lags_s: (S,) float64, ranks: (S,) int64. looked_at: (3,) and keep:
     (3, codes) bool: which of dyn_prop, ambig_state and invalid_state decide, and the codes that stay. close, near, far:
     metres, as the parameters. ranges: (2, 2) float64: low and width, of rcs and of velocities. wanted: (29,) bool: of
-    OUT, then of BLOCKS. out: (63, >= n) float32; x, y, z are always written.
+    OUT, then of the blocks; lacks: (S, 29) bool: what cannot be known of cycle s, and is 0. widths: (4,) int64: of the
+    blocks. out: (63, >= n) float32; x, y, z are always written.
     """
     kept = nonfinite = by_state = by_place = begin = 0
+    # blocks are mostly 0: row by row here, then only the ones, 115 us against 154 for all of 3682 detections
+    row = _FIRST
+    for block in range(4):
+        for _ in range(widths[block]):
+            if wanted[_FIRST + block]:
+                for i in range(ends[-1] if len(ends) else 0):
+                    out[row, i] = 0
+            row += 1
     for s in range(len(ends)):
-        own, move, turn, ahead = has[s], moves[s], turns[s, 0], turns[s, 1]
+        own, move, turn, ahead, lost = has[s], moves[s], turns[s, 0], turns[s, 1], lacks[s]
         has_vector, has_radial = own[_VX] and own[_VY], own[_V_RADIAL]
         has_vector_comp, has_radial_comp = own[_VX_COMP] and own[_VY_COMP], own[_V_RADIAL_COMP]
         for i in range(begin, ends[s]):
@@ -97,7 +119,10 @@ def place(
             stays = True
             for state in range(3):
                 if looked_at[state] and own[_DYN_PROP + state]:
-                    stays &= _is_kept(raw[_DYN_PROP + state, i], keep[state])
+                    code = raw[_DYN_PROP + state, i]
+                    if not _is_code(code, widths[state] - 1):
+                        return kept, nonfinite, by_state, by_place, i
+                    stays &= keep[state, np.int64(code)]
             if not stays:
                 by_state += 1
                 continue
@@ -106,11 +131,9 @@ def place(
                 continue
             from_x, from_y, from_z = x - origins[s, 0], y - origins[s, 1], z - origins[s, 2]
             distance = math.sqrt(from_x * from_x + from_y * from_y + from_z * from_z)
-            # at the radar itself there is no direction, and from an unknown place neither
-            per_m = 1 / distance if distance > 0 else 0.0
-            ray_x, ray_y, ray_z = 0.0, 0.0, 0.0
-            if per_m > 0:
-                ray_x, ray_y, ray_z = from_x * per_m, from_y * per_m, from_z * per_m
+            # at the radar itself there is no direction, and from an unknown place neither: what follows is not known
+            per_m = 1 / distance if distance > 0 else np.nan
+            ray_x, ray_y, ray_z = from_x * per_m, from_y * per_m, from_z * per_m
 
             # relative to the sensor: as a vector and along the ray, each by the other where it is not recorded
             radial = raw[_V_RADIAL, i] if has_radial else 0.0
@@ -136,7 +159,7 @@ def place(
             there_x = move[0, 0] * x + move[0, 1] * y + move[0, 2] * z + move[0, 3]
             there_y = move[1, 0] * x + move[1, 1] * y + move[1, 2] * z + move[1, 3]
             there_z = move[2, 0] * x + move[2, 1] * y + move[2, 2] * z + move[2, 3]
-            if advance:
+            if advance and not lost[_VX_COMP]:
                 by_x = (ahead[0, 0] * cx + ahead[0, 1] * cy + ahead[0, 2] * cz) * lags_s[s]
                 by_y = (ahead[1, 0] * cx + ahead[1, 1] * cy + ahead[1, 2] * cz) * lags_s[s]
                 # a speed that is not known moves nothing
@@ -155,19 +178,23 @@ def place(
 
             low, width = ranges[1, 0], ranges[1, 1]
             if wanted[_RCS]:
-                out[_RCS, kept] = _finite((_finite(raw[_RCS, i]) - ranges[0, 0]) / ranges[0, 1]) if own[_RCS] else 0
+                out[_RCS, kept] = _scaled(raw[_RCS, i], ranges[0, 0], ranges[0, 1]) if own[_RCS] else 0
             if wanted[_VX]:
-                out[_VX, kept] = (_finite(turn[0, 0] * vx + turn[0, 1] * vy + turn[0, 2] * vz) - low) / width
+                shown = np.nan if lost[_VX] else turn[0, 0] * vx + turn[0, 1] * vy + turn[0, 2] * vz
+                out[_VX, kept] = _scaled(shown, low, width)
             if wanted[_VY]:
-                out[_VY, kept] = (_finite(turn[1, 0] * vx + turn[1, 1] * vy + turn[1, 2] * vz) - low) / width
+                shown = np.nan if lost[_VY] else turn[1, 0] * vx + turn[1, 1] * vy + turn[1, 2] * vz
+                out[_VY, kept] = _scaled(shown, low, width)
             if wanted[_VX_COMP]:
-                out[_VX_COMP, kept] = (_finite(turn[0, 0] * cx + turn[0, 1] * cy + turn[0, 2] * cz) - low) / width
+                shown = np.nan if lost[_VX_COMP] else turn[0, 0] * cx + turn[0, 1] * cy + turn[0, 2] * cz
+                out[_VX_COMP, kept] = _scaled(shown, low, width)
             if wanted[_VY_COMP]:
-                out[_VY_COMP, kept] = (_finite(turn[1, 0] * cx + turn[1, 1] * cy + turn[1, 2] * cz) - low) / width
+                shown = np.nan if lost[_VY_COMP] else turn[1, 0] * cx + turn[1, 1] * cy + turn[1, 2] * cz
+                out[_VY_COMP, kept] = _scaled(shown, low, width)
             if wanted[_V_RADIAL]:
-                out[_V_RADIAL, kept] = (_finite(radial) - low) / width
+                out[_V_RADIAL, kept] = _scaled(np.nan if lost[_V_RADIAL] else radial, low, width)
             if wanted[_V_RADIAL_COMP]:
-                out[_V_RADIAL_COMP, kept] = (_finite(radial_comp) - low) / width
+                out[_V_RADIAL_COMP, kept] = _scaled(np.nan if lost[_V_RADIAL_COMP] else radial_comp, low, width)
             if wanted[_TIME_LAG]:
                 out[_TIME_LAG, kept] = lags_s[s]
             if wanted[_SWEEP]:
@@ -179,18 +206,24 @@ def place(
             for column in range(_DYN_PROP, len(RAW)):
                 to = column - _DYN_PROP + _CODES
                 if wanted[to]:
+                    if column <= _PDH0 and own[column] and not _is_whole(raw[column, i]):
+                        return kept, nonfinite, by_state, by_place, i
                     out[to, kept] = _finite(raw[column, i]) if own[column] else 0
             first = _FIRST
             for block in range(4):
                 if wanted[_FIRST + block]:
                     column = _DYN_PROP + block
-                    code = raw[column, i] if own[column] else -1.0
-                    most = _WIDTHS[block] if column == _PDH0 else _WIDTHS[block] - 1
-                    if own[column] and not (code >= 0 and code <= most):
-                        return kept, nonfinite, by_state, by_place, i
-                    for k in range(_WIDTHS[block]):
-                        out[first + k, kept] = code > k if column == _PDH0 else code == k
-                first += _WIDTHS[block]
+                    if own[column]:
+                        code = raw[column, i]
+                        most = widths[block] if column == _PDH0 else widths[block] - 1
+                        if not _is_code(code, most):
+                            return kept, nonfinite, by_state, by_place, i
+                        if column == _PDH0:
+                            for k in range(np.int64(code)):
+                                out[first + k, kept] = 1
+                        else:
+                            out[first + np.int64(code), kept] = 1
+                first += widths[block]
             kept += 1
         begin = ends[s]
     return kept, nonfinite, by_state, by_place, -1

@@ -39,6 +39,9 @@ _STATISTICS = {
 """Those that one channel shows; slice_height has one for each slice."""
 
 
+_OF_INTENSITY = frozenset(("max_i", "mean_i", "top_i"))
+
+
 class _Part:
     """The columns of cells [begin, end): what one thread sums up."""
 
@@ -106,7 +109,10 @@ class BevStats(Filler):
         self.title = f"column statistics ({params.channels_count()} channels)"
         self.cells = stages.share(Cells, params.cloud(), params.grid, False)
         self.needs = (self.cells,)
-        self.cells.cloud.want(("intensity",))
+        # the kernels look at an intensity whatever they write: where none is wanted, that is z
+        self._intensity = Column.INTENSITY if _OF_INTENSITY.intersection(params.channels) else Column.Z
+        if self._intensity == Column.INTENSITY:
+            self.cells.cloud.want(("intensity",))
         self.params: BevStatsParams = params
         self._stages = stages
         placement = Placement(params)
@@ -121,7 +127,7 @@ class BevStats(Filler):
         self._slices_at = at.get("slice_height", 0)
         low, high = params.grid.range[2::3]
         self._heights = np.array([low, high - low], dtype=np.float32)
-        counts = np.arange(params.density_cap + 1)
+        counts = np.arange(params.density_cap + 1 if "density" in at else 1)
         density = np.minimum(1.0, np.log(counts + 1) / np.log(params.density_cap + 1))
         self._density = density.astype(np.float32)
         self._with_top, self._with_spread = "top_i" in params.channels, "var_z" in params.channels
@@ -161,7 +167,7 @@ class BevStats(Filler):
     def _accumulate(self, part: _Part) -> None:
         ids, lying = self.cells.ids, self.cells.cloud.points.lying
         part.reserve(len(ids), self._with_top)
-        points = (ids, self._columns, part.begin, part.end, lying[Column.Z], lying[Column.INTENSITY])
+        points = (ids, self._columns, part.begin, part.end, lying[Column.Z], lying[self._intensity])
         used = kernels.accumulate(*points, self._table, part.tallies, self._with_top, part.tops)
         begin, end = part.begin // kernels.STRIP, -(-part.end // kernels.STRIP)
         kernels.put_in_order(self._table, begin, end, part.strips, part.slots)
@@ -179,7 +185,7 @@ class BevStats(Filler):
 
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         """`written` lists the strips of the grid, whose columns have an element in every channel."""
-        flat, intensity = out.reshape(-1), self.cells.cloud.points.lying[Column.INTENSITY]
+        flat, intensity = out.reshape(-1), self.cells.cloud.points.lying[self._intensity]
         used, grid = sum(part.used for part in self._parts), (self._size_xy, self._place)
         listed = written.elements(used)
         kernels.clear_columns(listed[: written.count], self._table, *grid, self._channels, flat)

@@ -30,9 +30,9 @@ class BevTemporal(Filler):
         self._place = Placement(params)
         self._binary = params.binary
         self._stages = stages
+        # a sweep's t in the tensor, by its rank
         order = range(params.num_sweeps)
-        self._times = tuple(reversed(order)) if params.oldest_first else tuple(order)
-        """Rank of a sweep -> its t in the tensor."""
+        self._times = order[::-1] if params.oldest_first else order
 
     def clearing(self, feature: str) -> Clearing:
         return "whole" if feature == "lidar_sweep_valid" else "own"

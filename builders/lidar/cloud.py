@@ -15,6 +15,7 @@ from ..columns import LATER, Column, Columns, Move, Recorded, Rules
 from ..reference import Reference
 from ..rows import Rows
 from ..sample import Sample
+from ..sensors import known_sensors, report_one_record
 from ..stage import Stages
 from .absence import Absence, check_columns
 from .placing import Placing
@@ -22,13 +23,14 @@ from .placing import Placing
 __all__ = ["Cloud"]
 
 _RECORDED = {
-    Column.INTENSITY: "intensity",
-    Column.RING: "ring",
-    Column.ELONGATION: "elongation",
-    Column.RETURN_INDEX: "return_index",
-    Column.OFFSET_NS: "offset_ns",
+    Column.INTENSITY: ("intensity",),
+    Column.RING: ("ring",),
+    Column.RANK: ("ring", "row_of_ring"),
+    Column.ELONGATION: ("elongation",),
+    Column.RETURN_INDEX: ("return_index",),
+    Column.OFFSET_NS: ("offset_ns",),
 }
-"""The columns that a sweep may lack."""
+"""Column -> what it is made of, which a sweep may lack."""
 
 
 class Cloud(PointStage):
@@ -38,6 +40,7 @@ class Cloud(PointStage):
         super().__init__()
         self.title = f"cloud ({counted(params.num_sweeps, 'sweep')}, {params.frame} frame)"
         self.params = params
+        self._stages = stages
         self._columns = Columns(stages)
         self._rows = Rows(stages)
         self._loading = Lock()
@@ -129,15 +132,16 @@ class Cloud(PointStage):
         if self.params.remove_close_of == "past":
             for own, rank in zip(recorded, self.ranks, strict=True):
                 own.keeps_close = rank == 0
-        if self.params.missing_columns == "error":
-            for own in recorded:
-                check_columns(own.sweep, [name for column, name in _RECORDED.items() if column in wanted])
+        names = {name: None for column, made_of in _RECORDED.items() if column in wanted for name in made_of}
+        for own in recorded:
+            check_columns(own.sweep, names, self.params.missing_columns, self._stages)
         moves = self._placing.moves(frame, recorded, self._rules, self._columns.work())
         return [(own, move, frame.time_ns - own.sweep.time_ns) for own, move in zip(recorded, moves, strict=True)]
 
     def _sweeps(self, frame: Frame) -> list[LidarSweep]:
         p = self.params
-        names = p.sensors if p.sensors is not None else tuple(frame.log.source.lidars)
+        names = known_sensors(frame, "lidar", p.sensors, p.required, self._stages)
+        report_one_record(frame, "lidar", p.num_sweeps, self._stages)
         keyframes = p.sweeps == "keyframes"
         ranked = [
             one

@@ -53,6 +53,8 @@ class Pillars(Filler):
             self._features_wanted = True
             self.rows.want_places(self.params.max_points_per_voxel)
             self.cells.cloud.want(self.params.columns)
+        elif feature == "lidar_pillar_num_points":
+            self.rows.want_counts()
 
     @property
     def nbytes(self) -> int:

@@ -45,6 +45,7 @@ _MEASURED = {
 """The channels that are worked out from the record."""
 _TAKEN = {"intensity": "intensity", "elongation": "elongation", "time_lag": "offset_ns"}
 """The channels that need a column which a sweep may lack."""
+_WITHOUT = {"offset_ns": "time_lag is the sweep's", "image_column": "its columns are by azimuth"}
 _FEW = 4
 """Cells are cleared one by one where less than a quarter of them were written."""
 
@@ -97,10 +98,11 @@ class RangeImage(Filler):
         self._counted, self._record = 0, None
         nonfinite = 0 if sweep is None else self._project(frame, sweep)
         if p.gaps != "fill":
-            shown.take_next_column(self._size, self._nearest)
+            shown.take_next_column(self._size, p.goes_all_round(), self._nearest)
         self._seen, self._windows = shown.list_cells(self._nearest, self._cells, self._numbers), 0
         if p.gaps == "windows":
-            self._windows = shown.list_windows(self._size, self._nearest, self._cells[self._seen :])
+            windows = self._cells[self._seen :]
+            self._windows = shown.list_windows(self._size, p.goes_all_round(), self._nearest, windows)
         self.dropped = {"non-finite points": nonfinite}
 
     def _sweep(self, frame: Frame) -> LidarSweep | None:
@@ -113,9 +115,9 @@ class RangeImage(Filler):
     def _project(self, frame: Frame, sweep: LidarSweep) -> int:
         """Returns how many points are not finite."""
         p, work = self.params, self._work
-        if p.missing_columns == "error":
-            own_columns = ["image_column"] if p.column_of == "record" else []
-            check_columns(sweep, [*(_TAKEN[name] for name in p.channels if name in _TAKEN), *own_columns])
+        own_columns = ["image_column"] if p.column_of == "record" else []
+        taken = [*(_TAKEN[name] for name in p.channels if name in _TAKEN), *own_columns]
+        check_columns(sweep, taken, p.missing_columns, self._stages, _WITHOUT)
         table, lag_wanted = self._row_of_ring(sweep), "time_lag" in p.channels
         moved_each = p.xyz_frame == "ego" and self._placing.per_point(sweep)
         recorded = Recorded(sweep, with_times=lag_wanted or moved_each)
@@ -161,6 +163,12 @@ class RangeImage(Filler):
             self._copies += others.copies
             returns = self._elongations[RING].copy() if with_returns else returns
         if p.column_of == "record" and sweep.image_column is not None:
+            last = sweep.image_column.max(initial=0)
+            if last >= p.width:
+                raise BrokenRecord(
+                    f"{sweep.source or sweep.sensor}: points are in column {last} of the lidar's own image, and width "
+                    f'is {p.width}; take the width of that image, or column_of "azimuth"'
+                )
             others = Recorded(replace(sweep, ring=sweep.image_column), with_times=False)
             image_column = others.places[RING].copy()
             self._copies += others.copies

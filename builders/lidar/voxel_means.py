@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from ..cells import PointStage
 from ..kernels import voxel_means as kernels
-from ..scratch import Scratch, address
-from ..voxel_rows import Placed
+from ..scratch import address
+from ..voxel_sums import VoxelSums
 from ..voxelization import Voxelization
 from ..written import Written
 
@@ -16,8 +16,7 @@ __all__ = ["VoxelMeans"]
 
 
 class VoxelMeans:
-    """Of the points that voxels keep: float32 sums, as MeanVFE's. Of all points, of which there may be thousands in a
-    voxel: float64 sums, which are cast once.
+    """Of the points that voxels keep, from float32 sums, or of all points, from float64 sums, which are cast once.
 
     points_per_voxel: how many are kept; None: all. picks: the columns, as in `Column`.
     """
@@ -26,52 +25,36 @@ class VoxelMeans:
         self, rows: Voxelization, cloud: PointStage, points_per_voxel: int | None, picks: NDArray[np.int64]
     ) -> None:
         self._rows = rows
-        self._cloud = cloud
-        self._picks = picks
-        self._of_all = points_per_voxel is None
-        self._points_per_voxel = rows.ALL if points_per_voxel is None else points_per_voxel
-        self._scratch = Scratch(np.float64)
-        self._sums = self._scratch.array.reshape(0, len(picks))
+        self._sums = VoxelSums(cloud, picks, points_per_voxel)
 
     def want(self) -> None:
         """Says at planning time that means will be written."""
-        self._rows.want_places(self._points_per_voxel)
+        self._rows.want_sums(self._sums)
 
     @property
     def nbytes(self) -> int:
-        return self._scratch.array.nbytes
-
-    def run(self) -> None:
-        """Sums up a frame's points, where that is not done in the tensor itself."""
-        if self._of_all:
-            shape = self._rows.n, len(self._picks)
-            self._sums = self._scratch.reserve(shape[0] * shape[1])[: shape[0] * shape[1]].reshape(shape)
-            self._add_up(self._rows.n, self._sums)
+        return self._sums.nbytes
 
     def write(self, out: NDArray[np.float32], written: Written) -> None:
         """Writes the means. out: (rows, C)."""
-        rows, counts, width = min(self._rows.n, len(out)), self._rows.counts, len(self._picks)
-        if not self._of_all:
-            self._add_up(rows, out)
+        n, width = self._rows.n, out.shape[1]
+        rows, ranks = min(n, len(out)), self._rows.ranks
+        if self._sums.are_there:
+            sums = self._sums.values(n)
+        else:
+            # float32 sums of all rows need no memory of their own
+            sums = self._sums.values(n) if self._sums.of_all or rows < n else out
+            self._sums.add_up(self._rows.of_points, n, sums)
+            ranks = ranks[:0]
+        counts = self._sums.counts
 
         def divide(own: slice) -> None:
-            if self._of_all:
-                kernels.divide_doubles(self._sums, counts, own.start, own.stop, out)
+            which = (ranks, rows, own.start, own.stop)
+            if self._sums.of_all:
+                kernels.divide_doubles(sums, counts, *which, out)
             else:
-                kernels.divide(counts, self._points_per_voxel, own.start, own.stop, width, address(out))
+                most = self._sums.points_per_voxel
+                kernels.divide(address(sums), counts, most, *which, width, address(out))
 
-        self._rows.each_share(rows, divide)
+        self._rows.each_share(n if len(ranks) else rows, divide)
         written.clear_rows(rows, out)
-
-    def _add_up(self, rows: int, sums: NDArray[np.floating]) -> None:
-        columns = self._cloud.points.lying[self._picks]
-        taken_apart = len(columns) in (4, 5) and not self._of_all
-        sums[:rows] = 0
-
-        def add(part: Placed) -> None:
-            if taken_apart:
-                kernels.add_up(columns, *part, self._points_per_voxel, rows, address(sums))
-            else:
-                kernels.add_up_any(columns, *part, self._points_per_voxel, rows, sums)
-
-        self._rows.each_rows(add)

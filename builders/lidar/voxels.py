@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from perceptum.features.lidar import VoxelsParams
 
 from ..columns import Column
-from ..kernels.voxels import write_rows_of_points
 from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
 from ..voxelization import Voxelization
@@ -38,16 +37,16 @@ class Voxels(Filler):
         self._means = VoxelMeans(
             self.rows, self.cells.cloud, params.max_points_per_voxel if params.mean_of == "kept" else None, self._picks
         )
-        self._means_wanted = False
 
     def want(self, feature: str, dtype: str) -> None:
         if feature == "lidar_voxels":
             self.rows.want_places(self.params.max_points_per_voxel)
         elif feature == "lidar_voxel_mean":
             self._means.want()
-            self._means_wanted = True
+        elif feature == "lidar_voxel_num_points":
+            self.rows.want_counts()
         elif feature == "lidar_point_voxel_id":
-            self.rows.want_places(Voxelization.ALL)
+            self.rows.want_of_points()
         if feature in ("lidar_voxels", "lidar_voxel_mean"):
             self.cells.cloud.want(self.params.columns)
 
@@ -57,8 +56,6 @@ class Voxels(Filler):
 
     def run(self, sample: Sample) -> None:
         self.rows.report("lidar_voxels")
-        if self._means_wanted:
-            self._means.run()
 
     def sizes(self) -> Mapping[str, int]:
         return {"num_voxels": max(self.rows.n, self.params.min_rows), "num_points": len(self.cells.ids)}
@@ -77,5 +74,5 @@ class Voxels(Filler):
         elif feature == "lidar_voxel_mean":
             self._means.write(out, written)
         else:
-            out[:] = -1
-            self.rows.each_part(lambda part: write_rows_of_points(*part, out))
+            n = min(len(self.rows.of_points), len(out))
+            out[:n], out[n:] = self.rows.of_points[:n], -1

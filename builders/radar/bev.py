@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ class RadarBev(Filler):
         # by column of cells, the number of the detection that is shown; -1 again after each
         self._table = np.full(int(self._size_xy.prod()), -1, np.int32)
         self._columns = Scratch(np.int64)
+        # rows of equal params, __b or another model's, are filled side by side, and there is one table
+        self._showing = Lock()
 
     @property
     def nbytes(self) -> int:
@@ -51,7 +54,8 @@ class RadarBev(Filler):
         touched = written.elements(4 * len(ids))
         clear(touched[: written.count], flat)
         how = (p.num_sweeps, p.oldest_first, self._size_xy, self._place)
-        work = (self._table, self._columns.reserve(len(ids)), touched)
         # the whole block: of a part of it numba would compile another kernel
         cloud = self.cells.cloud.points.reserve(len(ids))
-        written.count = show(ids, cloud, self._picks, *how, *work, flat)
+        with self._showing:
+            work = (self._table, self._columns.reserve(len(ids)), touched)
+            written.count = show(ids, cloud, self._picks, *how, *work, flat)

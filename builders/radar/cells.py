@@ -6,10 +6,11 @@ from perceptum.features import Grid
 from perceptum.features.radar import RadarCloudParams
 
 from ..cells import GridCells
+from ..sample import Sample
 from ..stage import Stages
 from .cloud import RadarCloud
 
-__all__ = ["RadarCells"]
+__all__ = ["FirstRadarCells", "RadarCells"]
 
 
 class RadarCells(GridCells):
@@ -18,3 +19,16 @@ class RadarCells(GridCells):
     def __init__(self, params: RadarCloudParams, grid: Grid, stages: Stages) -> None:
         self.cloud = stages.share(RadarCloud, params)
         super().__init__(self.cloud, grid, False, stages)
+
+
+class FirstRadarCells(RadarCells):
+    """The same for the first detections; those from `most` on lie in no cell."""
+
+    def __init__(self, params: RadarCloudParams, grid: Grid, most: int, stages: Stages) -> None:
+        super().__init__(params, grid, stages)
+        self._most = most
+
+    def run(self, sample: Sample) -> None:
+        super().run(sample)
+        self.ids[self._most :] = -1
+        self.dropped = {"detections over max_points": max(self.cloud.points.n - self._most, 0)}

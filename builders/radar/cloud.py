@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.features.radar import STATES, RadarCloudParams, RadarColumn
+from perceptum.features.radar import BLOCKS, CODES_OF, STATES, RadarCloudParams, RadarColumn
 from perceptum.inputs import BrokenRecord, Frame, MissingRecord, RadarSweep
 from perceptum.plural import counted
 
 from ..cells import PointStage
 from ..kernels.radar import RAW, place
-from ..reference import Reference
+from ..reference import RadarReference, Reference
 from ..sample import Sample
 from ..scratch import Scratch
+from ..sensors import known_sensors, report_one_record
 from ..stage import Stages
 from .detections import Detections
-from .known import CODES_OF, SHOWN, VELOCITIES, Known, known_of
+from .known import SHOWN, VELOCITIES, Known, known_of
 from .placing import place_cycles
 
 __all__ = ["RadarCloud"]
@@ -29,7 +30,8 @@ __all__ = ["RadarCloud"]
 _log = logging.getLogger(__name__)
 
 _STATES = ("dyn_prop", "ambig_state", "invalid_state")
-_CODES = 32
+_CODES = max(map(len, STATES.values()))
+_WIDTHS = np.array(list(BLOCKS.values()), np.int64)
 _ROW = {name: k for k, name in enumerate(RAW)}
 
 
@@ -49,7 +51,7 @@ class RadarCloud(PointStage):
         self.title = f"radar cloud ({counted(params.num_sweeps, 'cycle')}, {params.frame} frame)"
         self.params = params
         self._stages = stages
-        self._reference = stages.share(Reference, params.reference())
+        self._reference = _reference(params, stages)
         self.needs = (self._reference,)
         self._points = Detections()
         self.valid: NDArray[np.uint8] = np.zeros(0, np.uint8)
@@ -94,16 +96,15 @@ class RadarCloud(PointStage):
 
     def _cycles(self, frame: Frame) -> list[_Cycle]:
         """Returns the cycles, newest first; of equal times in the order of the radars."""
-        p, streams = self.params, frame.log.source.radars
-        names = tuple(streams) if p.sensors is None else p.sensors
-        unknown = [name for name in names if name not in streams]
-        if unknown:
-            self._report_unknown(frame, unknown)
+        p = self.params
+        there = known_sensors(frame, "radar", p.sensors, p.required, self._stages)
+        names = there if p.sensors is None else p.sensors
+        report_one_record(frame, "radar", p.num_sweeps, self._stages)
         found: list[_Cycle] = []
-        picked: dict[str, Any] = {"step": p.sweep_step, "keyframes": p.sweeps == "keyframes"}
+        picked: dict[str, Any] = {"step": p.sweep_step, "keyframes": p.sweeps == "keyframes", "newest": p.newest}
         valid = np.zeros(len(names), np.uint8)
         for k, name in enumerate(names):
-            if name not in streams:
+            if name not in there:
                 continue
             own = frame.ranked_radar_sweeps(p.num_sweeps, name, **picked)
             valid[k] = len(own) > 0
@@ -123,18 +124,18 @@ class RadarCloud(PointStage):
         full = np.array([record.velocity_part == "full" for record in records], np.bool_)
         rays = np.isfinite(origins.sum(axis=1))
         known = [self._look(frame, record, has[k], bool(rays[k]), bool(full[k])) for k, record in enumerate(records)]
-        for own, one, end, n in zip(has, known, ends, sizes, strict=True):
-            if one.by_motion and not frame.log.source.sequential:
-                # 0, and not what is relative to the sensor
-                own[_ROW["v_radial_comp"]], raw[_ROW["v_radial_comp"], end - n : end] = True, 0
-        fast = [bool(one.by_motion) and frame.log.source.sequential for one in known]
+        sequential = frame.log.source.sequential
+        # of unrelated frames the ego motion is not known, and what follows from it
+        lost = [{*one.lacks, *(() if sequential else one.by_motion)} for one in known]
+        lacks = np.array([[name in own for name in SHOWN] for own in lost], np.bool_).reshape(-1, len(SHOWN))
+        fast = [bool(one.by_motion) and sequential for one in known]
         placed = place_cycles(p, self._reference, frame, records, fast)
         lags_s = np.array([cycle.lag_ns for cycle in cycles], np.int64) * 1e-9
         ranks = np.array([cycle.rank for cycle in cycles], np.int64)
         far = np.inf if p.max_distance is None else p.max_distance
         given: list[Any] = [raw, has, ends, origins, full, *placed, lags_s, ranks, self._looked_at, self._keep]
         given += [float(p.remove_close), float(p.min_distance), float(far), p.nonfinite_features == "drop"]
-        given += [p.advance_by_velocity, self._ranges, self._flags, self._points.reserve(sum(sizes))]
+        given += [p.advance_by_velocity, self._ranges, self._flags, lacks, _WIDTHS, self._points.reserve(sum(sizes))]
         self._points.n, nonfinite, by_state, by_place, wrong = place(*given)
         if wrong >= 0:
             raise self._wrong_code(raw[:, wrong], records[int(np.searchsorted(ends, wrong, side="right"))])
@@ -143,8 +144,8 @@ class RadarCloud(PointStage):
             self._reference.write_above(x, y, z, z)
         self.dropped = {
             "non-finite detections": nonfinite,
-            "detections dropped by state": by_state,
-            "detections dropped by place": by_place,
+            "detections in other states": by_state,
+            "detections too near or too far": by_place,
         }
 
     def _take(self, records: Sequence[RadarSweep], total: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -183,22 +184,22 @@ class RadarCloud(PointStage):
                 f"{where} has no {', '.join(lacks)}, which the spec wants; it has {there}{why}; leave out what it does "
                 'not have, or take missing_columns "fill"'
             )
-        if known.along_ray and self._stages.first_time((RadarCloud, "along the ray", record.sensor)):
+        if lacks and self._stages.first_time((RadarCloud, "lacks", record.sensor, lacks)):
+            _log.warning(
+                '%s has no %s%s: filled with 0 (reported once; the param missing_columns "error" makes it an error)',
+                where,
+                ", ".join(lacks),
+                why,
+            )
+        along_ray = [name for name in known.along_ray if name not in lacks]
+        if along_ray and self._stages.first_time((RadarCloud, "along the ray", record.sensor)):
             _log.warning(
                 "%s measures only how fast things come nearer or go away: its %s hold that speed along the ray "
                 "(reported once)",
                 where,
-                ", ".join(known.along_ray),
+                ", ".join(along_ray),
             )
         return known
-
-    def _report_unknown(self, frame: Frame, unknown: Sequence[str]) -> None:
-        source = frame.log.source
-        what = f"{source.location}: no radar '{unknown[0]}'; the log has {', '.join(source.radars) or 'none'}"
-        if self.params.required:
-            raise MissingRecord(f"{what}, and the spec requires it")
-        if self._stages.first_time((RadarCloud, "unknown", *unknown)):
-            _log.warning('%s: it has no detections (reported once; the param "required" makes it an error)', what)
 
     def _report_none(self, frame: Frame, names: Sequence[str]) -> None:
         what = f"{frame.log.source.location}: {frame} has no cycle of {', '.join(names) or 'any radar'}"
@@ -218,11 +219,21 @@ class RadarCloud(PointStage):
 
     def _wrong_code(self, raw: NDArray[np.float64], record: RadarSweep) -> BrokenRecord:
         for block, name in CODES_OF.items():
-            code, states = raw[_ROW[name]], STATES[name]
-            if block in self._wanted and getattr(record, name) is not None and code not in states:
-                where = record.source or record.sensor
-                return BrokenRecord(
-                    f"{where}: a detection has the {name} {code:g}, wanted 0 to {max(states)}, for which {block} has "
-                    "columns"
-                )
-        raise AssertionError("every block has a column for this detection's codes")
+            code, states = float(raw[_ROW[name]]), STATES[name]
+            found = f"{record.source or record.sensor}: a detection has the {name} {code:g}, wanted"
+            if getattr(record, name) is None:
+                continue
+            if name in self._states and code not in states:
+                return BrokenRecord(f'{found} 0 to {max(states)}, which the filter looks at; take filter "none"')
+            if block in self._wanted and code not in states:
+                return BrokenRecord(f"{found} 0 to {max(states)}, for which {block} has columns")
+            if name in self._wanted and not code.is_integer():
+                return BrokenRecord(f"{found} a whole number")
+        raise AssertionError("every code that is looked at is one")
+
+
+def _reference(params: RadarCloudParams, stages: Stages) -> Reference:
+    if params.frame == "radar" and (params.sensors is not None or params.newest != "before"):
+        first = None if params.sensors is None else params.sensors[0]
+        return stages.share(RadarReference, params.reference(), first, params.newest)
+    return stages.share(Reference, params.reference())

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.features.radar import RadarColumn
+from perceptum.features.radar import BLOCKS, RadarColumn
 
-from ..kernels.radar import BLOCKS, OUT
+from ..kernels.radar import OUT
 from ..scratch import Scratch, address
 
 __all__ = ["Detections"]
@@ -28,7 +28,7 @@ _ROWS = _rows()
 
 
 class Detections:
-    """Float32, in the order of kernels.radar.OUT and BLOCKS; only wanted ones are filled."""
+    """Float32, in the order of kernels.radar.OUT and of BLOCKS; only wanted ones are filled."""
 
     def __init__(self) -> None:
         self._block = Scratch(np.float32, rows=len(OUT) + sum(BLOCKS.values()))

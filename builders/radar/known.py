@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ..kernels.radar import BLOCKS, OUT, RAW
+from perceptum.features.radar import BLOCKS, CODES_OF
 
-__all__ = ["CODES_OF", "SHOWN", "VELOCITIES", "Known", "known_of"]
+from ..kernels.radar import OUT, RAW
+
+__all__ = ["SHOWN", "VELOCITIES", "Known", "known_of"]
 
 SHOWN = (*OUT, *BLOCKS)
 """The columns of a spec, in the kernel's order."""
 VELOCITIES = ("vx", "vy", "vx_comp", "vy_comp", "v_radial", "v_radial_comp")
-CODES_OF = dict(zip(BLOCKS, ("dyn_prop", "ambig_state", "invalid_state", "pdh0"), strict=True))
-"""Block -> the record's column that it shows."""
 
 
 @dataclass(frozen=True)

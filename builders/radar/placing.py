@@ -57,7 +57,7 @@ def place_cycles(
         asked.append((times, cycle.ego_from_sensor))
     paths = ref_from_sensors(frame.poses, frame.time_ns, asked, ref_from_ego) if any(t for t, _ in asked) else []
     for k, (times, mount) in enumerate(asked):
-        still = ref_from_ego[:3] @ mount
+        still = reference.ref_from_mount(mount)[:3]
         moved = moves_on and cycles[k].time_ns != frame.time_ns
         placed.moves[k] = paths[k][0] if moved else still
         placed.turns[k, 1] = (still if params.velocity_axes == "mount" else placed.moves[k])[:, :3]

@@ -13,7 +13,7 @@ from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
 from ..voxelization import Voxelization
 from ..written import Written
-from .cells import RadarCells
+from .cells import FirstRadarCells, RadarCells
 
 __all__ = ["RadarVoxels"]
 
@@ -24,7 +24,10 @@ class RadarVoxels(Filler):
     def __init__(self, params: RadarVoxelsParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"radar voxels ({params.max_points_per_voxel} per voxel)"
-        self.cells = stages.share(RadarCells, params.cloud(), params.grid)
+        if params.max_points is None:
+            self.cells = stages.share(RadarCells, params.cloud(), params.grid)
+        else:
+            self.cells = stages.share(FirstRadarCells, params.cloud(), params.grid, params.max_points)
         rows = (params.grid, params.max_voxels, params.overflow, params.order)
         self.rows = stages.share(Voxelization, self.cells, *rows)
         self.needs = (self.rows,)
@@ -35,6 +38,8 @@ class RadarVoxels(Filler):
         if feature == "radar_voxels":
             self.rows.want_places(self.params.max_points_per_voxel)
             self.cells.cloud.want(self.params.columns)
+        elif feature == "radar_voxel_num_points":
+            self.rows.want_counts()
 
     def run(self, sample: Sample) -> None:
         self.rows.report("radar_voxels")

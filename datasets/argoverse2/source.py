@@ -52,6 +52,8 @@ class Argoverse2(Reader):
 
     dataset = "argoverse2"
     sequential = True
+    # the rear axle's height
+    ground_z_m = -0.3
     lacks = "Argoverse 2 has no radar"
 
     def __init__(self, folder: Path) -> None:

@@ -25,6 +25,8 @@ class KittiReader(Reader):
 
     compensated = True
     """Whether the points of a sweep are as at one time."""
+    ground_z_m = -1.73
+    """The velodyne's height, as the benchmark publishes it."""
 
     def __init__(
         self,

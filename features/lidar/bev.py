@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from .. import drawings
 from ..birds_eye import BevLayout, FlipX, FlipY, birds_eye_axes
 from ..checks import distinct
+from ..errors import SpecError
 from ..feature import Feature
 from ..grid import Grid
 from ..group import Group
@@ -31,6 +32,10 @@ StatsChannel = Literal[
 ]
 
 
+_MOST_COUNTED = 2**20
+"""A density is looked up by the count: a longer table would only take memory."""
+
+
 class BevParams(CloudParams, frozen=True, kw_only=True):
     """A bird's-eye view: its cells, and which way its rows and columns run."""
 
@@ -38,6 +43,9 @@ class BevParams(CloudParams, frozen=True, kw_only=True):
     bev_layout: BevLayout = "CYX"
     flip_x: FlipX = False
     flip_y: FlipY = False
+
+    channels_from: ClassVar[tuple[str, ...]] = ()
+    """The fields that decide how many channels there are."""
 
     def channels_count(self) -> int:
         raise NotImplementedError
@@ -50,8 +58,12 @@ class BevParams(CloudParams, frozen=True, kw_only=True):
         x, y, _ = self.grid.size
         return {"C": self.channels_count(), "Y": y, "X": x}
 
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        return self.channels_from if dim == "C" else ("grid",)
+
 
 class BevOccupancyParams(BevParams, frozen=True, kw_only=True):
+    takes_only_columns: ClassVar[bool] = True
     overflow_slices: Annotated[
         bool, About("true: two more slices at the end, for points below and for points above the grid's z range.")
     ] = False
@@ -59,11 +71,22 @@ class BevOccupancyParams(BevParams, frozen=True, kw_only=True):
         bool, About("true: 1 where there is a point; false: the number of points, saturating at 255 in uint8.")
     ] = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.overflow_slices and self.grid.outside == "clamp":
+            raise SpecError(
+                "overflow_slices are for points above and below the grid, which a grid that clamps does not have; take "
+                "one or the other"
+            )
+
+    channels_from: ClassVar[tuple[str, ...]] = ("grid", "overflow_slices")
+
     def channels_count(self) -> int:
         return self.grid.size[2] + (2 if self.overflow_slices else 0)
 
 
 class BevStatsParams(BevParams, frozen=True, kw_only=True):
+    takes_only_columns: ClassVar[bool] = True
     channels: Annotated[
         tuple[StatsChannel, ...],
         About(
@@ -79,6 +102,10 @@ class BevStatsParams(BevParams, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         distinct("channels", self.channels)
+        if self.density_cap > _MOST_COUNTED:
+            raise SpecError(f"density_cap must be at most {_MOST_COUNTED}, got {self.density_cap}")
+
+    channels_from: ClassVar[tuple[str, ...]] = ("channels", "grid")
 
     def channels_count(self) -> int:
         return sum(self.channels_of(channel) for channel in self.channels)

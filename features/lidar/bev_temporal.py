@@ -46,6 +46,10 @@ class BevTemporalParams(BevOccupancyParams, frozen=True, kw_only=True):
         t, z = self.num_sweeps, self.channels_count()
         return {"T": t, "Z": z, "C": t * z, "Y": y, "X": x}
 
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        slices = ("grid", "overflow_slices")
+        return {"T": ("num_sweeps",), "Z": slices, "C": ("num_sweeps", *slices)}.get(dim, ("grid",))
+
     def order(self) -> tuple[str, ...]:
         if self.time_axis == "own" and self.layout == "TZ":
             return ("T", *self.bev_layout.replace("C", "Z"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -31,7 +31,13 @@ IntensityMode = Literal["unit", "raw", "tanh"]
 INTENSITY_MODE = About(
     "unit: divided by the sensor's full scale, so in [0, 1]; raw: as recorded; tanh: tanh of the raw."
 )
-REQUIRED = About("true: a frame without a sweep is an error instead of an empty tensor.")
+SENSORS = About(
+    "The lidars to take; null: all that the log has. One that the log lacks has no points, which is reported once; "
+    "where the log has others and none of these, that is an error."
+)
+REQUIRED = About(
+    "true: a frame without a sweep is an error instead of an empty tensor; so is a named lidar that a log lacks."
+)
 
 SURROUND = Grid(range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.1, 0.1, 0.2))
 
@@ -39,7 +45,7 @@ SURROUND = Grid(range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.1, 0.1, 0.
 class CloudParams(ReferenceParams, frozen=True, kw_only=True):
     """The point cloud behind a feature. Features with equal values here share one cloud."""
 
-    sensors: Annotated[tuple[str, ...] | None, About("The lidars to take; null: all that the log has.")] = None
+    sensors: Annotated[tuple[str, ...] | None, SENSORS] = None
     num_sweeps: Annotated[int, About("Sweeps of each lidar, newest first.", "count", least=1)] = 1
     sweeps: Annotated[
         Literal["all", "keyframes"],
@@ -89,9 +95,16 @@ class CloudParams(ReferenceParams, frozen=True, kw_only=True):
         if self.sensors is not None:
             distinct("sensors", self.sensors)
 
+    takes_only_columns: ClassVar[bool] = False
+    """Whether the group's tensors take nothing of the cloud beside x, y, z and their `columns`: then a `ground` that
+    changes nothing costs no cloud of its own."""
+
     def cloud(self) -> CloudParams:
-        """Returns only the cloud's own parameters."""
-        return CloudParams(**{name: getattr(self, name) for name in CloudParams.__struct_fields__})
+        """Returns only the cloud's own parameters, without the ground where it is known to change nothing."""
+        own = {name: getattr(self, name) for name in CloudParams.__struct_fields__}
+        if self.takes_only_columns and "height_above_ground" not in self.column_names():
+            own |= msgspec.structs.asdict(self.place_key())
+        return CloudParams(**own)
 
     def count_key(self) -> CloudParams:
         """Returns the cloud as far as it decides how many points there are, for `size_key`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from .. import drawings
 from ..collate import Concat
@@ -20,9 +20,12 @@ from .voxels import VoxelRowsParams
 __all__ = ["GROUPS", "PillarsParams"]
 
 _XYZ = ("x", "y", "z")
+_WIDTH = ("columns", "absolute_xyz", "cluster_offset", "center_offset", "with_distance")
+"""What decides how many columns a decorated point has."""
 
 
 class PillarsParams(VoxelRowsParams, frozen=True, kw_only=True):
+    takes_only_columns: ClassVar[bool] = True
     grid: Annotated[Grid, About("The cells, half-open; a pillar is as high as the range, or a part of it.")] = Grid(
         range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.2, 0.2, 8.0)
     )
@@ -87,6 +90,9 @@ class PillarsParams(VoxelRowsParams, frozen=True, kw_only=True):
 
     def dims(self) -> dict[str, int]:
         return {"P": self.max_points_per_voxel, "D": self.width}
+
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        return {"P": ("max_points_per_voxel",), "D": _WIDTH}.get(dim, ())
 
     def cap(self, dim: str) -> int | None:
         return cap_of_rows(self) if dim == "num_pillars" else None

@@ -39,6 +39,9 @@ class PointsParams(CloudParams, frozen=True, kw_only=True):
     def dims(self) -> dict[str, int]:
         return {"C": len(self.columns)}
 
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        return {"C": ("columns",)}.get(dim, ())
+
     def cap(self, dim: str) -> int | None:
         return self.max_points if dim == "num_points" else None
 

@@ -32,6 +32,9 @@ RangeChannel = Literal[
     "occupancy",
 ]
 
+_BEHIND_CLOCKWISE = (180.0, -180.0)
+_MOST_CELLS = 2**31 - 1
+"""Cells have numbers in int32."""
 _LEAST_STD = 1e-20
 """What is divided by less may not be a float32 any more."""
 
@@ -79,7 +82,8 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
         Literal["azimuth", "record"],
         About(
             "azimuth: a point's column is by its azimuth within `azimuth_fov`; record: it is that of the lidar's own "
-            "image, as Waymo v2 has it, and by azimuth where a log does not say it."
+            "image, as Waymo v2 has it, and by azimuth where a log does not say it. `width` is then that image's, "
+            "and `azimuth_fov` its default: a column beyond the width is an error."
         ),
     ] = "azimuth"
     azimuth_fov: Annotated[
@@ -89,7 +93,7 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
             "the first is greater, else counterclockwise; beside the image nothing is shown. At most a whole turn.",
             "deg",
         ),
-    ] = (180.0, -180.0)
+    ] = _BEHIND_CLOCKWISE
     azimuth_seam: Annotated[
         Literal["wrap", "clamp"],
         About(
@@ -106,7 +110,8 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
         About(
             "What a cell shows that no point fell into. fill: nothing, it is empty. next_column: what the next column "
             "of its row shows, where a point fell into that; mask and index say so too. windows: so too, and what is "
-            "still empty but has a shown cell two rows or two columns away holds 0 instead of `fill`, as in RangeDet."
+            "still empty but has a shown cell two rows or two columns away holds 0 instead of `fill`, as in RangeDet. "
+            "The first column follows the last only where `azimuth_fov` is a whole turn."
         ),
     ] = "fill"
     channels: Annotated[
@@ -164,6 +169,16 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
                 "azimuth_fov must be the left edge, then the right, in degrees within -360..360 and at most 360 apart, "
                 f"got {self.azimuth_fov}"
             )
+        if self.column_of == "record" and self.azimuth_fov != _BEHIND_CLOCKWISE:
+            raise SpecError(
+                f'azimuth_fov must be {_BEHIND_CLOCKWISE} where column_of is "record", for the columns are those of '
+                f"the lidar's own image, got {self.azimuth_fov}"
+            )
+        if self.height * self.padded_width() > _MOST_CELLS:
+            raise SpecError(
+                f"an image of {self.height} x {self.padded_width()} has more than {_MOST_CELLS} cells; take a smaller "
+                "height or width"
+            )
         if self.norm is not None:
             self._check_norm(self.norm)
 
@@ -186,12 +201,19 @@ class RangeImageParams(Params, frozen=True, kw_only=True):
         """Returns the tensor's columns."""
         return -(-self.width // self.width_multiple) * self.width_multiple
 
+    def goes_all_round(self) -> bool:
+        """Returns whether the column behind the last is the first."""
+        return abs(self.azimuth_fov[0] - self.azimuth_fov[1]) == 360
+
     def fill_of(self, channel: int) -> float:
         """Returns what an empty cell of a channel, by its number, holds before `norm`."""
         return self.fill[channel] if isinstance(self.fill, tuple) else self.fill
 
     def dims(self) -> dict[str, int]:
         return {"C": len(self.channels), "H": self.height, "W": self.padded_width()}
+
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        return {"C": ("channels",), "H": ("height",), "W": ("width", "width_multiple")}.get(dim, ())
 
 
 GROUPS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from .. import drawings
 from ..checks import distinct
@@ -41,6 +41,7 @@ class VoxelRowsParams(CloudParams, frozen=True, kw_only=True):
 
 
 class VoxelsParams(VoxelRowsParams, frozen=True, kw_only=True):
+    takes_only_columns: ClassVar[bool] = True
     mean_of: Annotated[
         Literal["kept", "all"],
         About(
@@ -51,6 +52,9 @@ class VoxelsParams(VoxelRowsParams, frozen=True, kw_only=True):
 
     def dims(self) -> dict[str, int]:
         return {"P": self.max_points_per_voxel, "C": len(self.columns)}
+
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        return {"P": ("max_points_per_voxel",), "C": ("columns",)}.get(dim, ())
 
     def cap(self, dim: str) -> int | None:
         return cap_of_rows(self) if dim == "num_voxels" else None

@@ -2,11 +2,13 @@
 
 from . import bev, points, voxels
 from .bev import RadarBevParams
-from .cloud import STATES, RadarCloudParams, RadarColumn, StateFilter, width_of
+from .cloud import BLOCKS, CODES_OF, STATES, RadarCloudParams, RadarColumn, StateFilter, width_of
 from .points import RadarPointsParams
 from .voxels import RadarVoxelsParams
 
 __all__ = [
+    "BLOCKS",
+    "CODES_OF",
     "GROUPS",
     "STATES",
     "RadarBevParams",

@@ -43,6 +43,9 @@ class RadarBevParams(RadarCloudParams, frozen=True, kw_only=True):
         x, y, _ = self.grid.size
         return {"C": self.channels_count(), "Y": y, "X": x}
 
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        return ("num_sweeps",) if dim == "C" else ("grid",)
+
 
 GROUPS = (
     Group(

@@ -16,6 +16,8 @@ from ..reference import ReferenceParams
 
 __all__ = [
     "AROUND",
+    "BLOCKS",
+    "CODES_OF",
     "FILTERS",
     "RADAR_COLUMNS",
     "STATES",
@@ -114,12 +116,25 @@ STATES: Mapping[str, Mapping[int, str]] = MappingProxyType(
 )
 """Column of codes -> code -> what it means, as the ARS 408 of nuScenes gives them."""
 
-_WIDTHS = {"dyn_prop_onehot": 8, "ambig_state_onehot": 5, "invalid_state_onehot": 18, "pdh0_ordinal": 7}
+CODES_OF: Mapping[str, str] = MappingProxyType(
+    {
+        "dyn_prop_onehot": "dyn_prop",
+        "ambig_state_onehot": "ambig_state",
+        "invalid_state_onehot": "invalid_state",
+        "pdh0_ordinal": "pdh0",
+    }
+)
+"""Block of columns -> the column of codes that it shows."""
+
+BLOCKS: Mapping[str, int] = MappingProxyType(
+    {block: len(STATES[codes]) - block.endswith("_ordinal") for block, codes in CODES_OF.items()}
+)
+"""Block -> how many columns it has: a one-hot as many as there are codes, an ordinal one for each step above 0."""
 
 
 def width_of(columns: tuple[RadarColumn, ...]) -> int:
     """Returns how many numbers a row of these columns has."""
-    return sum(_WIDTHS.get(column, 1) for column in columns)
+    return sum(BLOCKS.get(column, 1) for column in columns)
 
 
 class StateFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,8 +174,22 @@ AROUND = Grid(range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.8, 0.8, 8.0)
 class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
     """The radar detections behind a feature. Features with equal values here share one cloud."""
 
-    sensors: Annotated[tuple[str, ...] | None, About("The radars to take; null: all that the log has.")] = None
+    sensors: Annotated[
+        tuple[str, ...] | None,
+        About(
+            "The radars to take; null: all that the log has. One that the log lacks has no detections, which is "
+            "reported once; where the log has others and none of these, that is an error."
+        ),
+    ] = None
     num_sweeps: Annotated[int, About("Cycles of each radar, newest first.", "count", least=1)] = 6
+    newest: Annotated[
+        Literal["before", "nearest"],
+        About(
+            "Which cycle of a radar is its newest. before: the last one at or before the reference time, all there is "
+            "on the road; nearest: the one nearest to it, which may be later and then has a negative time_lag, as "
+            "those of nuScenes' samples, with which its devkit and published models begin."
+        ),
+    ] = "before"
     sweeps: Annotated[
         Literal["all", "keyframes"],
         About(
@@ -189,7 +218,8 @@ class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
         About(
             "Which detections are kept, by their states. devkit: invalid_state 0, dyn_prop 0 to 6, ambig_state 3; crn: "
             "invalid_state 0 4 8 9 10 11 12 15 16 17, ambig_state 3; or codes of your own. Of a radar that has no such "
-            "column all are kept, which is reported once; with `required` it is an error."
+            "column all are kept, which is reported once; with `required` it is an error. So is a record's code that "
+            "is none of the published ones."
         ),
     ] = "devkit"
     advance_by_velocity: Annotated[
@@ -222,7 +252,11 @@ class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
     max_distance: Annotated[float | None, About("The same from this distance on; null: none.", "m", least=0)] = None
     rcs_range: Annotated[
         tuple[float, float] | None,
-        About("rcs becomes (rcs - low) / (high - low), of low and high; null: dBsm, as recorded.", "dBsm"),
+        About(
+            "rcs becomes (rcs - low) / (high - low), of low and high; null: dBsm, as recorded. What is missing or not "
+            "finite is 0 either way.",
+            "dBsm",
+        ),
     ] = None
     velocity_range: Annotated[
         tuple[float, float] | None,
@@ -230,7 +264,7 @@ class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
     ] = None
     nonfinite_features: Annotated[
         Literal["zero", "drop"],
-        About("Where rcs or a velocity is not finite: it becomes 0, or the detection is dropped."),
+        About("Where rcs or a velocity is not finite: 0 is shown, or the detection is dropped."),
     ] = "zero"
     missing_columns: Annotated[
         Literal["fill", "error"],
@@ -262,11 +296,18 @@ class RadarCloudParams(ReferenceParams, frozen=True, kw_only=True):
 
     def cloud(self) -> RadarCloudParams:
         """Returns only the cloud's own parameters."""
-        return RadarCloudParams(**{name: getattr(self, name) for name in RadarCloudParams.__struct_fields__})
+        own = {name: getattr(self, name) for name in RadarCloudParams.__struct_fields__}
+        # without the ground where no place depends on it
+        return RadarCloudParams(**own | msgspec.structs.asdict(self.place_key()))
 
     def state_filter(self) -> StateFilter:
         """Returns which states are kept, of a published filter too."""
         return self.filter if isinstance(self.filter, StateFilter) else FILTERS[self.filter]
+
+    def meaning(self) -> dict[str, Any]:
+        # a published filter is the codes that it keeps: a word would mean the same whatever becomes of them
+        kept = {name: sorted(codes) for name, codes in self.state_filter().looked_at().items()}
+        return {**super().meaning(), "filter": kept}
 
     def count_key(self) -> RadarCloudParams:
         """Returns the cloud as far as it decides how many detections there are, for `size_key`."""

@@ -40,6 +40,9 @@ class RadarPointsParams(RadarCloudParams, frozen=True, kw_only=True):
         radars = {} if self.sensors is None else {"num_radars": len(self.sensors)}
         return {"C": width_of(self.columns), **radars}
 
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        return {"C": ("columns",), "num_radars": ("sensors",)}.get(dim, ())
+
     def cap(self, dim: str) -> int | None:
         return self.max_points if dim == "num_radar" else None
 
@@ -69,7 +72,11 @@ GROUPS = (
                 "order of the radars. Non-finite places are dropped. v_radial > 0 is receding, relative to the sensor; "
                 "..._comp has the ego motion taken out. A radar measures only that radial part: where a record has no "
                 "vx, vy they are v_radial along the ray, and where it has v_radial but not v_radial_comp, that is "
-                "v_radial + ray . sensor's velocity by the log's poses. Codes are those of nuScenes' radars.",
+                "v_radial + ray . sensor's velocity by the log's poses. Frames that are unrelated, as aiMotive's, say "
+                "nothing of the ego motion: there ..._comp, which the default columns have, is missing where it is not "
+                "recorded. Codes are those of nuScenes' radars; another is an error where a filter or a block of "
+                "columns looks at it, as is a state that is not a whole number. A number that is missing or not finite "
+                "is 0, whatever it is scaled by.",
             ),
             Feature(
                 name="radar_num_points",

@@ -12,6 +12,7 @@ Presets = dict[str, Preset]
 
 _BEVFUSION_CLOUD: dict[str, Any] = {
     "num_sweeps": 6,
+    "newest": "nearest",
     "frame": "lidar",
     "filter": "none",
     "advance_by_velocity": True,
@@ -42,6 +43,7 @@ POINTS: Presets = {
             "columns": ["x", "y", "z", "rcs", "vx_comp", "vy_comp", "sweep"],
             "max_points": None,
             "num_sweeps": 8,
+            "newest": "nearest",
             "frame": "lidar",
             "filter": "crn",
             "advance_by_velocity": True,
@@ -69,6 +71,7 @@ VOXELS: Presets = {
         {
             "columns": _BEVFUSION_COLUMNS,
             "grid": {"range": [-51.2, -51.2, -5, 51.2, 51.2, 3], "voxel": [0.8, 0.8, 8]},
+            "max_points": 2500,
             "max_points_per_voxel": 20,
             "max_voxels": 60_000,
             "coord_order": "xyz",

@@ -24,6 +24,10 @@ class RadarVoxelsParams(RadarCloudParams, frozen=True, kw_only=True):
     columns: Annotated[tuple[RadarColumn, ...], RADAR_COLUMNS] = (
         *("x", "y", "z", "rcs", "vx_comp", "vy_comp", "time_lag"),
     )
+    max_points: Annotated[
+        int | None,
+        About("Only this many detections, the first ones, in the grid or not; null: all.", "count", least=1),
+    ] = None
     max_points_per_voxel: Annotated[
         int, About("At most this many detections of a voxel, the first ones.", "count", least=1)
     ] = 20
@@ -40,11 +44,14 @@ class RadarVoxelsParams(RadarCloudParams, frozen=True, kw_only=True):
     def dims(self) -> dict[str, int]:
         return {"P": self.max_points_per_voxel, "C": width_of(self.columns)}
 
+    def decided_by(self, dim: str) -> tuple[str, ...]:
+        return {"P": ("max_points_per_voxel",), "C": ("columns",)}.get(dim, ())
+
     def cap(self, dim: str) -> int | None:
         return cap_of_rows(self) if dim == "num_radar_voxels" else None
 
     def size_key(self, dim: str) -> Hashable:
-        return key_of_rows(self) if dim == "num_radar_voxels" else super().size_key(dim)
+        return (key_of_rows(self), self.max_points) if dim == "num_radar_voxels" else super().size_key(dim)
 
 
 GROUPS = (

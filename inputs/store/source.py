@@ -39,6 +39,7 @@ class StoreSource(Named):
         self.location = files.location
         self.index = Index.from_buffer(f"{files.location}/{INDEX}", files.whole(INDEX))
         self.name = str(self.index.about["name"])
+        self.ground_z_m = self.index.about.get("ground_z_m", 0.0)
         self.sequential = bool(self.index.about.get("sequential", True))
         self.in_memory = isinstance(files, LocalFiles) and self.index.about.get("compression") == "none"
         self._readers: dict[tuple[int, tuple[str, ...]], Reader] = {}

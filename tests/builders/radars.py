@@ -68,7 +68,8 @@ def _placed(frame: Any, params: RadarCloudParams) -> list[Any]:
         ref_from_ego = inverse(mounting)
     found = []
     for name in source.radars if params.sensors is None else params.sensors:
-        picked = {"step": params.sweep_step, "keyframes": params.sweeps == "keyframes"}
+        keyframes = params.sweeps == "keyframes"
+        picked = {"step": params.sweep_step, "keyframes": keyframes, "newest": params.newest}
         cycles = frame.ranked_radar_sweeps(params.num_sweeps, name, **picked) if name in source.radars else []
         for rank, record in cycles:
             since = cycles[0][1].time_ns if params.lag_from == "newest_cycle" else frame.time_ns
@@ -104,7 +105,8 @@ def _row(record, i, rank, lag_s, ref_from_sensor, mounted, speed, params, column
         return None
     away = p - record.origin
     r = np.linalg.norm(away)
-    ray = away / r if r > 0 else np.zeros(3)
+    # what follows from no direction is not known
+    ray = away / r if r > 0 else np.full(3, np.nan)
     v = own("v_radial") * ray if own("v_radial") is not None else np.zeros(3)
     if own("vx") is not None:
         v = np.array([own("vx"), own("vy"), 0.0])
@@ -121,7 +123,7 @@ def _row(record, i, rank, lag_s, ref_from_sensor, mounted, speed, params, column
         turn = mounted[:3, :3]
     there = ref_from_sensor[:3, :3] @ p + ref_from_sensor[:3, 3]
     if params.advance_by_velocity:
-        there[:2] += (turn @ comp)[:2] * lag_s
+        there[:2] += np.nan_to_num((turn @ comp)[:2] * lag_s)
     there = there.astype(np.float32)
     distance = np.hypot(*there[:2].astype(np.float64))
     if params.min_distance and distance <= params.min_distance:
@@ -141,7 +143,10 @@ def _row(record, i, rank, lag_s, ref_from_sensor, mounted, speed, params, column
             found += [0.0 if code is None else float(code > k if name == "pdh0_ordinal" else code == k) for k in each]
             continue
         value = values[name] if name in values else own(name)
-        value = np.float32(0.0 if value is None or not np.isfinite(np.float32(value)) else value)
+        if value is None or not np.isfinite(np.float32(value)):
+            found.append(0.0)
+            continue
+        value = np.float32(value)
         span = params.rcs_range if name == "rcs" else params.velocity_range if name in VELOCITIES else None
         found.append(float(value) if span is None else (float(value) - span[0]) / (span[1] - span[0]))
     return found

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.builders import InputBuilder, split
+from perceptum.features import SpecError
+from perceptum.inputs import MissingRecord
 
 GRID = {"range": [-4, -3, -1, 4, 3, 1], "voxel": [0.5, 0.75, 0.5]}
 X, Y, Z = 16, 8, 4
@@ -225,3 +227,34 @@ def test_means_do_not_drift_with_many_points(frame_of, build):
     params = {"lidar_bev_stats": {"grid": GRID, "channels": ["mean_z", "mean_i", "count"], "intensity_mode": "raw"}}
     got = build(["lidar_bev_stats"], frame, params)["lidar_bev_stats"].max(axis=(1, 2))
     assert got.tolist() == [np.float32(0.1), np.float32(0.1), n]
+
+
+def test_counts_want_no_intensity(frame_of, build):
+    frame = frame_of([[1, 2, 0], [1, 2, 0.5]])
+    params = {"lidar_bev_stats": {"channels": ["count", "max_z"], "missing_columns": "error"}}
+    got = build(["lidar_bev_stats"], frame, params)["lidar_bev_stats"]
+    assert got.max(axis=(1, 2)).tolist() == [2, 0.5]
+    with pytest.raises(MissingRecord, match="the sweep has no intensity"):
+        build(["lidar_bev_stats"], frame, {"lidar_bev_stats": {"channels": ["mean_i"], "missing_columns": "error"}})
+
+
+@pytest.mark.parametrize(
+    ("group", "params", "says"),
+    [
+        (
+            "lidar_bev_stats",
+            {"density_cap": 2**63 - 1},
+            "density_cap must be at most 2147483647, got 9223372036854775807",
+        ),
+        ("lidar_bev_stats", {"density_cap": 2**21}, "density_cap must be at most 1048576, got 2097152"),
+        ("lidar_voxels", {"max_points_per_voxel": 2**63}, "max_points_per_voxel must be at most 2147483647"),
+        (
+            "lidar_bev_occupancy",
+            {"overflow_slices": True, "grid": {"outside": "clamp"}},
+            "overflow_slices are for points above and below the grid, which a grid that clamps does not have",
+        ),
+    ],
+)
+def test_numbers_beyond_all_counting_are_refused_when_planning(group, params, says):
+    with pytest.raises(SpecError, match=says):
+        InputBuilder([group], params={group: params})

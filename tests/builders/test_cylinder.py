@@ -77,6 +77,13 @@ def test_views_from_above_take_polar_cells(frame_of, build):
     assert got["lidar_bev_stats"][0, 67, 5] == 2
 
 
+@pytest.mark.parametrize("azimuths", [(-180, 180), (0, 2 * np.pi), (-np.pi + 0.5, np.pi + 0.5)])
+def test_azimuths_are_radians_between_minus_pi_and_pi(azimuths):
+    low, high = azimuths
+    with pytest.raises(SpecError, match=r"a cylinder's azimuth is in radians within -pi to pi, or a cell beyond; got"):
+        Grid(range=(0, low, -1, 20, high, 1), voxel=(1, (high - low) / 90, 2), coordinates="cylinder")
+
+
 def test_a_distance_cannot_be_negative():
     with pytest.raises(SpecError, match="a cylinder's range must begin at a distance of 0 or more, got -1"):
         Grid(range=(-1, 0, 0, 1, 1, 1), voxel=(1, 1, 1), coordinates="cylinder")

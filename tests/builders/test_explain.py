@@ -19,6 +19,35 @@ def frame(frame_of, street):
     return frame_of(points[:, :3])
 
 
+def test_a_tensor_that_is_not_there_is_answered_with_those_that_are(frame):
+    tensors = InputBuilder(["lidar_points", "ego_pose"]).build(frame)
+    with pytest.raises(KeyError) as caught:
+        tensors["lidar_point"]
+    assert caught.value.args == ("no tensor 'lidar_point' here; there are lidar_points, ego_pose",)
+    assert (tensors.get("lidar_point"), "lidar_point" in tensors) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("params", "clouds"),
+    [
+        ({}, 1),
+        ({"frame": "ego_ground"}, 2),
+        ({"columns": ["x", "height_above_ground"]}, 2),
+    ],
+)
+def test_where_the_ground_is_costs_a_second_cloud_only_where_something_depends_on_it(params, clouds):
+    own = {"lidar_voxels": {**params, "ground": "lidar"}, "lidar_pillars": {"frame": params.get("frame", "ego")}}
+    builder = InputBuilder(["lidar_voxels", "lidar_pillar_features"], params=own)
+    assert sum(stage.title.startswith("cloud") for stage in builder.explain().stages) == clouds
+
+
+@pytest.mark.parametrize(("frame_name", "clouds"), [("ego", 1), ("ego_ground", 2)])
+def test_radars_do_not_look_at_the_ground_in_vain_either(frame_name, clouds):
+    own = {"radar_voxels": {"ground": "lidar", "frame": frame_name}, "radar_points": {"frame": frame_name}}
+    builder = InputBuilder(["radar_voxels", "radar_points"], params=own)
+    assert sum(stage.title.startswith("radar cloud") for stage in builder.explain().stages) == clouds
+
+
 def test_before_a_build_the_plan_shows_what_will_be_and_no_times():
     plan = InputBuilder(NAMES).explain()
     assert [t.name for t in plan.tensors] == NAMES

@@ -278,7 +278,7 @@ def test_pillars_share_a_symbol_with_voxels_of_the_same_rows():
 
 
 def test_pillars_beyond_the_limit_are_reported_once_in_their_own_name(frame_of, caplog):
-    frame = frame_of([[1, 1, 0], [5, 5, 0], [9, 9, 0], [9, 9, 0]])
+    frame = frame_of([[1, 1, 0], [5, 5, 0], [9, 9, 0], [9, 9, 0]], np.ones(4))
     builder = InputBuilder(NAMES, params={"lidar_pillars": {"max_voxels": 1}})
     with caplog.at_level("WARNING", logger="perceptum"):
         builder.build(frame)

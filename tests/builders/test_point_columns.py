@@ -80,6 +80,15 @@ def test_what_a_log_lacks_is_zero_or_an_error_that_says_what_there_is(frame_of, 
     )
 
 
+@pytest.mark.parametrize("column", ["ring", "row_of_ring"])
+def test_a_rank_that_cannot_be_known_is_an_error_where_columns_must_be_there(frame_of, build, column):
+    lidar = {"ring": np.uint8([0]), "row_of_ring": np.int32([0])} | {column: None}
+    frame = frame_of([[1, 2, 3]], **lidar)
+    assert build(["lidar_ring"], frame)["lidar_ring"].tolist() == [-1]
+    with pytest.raises(MissingRecord, match=f"the sweep has no .*{column}, which a tensor takes"):
+        build(["lidar_ring"], frame, points_params(missing_columns="error"))
+
+
 def test_a_padded_row_has_no_ring(frame_of, sweep_of):
     frame = frame_of([[1, 2, 3], [4, 5, 6]], ring=np.uint8([0, 1]), row_of_ring=np.int32([1, 0]))
     builder = InputBuilder([{"name": "lidar_ring", "dtype": "int32", "shape": [4]}])
@@ -124,14 +133,41 @@ def test_z_is_counted_from_the_ground_before_points_are_put_into_cells(frame_of,
 def test_a_log_without_ground_heights_takes_the_plane_and_says_so_once(frame_of, build, caplog):
     builder = InputBuilder(["lidar_points"], params=points_params(frame="ego_ground", ground_z=-0.5))
     for _ in range(2):
-        assert builder.build(frame_of([[1, 2, 3]]))["lidar_points"][0, 2] == 3.5
+        assert builder.build(frame_of([[1, 2, 3]], np.ones(1)))["lidar_points"][0, 2] == 3.5
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "memory: the map does not say how high the ground is; it is taken from the plane z = -0.5 m (reported "
+        "memory: the log has no map; the ground is taken from the plane z = -0.5 m (reported "
         'once; the param ground "map" makes it an error)'
     ]
     with pytest.raises(MissingRecord, match="the log has no map, which ground 'map' needs"):
         build(["lidar_points"], frame_of([[1, 2, 3]]), points_params(frame="ego_ground", ground="map"))
+
+
+def test_ground_that_the_lidar_does_not_see_near_the_plane_is_reported_once(frame_of, caplog):
+    x, y = (at.ravel() for at in np.mgrid[-20:20:80j, -20:20:80j])
+    frame = frame_of(np.column_stack([x, y, np.full(x.size, -1.73)]))
+    columns = {"columns": ["height_above_ground"], "ground": "lidar"}
+    builder = InputBuilder(["lidar_points"], params=points_params(**columns))
+    for _ in range(2):
+        np.testing.assert_allclose(builder.build(frame)["lidar_points"], -1.73, rtol=1e-6)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == (
+        f"memory: {frame}: near the vehicle only 0 of 100 places have their lowest point within 1.5 m of z = 0 m, so "
+        "heights above the ground may be wrong (reported once; the param ground_z is the road's z in the ego frame)"
+    )
+    caplog.clear()
+    builder = InputBuilder(["lidar_points"], params=points_params(**columns, ground_z=-1.7))
+    np.testing.assert_allclose(builder.build(frame)["lidar_points"], 0, atol=1e-6)
+    assert caplog.records == []
+
+
+def test_the_datasets_own_ground_is_taken_where_a_spec_says_none(frame_of, caplog):
+    frame = frame_of([[1, 2, 0]])
+    frame.log.source.ground_z_m = -1.73
+    for given, wanted in (({}, 1.73), ({"ground_z": 0.0}, 0.0)):
+        builder = InputBuilder(["lidar_points"], params=points_params(frame="ego_ground", columns=["z"], **given))
+        np.testing.assert_allclose(builder.build(frame)["lidar_points"], wanted, rtol=1e-6)
+    assert ["z = -1.73 m" in caplog.messages[0], "z = 0 m" in caplog.messages[1]] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -170,3 +206,40 @@ def test_close_points_go_from_all_sweeps_or_from_those_before_the_newest(sweep_o
     params.pop("lidar_ring", None)
     got = InputBuilder(names, params=params, threads=threads).build(memory_log(sweeps[::-1])[2])
     assert got["lidar_points"][:, 0].tolist() == wanted
+
+
+def test_what_a_lidar_does_not_record_is_reported_once_with_what_it_is_filled_with(frame_of, caplog):
+    columns = ["x", "intensity", "ring", "elongation", "return_index", "offset_ns"]
+    builder = InputBuilder(["lidar_points", "lidar_ring"], params=points_params(columns=columns))
+    frame = frame_of(np.ones((3, 3)), ring=np.zeros(3, np.uint8))
+    for _ in range(2):
+        assert builder.build(frame)["lidar_points"].tolist() == [[1, 0, 0, 0, 0, 0]] * 3
+    assert caplog.messages == [
+        "top: the sweep has no intensity and no row_of_ring and no elongation and no return_index and no offset_ns, "
+        "which a tensor takes: intensity is 0, lidar_ring is -1, elongation is 0, return_index is 0, offset_ns is 0 "
+        '(reported once; the param missing_columns "error" makes it an error)'
+    ]
+
+
+def test_unrelated_frames_have_one_sweep_and_say_so_once_where_several_are_wanted(sweep_of, caplog):
+    sweeps = [sweep_of([[k, 0, 0]], np.ones(1), time_ns=T0 + k * MS) for k in range(3)]
+    builder = InputBuilder(["lidar_points"], params=points_params(num_sweeps=3))
+    for frame in memory_log(sweeps, sequential=False):
+        assert len(builder.build(frame)["lidar_points"]) == 1
+    assert caplog.messages == [
+        "memory: its frames are unrelated, so that each has one sweep of a lidar, and not 3 (reported once)"
+    ]
+
+
+def test_a_lidar_that_the_log_lacks_is_left_out_and_reported_once_unless_it_is_required(sweep_of, caplog):
+    frame = memory_log([sweep_of([[1, 0, 0]], np.ones(1))])[0]
+    builder = InputBuilder(["lidar_points"], params=points_params(sensors=["roof", "top"]))
+    for _ in range(2):
+        assert len(builder.build(frame)["lidar_points"]) == 1
+    assert caplog.messages == [
+        "memory: no lidar 'roof'; the log has top: it has no points (reported once; the param \"required\" makes it an "
+        "error)"
+    ]
+    builder = InputBuilder(["lidar_points"], params=points_params(sensors=["roof", "top"], required=True))
+    with pytest.raises(MissingRecord, match="memory: no lidar 'roof'; the log has top, and the spec requires it"):
+        builder.build(frame)

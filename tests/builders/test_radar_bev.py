@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -105,3 +108,27 @@ def test_memory_of_a_fuller_frame_is_cleared():
 
 def test_radarnet_is_built():
     assert build(drive()[0], "radarnet").shape == (9, 400, 400)
+
+
+def test_views_of_equal_params_are_written_one_after_the_other(monkeypatch):
+    """They have one filler, and with threads one table: detections were missing from either."""
+    from perceptum.builders.radar import bev
+
+    held, most, show = threading.Semaphore(0), [], bev.show
+
+    def watched(*given):
+        held.release()
+        time.sleep(0.05)
+        most.append(held._value)
+        found = show(*given)
+        held.acquire()
+        return found
+
+    monkeypatch.setattr(bev, "show", watched)
+    frame, params = drive()[0], {"grid": GRID, "filter": "none"}
+    row = {"name": "radar_bev", "dtype": "float32", "shape": ["c", "y", "x"], "params": params}
+    builder = InputBuilder({"a": [row], "b": [row], "c": [row]}, threads=3)
+    alone = InputBuilder([row]).build(frame)["radar_bev"].tobytes()
+    most.clear()
+    assert {tensors["radar_bev"].tobytes() for tensors in builder.build(frame).values()} == {alone}
+    assert most == [1, 1, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 
 from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log, open_log
-from perceptum.features import SpecError, canonical
-from perceptum.inputs import BrokenRecord, LidarSweep, MissingRecord, Poses, PoseUnknown
+from perceptum.features import SchemaMismatch, SpecError, canonical
+from perceptum.features.radar import cloud
+from perceptum.inputs import BrokenRecord, LidarSweep, Log, MissingRecord, Poses, PoseUnknown
 from perceptum.inputs.poses import inverse, rigid
 
 from .radars import MS, T0, VELOCITIES, curve, cycle, expected, mount
@@ -219,6 +221,11 @@ def test_a_missing_radar_is_empty_and_not_valid_unless_it_is_required(caplog):
         build(log[-1], {"sensors": ["back", "left"], "required": True})
 
 
+def test_radars_of_which_the_log_has_none_are_an_error_as_lidars_are():
+    with pytest.raises(MissingRecord, match=r"^memory: no sensor 'frnt'; the log has front, back$"):
+        build(drive()[-1], {"sensors": ["frnt"]})
+
+
 def test_a_log_without_radars_gives_empty_tensors_and_says_so_once(caplog):
     log = memory_log([LidarSweep("top", T0, np.eye(4), *np.zeros((3, 1)))])
     with caplog.at_level(logging.WARNING):
@@ -263,15 +270,25 @@ def test_a_column_that_is_not_there_is_named_with_what_there_is():
     assert (found[:, 1:] == 0).all()
 
 
-def test_unrelated_frames_say_nothing_of_the_ego_motion():
+def test_unrelated_frames_say_nothing_of_the_ego_motion(caplog):
     gone = dict.fromkeys(("vx", "vy", "vx_comp", "vy_comp", "v_radial_comp"))
     log = memory_log(radars=[cycle(3, **gone)], times_ns=[T0], sequential=False)
     params = {"filter": "none", "columns": ["v_radial", "vx_comp", "v_radial_comp"]}
     with pytest.raises(MissingRecord, match=r"has no vx_comp, v_radial_comp, .* frames that are unrelated say nothing"):
         build(log[0], params)
-    found = build(log[0], {**params, "missing_columns": "fill"})["radar_points"]
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        builder = InputBuilder(["radar_points"], params={"radar_points": {**params, "missing_columns": "fill"}})
+        found = builder.build(log[0])["radar_points"]
+        builder.build(log[0])
     assert (found[:, 0] != 0).all()
     assert (found[:, 1:] == 0).all()
+    # and not that vx_comp holds the speed along the ray
+    assert caplog.messages == [
+        "memory: its frames are unrelated, so that each has one cycle of a radar, and not 6 (reported once)",
+        "front: radar 'front' has no vx_comp, v_radial_comp, and frames that are unrelated say nothing of the ego "
+        'motion: filled with 0 (reported once; the param missing_columns "error" makes it an error)',
+    ]
 
 
 def test_rays_that_are_not_known_give_no_direction():
@@ -321,10 +338,60 @@ def test_a_code_without_a_column_is_named():
     assert str(caught.value) == (
         "front: a detection has the dyn_prop 9, wanted 0 to 7, for which dyn_prop_onehot has columns"
     )
-    # as a number it can be shown, and a filter has not listed it
+    # as a number it can be shown
     assert build(log[0], {"filter": "none", "columns": ["dyn_prop"]})["radar_points"].ravel().tolist() == [1, 9, 3]
-    found = build(log[0], {"filter": {"dyn_prop": [1, 3]}, "columns": ["dyn_prop_onehot"]})["radar_points"]
-    assert found.argmax(axis=1).tolist() == [1, 3]
+    with pytest.raises(BrokenRecord) as caught:
+        build(log[0], {"filter": {"dyn_prop": [1, 3]}})
+    assert str(caught.value) == (
+        'front: a detection has the dyn_prop 9, wanted 0 to 7, which the filter looks at; take filter "none"'
+    )
+
+
+@pytest.mark.parametrize("wrong", [2.5, -1.0, 0.999, np.nan, np.inf, -np.inf, 1e30, 256.0])
+@pytest.mark.parametrize("state", ["dyn_prop", "ambig_state", "invalid_state", "pdh0"])
+def test_a_state_that_is_not_a_code_is_an_error_where_it_is_looked_at(state, wrong):
+    codes = np.zeros(3)
+    codes[1] = wrong
+    log = memory_log(radars=[cycle(3, **{state: codes})], times_ns=[T0])
+    found = f"front: a detection has the {state} {wrong:g}, wanted "
+    block = "pdh0_ordinal" if state == "pdh0" else f"{state}_onehot"
+    with pytest.raises(BrokenRecord, match=f"^{re.escape(found)}0 to .*, for which {block} has columns$"):
+        build(log[0], {"filter": "none", "columns": [block]})
+    if state != "pdh0":
+        with pytest.raises(BrokenRecord, match=f"^{re.escape(found)}0 to .*, which the filter looks at; take filter"):
+            build(log[0], {"filter": {state: [0, 1]}})
+    as_number = {"filter": "none", "columns": [state]}
+    if float(wrong).is_integer():
+        assert build(log[0], as_number)["radar_points"][1, 0] == np.float32(wrong)
+    else:
+        with pytest.raises(BrokenRecord, match=f"^{re.escape(found)}a whole number$"):
+            build(log[0], as_number)
+    # nobody looks at it, or its detection is nowhere
+    assert len(build(log[0], {"filter": "none"})["radar_points"]) == 3
+    x = cycle(3).x.copy()
+    x[1] = np.nan
+    log = memory_log(radars=[cycle(3, x=x, **{state: codes})], times_ns=[T0])
+    assert len(build(log[0], {"filter": "none", "columns": [state, block]})["radar_points"]) == 2
+
+
+def test_what_is_missing_or_not_finite_is_0_whatever_it_is_scaled_by():
+    ranges = {"filter": "none", "rcs_range": [10, 30], "velocity_range": [-50, 150], "missing_columns": "fill"}
+    params = {**ranges, "columns": ["rcs", *VELOCITIES], "velocity_axes": "sensor", "advance_by_velocity": True}
+    gone = dict.fromkeys(("rcs", *VELOCITIES))
+    odd = {name: np.array([np.nan, np.inf, -np.inf, 3e38, 1.0]) for name in gone}
+    # nothing recorded; only the radial part, where rays are not known, of unrelated frames, and at the radar itself
+    radial = {**gone, "v_radial": np.full(5, 7.0)}
+    at_the_radar = {**radial, **dict.fromkeys("xyz", np.zeros(5))}
+    nowhere = {**radial, "origin": np.full(3, np.nan)}
+    cases = [(gone, True, set()), (nowhere, True, {"v_radial"}), (radial, False, {"vx", "vy", "v_radial"})]
+    for more, sequential, known in [*cases, (at_the_radar, True, {"v_radial"})]:
+        log = memory_log(radars=[cycle(5, **more)], times_ns=[T0], sequential=sequential)
+        found = build(log[0], params)["radar_points"]
+        assert {name for name, own in zip(gone, found.T, strict=True) if own.any()} == known
+        assert (found[:, 5] == np.float32((7 + 50) / 200)).all() or "v_radial" not in known
+    log = memory_log(radars=[cycle(5, **odd)], times_ns=[T0])
+    found = build(log[0], params)["radar_points"]
+    assert not found[:3].any()
 
 
 def test_codes_outside_the_published_sets_are_refused_when_planning():
@@ -448,6 +515,62 @@ def test_points_in_the_radars_own_axes_are_as_measured():
     )
 
 
+def test_a_radars_own_axes_leave_its_places_and_velocities_to_the_last_bit():
+    n = 3000
+    steps = np.float32(0.16) * np.arange(n, dtype=np.float32)
+    level, roll = np.zeros(n, np.float32), mount(0.3, (3.4, -0.6, 0.5), 0.02)
+    record = cycle(n, x=steps, y=steps[::-1], z=level, ego_from_sensor=roll)
+    own = {"filter": "none", "columns": ["x", "y", "z", "vx", "vy", "vx_comp", "vy_comp"], "max_points": None}
+    wanted = np.column_stack([record.x, record.y, record.z, record.vx, record.vy, record.vx_comp, record.vy_comp])
+    for poses in (curve([T0]), curve([T0], far_m=5e6, turned_rad=1.1)):
+        log = memory_log(radars=[record], times_ns=[T0], poses=poses)
+        for more in ({}, {"sensors": ["front"]}, {"velocity_axes": "mount"}, {"compensate": "none"}):
+            found = build(log[0], {**own, **more, "frame": "radar"})["radar_points"]
+            assert (found == wanted).all()
+
+
+def test_the_radars_axes_are_those_of_the_first_of_the_sensors():
+    log = drive()
+    assert list(log.source.radars) == ["front", "back"]
+    params = {"filter": "none", "columns": ["x", "y", "z", "vx_comp", "vy_comp"], "num_sweeps": 3, "frame": "radar"}
+    for sensors, primary in ((None, "front"), (["back"], "back"), (["back", "front"], "back"), (["front"], "front")):
+        own = {"sensors": sensors, **params}
+        found = build(log[-1], own)["radar_points"]
+        ego = build(log[-1], {**own, "frame": "ego"})["radar_points"]
+        radar_from_ego = inverse(log[-1].radars[primary].ego_from_sensor)
+        places = ego[:, :3] @ radar_from_ego[:3, :3].T + radar_from_ego[:3, 3]
+        np.testing.assert_allclose(found[:, :3], places, atol=2e-5)
+    with pytest.raises(MissingRecord, match=r"has no cycle of radar 'left', which frame \"radar\" needs; take frame"):
+        build(log[-1], {**params, "sensors": ["left", "back"]})
+
+
+def test_a_radar_that_falls_silent_leaves_its_axes_and_the_tensors_of_others():
+    front = cycle(4, T0)
+    back = [cycle(5, T0 + k * 60 * MS, "back", ego_from_sensor=mount(2.8)) for k in range(3)]
+    times = [T0, T0 + 60 * MS, T0 + 120 * MS]
+    more = {"times_ns": times, "poses": curve(times)}
+    log = Log(memory_log(radars=[front, *back], **more).source, sweep_tolerance_ns=40 * MS)
+    params = {"filter": "none", "columns": ["x", "y", "z"], "num_sweeps": 1, "frame": "radar"}
+    assert (build(log[2], {**params, "sensors": ["back"]})["radar_points"] == _xyz(back[2])).all()
+    found = build(log[2], params, NAMES)
+    assert found["radar_valid"].tolist() == [0, 1]
+    front_from_back = inverse(front.ego_from_sensor) @ back[2].ego_from_sensor
+    wanted = _xyz(back[2]) @ front_from_back[:3, :3].T + front_from_back[:3, 3]
+    np.testing.assert_allclose(found["radar_points"], wanted, atol=1e-5)
+    # before its first cycle nobody knows where it is mounted, and of unrelated frames neither
+    late = memory_log(radars=[cycle(4, T0 + 60 * MS), *back], **more)
+    unrelated = memory_log(radars=[front, *back], sequential=False, **more)
+    for frame in (late[0], unrelated[2]):
+        with pytest.raises(MissingRecord, match='has no cycle of the primary radar, which frame "radar" needs; take'):
+            build(frame, params)
+        assert len(build(frame, {**params, "sensors": ["back"]})["radar_points"]) == 5
+        assert build(frame, {**params, "sensors": ["front"]})["radar_points"].shape == (0, 3)
+
+
+def _xyz(record):
+    return np.column_stack([record.x, record.y, record.z])
+
+
 def test_the_synthetic_drive_is_as_the_definition_says():
     log = open_log("synthetic", frames=8, seed=0)
     columns = [name for name in ALL if name not in ("is_quality_valid", "id") and "rms" not in name]
@@ -463,6 +586,24 @@ def test_each_way_of_asking_gives_the_same_sizes_a_symbol():
     assert canonical().resolve(same)[0].params.size_key("num_radar") == keys[0]
 
 
+def test_a_published_filter_means_the_codes_that_it_keeps(monkeypatch):
+    def spec(kept):
+        return canonical().spec(["radar_points"], {"radar_points": {"filter": kept}})
+
+    codes = {"invalid_state": [0], "dyn_prop": [6, 5, 4, 3, 2, 1, 0], "ambig_state": [3]}
+    made = {name: canonical().fingerprint_of(spec(name)) for name in ("devkit", "crn", "none")}
+    assert len(set(made.values())) == 3
+    assert canonical().fingerprint_of(spec(codes)) == made["devkit"]
+    assert canonical().fingerprint_of(spec({})) == made["none"]
+    packed = canonical().record(spec("devkit"))
+    canonical().check(packed)
+    changed = {**cloud.FILTERS, "devkit": cloud.StateFilter((0,), (0, 1, 2, 3, 4, 5, 6, 7), (3,))}
+    monkeypatch.setattr(cloud, "FILTERS", changed)
+    assert canonical().fingerprint_of(spec("devkit")) != made["devkit"]
+    with pytest.raises(SchemaMismatch, match=r"params\.filter\.dyn_prop was \[0, 1, 2, 3, 4, 5, 6\], is "):
+        canonical().check(packed)
+
+
 @pytest.mark.data
 def test_real_radars_that_measure_along_the_ray_are_as_the_definition_says(real_data):
     (folder,) = (real_data / "aimotive").glob("train/*/*")
@@ -476,3 +617,29 @@ def test_real_radars_that_measure_along_the_ray_are_as_the_definition_says(real_
         assert abs(np.median(np.hypot(found[ahead, 4], found[ahead, 5])) - 30) < 1.5
     with pytest.raises(MissingRecord, match="frames that are unrelated say nothing of the ego motion"):
         build(log[0], {"filter": "none"})
+
+
+@pytest.mark.parametrize(
+    ("newest", "wanted"), [("before", [0.06, 0.14]), ("nearest", [-0.02, 0.06])], ids=["before", "nearest"]
+)
+def test_a_cycle_after_the_reference_time_is_the_newest_only_where_that_is_asked(newest, wanted):
+    log = memory_log(radars=[cycle(3, T0 + k * 80 * MS) for k in range(4)], times_ns=[T0 + 140 * MS])
+    params = {
+        "filter": "none",
+        "num_sweeps": 2,
+        "newest": newest,
+        "columns": ["x", "y", "vx_comp", "time_lag", "sweep"],
+    }
+    found = compare(log, params)
+    np.testing.assert_allclose(np.unique(found[:, 3]), wanted, atol=1e-6)
+    assert set(found[found[:, 3] < 0.05, 4]) <= {0}
+    # the first frame of a log may have only a later one
+    early = memory_log(radars=[cycle(3, T0 + 9 * MS)], times_ns=[T0])
+    assert len(build(early[0], params)["radar_points"]) == (3 if newest == "nearest" else 0)
+    # in its own axes too
+    for sensors in (None, ["front"]):
+        own = build(early[0], {**params, "frame": "radar", "sensors": sensors, "columns": ["x", "y", "z"]})
+        places = own["radar_points"]
+        assert len(places) == (3 if newest == "nearest" else 0)
+        # the vehicle stands still: by the poses, not to the last bit
+        assert np.allclose(places, _xyz(early.radar("front", 0))[: len(places)], atol=1e-5)

@@ -33,7 +33,8 @@ def expected(frame, params):
     params = {"columns": COLUMNS, "max_points_per_voxel": 20, "max_voxels": 60_000, **params}
     own = canonical().group("radar_points").params.__struct_fields__
     shared = {k: v for k, v in params.items() if k in own}
-    points = {"radar_points": {**shared, "max_points": None}}
+    # the first ones of all, whether they are in the grid or not
+    points = {"radar_points": {**shared, "max_points": params.get("max_points")}}
     rows = InputBuilder(["radar_points"], params=points).build(frame)["radar_points"]
     low, voxel = (np.array(part, np.float32) for part in (GRID["range"][:3], GRID["voxel"]))
     size = [20, 20, 2]
@@ -58,6 +59,9 @@ def expected(frame, params):
         {"filter": "none", "max_points_per_voxel": 2, "max_voxels": 40},
         {"columns": ["x", "y", "z", "rcs", "vx_comp"], "num_sweeps": 2, "advance_by_velocity": True},
         {"columns": ["x", "y", "z", "time_lag"], "filter": "crn"},
+        {"filter": "none", "max_points": 500},
+        {"filter": "none", "max_points": 100_000},
+        {"filter": "none", "max_points": 120, "sensors": ["back"], "frame": "radar"},
     ],
     ids=str,
 )
@@ -69,12 +73,17 @@ def test_voxels_hold_the_rows_of_radar_points(params):
     assert (found["radar_voxel_coords"] == coords).all()
     assert (found["radar_voxel_num_points"] == counts).all()
     assert counts.sum() > 20
+    over = sum(map(len, frame.radar_sweeps(6))) - params.get("max_points", 10**6)
+    if params.get("filter") == "none" and "sensors" not in params and over > 0:
+        assert found.dropped["detections over max_points"] == over
 
 
 def test_bevfusion_has_its_own_order_of_coords_and_caps_by_training():
     frame = drive()[0]
     preset = canonical().presets("radar_voxels")["bevfusion_radar"]
     assert preset.values(training=True)["max_voxels"] == 30_000
+    assert preset.params["max_points"] == canonical().presets("radar_points")["bevfusion_radar"].params["max_points"]
+    assert preset.params["max_points"] == 2500
     # ego: these radars have no lidar beside them
     own = {"preset": "bevfusion_radar", "frame": "ego"}
     found = build(frame, own)
@@ -102,6 +111,26 @@ def test_no_detection_gives_no_voxel_or_as_many_as_are_asked_for():
     found = build(log[0], {"min_rows": 1})
     assert found["radar_voxel_num_points"].tolist() == [0]
     assert not found["radar_voxels"].any()
+
+
+def test_rows_of_unequal_max_points_have_symbols_of_their_own():
+    keys = [
+        canonical().group("radar_voxels").params.replace({"max_points": most}, "").size_key("num_radar_voxels")
+        for most in (None, 20, 20)
+    ]
+    assert keys[0] != keys[1] == keys[2]
+    # another limit, or none, leaves the other's voxels as they are
+    frame, few = drive()[0], {"grid": GRID, "filter": "none", "max_points": 100}
+    names = ["radar_voxel_num_points", "radar_voxel_num_points__few"]
+    whole = {"grid": GRID, "filter": "none"}
+    rows = [
+        {"name": name, "dtype": "int32", "shape": [name], "params": params}
+        for name, params in zip(names, (whole, few), strict=True)
+    ]
+    found = InputBuilder(rows).build(frame)
+    for name, params in zip(names, (whole, few), strict=True):
+        assert (found[name] == build(frame, params, names[:1])[names[0]]).all()
+    assert found[names[1]].sum() <= 100 < found[names[0]].sum()
 
 
 def test_what_max_voxels_drops_is_counted_and_said_once(caplog):

@@ -275,14 +275,17 @@ def test_what_is_right_behind_goes_to_the_first_column_or_as_published_to_the_la
 # gaps
 
 
-def filled_by_definition(image, mask, index, windows):
+def filled_by_definition(image, mask, index, windows, is_round=True):
     """Gaps as RangeDet fills them; image (C, H, W). Returns the three, and which cells are windows."""
     image, mask, index = image.copy(), mask.copy(), index.copy()
     missing = mask == 0
+    missing[:, -1] &= is_round
     for array in (image, mask, index):
         array[..., missing] = np.roll(array, -1, axis=-1)[..., missing]
     still = mask == 0
-    beside = sum(np.roll(mask, shift, axis) for shift, axis in ((2, 0), (-2, 0), (2, 1), (-2, 1))) > 0
+    beside = np.roll(mask, 2, 0) + np.roll(mask, -2, 0)
+    across = np.pad(mask, ((0, 0), (2, 2)), mode="wrap" if is_round else "constant")
+    beside = (beside + across[:, :-4] + across[:, 4:]) > 0
     return image, mask, index, still & beside if windows else np.zeros_like(still)
 
 
@@ -298,6 +301,23 @@ def test_gaps_show_what_the_next_column_shows_and_windows_hold_0(frame_of, build
     image[:, windows] = 0
     for name, wanted in zip(NAMES, (image, mask, index), strict=True):
         assert np.array_equal(got[name][..., :width], wanted), name
+
+
+@pytest.mark.parametrize("gaps", ["next_column", "windows"])
+@pytest.mark.parametrize("width", [1, 2, 3, 60])
+@pytest.mark.parametrize("view", [[60, -60], [-100, 150], [0, 360]])
+def test_gaps_join_the_edges_only_of_an_image_that_goes_all_round(frame_of, build, gaps, width, view):
+    points = scan(700)
+    # nothing ahead of the last column, much at the first
+    points = points[(np.arctan2(points[:, 1], points[:, 0]) > -0.6) | (np.arange(700) % 3 == 0)]
+    frame = frame_of(points[:, :3], points[:, 3])
+    params = {"channels": ["range", "x"], "width": width, "azimuth_fov": view}
+    plain, got = (build(NAMES, frame, image_params(**params, gaps=g)) for g in ("fill", gaps))
+    is_round = view == [0, 360]
+    image, mask, index, windows = filled_by_definition(*plain.values(), gaps == "windows", is_round)
+    image[:, windows] = 0
+    for name, wanted in zip(NAMES, (image, mask, index), strict=True):
+        assert np.array_equal(got[name], wanted), name
 
 
 # clipping, padding, and what is empty
@@ -346,6 +366,20 @@ def test_the_padded_width_is_what_a_spec_row_says():
         canonical().resolve(Spec.of([row]))
         with pytest.raises(SpecError, match=str(shape[2])):
             canonical().resolve(Spec.of([{**row, "shape": [5, 64, 2672]}]))
+
+
+def test_an_image_whose_cells_have_no_number_in_int32_is_refused():
+    with pytest.raises(SpecError) as error:
+        InputBuilder(["lidar_range_image_mask"], params=image_params(height=50_000, width=50_000))
+    assert str(error.value) == (
+        "input 'lidar_range_image_mask': an image of 50000 x 50000 has more than 2147483647 cells; take a smaller "
+        "height or width"
+    )
+    canonical().group("lidar_range_image").params.replace({"height": 1, "width": 2**31 - 1}, "")
+    with pytest.raises(SpecError, match="2147483648 has more than"):
+        canonical().group("lidar_range_image").params.replace(
+            {"height": 1, "width": 2**31 - 1, "width_multiple": 16}, ""
+        )
 
 
 @pytest.mark.parametrize("threads", [1, 2])

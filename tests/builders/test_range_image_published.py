@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from perceptum.builders import InputBuilder
 from perceptum.datasets import open_log
 from perceptum.datasets.waymo_v2 import points as waymo
-from perceptum.features import canonical
-from perceptum.inputs import MissingRecord
+from perceptum.features import SpecError, canonical
+from perceptum.inputs import BrokenRecord, MissingRecord
 from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
 
 from .range_images import nearest_by_definition
@@ -166,6 +167,18 @@ def test_columns_of_the_record_are_taken_as_they_are_or_by_azimuth_where_a_log_h
     got = build(NAMES, memory_log([beyond])[0], {"lidar_range_image": params})
     assert np.array_equal(got["lidar_range_image_mask"][:, :85] == 1, hit[:, 5:])
     assert not got["lidar_range_image_mask"][:, 85:].any()
+    with pytest.raises(BrokenRecord) as error:
+        build(NAMES, memory_log([sweep])[0], {"lidar_range_image": {**params, "width": 80}})
+    assert str(error.value) == (
+        "top: points are in column 89 of the lidar's own image, and width is 80; take the width of that image, or "
+        'column_of "azimuth"'
+    )
+    with pytest.raises(SpecError) as error:
+        InputBuilder(NAMES, params={"lidar_range_image": {**params, "azimuth_fov": [90, -90]}})
+    assert str(error.value) == (
+        "input 'lidar_range_image': azimuth_fov must be (180.0, -180.0) where column_of is \"record\", for the columns "
+        "are those of the lidar's own image, got (90.0, -90.0)"
+    )
     without = memory_log([replace(sweep, image_column=None, source="drive/3.bin")])[0]
     with pytest.raises(MissingRecord, match=r"^drive/3\.bin: the sweep has no image_column, which a tensor takes;"):
         build(NAMES, without, {"lidar_range_image": {**params, "missing_columns": "error"}})

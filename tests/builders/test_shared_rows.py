@@ -123,6 +123,43 @@ def test_what_is_interrupted_leaves_no_row():
     assert_same(rows, alone)
 
 
+@pytest.mark.parametrize("each", [one_after_the_other, at_once])
+@pytest.mark.parametrize("grid", [SMALL, GRID], ids=["id table", "hash"])
+def test_rows_without_places_are_the_same(grid, each):
+    """By one thread after the other, or by three of which one waits for the other; with points after the last chunk."""
+    random = np.random.default_rng(0)
+    alone, found = VoxelRows(grid, np.dtype(np.int32), 1), VoxelRows(grid, np.dtype(np.int32), 3)
+    for n, most, stop in (
+        (40_000, 40_000, False),
+        (16_384, 90, False),
+        (40_000, 50, True),
+        (0, 0, False),
+        (1, 1, False),
+    ):
+        ids = random.integers(-1, 4000, n).astype(np.int32)
+        alone.assign(n, most, stop, ids)
+        assert found.find(most, stop, ids[None], parts=3, each=each)
+        assert (found.n, found.lost) == (alone.n, alone.lost)
+        assert np.array_equal(found.keys, alone.keys)
+        assert np.array_equal(found.counts, alone.counts)
+        rows = np.full(n, -1)
+        chosen, slots, _ = alone.placed[0]
+        rows[chosen] = slots >> 32
+        assert np.array_equal(found.of_points, rows)
+
+
+def test_a_table_is_cleared_before_its_numbers_run_out():
+    """Each frame's rows have greater numbers in it than all before, up to what int32 holds."""
+    ids = np.random.default_rng(0).integers(0, GRID.cells, 3000).astype(np.int32)
+    rows, alone = VoxelRows(GRID, ids.dtype, 1), VoxelRows(GRID, ids.dtype, 1)
+    alone.assign(PLACES, len(ids), False, ids)
+    rows._base = 2**31 - 3 * len(ids)
+    for _ in range(4):
+        rows.assign(PLACES, len(ids), False, ids)
+        assert_same(rows, alone)
+    assert rows._base < 3 * len(ids)
+
+
 @pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs to choose from"
 )

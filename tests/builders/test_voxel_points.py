@@ -114,6 +114,40 @@ def test_points_that_max_voxels_drops_have_no_row_and_are_in_no_mean(frame_of, s
             assert_as_defined(tensors, points, GRIDS["hash"], mean_of, most=most, stop=stop, order=order)
 
 
+@pytest.mark.parametrize("grid", ["tiny", "hash"])
+@pytest.mark.parametrize("names", [["lidar_point_voxel_id"], ["lidar_voxel_mean", "lidar_point_voxel_id"]])
+def test_threads_that_follow_each_other_write_what_one_writes(frame_of, street, names, grid):
+    """Clouds of several chunks; also where a point is dropped, so that the others cannot stay where they were recorded,
+    where a cloud that can follows one that cannot, and where columns are strided."""
+    points = street(3000, seed=4)[np.random.default_rng(0).integers(0, 3000, 50_000)]
+    points[:, :3] += np.random.default_rng(1).normal(0, 0.5, (50_000, 3)).astype(np.float32)
+    strided, points = points, np.asfortranarray(points)
+    bad = points.copy(order="F")
+    bad[49_999, 1] = np.nan
+    for more in ({"max_voxels": None}, {"max_voxels": 300, "overflow": "break"}, {"order": "sorted"}):
+        one, *others = (
+            InputBuilder(names, params=params(GRIDS[grid], **more), threads=threads) for threads in (1, 2, 3)
+        )
+        for cloud in (points, bad, strided, points[:40_000], points[:0], points):
+            frame = frame_of(cloud[:, :3], cloud[:, 3])
+            wanted = one.build(frame)
+            for other in others:
+                found = other.build(frame)
+                assert found.dropped == wanted.dropped
+                for name in names:
+                    assert found[name].tobytes() == wanted[name].tobytes()
+
+
+@pytest.mark.parametrize("columns", [COLUMNS, ["x", "intensity"]])
+def test_means_of_the_largest_numbers_are_numbers(frame_of, build, columns):
+    """Their float32 sum is infinite."""
+    largest = np.finfo(np.float32).max
+    points = np.float32([[0.1, 0.1, 0.1, largest]] * 3 + [[1, 1, 0.1, -largest]] * 2)
+    own = params(GRIDS["tiny"], columns=columns)
+    means = build(["lidar_voxel_mean"], frame_of(points[:, :3], points[:, 3]), own)["lidar_voxel_mean"]
+    assert means[:, -1].tolist() == [largest, -largest]
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     cells=st.lists(st.tuples(*[st.integers(-1, 8)] * 3), max_size=50),

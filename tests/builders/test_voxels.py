@@ -222,7 +222,7 @@ def test_shuffled_points_give_the_same_set_of_voxels(frame_of, build, street):
 
 
 def test_voxels_beyond_the_limit_are_told_once(frame_of, caplog):
-    frame = frame_of([[1, 1, 0], [5, 5, 0], [9, 9, 0], [9, 9, 0]])
+    frame = frame_of([[1, 1, 0], [5, 5, 0], [9, 9, 0], [9, 9, 0]], np.ones(4))
     builder = InputBuilder(["lidar_voxels"], params={"lidar_voxels": {"max_voxels": 1}})
     with caplog.at_level("WARNING", logger="perceptum"):
         builder.build(frame)

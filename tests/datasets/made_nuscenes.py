@@ -38,12 +38,12 @@ def token(*parts):
     return hashlib.md5(repr(parts).encode()).hexdigest()
 
 
-def make(root, scenes=("scene-0001",)):
+def make(root, scenes=("scene-0001",), sensors=SENSORS):
     """Writes one version with the scenes; each has 4 samples, and its records in no order of time."""
     tables = {name: [] for name in ("sample", "ego_pose", "sample_data", "sample_annotation", "instance", "scene")}
     for number, scene in enumerate(scenes):
-        _make_scene(root, tables, scene, START_US + number * 60_000_000)
-    write_tables(root / VERSION, tables | _fixed_tables())
+        _make_scene(root, tables, sensors, scene, START_US + number * 60_000_000)
+    write_tables(root / VERSION, tables | _fixed_tables(sensors))
     expansion = root / "maps" / "expansion"
     expansion.mkdir(parents=True)
     (expansion / "singapore-onenorth.json").write_text(json.dumps(map_expansion()))
@@ -64,13 +64,13 @@ def change(root, table, alter):
     path.write_text(json.dumps(rows, indent=0))
 
 
-def _fixed_tables():
+def _fixed_tables(sensors):
     def row(kind, name, /, **more):
         return {"token": token(kind, name), **more}
 
     intrinsics = [[1200.0, 0.0, 800.0], [0.0, 1200.0, 450.0], [0.0, 0.0, 1.0]]
     return {
-        "sensor": [row("sensor", name, channel=name, modality=kind) for name, (kind, *_) in SENSORS.items()],
+        "sensor": [row("sensor", name, channel=name, modality=kind) for name, (kind, *_) in sensors.items()],
         "calibrated_sensor": [
             row(
                 *("calibration", name),
@@ -79,7 +79,7 @@ def _fixed_tables():
                 rotation=wxyz,
                 camera_intrinsic=intrinsics if kind == "camera" else [],
             )
-            for name, (kind, place, wxyz, *_) in SENSORS.items()
+            for name, (kind, place, wxyz, *_) in sensors.items()
         ],
         "log": [
             row("log", "a", logfile="n000", vehicle="n000", date_captured="2020-09-13", location="singapore-onenorth")
@@ -93,7 +93,7 @@ def _fixed_tables():
     }
 
 
-def _make_scene(root, tables, scene, start_us):
+def _make_scene(root, tables, sensors, scene, start_us):
     samples = [token(scene, "sample", i) for i in range(SAMPLES)]
     tables["scene"].append(
         {
@@ -111,7 +111,7 @@ def _make_scene(root, tables, scene, start_us):
         tables["sample"].append(
             {"token": own, "timestamp": stamp, "scene_token": token("scene", scene)} | _beside(samples, i)
         )
-    records = [record for sensor in SENSORS for record in _records(scene, sensor, samples, start_us)]
+    records = [record for sensor, own in sensors.items() for record in _records(scene, sensor, own, samples, start_us)]
     for at in np.random.default_rng(3).permutation(len(records)):
         tables["sample_data"].append(records[at])
         tables["ego_pose"].append(ego_pose(records[at]["ego_pose_token"], records[at]["timestamp"], start_us))
@@ -123,8 +123,8 @@ def _beside(tokens, i):
     return {"prev": tokens[i - 1] if i else "", "next": tokens[i + 1] if i + 1 < len(tokens) else ""}
 
 
-def _records(scene, sensor, samples, start_us):
-    kind, _, _, each, delay_us = SENSORS[sensor]
+def _records(scene, sensor, own, samples, start_us):
+    kind, _, _, each, delay_us = own
     stamps = [
         (i, start_us + i * SAMPLE_US + delay_us - k * SAMPLE_US // each, k == 0)
         for i in range(len(samples))

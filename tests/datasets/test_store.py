@@ -190,8 +190,9 @@ def test_every_field_of_every_record_comes_back(tmp_path):
     assert sorted(p.name for p in (tmp_path / "store").glob("*/*")) == ["%2E.", "0000.arrow", "R"]
 
 
-def test_a_log_of_unrelated_frames_stays_one(kitti, tmp_path):
+def test_a_log_of_unrelated_frames_stays_one_and_its_road_where_it_was(kitti, tmp_path):
     convert(kitti, tmp_path / "store")
+    assert open_log(tmp_path / "store").source.ground_z_m == -1.73
     assert open_log(tmp_path / "store").source.sequential is False
 
 

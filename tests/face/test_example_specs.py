@@ -98,7 +98,7 @@ def assert_as_asked(spec, tensors):
     assert all(n == dim for dim, n in sizes.items() if isinstance(dim, int))
     # CRN takes a part of the states; nothing is over a cap, or not finite
     lost = {why for why, n in tensors.dropped.items() if n}
-    assert lost == ({"detections dropped by state"} if spec == "crn_radar_nuscenes" else set())
+    assert lost == ({"detections in other states"} if spec == "crn_radar_nuscenes" else set())
     if "lidar_point_voxel_id" in tensors:
         # every point has its voxel, and every voxel a point, where there is no cap
         ids = tensors["lidar_point_voxel_id"]

@@ -51,7 +51,18 @@ CASES = {
     "size": (
         [row("lidar_voxels", "float32", ["n", 10, 4])],
         "input 'lidar_voxels' must be (num_voxels, 10, 5) float32, the spec wants (n, 10, 4); "
-        "sizes follow from the row's params",
+        "sizes follow from the row's params: 5 from columns",
+    ),
+    "two sizes of pillars": (
+        [row("lidar_pillar_features", "float32", ["n", 32, 9])],
+        "input 'lidar_pillar_features' must be (num_pillars, 20, 11) float32, the spec wants (n, 32, 9); sizes follow "
+        "from the row's params: 20 from max_points_per_voxel; 11 from columns, absolute_xyz, cluster_offset, "
+        "center_offset, with_distance",
+    ),
+    "sizes of a bird's-eye view": (
+        [row("lidar_bev_temporal", "uint8", [3, 700, 700])],
+        "input 'lidar_bev_temporal' must be (200, 256, 256) uint8, the spec wants (3, 700, 700); sizes follow from "
+        "the row's params: 200 from num_sweeps, grid, overflow_slices; 256 from grid",
     ),
     "rank": (
         [row("lidar_bev_occupancy", "uint8", [1024, 1024])],
@@ -99,6 +110,26 @@ CASES = {
         ],
         "'lidar_points' is cut at 100 rows, but 'lidar_num_points' counts up to 101; "
         'give both the params {"max_points": 100}',
+    ),
+    "rows that belong together, cut at two sizes": (
+        [row("lidar_voxels", "float32", [100, 10, 5]), row("lidar_voxel_coords", "int32", [50, 3])],
+        "'lidar_voxel_coords' is cut at 50 rows, but 'lidar_voxels' at 100; their rows belong together: give both the "
+        'same size, or the params {"max_voxels": 50}',
+    ),
+    "rows that belong together, of which some are cut": (
+        [row("lidar_voxels", "float32", [100, 10, 5]), row("lidar_voxel_coords", "int32", ["n", 3])],
+        "'lidar_voxels' is cut at 100 rows, but 'lidar_voxel_coords' has up to 120000; their rows belong together: "
+        'give both the same size, or the params {"max_voxels": 100}',
+    ),
+    "points, of whose rings some are cut": (
+        [row("lidar_points", "float32", ["n", 5]), row("lidar_ring", "int32", [100])],
+        "'lidar_ring' is cut at 100 rows, but 'lidar_points' has all; their rows belong together: give both the same "
+        'size, or the params {"max_points": 100}',
+    ),
+    "rows of two groups that belong together": (
+        [row("lidar_points", "float32", [100, 5]), row("lidar_point_voxel_id", "int32", ["n"])],
+        "'lidar_points' is cut at 100 rows, but 'lidar_point_voxel_id' has all; their rows belong together: give both "
+        "the same size, or a suffix to one: lidar_point_voxel_id__b",
     ),
     "unknown parameter": (
         [row("lidar_points", "float32", ["n", 5], max_point=3)],

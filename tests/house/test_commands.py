@@ -67,6 +67,27 @@ def test_a_python_without_venv_says_what_to_install(machine, tmp_path):
     assert done.stderr == f"'{bare}' cannot make virtual environments: sudo apt-get install -y python3.12-venv\n"
 
 
+# makes an environment whose own python writes down what it is asked to install
+VENV = """case "$*" in
+    *"-m venv"*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
+    *"-m pip"*) echo "$@" >> "{calls}" ;;
+    *print*) echo 3.11 ;;
+esac"""
+
+
+@pytest.mark.parametrize(
+    ("group", "pins", "checkout"),
+    [("test", "constraints.txt", "--editable . "), ("devkit", "constraints-devkit.txt", "")],
+)
+def test_a_group_with_versions_of_its_own_is_installed_without_the_checkout(machine, tmp_path, group, pins, checkout):
+    python = stand_in(tmp_path, "python", VENV.format(calls=tmp_path / "calls"))
+    done = run("environment", str(tmp_path / "venv"), group, path=machine(), PYTHON=str(python))
+    assert (done.returncode, done.stderr) == (0, "")
+    pip, packages = (tmp_path / "calls").read_text().splitlines()
+    assert pip.endswith(f"--constraint {pins} --upgrade pip")
+    assert packages.endswith(f"--constraint {pins} --build-constraint {pins} {checkout}--group {group}")
+
+
 # two of the four libraries, in the form that ldconfig prints
 LDCONFIG = r"printf '\tlibGL.so.1 (libc6,x86-64) => /x/libGL.so.1\n\tlibX11.so.6 (libc6,x86-64) => /x/libX11.so.6\n'"
 

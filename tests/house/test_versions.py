@@ -16,33 +16,46 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[0-9][A-Za-z0-9.]*)$")
+OURS = "constraints.txt"
 
 
-def pins() -> dict[str, str]:
+def lines_of(file: str) -> list[str]:
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def pins(file: str = OURS) -> dict[str, str]:
     """Package -> version; a line that is not a plain pin (a path, a host, a local build) is refused here."""
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    matches = [(line, PIN.match(line)) for line in lines if line and not line.startswith("#")]
+    matches = [(line, PIN.match(line)) for line in lines_of(file)]
     assert [line for line, match in matches if match is None] == []
     return {canonicalize_name(match["name"]): match["version"] for _, match in matches if match}
 
 
-def asked_for() -> list[Requirement]:
-    """Every requirement that pyproject.toml names, our own extras apart."""
+def file_of(group: str) -> str:
+    """Where the versions of a dependency group are: in a file of its own, where it cannot share ours."""
+    own = f"constraints-{group}.txt"
+    return own if (ROOT / own).is_file() else OURS
+
+
+def asked_for() -> list[tuple[str, Requirement]]:
+    """Every requirement that pyproject.toml names, our own extras apart, with the file that has its version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    extras = project["project"]["optional-dependencies"]
-    groups = [*extras.values(), *project["dependency-groups"].values()]
-    lines = [*project["project"]["dependencies"], *project["build-system"]["requires"], *(r for g in groups for r in g)]
-    return [r for line in lines if (r := Requirement(line)).name != "perceptum"]
+    extras, groups = project["project"]["optional-dependencies"], project["dependency-groups"]
+    lines = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    lines += [line for extra in extras.values() for line in extra]
+    found = [(OURS, line) for line in lines]
+    found += [(file_of(name), line) for name, group in groups.items() for line in group]
+    return [(file, r) for file, line in found if (r := Requirement(line)).name != "perceptum"]
 
 
-def test_each_line_is_one_public_version():
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    assert len(pins()) == len([line for line in lines if line and not line.startswith("#")])
+@pytest.mark.parametrize("file", sorted({file for file, _ in asked_for()}))
+def test_each_line_is_one_public_version(file):
+    assert len(pins(file)) == len(lines_of(file))
 
 
-@pytest.mark.parametrize("wanted", asked_for(), ids=str)
-def test_what_the_project_asks_for_is_pinned_within_its_range(wanted):
-    assert wanted.specifier.contains(pins()[canonicalize_name(wanted.name)])
+@pytest.mark.parametrize(("file", "wanted"), asked_for(), ids=str)
+def test_what_the_project_asks_for_is_pinned_within_its_range(file, wanted):
+    assert wanted.specifier.contains(pins(file)[canonicalize_name(wanted.name)])
 
 
 def test_the_versions_others_rely_on_hold():

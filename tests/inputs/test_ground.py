@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from perceptum.datasets import memory_log
-from perceptum.inputs import GroundGrid, HDMap, LidarSweep, MissingRecord, Poses, ground_of
+from perceptum.inputs import GroundGrid, HDMap, LidarSweep, LogError, MissingRecord, Poses, ground_of
 from perceptum.inputs.ground import fill_holes
 from perceptum.inputs.poses import quaternion_from_rotation
 
@@ -132,6 +132,43 @@ def test_a_frame_without_a_lidar_cannot_find_the_ground_by_it():
     frame = memory_log([], times_ns=[T0])[0]
     with pytest.raises(MissingRecord, match="has no sweep of the primary lidar, which ground 'map_or_lidar' needs"):
         ground_of(frame, "map_or_lidar")
+
+
+def road(z, seed=0):
+    """Points on level road, and walls up to 6 m above it in a tenth of the places."""
+    random = np.random.default_rng(seed)
+    xy = random.uniform(-25, 25, (4000, 2))
+    walls = np.column_stack([random.uniform(-25, 25, (400, 2)), random.uniform(0, 6, 400)])
+    return np.vstack([np.column_stack([xy, np.zeros(4000)]), walls]) + np.array([0, 0, z])
+
+
+def test_the_plane_is_where_the_logs_dataset_has_level_ground():
+    log = memory_log([sweep(road(-1.73))])
+    assert ground_of(log[0], "plane").ego_z([0.0, 0.0]) == 0
+    log.source.ground_z_m = -1.73
+    assert ground_of(log[0], "plane").ego_z([0.0, 0.0]) == -1.73
+    assert ground_of(log[0], "plane", 0.5).ego_z([0.0, 0.0]) == 0.5
+    np.testing.assert_allclose(ground_of(log[0], "lidar").ego_z([[0.0, 0.0], [9.0, 9.0]]), -1.73, atol=1e-6)
+
+
+@pytest.mark.parametrize("found", ["1.7 m", None, np.nan, 1j])
+def test_a_source_that_has_the_ground_at_no_number_is_an_error(found):
+    log = memory_log([sweep([[0, 0, 0]])])
+    log.source.ground_z_m = found
+    with pytest.raises(LogError, match="memory: the source's `ground_z_m` must be a finite number, got "):
+        ground_of(log[0], "plane")
+
+
+@pytest.mark.parametrize(
+    ("z", "trusted"), [(0, True), (-1.3, True), (1.3, True), (-1.7, False), (2, False), (-9, False)]
+)
+def test_how_much_of_the_ground_the_lidar_found_near_the_plane_is_known(z, trusted):
+    share = ground_of(memory_log([sweep(road(z))])[0], "lidar").share
+    assert share > 0.95 if trusted else share < 0.1
+
+
+def test_an_empty_sweep_says_nothing_against_the_plane():
+    assert ground_of(memory_log([sweep(np.empty((0, 3)))])[0], "lidar").share == 1
 
 
 def test_points_and_single_places_have_the_same_height():

@@ -75,7 +75,9 @@ def test_folded_constants_are_not_changed_by_their_readers(tmp_path):
 
 @pytest.mark.parametrize("backend", ["tensorflow_frozen", "tensorflow_saved"])
 def test_a_missing_feed_is_tensorflows_own_error_on_one_line(loaded, backend):
-    with pytest.raises(RuntimeError, match=r"^model 'addition_model' failed: InvalidArgumentError: ") as error:
+    with pytest.raises(
+        RuntimeError, match=r"^model 'addition_model' was not given y, and failed: InvalidArgumentError: "
+    ) as error:
         loaded(backend, "addition").infer({"x": np.zeros((1, 2), np.float32)})
     assert "\n" not in str(error.value)
 

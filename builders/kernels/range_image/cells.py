@@ -15,18 +15,16 @@ import numpy as np
 
 from perceptum.inputs.kernel import inner, kernel
 
-from ..load import RING, X, Y, Z
+from ..load import FAR, RING, X, Y, Z
 from ..processor import LINE
 from ..record import ABSENT, BLOCK, fetch_to_read, read
 from .angles import arctangent2, coarse_arctangent2
 
-__all__ = ["FAR", "look_again", "project"]
+__all__ = ["look_again", "project"]
 
 HEIGHT, WIDTH, STRIDE = range(3)
 UPPER, LOWER, FIRST, PER_HALF_TURN, MIN_RANGE = range(5)
 
-FAR = 2.0**100
-"""Metres; a number beyond is as good as infinite, as in `load`."""
 _DOUBTFUL = np.int32(-2)
 """In place of a cell: float32 cannot say which."""
 _GROUP = 64

@@ -8,9 +8,8 @@ import numpy as np
 
 from perceptum.inputs.kernel import kernel
 
-from ..load import INTENSITY, OFFSET, X, Y, Z, place
+from ..load import FAR, INTENSITY, OFFSET, X, Y, Z, place
 from ..record import ABSENT, BLOCK, read
-from .cells import FAR
 
 __all__ = ["bring", "count_finite"]
 

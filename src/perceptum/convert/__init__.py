@@ -14,7 +14,7 @@ import xxhash
 from perceptum.datasets.detect import open_source
 from perceptum.inputs import Log, LogError, Source
 from perceptum.inputs.increasing import Increasing
-from perceptum.inputs.source import unreadable_of
+from perceptum.inputs.source import ground_z_of, unreadable_of
 from perceptum.inputs.store import (
     UNFINISHED,
     Compression,
@@ -120,6 +120,7 @@ def _about(source: Source, options: ShardOptions, shard_seconds: float) -> dict[
         "dataset": source.dataset,
         "location": source.location,
         "sequential": source.sequential,
+        "ground_z_m": ground_z_of(source),
         "shard_seconds": shard_seconds,
         **asdict(options),
     }

@@ -1,0 +1,56 @@
+"""The sensors that a spec names, and a log may lack."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+from perceptum.inputs import Frame, MissingRecord
+
+from .stage import Stages
+
+__all__ = ["known_sensors", "report_one_record"]
+
+_log = logging.getLogger(__name__)
+
+_RECORDS = {"lidar": ("points", "sweep"), "radar": ("detections", "cycle")}
+
+
+def known_sensors(
+    frame: Frame, kind: Literal["lidar", "radar"], sensors: tuple[str, ...] | None, required: bool, stages: Stages
+) -> tuple[str, ...]:
+    """Returns those of `sensors` that the log has, or all where none are named.
+
+    One that it lacks is reported once. It is an error where the spec requires it; and where the log has others of its
+    kind and none of those named, which is no drive of the same car, or misspelt.
+    """
+    streams = frame.log.source.lidars if kind == "lidar" else frame.log.source.radars
+    if sensors is None:
+        return tuple(streams)
+    unknown = [name for name in sensors if name not in streams]
+    # a log without any of the kind is reported as such
+    if unknown and streams:
+        has = f"the log has {', '.join(streams)}"
+        what = f"{frame.log.source.location}: no {kind} '{', '.join(unknown)}'; {has}"
+        if required:
+            raise MissingRecord(f"{what}, and the spec requires it")
+        if len(unknown) == len(sensors):
+            frame.log.sensor_times(streams, unknown[0])
+        if stages.first_time((known_sensors, kind, *unknown)):
+            _log.warning(
+                '%s: it has no %s (reported once; the param "required" makes it an error)', what, _RECORDS[kind][0]
+            )
+    return tuple(name for name in sensors if name in streams)
+
+
+def report_one_record(frame: Frame, kind: Literal["lidar", "radar"], num_sweeps: int, stages: Stages) -> None:
+    """Warns once where the log's frames are unrelated, and a spec wants several records of each sensor."""
+    if num_sweeps > 1 and not frame.log.source.sequential and stages.first_time((report_one_record, kind)):
+        record = _RECORDS[kind][1]
+        _log.warning(
+            "%s: its frames are unrelated, so that each has one %s of a %s, and not %d (reported once)",
+            frame.log.source.location,
+            record,
+            kind,
+            num_sweeps,
+        )
