@@ -21,7 +21,12 @@ from .strings import is_string, to_list
 __all__ = ["LOG_LEVEL", "as_tensorflow", "import_tensorflow", "to_native"]
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-_NOISE = re.compile(rb"(I\d{4} |WARNING: All log messages before absl|To enable the following instructions:)")
+_NOISE = re.compile(
+    rb"^(I\d{4} |WARNING: All log messages before absl|To enable the following instructions:).*\n?"
+    # TensorFlow brings requests, which warns of versions beside it that it has not seen; a second line shows the source
+    rb"|^.*: RequestsDependencyWarning: .*\n?( .*\n?)?",
+    re.MULTILINE,
+)
 
 
 def import_tensorflow() -> Any:
@@ -74,5 +79,5 @@ def _without_noise() -> Iterator[None]:
         finally:
             os.dup2(real, 2)
             held.seek(0)
-            os.write(real, b"".join(line for line in held if not _NOISE.match(line)))
+            os.write(real, _NOISE.sub(b"", held.read()))
             os.close(real)

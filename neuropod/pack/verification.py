@@ -127,7 +127,10 @@ def _symbols(package: Package) -> str:
                 raise NeuropodError(f"symbol '{symbol}' is {sizes[symbol]} before and {size} in '{where}'")
     shared = f"shared by inputs and outputs: {', '.join(sorted(names[0] & names[1])) or 'none'}"
     if not sizes:
-        raise _NotChecked(f"no sizes without test data; {shared}" if names[0] | names[1] else "the spec has none")
+        if not names[0] | names[1]:
+            raise _NotChecked("the spec has none")
+        why = "no sizes without test data" if given is None else "no sizes: the test data has none of their tensors"
+        raise _NotChecked(f"{why}; {shared}")
     return f"{', '.join(f'{symbol}={size}' for symbol, size in sorted(sizes.items()))}; {shared}"
 
 

@@ -378,6 +378,35 @@ def test_a_dataset_that_recognises_too_much_or_too_little_is_named(acme, recogni
         check_dataset(drive)
 
 
+class WithTexts(Drive):
+    """Names the beam of each sweep in a text, a line per sweep."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        for number, line in enumerate((path / "beams.csv").read_text().splitlines()):
+            if len(line.split(",")) != 3:
+                raise BrokenRecord(f"{path / 'beams.csv'}: line {number} has other than 3 columns")
+
+
+class WithTextsUnread(WithTexts):
+    def __init__(self, path):
+        Drive.__init__(self, path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_text_is_cut_where_that_can_be_noticed(acme, end):
+    drive = acme(WithTexts)
+    (drive / "beams.csv").write_text("".join(f"{k},1,0.25{end}" for k in range(3)), newline="")
+    check_dataset(drive, cut_short=["beams.csv"])
+
+
+def test_a_text_that_is_not_looked_at_is_noticed(acme):
+    drive = acme(WithTextsUnread)
+    (drive / "beams.csv").write_text("1,2,3\n4,5,6\n")
+    with pytest.raises(AssertionError, match=r"beams.csv cut to 7 of 12 bytes: was read as if it were complete"):
+        check_dataset(drive, cut_short=["beams.csv"])
+
+
 class Careless(Drive):
     def read_lidar(self, sensor, index):
         data = (self.path / f"{index}.bin").read_bytes()

@@ -74,6 +74,14 @@ def test_it_makes_what_it_says_and_nothing_else(demo):
     assert sorted(p.name for p in (demo.folder / "made").iterdir()) == [PACKAGES[0], "frame.png", PACKAGES[1]]
 
 
+def test_its_packages_keep_what_verify_runs_them_on(demo, command):
+    done = command("verify", demo.folder / "made" / PACKAGES[0], "--json")
+    found = {step["check"]: step for step in done.json}
+    assert found["test data"] == {"check": "test data", "ok": True, "found": "2 inputs, 0 expected outputs"}
+    assert found["load and self-test"]["found"].startswith("ran in a fresh process")
+    assert found["symbols"]["found"].startswith("no sizes: the test data has none of their tensors; ")
+
+
 def test_the_steps_are_told_on_standard_error_alone(demo):
     steps = [line for line in demo.done.err.splitlines() if line.startswith(("packing", "running"))]
     assert steps == [

@@ -289,7 +289,10 @@ def test_a_framework_that_is_not_installed_is_named_with_what_to_do(packed):
 
 def test_loading_a_tensorflow_package_is_quiet_and_leaves_the_environment_alone(packed):
     code = (
-        "import os, numpy, perceptum\n"
+        "import os, sys, types, numpy, perceptum\n"
+        # of which requests, that TensorFlow brings, warns
+        "sys.modules['chardet'] = types.ModuleType('chardet')\n"
+        "sys.modules['chardet'].__version__ = '99.0.0'\n"
         f"model = perceptum.load_neuropod({str(packed('tensorflow_frozen', 'scalar'))!r})\n"
         "print(model.infer({'x': numpy.int64(1)})['out'])\n"
         "assert 'TF_CPP_MIN_LOG_LEVEL' not in os.environ\n"

@@ -60,7 +60,6 @@ def _replace(
             output_spec=[row | ({"frame": "ego"} if row["name"] == "boxes" else {}) for row in Detection().outputs],
             schema=canonical(),
             test_input_data=InputBuilder(inputs).build(frame),
-            persist_test_data=False,
             **source,
         )
         if path.is_dir() and not path.is_symlink():

@@ -53,7 +53,8 @@ def check_dataset(
         format: the dataset's name; None: as detected, which must work with and without it.
         most_frames: how many frames are read: the first, the last, and some between.
         cut_short: files below the folder `path` (or the name of the file `path`) in which missing bytes must be
-            noticed. Each is cut in a copy; opening and reading that must end in a LogError that has the file's name.
+            noticed. Each is cut in a copy, near its end and in the middle, a text behind the first letter of a line;
+            opening and reading that must end in a LogError that has the file's name.
         options: those of the dataset.
 
     Raises AssertionError that says what is wrong, and in which frame and record.
@@ -207,12 +208,31 @@ def _recognised(dataset: str, path: Path) -> bool:
     return True
 
 
+def _cuts(whole: bytes) -> tuple[int, int]:
+    """Returns how many bytes of a file are kept: nearly all, and half.
+
+    Of a text a line is cut behind its first letter: without its last newline it is as good, and a number without its
+    last digit is another number.
+    """
+    if not _is_text(whole):
+        # not where a record of even size may end
+        return len(whole) - 1, len(whole) // 2 | 1
+    last, half = whole.rstrip(), whole[: len(whole) // 2]
+    return last.rfind(b"\n") + 2, half.rfind(b"\n") + 2
+
+
+def _is_text(whole: bytes) -> bool:
+    try:
+        return whole.endswith(b"\n") and "".join(whole.decode().split()).isprintable()
+    except UnicodeDecodeError:
+        return False
+
+
 def _check_cut(path: Path, name: Path, open_again: Callable[[Path], Log]) -> None:
     """path: the log's folder, or its only file. name: a file below the folder, or that file."""
     inside = "" if path.is_file() else name
     whole = (path / inside).read_bytes()
-    # in the middle too, but not where a record of even size may end
-    for kept in (len(whole) - 1, len(whole) // 2 | 1):
+    for kept in _cuts(whole):
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / path.name
             shutil.copy(path, copy) if path.is_file() else shutil.copytree(path, copy)
