@@ -120,7 +120,8 @@ class Voxelization(Stage):
 
     def _look_along(self, looking: Looking, cells: NDArray[np.int32], load_number: int) -> bool | None:
         """As the cells' own look at the frame's points, and finds the rows on the way; None: it cannot."""
-        if self._counting:
+        # a thread alone gains nothing by it
+        if self._counting or self._parts(cells.shape[1]) == 1:
             return None
         stays = self._find(cells, looking)
         self._found_in = load_number if stays else -1
@@ -128,8 +129,11 @@ class Voxelization(Stage):
 
     def _find(self, cells: NDArray[np.integer], looking: Looking | None) -> bool:
         n = cells.shape[1]
-        parts = len(split(n, self._stages.threads))
-        return self._rows.find(self._most(n), self._stops, cells, looking, self._sums, parts, self._stages.each)
+        given = (self._most(n), self._stops, cells, looking, self._sums, self._parts(n), self._stages.each)
+        return self._rows.find(*given)
+
+    def _parts(self, points: int) -> int:
+        return len(split(points, self._stages.threads))
 
     def _most(self, points: int) -> int:
         return points if self.max_voxels is None else min(self.max_voxels, points)
@@ -149,7 +153,7 @@ class Voxelization(Stage):
     def _assign(self, ids: NDArray[np.integer]) -> None:
         for sums in self._sums:
             sums.are_there = False
-        most, owners = self._most(len(ids)), len(split(len(ids), self._stages.threads))
+        most, owners = self._most(len(ids)), self._parts(len(ids))
         # where max_voxels cuts, the points' order counts; a frame like the last one is likely to be cut too
         shared = owners > 1 and self._rows.is_shared and not self._overflows
         if not (shared and self._rows.assign_shared(self._places, most, ids, owners, self._stages.each)):

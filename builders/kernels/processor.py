@@ -9,7 +9,17 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
-__all__ = ["LARGEST", "LINE", "add_four", "copy_four", "copy_line", "divide_four", "multiply_add", "write_offsets"]
+__all__ = [
+    "LARGEST",
+    "LINE",
+    "add_four",
+    "copy_four",
+    "copy_line",
+    "divide_four",
+    "multiply_add",
+    "write_four",
+    "write_offsets",
+]
 
 LARGEST = float(np.finfo(np.float32).max)
 LINE = 64
@@ -50,6 +60,19 @@ def _to_add_four(_: Any, a: Any, b: Any, c: Any, d: Any, address: Any) -> Any:
             more = builder.insert_element(more, number, _LANE(lane))
         target = builder.inttoptr(arguments[4], _FOUR.as_pointer())
         builder.store(builder.fadd(builder.load(target, align=4), more), target, align=4)
+        return context.get_dummy_value()
+
+    return numba.types.void(*[numba.types.float32] * 4, numba.types.int64), generate
+
+
+def _to_write_four(_: Any, a: Any, b: Any, c: Any, d: Any, address: Any) -> Any:
+    """Writes four float32 numbers to an address, at once."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        four = ir.Constant(_FOUR, ir.Undefined)
+        for lane, number in enumerate(arguments[:4]):
+            four = builder.insert_element(four, number, _LANE(lane))
+        builder.store(four, builder.inttoptr(arguments[4], _FOUR.as_pointer()), align=4)
         return context.get_dummy_value()
 
     return numba.types.void(*[numba.types.float32] * 4, numba.types.int64), generate
@@ -122,4 +145,5 @@ divide_four: Any = intrinsic(_to_divide_four)
 copy_four: Any = intrinsic(_to_copy_four)
 copy_line: Any = intrinsic(_to_copy_line)
 multiply_add: Any = intrinsic(_to_multiply_add)
+write_four: Any = intrinsic(_to_write_four)
 write_offsets: Any = intrinsic(_to_write_offsets)
