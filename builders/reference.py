@@ -13,7 +13,6 @@ from perceptum.features import InputFrame, ReferenceParams
 from perceptum.inputs import Frame, Ground, MissingRecord, RadarSweep, ground_of
 from perceptum.inputs.ground import without_ground
 from perceptum.inputs.poses import inverse
-from perceptum.inputs.source import ground_z_of
 
 from .sample import Sample
 from .stage import Stage, Stages
@@ -91,13 +90,12 @@ class Reference(Stage):
 
     def _report_no_map(self, frame: Frame, ground: Ground) -> None:
         if self._stages.first_time((Reference, "no map", self.params.ground, self.params.ground_z)):
-            z = self._plane_z(frame)
             _log.warning(
                 '%s: the log has %s; the ground is taken from %s (reported once; the param ground "map" makes it an '
                 "error)",
                 frame.log.source.location,
                 without_ground(frame),
-                "the lidar's lowest points" if ground.by == "lidar" else f"the plane z = {z:g} m",
+                "the lidar's lowest points" if ground.by == "lidar" else f"the plane z = {ground.plane_z:g} m",
             )
 
     def _report_far(self, frame: Frame, ground: Ground) -> None:
@@ -109,12 +107,8 @@ class Reference(Stage):
                 frame.log.source.location,
                 frame,
                 int(100 * ground.share),
-                self._plane_z(frame),
+                ground.plane_z,
             )
-
-    def _plane_z(self, frame: Frame) -> float:
-        given = self.params.ground_z
-        return ground_z_of(frame.log.source) if given is None else given
 
     def write_above(
         self, x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32], out: NDArray[np.float32]

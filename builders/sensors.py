@@ -1,4 +1,4 @@
-"""The sensors that a spec names, and a log may lack."""
+"""The sensors that a spec names, and a log or a frame may lack."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from perceptum.inputs import Frame, MissingRecord
 
 from .stage import Stages
 
-__all__ = ["known_sensors", "report_one_record"]
+__all__ = ["known_sensors", "report_no_record", "report_one_record"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +41,20 @@ def known_sensors(
                 '%s: it has no %s (reported once; the param "required" makes it an error)', what, _RECORDS[kind][0]
             )
     return tuple(name for name in sensors if name in streams)
+
+
+def report_no_record(
+    frame: Frame, kind: Literal["lidar", "radar"], sensors: tuple[str, ...], required: bool, whose: str, stages: Stages
+) -> None:
+    """Called for a frame that has no record of the sensors; raises MissingRecord where the spec requires one.
+
+    whose: the title of what is empty for it. Reported once, since a log without a lidar has it in every frame.
+    """
+    what = f"{frame.log.source.location}: {frame} has no {_RECORDS[kind][1]} of {', '.join(sensors) or f'any {kind}'}"
+    if required:
+        raise MissingRecord(f"{what}, and the spec requires one")
+    if stages.first_time((report_no_record, kind, whose)):
+        _log.warning('%s: its %s tensors are empty (reported once; the param "required" makes it an error)', what, kind)
 
 
 def report_one_record(frame: Frame, kind: Literal["lidar", "radar"], num_sweeps: int, stages: Stages) -> None:

@@ -186,7 +186,7 @@ class Frame:
         the frame's own. The first is the last at or before `time_ns`, or the nearest to it."""
         if step < 1:
             raise ValueError(f"step must be 1 or more, got {step}")
-        last = int(_newest(times, np.array([self.time_ns]), newest)[0])
+        last = _newest(times, self.time_ns, newest)
         if last < 0 or (not self.log.source.sequential and times[last] != self.time_ns):
             return ()
         tolerance = self.log.sweep_tolerance_ns
@@ -196,9 +196,8 @@ class Frame:
             return range(last, last - min(n, 1), -1)
         if keyframes:
             frames_ns = self.log.source.times_ns[max(self.index + 1 - n * step, 0) : self.index + 1]
-            own = _newest(times, frames_ns, newest)
-            kept: list[int] = np.unique(own[own >= 0])[::-1][::step].tolist()
-            return kept
+            own = {_newest(times, frame_ns, newest) for frame_ns in frames_ns.tolist()}
+            return sorted(own - {-1}, reverse=True)[::step]
         return range(last, max(last - n * step, -1), -step)
 
     def _sweep(self, sensor: str, index: int) -> LidarSweep | None:
@@ -303,23 +302,17 @@ class Frame:
 
     def _nearest(self, times: NDArray[np.int64]) -> int | None:
         """The picture that belongs to this frame by the log's rule, or None where none is within its tolerance."""
-        after = int(np.searchsorted(times, self.time_ns, side="right"))
-        near = [after - 1] if self.log.camera_sync == "before" else [after - 1, after]
-        found = [(abs(int(times[i]) - self.time_ns), i) for i in near if 0 <= i < len(times)]
-        away, best = min(found, default=(self.log.camera_tolerance_ns + 1, -1))
-        return best if away <= self.log.camera_tolerance_ns else None
+        best = _newest(times, self.time_ns, self.log.camera_sync)
+        known = best >= 0 and abs(int(times[best]) - self.time_ns) <= self.log.camera_tolerance_ns
+        return best if known else None
 
 
-def _newest(
-    times: NDArray[np.int64], asked_ns: NDArray[np.int64], newest: Literal["before", "nearest"]
-) -> NDArray[np.intp]:
-    """Returns for each time asked for the last record at or before it, or the nearest, of two the earlier; -1: none."""
-    last = np.searchsorted(times, asked_ns, side="right") - 1
-    if newest == "nearest" and len(times):
-        after = np.minimum(last + 1, len(times) - 1)
-        is_nearer = (last < 0) | (np.abs(times[after] - asked_ns) < asked_ns - times[np.maximum(last, 0)])
-        last = np.where(is_nearer, after, last)
-    return last
+def _newest(times: NDArray[np.int64], time_ns: int, rule: Literal["before", "nearest"]) -> int:
+    """Returns the number of the last record at or before a time, or of the nearest, of two the earlier; -1: none."""
+    last = int(np.searchsorted(times, time_ns, side="right")) - 1
+    # in Python's integers: a difference of int64 may wrap
+    near = [last] if rule == "before" else [last, last + 1]
+    return min(((abs(int(times[i]) - time_ns), i) for i in near if 0 <= i < len(times)), default=(0, -1))[1]
 
 
 def _ego_from_lidar(log: Records, index: int) -> NDArray[np.float64]:

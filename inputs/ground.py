@@ -39,6 +39,8 @@ class Ground:
     """(H, W) float64 metres, all finite; beyond the edge the cell at the edge counts."""
     by: Literal["map", "plane", "lidar"]
     """What it was made of."""
+    plane_z: float = 0.0
+    """The ego frame's z of the plane that was taken, or near which the lidar's points were looked for, metres."""
     share: float = 1.0
     """Of the cells within 30 m in which the lidar saw anything, those whose lowest point was near the plane: 0.83 and
     more on roads; less says that the plane is not where the road is. 1 where no lidar was asked."""
@@ -114,7 +116,7 @@ def ground_of(frame: Frame, source: Source = "map", plane_z: float | None = None
                 "needs; take 'plane' or 'map_or_plane'"
             )
         return _of_sweep(sweep, plane_z)
-    return Ground(np.eye(4), np.zeros((2, 3)), np.full((1, 1), plane_z), "plane")
+    return Ground(np.eye(4), np.zeros((2, 3)), np.full((1, 1), plane_z), "plane", plane_z)
 
 
 def _of_sweep(sweep: LidarSweep, plane_z: float) -> Ground:
@@ -129,7 +131,7 @@ def _of_sweep(sweep: LidarSweep, plane_z: float) -> Ground:
     # 100 m of cells on each side, column and row = (x + 100) / 2 and (y + 100) / 2
     place = np.array([[1.0, 0.0, _REACH_M], [0.0, 1.0, _REACH_M]]) / _CELL_M
     height = np.full((1, 1), plane_z) if filled is None else filled
-    return Ground(np.eye(4), place, height, "lidar", _share(found, seen))
+    return Ground(np.eye(4), place, height, "lidar", plane_z, _share(found, seen))
 
 
 def _share(found: Matrix, seen: NDArray[np.uint8]) -> float:

@@ -15,9 +15,9 @@ from ..columns import LATER, Column, Columns, Move, Recorded, Rules
 from ..reference import Reference
 from ..rows import Rows
 from ..sample import Sample
-from ..sensors import known_sensors, report_one_record
+from ..sensors import known_sensors, report_no_record, report_one_record
 from ..stage import Stages
-from .absence import Absence, check_columns
+from .missing_columns import check_columns
 from .placing import Placing
 
 __all__ = ["Cloud"]
@@ -46,7 +46,6 @@ class Cloud(PointStage):
         self._loading = Lock()
         # several records are read side by side
         self._each = stages.each if stages.threads > 1 and params.num_sweeps > 1 else None
-        self._absence = Absence(params.required, self.title, stages)
         self._reference = stages.share(Reference, params.reference())
         self.needs = (self._reference,)
         self._placing = Placing(self._reference, params.compensate == "per_point")
@@ -149,7 +148,7 @@ class Cloud(PointStage):
             for one in frame.ranked_sweeps(p.num_sweeps, name, self._each, step=p.sweep_step, keyframes=keyframes)
         ]
         if not ranked:
-            self._absence.report(frame, ", ".join(names) or "any lidar")
+            report_no_record(frame, "lidar", names, p.required, self.title, self._stages)
         ranked.sort(key=lambda one: -one[1].time_ns)
         self.ranks = [rank for rank, _ in ranked]
         return [sweep for _, sweep in ranked]

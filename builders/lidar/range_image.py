@@ -21,10 +21,11 @@ from ..kernels.record import ABSENT, BLOCK, FLOAT32
 from ..reference import Reference
 from ..sample import Sample
 from ..scratch import Scratch, address
+from ..sensors import report_no_record
 from ..split import is_much
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .absence import Absence, check_columns
+from .missing_columns import check_columns
 from .placing import Placing, check_times
 
 __all__ = ["RangeImage"]
@@ -82,7 +83,6 @@ class RangeImage(Filler):
         self._work = Work()
         self._near, self._squares = np.empty((3, BLOCK), np.float32), np.empty(BLOCK)
         self._own_cells, self._ranges = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.float32)
-        self._absence = Absence(params.required, self.title, stages)
         reference = stages.share(Reference, ReferenceParams())
         self.needs = (reference,)
         self._placing = Placing(reference, per_point=True)
@@ -109,7 +109,8 @@ class RangeImage(Filler):
         name = self.params.sensor or next(iter(frame.log.source.lidars), None)
         found = [] if name is None else frame.sweeps(1, name)
         if not found:
-            self._absence.report(frame, name or "any lidar")
+            names = () if name is None else (name,)
+            report_no_record(frame, "lidar", names, self.params.required, self.title, self._stages)
         return found[0] if found else None
 
     def _project(self, frame: Frame, sweep: LidarSweep) -> int:

@@ -19,7 +19,7 @@ from ..kernels.radar import RAW, place
 from ..reference import RadarReference, Reference
 from ..sample import Sample
 from ..scratch import Scratch
-from ..sensors import known_sensors, report_one_record
+from ..sensors import known_sensors, report_no_record, report_one_record
 from ..stage import Stages
 from .detections import Detections
 from .known import SHOWN, VELOCITIES, Known, known_of
@@ -112,7 +112,7 @@ class RadarCloud(PointStage):
             found += [_Cycle(record, rank, from_ns - record.time_ns) for rank, record in own]
         self.valid = valid
         if not found:
-            self._report_none(frame, names)
+            report_no_record(frame, "radar", names, p.required, self.title, self._stages)
         return sorted(found, key=lambda cycle: -cycle.record.time_ns)
 
     def _load(self, frame: Frame, cycles: Sequence[_Cycle]) -> None:
@@ -200,15 +200,6 @@ class RadarCloud(PointStage):
                 ", ".join(along_ray),
             )
         return known
-
-    def _report_none(self, frame: Frame, names: Sequence[str]) -> None:
-        what = f"{frame.log.source.location}: {frame} has no cycle of {', '.join(names) or 'any radar'}"
-        if self.params.required:
-            raise MissingRecord(f"{what}, and the spec requires one")
-        if self._stages.first_time((RadarCloud, self.title)):
-            _log.warning(
-                '%s: its radar tensors are empty (reported once; the param "required" makes it an error)', what
-            )
 
     def _report_states(self, where: str, sensor: str, unread: Sequence[str]) -> None:
         what = f"{where} has no column {', '.join(unread)}, which the filter looks at"

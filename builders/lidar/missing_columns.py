@@ -1,4 +1,4 @@
-"""What becomes of a frame without a sweep, or of a sweep without a column: an error where the spec says so."""
+"""What becomes of a sweep without a column: an error where the spec says so."""
 
 from __future__ import annotations
 
@@ -7,36 +7,17 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from perceptum.inputs import Frame, LidarSweep, MissingRecord
+from perceptum.inputs import LidarSweep, MissingRecord
 
 from ..stage import Stages
 
-__all__ = ["Absence", "check_columns"]
+__all__ = ["check_columns"]
 
 _log = logging.getLogger(__name__)
 
 _MAY_LACK = ("intensity", "ring", "elongation", "return_index", "offset_ns", "image_column")
 """The columns that a sweep may lack."""
 _WITHOUT = MappingProxyType({"ring": "ring is -1", "row_of_ring": "lidar_ring is -1"})
-
-
-class Absence:
-    """Reports it once, since a log without a lidar has it in every frame."""
-
-    def __init__(self, required: bool, whose: str, stages: Stages) -> None:
-        self._required = required
-        self._whose = whose
-        self._stages = stages
-
-    def report(self, frame: Frame, sensor: str) -> None:
-        """Called for a frame that has no sweep of `sensor`; raises MissingRecord where one is required."""
-        what = f"{frame.log.source.location}: {frame} has no sweep of {sensor}"
-        if self._required:
-            raise MissingRecord(f"{what}, and the spec requires one")
-        if self._stages.first_time((Absence, self._whose)):
-            _log.warning(
-                '%s: its lidar tensors are empty (reported once; the param "required" makes it an error)', what
-            )
 
 
 def check_columns(
