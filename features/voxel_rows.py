@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Annotated, Literal, Protocol
 
+from .collate import Concat
+from .feature import Feature
 from .grid import Grid
 from .parameter import About
 
-__all__ = ["CoordOrder", "MaxVoxels", "MinRows", "Overflow", "RowOrder", "VoxelRows", "cap_of_rows", "key_of_rows"]
+__all__ = ["CoordOrder", "MaxVoxels", "MinRows", "Overflow", "RowOrder", "VoxelRows", "cap_of_rows"]
+__all__ += ["coords_and_counts", "key_of_rows"]
 
 MaxVoxels = Annotated[
     int | None,
@@ -57,3 +60,28 @@ def key_of_rows(params: VoxelRows) -> Hashable:
 def cap_of_rows(params: VoxelRows) -> int | None:
     """Returns the most rows there can be, where a parameter bounds them."""
     return None if params.max_voxels is None else max(params.max_voxels, params.min_rows)
+
+
+def coords_and_counts(of: str, rows: str, thing: str = "voxel") -> tuple[Feature, Feature]:
+    """Returns the features OF_coords and OF_num_points, a row for each of the `rows`, as the size is called."""
+    coords = Feature(
+        name=f"{of}_coords",
+        dtypes=("int32",),
+        shape=(rows, 3),
+        units="cell",
+        frame="reference",
+        cut="first_rows",
+        collate=Concat(index="column"),
+        prose=f"Each {thing}'s cell, z y x by default.",
+    )
+    counts = Feature(
+        name=f"{of}_num_points",
+        dtypes=("int32",),
+        shape=(rows,),
+        units="count",
+        frame="none",
+        cut="first_rows",
+        collate=Concat(),
+        prose=f"How many of a {thing}'s P slots are real; 0 in padding rows.",
+    )
+    return coords, counts

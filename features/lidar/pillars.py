@@ -12,7 +12,7 @@ from ..feature import Feature
 from ..grid import Grid
 from ..group import Group
 from ..parameter import About
-from ..voxel_rows import MaxVoxels, cap_of_rows, key_of_rows
+from ..voxel_rows import MaxVoxels, cap_of_rows, coords_and_counts, key_of_rows
 from .cloud import PointColumn
 from .presets import PILLARS
 from .voxels import VoxelRowsParams
@@ -122,26 +122,7 @@ GROUPS = (
                 "float32: the mean is the sum from 0 in the order of the slots, divided by the number of points; the "
                 "centre is cell * edge + (edge / 2 + lowest corner). Empty slots are 0 in every column.",
             ),
-            Feature(
-                name="lidar_pillar_coords",
-                dtypes=("int32",),
-                shape=("num_pillars", 3),
-                units="cell",
-                frame="reference",
-                cut="first_rows",
-                collate=Concat(index="column"),
-                prose="Each pillar's cell, z y x by default.",
-            ),
-            Feature(
-                name="lidar_pillar_num_points",
-                dtypes=("int32",),
-                shape=("num_pillars",),
-                units="count",
-                frame="none",
-                cut="first_rows",
-                collate=Concat(),
-                prose="How many of a pillar's P slots are real; 0 in padding rows.",
-            ),
+            *coords_and_counts("lidar_pillar", "num_pillars", "pillar"),
         ),
     ),
 )

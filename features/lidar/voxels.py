@@ -12,7 +12,7 @@ from ..feature import Feature
 from ..grid import Grid
 from ..group import Group
 from ..parameter import About
-from ..voxel_rows import CoordOrder, MaxVoxels, MinRows, Overflow, RowOrder, cap_of_rows, key_of_rows
+from ..voxel_rows import CoordOrder, MaxVoxels, MinRows, Overflow, RowOrder, cap_of_rows, coords_and_counts, key_of_rows
 from .cloud import SURROUND, CloudParams, PointColumn
 from .presets import VOXELS
 
@@ -84,26 +84,7 @@ GROUPS = (
                 prose="Hard voxels: the first P points of each voxel, voxels in the order in which they were first "
                 "seen, or as `order` says. The columns are those of lidar_points.",
             ),
-            Feature(
-                name="lidar_voxel_coords",
-                dtypes=("int32",),
-                shape=("num_voxels", 3),
-                units="cell",
-                frame="reference",
-                cut="first_rows",
-                collate=Concat(index="column"),
-                prose="Each voxel's cell, z y x by default.",
-            ),
-            Feature(
-                name="lidar_voxel_num_points",
-                dtypes=("int32",),
-                shape=("num_voxels",),
-                units="count",
-                frame="none",
-                cut="first_rows",
-                collate=Concat(),
-                prose="How many of a voxel's P slots are real; 0 in padding rows.",
-            ),
+            *coords_and_counts("lidar_voxel", "num_voxels"),
             Feature(
                 name="lidar_voxel_mean",
                 dtypes=("float32",),

@@ -12,7 +12,7 @@ from ..feature import Feature
 from ..grid import Grid
 from ..group import Group
 from ..parameter import About
-from ..voxel_rows import CoordOrder, MaxVoxels, MinRows, Overflow, RowOrder, cap_of_rows, key_of_rows
+from ..voxel_rows import CoordOrder, MaxVoxels, MinRows, Overflow, RowOrder, cap_of_rows, coords_and_counts, key_of_rows
 from .cloud import AROUND, RADAR_COLUMNS, RadarCloudParams, RadarColumn, width_of
 from .presets import VOXELS
 
@@ -72,26 +72,7 @@ GROUPS = (
                 prose="Hard voxels of the detections, as lidar_voxels: the first P of each voxel, voxels in the order "
                 "in which they were first seen. The columns are those of radar_points.",
             ),
-            Feature(
-                name="radar_voxel_coords",
-                dtypes=("int32",),
-                shape=("num_radar_voxels", 3),
-                units="cell",
-                frame="reference",
-                cut="first_rows",
-                collate=Concat(index="column"),
-                prose="Each voxel's cell, z y x by default.",
-            ),
-            Feature(
-                name="radar_voxel_num_points",
-                dtypes=("int32",),
-                shape=("num_radar_voxels",),
-                units="count",
-                frame="none",
-                cut="first_rows",
-                collate=Concat(),
-                prose="How many of a voxel's P slots are real; 0 in padding rows.",
-            ),
+            *coords_and_counts("radar_voxel", "num_radar_voxels"),
         ),
     ),
 )
