@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from perceptum.features import Concat, Feature, Resolved, SpecError, Stack
+from perceptum.features.resolve import numbered_by
 
 from .errors import BuildError
 from .memory import Lease, Memory, take_checked
@@ -48,6 +49,7 @@ class Batch:
             elif isinstance(collate, Concat):
                 self._blocks[row.name] = _Edges(blocks, collate)
         self._nodes_before: dict[str, int] = {}
+        self._numbered = {row.name: _numbered(row, rows) for row in rows}
 
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Lease:
         return self._blocks[name].take(shape)
@@ -70,7 +72,7 @@ class Batch:
                 if before:
                     # -1 is not a node
                     np.add(block.last, before, out=block.last, where=block.last >= 0)
-                self._nodes_before[row.name] = before + _nodes(row, self._rows, sizes)
+                self._nodes_before[row.name] = before + _nodes(row, self._numbered[row.name], sizes)
 
     def tensors(self, writable: bool) -> dict[str, NDArray[Any]]:
         """Returns the blocks, and where each frame begins in those of varying size."""
@@ -130,17 +132,16 @@ def _pointer_name(row: Resolved) -> str:
 
 def _numbered(row: Resolved, rows: Sequence[Resolved]) -> Resolved | Feature | None:
     """Returns what the values of `row` count the rows of: a row of the spec, or a feature of its own group."""
-    collate = row.feature.collate
-    assert isinstance(collate, Concat)
-    for other in rows:
-        if other.feature.name == collate.offset_of and other.suffix == row.suffix:
+    name = row.feature.collate.offset_of if isinstance(row.feature.collate, Concat) else None
+    for other in numbered_by(row, rows):
+        # beside the one that is named, those of which every frame of a batch has as many
+        if other.feature.name == name or other.fixed[0] is not None:
             return other
-    return next((feature for feature in row.group.features if feature.name == collate.offset_of), None)
+    return next((feature for feature in row.group.features if feature.name == name), None)
 
 
-def _nodes(row: Resolved, rows: Sequence[Resolved], sizes: Mapping[str, Mapping[str, int]]) -> int:
+def _nodes(row: Resolved, numbered: Resolved | Feature | None, sizes: Mapping[str, Mapping[str, int]]) -> int:
     """Returns how many rows there are in this frame of what the values of `row` count."""
-    numbered = _numbered(row, rows)
     if isinstance(numbered, Resolved):
         fixed, size = numbered.fixed[0], numbered.sizes[0]
         return fixed if fixed is not None else size_in(sizes[numbered.name], str(size), numbered.name)

@@ -17,7 +17,7 @@ from .params import Params
 from .preset import Preset
 from .spec import Dim, Row, Spec
 
-__all__ = ["Resolved", "fingerprint_of", "params_of", "resolve_row", "resolve_spec"]
+__all__ = ["Resolved", "fingerprint_of", "numbered_by", "params_of", "resolve_row", "resolve_spec"]
 
 _MOST_BYTES = 2**37
 """Larger tensors than these 128 GiB are a slip in a spec."""
@@ -223,22 +223,33 @@ def _check_cuts(rows: tuple[Resolved, ...]) -> None:
                     )
 
 
+def numbered_by(row: Resolved, rows: Iterable[Resolved]) -> list[Resolved]:
+    """Returns the rows of a spec whose rows the values of `row` number: that of the feature which its `offset_of` names
+    first, then others that have the same rows, such as the means of the voxels to which points belong."""
+    name = row.feature.collate.offset_of if isinstance(row.feature.collate, Concat) else None
+    if name is None:
+        return []
+    own = next((feature for feature in row.group.features if feature.name == name), None)
+    size = None if own is None else own.sizes(row.params)[0]
+    key = row.size_key(size) if isinstance(size, str) else None
+    beside = [other for other in rows if other.suffix == row.suffix]
+    named = [other for other in beside if other.feature.name == name]
+    firsts = [(other, other.sizes[0]) for other in beside if other.sizes and other not in named]
+    return named + [other for other, first in firsts if key and isinstance(first, str) and other.size_key(first) == key]
+
+
 def _check_nodes(rows: tuple[Resolved, ...]) -> None:
     """Edges must not point past the nodes that a spec fixes: a node that is cut off leaves its edges behind."""
-    tensors = {(resolved.feature.name, resolved.suffix): resolved for resolved in rows}
     for edges in rows:
-        collate = edges.feature.collate
-        nodes = tensors.get((collate.offset_of or "", edges.suffix)) if isinstance(collate, Concat) else None
-        if nodes is None:
-            continue
-        dim, size = nodes.row.shape[0], nodes.sizes[0]
-        if isinstance(dim, int) and isinstance(size, str):
-            cap = nodes.cap(size)
-            if cap is None or cap > dim:
-                raise SpecError(
-                    f"'{nodes.name}' is cut at {dim} rows, but '{edges.name}' points to "
-                    f"{'all' if cap is None else f'up to {cap}'} of them; leave the rows of '{nodes.name}' open"
-                )
+        for nodes in numbered_by(edges, rows):
+            dim, size = nodes.row.shape[0], nodes.sizes[0]
+            if isinstance(dim, int) and isinstance(size, str):
+                cap = nodes.cap(size)
+                if cap is None or cap > dim:
+                    raise SpecError(
+                        f"'{nodes.name}' is cut at {dim} rows, but '{edges.name}' points to "
+                        f"{'all' if cap is None else f'up to {cap}'} of them; leave the rows of '{nodes.name}' open"
+                    )
 
 
 def _check_together(rows: tuple[Resolved, ...]) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from perceptum.builders import InputBuilder
+from perceptum.datasets import open_log
+from perceptum.features import SpecError
 
 GRID = {"range": [-40, -40, -3, 40, 40, 3], "voxel": [1, 1, 1]}
 VOXELS = ["lidar_voxels", "lidar_voxel_coords", "lidar_voxel_num_points"]
@@ -92,3 +94,25 @@ def test_frames_may_come_from_a_generator_and_none_is_an_error(frames):
     assert len(builder.build_batch(frame for frame in frames)["lidar_points_batch_ptr"]) == 5
     with pytest.raises(ValueError, match=r"^a batch needs at least one frame$"):
         builder.build_batch([])
+
+
+@pytest.mark.parametrize("name", ["lidar_voxel_mean", "lidar_voxels", "lidar_voxel_coords", "lidar_voxel_num_points"])
+def test_ids_number_the_rows_of_whatever_is_fixed_beside_them(name):
+    """Only the coords were looked at: means cut at 10 rows had ids up to 637, and those of a batch began too early."""
+    log = open_log("synthetic", frames=3, seed=0, beams=8, azimuth_steps=90)
+    params = {"max_voxels": 4000, "max_points_per_voxel": 3, "columns": ["x", "y", "z"]}
+    shape, dtype = {
+        "lidar_voxel_mean": ([3], "float32"),
+        "lidar_voxels": ([3, 3], "float32"),
+        "lidar_voxel_coords": ([3], "int32"),
+        "lidar_voxel_num_points": ([], "int32"),
+    }[name]
+    ids = {"name": "lidar_point_voxel_id", "dtype": "int32", "shape": ["p"], "params": params}
+    with pytest.raises(SpecError, match=f"'{name}' is cut at 10 rows, but 'lidar_point_voxel_id' points to up to 4000"):
+        InputBuilder([{"name": name, "dtype": dtype, "shape": [10, *shape], "params": params}, ids])
+    builder = InputBuilder([{"name": name, "dtype": dtype, "shape": [4000, *shape], "params": params}, ids])
+    single = [builder.build(frame)["lidar_point_voxel_id"] for frame in (log[1], log[2])]
+    batch = builder.build_batch([log[1], log[2]])
+    assert batch[name].shape[:2] == (2, 4000)
+    second = np.where(single[1] >= 0, single[1] + 4000, -1)
+    np.testing.assert_array_equal(batch["lidar_point_voxel_id"], np.concatenate([single[0], second]))
