@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-# what a hosted run tests is the same each time; elsewhere new examples are looked for. How long an example takes says
-# nothing on a machine that does other things too
-settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("hosted", settings.get_profile("here"), derandomize=True)
-settings.load_profile("hosted" if os.environ.get("CI") else "here")
+# What a run tests is the same each time, whoever runs it; `--hypothesis-profile search` looks for new examples. How
+# long an example takes says nothing on a machine that does other things too
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("search"), derandomize=True)
+settings.load_profile("same")
 
 # All that a test sees of what started it. The rest changes what programs do: make's own variables, a git hook's, the
 # width of a terminal, a language, colours, PYTHON..., PERCEPTUM_...; a test that needs a variable sets it.

@@ -56,8 +56,11 @@ def test_the_image_is_that_of_the_definition(frame_of, build, seed, outside, hei
     assert_same(got, image_by_definition(points, height, width, fov, drop=outside == "drop"))
 
 
+# No other is nearer to zero than 1e-7: a point 1e-16 beside a border lies on it as far as float64 can say, and two ways
+# to work out an arctangent may each take another side. On the border itself, at zero, they agree.
 awkward = st.one_of(
-    st.sampled_from([0.0, -0.0, 1e-7, -1e-7, 1.0, -1.0, np.nan, np.inf, -np.inf, 1e30]), st.floats(-9, 9, width=32)
+    st.sampled_from([0.0, -0.0, 1e-7, -1e-7, 1.0, -1.0, np.nan, np.inf, -np.inf, 1e30]),
+    st.floats(-9, 9, width=32).filter(lambda value: value == 0 or abs(value) >= 1e-7),
 )
 
 
