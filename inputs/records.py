@@ -215,6 +215,8 @@ class CameraImage:
     distortion_model: str = "none"
     """none, brown (k1 k2 p1 p2 [k3 [k4 k5 k6]]), fisheye (k1 k2 k3 k4) or mei (xi k1 k2 p1 p2)."""
     source: str = ""
+    size: tuple[int, int] | None = None
+    """Height and width, px, of the pictures that the intrinsics hold for; None where the log does not say."""
 
     def __repr__(self) -> str:
         lens = "undistorted" if self.distortion is None else f"{self.distortion_model} distortion"
