@@ -99,8 +99,8 @@ GROUPS = (
                 shape=picture_axes,
                 units="none",
                 frame="image",
-                prose="The pictures, each the one nearest to the reference time within the log's tolerance. Of a camera "
-                "without one, or whose picture is broken in a log that skips those, all is 0: see camera_valid. "
+                prose="The pictures, each the one nearest to the reference time within the log's tolerance. Of a "
+                "camera without one, or whose picture is broken in a log that skips those, all is 0: see camera_valid. "
                 "uint8 holds them from 0 to 255, and wants norm null.",
             ),
             Feature(
@@ -117,8 +117,8 @@ GROUPS = (
                 shape=("num_cameras",),
                 units="s",
                 frame="none",
-                prose="Per camera, how long before the reference time its picture was taken; negative if after, 0 where "
-                "there is none.",
+                prose="Per camera, how long before the reference time its picture was taken; negative if after, 0 "
+                "where there is none.",
             ),
         ),
     ),

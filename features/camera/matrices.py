@@ -147,8 +147,8 @@ GROUPS = (
                 shape=matrix_axes,
                 units="px",
                 frame="image",
-                prose="Per camera from the pixels of the recorded picture to those of the tensor: resize, crop, flip and "
-                f"rotation as one matrix. {_WITHOUT}",
+                prose="Per camera from the pixels of the recorded picture to those of the tensor: resize, crop, flip "
+                f"and rotation as one matrix. {_WITHOUT}",
             ),
         ),
     ),

@@ -49,7 +49,8 @@ _PICTURES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
             "pixel_convention": "published",
         },
         {"resampler": "cv2_linear", "norm": "imagenet_255", "norm_at": "start"},
-        "BEVFormer projects/configs/bevformer/bevformer_tiny.py (fundamentalvision), which normalises before it resizes",
+        "BEVFormer projects/configs/bevformer/bevformer_tiny.py (fundamentalvision), which normalises before it "
+        "resizes",
     ),
     "caddn": (
         {},
