@@ -15,7 +15,7 @@ from perceptum.datasets import memory_log
 from perceptum.features import Stack
 from perceptum.inputs import Poses
 
-from .held import Held
+from .held import HeldCrew
 from .keeper import Keeper
 from .radars import cycle
 from .strangers import SCHEMA
@@ -240,7 +240,7 @@ def test_stages_that_run_side_by_side_on_what_they_share_change_no_byte(drive):
     rows = [row for name, k, params in kinds for row in rows_of_group(name, params, f"__{k}")]
     builder = InputBuilder(rows, schema=SCHEMA)
     tensors = {row["name"] for row in rows}
-    for built, where in held_builds(builder, drive[4], lambda label: label not in tensors, every=31):
+    for built, where in held_builds(builder, drive[4], lambda label: label not in tensors, every=61):
         for row in rows:
             assert shown(built[row["name"]]) == alone(row, drive[4], None, 4), (row, where)
 
@@ -255,9 +255,9 @@ def held_builds(builder, frame, pick, every=1):
         while line <= lines:
             # a new lane: its memory grows meanwhile
             builder._lanes.clear()
-            crew = builder._crew = Held(step, line)
+            crew = builder._crew = HeldCrew(step, line)
             yield builder.build(frame), (label, line)
-            line, lines = line + every, len(crew.lines)
+            line, lines = line + every, crew.lines
 
 
 def rows_of_group(name, params, suffix=""):
