@@ -11,6 +11,8 @@ from .frame import Frame, Sync
 from .ground import Ground, ground_of
 from .hdmap import GroundGrid, HDMap, LaneGraph, Shapes
 from .log import Log
+from .picture_part import PicturePart, room_for
+from .picture_size import picture_size
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
 from .source import Source
@@ -32,6 +34,7 @@ __all__ = [
     "Matrix",
     "MissingRecord",
     "NotALog",
+    "PicturePart",
     "PoseUnknown",
     "Poses",
     "RadarSweep",
@@ -42,4 +45,6 @@ __all__ = [
     "decode_image",
     "encode_jpeg",
     "ground_of",
+    "picture_size",
+    "room_for",
 ]
