@@ -10,6 +10,7 @@ from .errors import BadOption, BrokenRecord, LogError, MissingRecord, NotALog, P
 from .frame import Frame, Sync
 from .ground import Ground, ground_of
 from .hdmap import GroundGrid, HDMap, LaneGraph, Shapes
+from .lenses import Lens, undistortion_map
 from .log import Log
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
@@ -26,6 +27,7 @@ __all__ = [
     "HDMap",
     "Labels",
     "LaneGraph",
+    "Lens",
     "LidarSweep",
     "Log",
     "LogError",
@@ -42,4 +44,5 @@ __all__ = [
     "decode_image",
     "encode_jpeg",
     "ground_of",
+    "undistortion_map",
 ]
