@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, Matrix
 
+from ..reading.picture_file import size_of
 from .bayer import PATTERNS, demosaic
 from .rows import row_stride
 
@@ -39,6 +40,8 @@ class Lens:
     intrinsics: Matrix
     distortion: Matrix | None
     model: str
+    size: tuple[int, int] | None
+    """Height and width of the pictures, px."""
 
 
 def lens_of(info: Any, rectified: bool, where: str) -> Lens:
@@ -57,9 +60,12 @@ def lens_of(info: Any, rectified: bool, where: str) -> Lens:
     intrinsics = matrix.copy()
     intrinsics[:2, 2] -= offset
     intrinsics[:2] /= binning[:, None]
+    # a region without a height or width is the whole sensor
+    height, width = int(info.roi.height) or int(info.height), int(info.roi.width) or int(info.width)
+    size = size_of(height // int(binning[1]), width // int(binning[0]))
     if rectified:
-        return Lens(intrinsics, None, "none")
-    return Lens(intrinsics, *_distortion(info, where))
+        return Lens(intrinsics, None, "none", size)
+    return Lens(intrinsics, *_distortion(info, where), size)
 
 
 def info_value(info: Any, name: str) -> Any:

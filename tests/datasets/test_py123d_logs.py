@@ -31,6 +31,7 @@ class PinholeCameraMetadata:
     intrinsics = space(camera_matrix=np.array([[700.0, 0, 20], [0, 690, 10], [0, 0, 1]]))
     distortion = space(array=np.array([-0.2, 0.1, 0.001, 0.002, 0]))
     camera_to_imu_se3 = pose((1.6, 0, 1.4), (0.5, -0.5, 0.5, -0.5))
+    height, width = 24, 40
 
 
 class FisheyeMEICameraMetadata(PinholeCameraMetadata):
@@ -284,6 +285,7 @@ def test_cameras_have_their_lens_and_bytes_or_pixels(library, folder):
     front = log[0].cameras["pcam_f0"]
     assert front.encoded == DATA["camera.pcam_f0"][0]
     assert (front.distortion_model, front.intrinsics[0, 0]) == ("brown", 700)
+    assert front.size == (24, 40)
     np.testing.assert_allclose(front.ego_from_camera[:3, 3], [1.6, 0, 1.4])
     fisheye = log[1].cameras["fmcam_l0"]
     assert (fisheye.distortion_model, fisheye.distortion.tolist()) == ("mei", [1.5, 0.1, 0.2, 0.3, 0.4])
