@@ -187,7 +187,7 @@ def pixel_of(x: float, y: float, z: float, model: int, p: Any) -> Any:
                 radius = angle * (1.0 + p[23] * a2 + p[25] * a4 + p[27] * a6 + p[29] * a8)
                 seen = angle < p[18]
             elif model == FTHETA:
-                radius, _ = _polynomial(angle, p)
+                radius = max(_polynomial(angle, p)[0], 0.0)
                 seen = angle < p[18]
             else:
                 seen = angle < p[19]
@@ -227,7 +227,7 @@ def ray_of(column: float, row: float, model: int, p: Any) -> Any:
         return 0.0, 0.0, 1.0, True
     if model == FTHETA_BACKWARD:
         seen = radius < p[18]
-        angle, _ = _polynomial(radius, p)
+        angle = max(_polynomial(radius, p)[0], 0.0)
     else:
         seen = radius < p[19]
         angle = _solved(radius, p[18], False, p) if seen else 0.0

@@ -34,6 +34,8 @@ _STEEPEST = 1e12
 """A coefficient beyond is nonsense, and would overflow."""
 _FLATTEST = 1e-9
 """The sine of the least angle between the rows and the columns of a picture."""
+_OFF_AXIS = 0.01
+"""Of the focal length: a fitted polynomial may begin beside 0; what it would put through the axis stays on it."""
 _REAL = 1e-9
 _HALVINGS = 100
 
@@ -48,7 +50,7 @@ class Lens:
     mei: xi k1 k2 p1 p2. A point goes onto the unit sphere, from there, seen from xi behind its centre, onto the plane,
     and is then distorted as by brown (Mei and Rives 2007).
     ftheta: how far a pixel is from the principal point, in focal lengths, is a polynomial of the angle from the axis in
-    radians, the constant first, which is 0. ftheta_backward: the angle is a polynomial of that distance. `Lens.ftheta`
+    radians, the constant first, about 0. ftheta_backward: the angle is a polynomial of that distance. `Lens.ftheta`
     makes both of pixels, as NVIDIA publishes them.
     """
 
@@ -75,9 +77,9 @@ class Lens:
             raise BrokenRecord(f"distortion of {self.model} is {numbers.tolist()}, wanted finite numbers")
         if self.model == "mei" and numbers[0] < 0:
             raise BrokenRecord(f"distortion of mei has xi {numbers[0]}, wanted 0 or more")
-        if self.model.startswith("ftheta") and (numbers[0] != 0 or not numbers[1] > 1 / _STEEPEST):
+        if self.model.startswith("ftheta") and not (abs(numbers[0]) <= _OFF_AXIS and numbers[1] > 1 / _STEEPEST):
             raise BrokenRecord(
-                f"distortion of {self.model} begins with {numbers[:2].tolist()}, wanted 0 and a number above 0"
+                f"distortion of {self.model} begins with {numbers[:2].tolist()}, wanted about 0 and a number above 0"
             )
         for array in (matrix, numbers):
             array.flags.writeable = False

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from perceptum.datasets import open_log
-from perceptum.inputs import BrokenRecord, LogError, PoseUnknown, encode_jpeg
+from perceptum.datasets.py123d.records import lens_of
+from perceptum.inputs import BrokenRecord, Lens, LogError, PoseUnknown, encode_jpeg
 from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
 from perceptum.install import install_command
 
@@ -291,6 +292,22 @@ def test_cameras_have_their_lens_and_bytes_or_pixels(library, folder):
     assert (fisheye.distortion_model, fisheye.distortion.tolist()) == ("mei", [1.5, 0.1, 0.2, 0.3, 0.4])
     assert (fisheye.decode() == 1).all()
     assert fisheye.encoded.startswith(b"\x89PNG")
+
+
+def test_an_ftheta_camera_is_seen_through_its_forward_polynomial():
+    class FThetaCameraMetadata:
+        intrinsics = space(cx=20.0, cy=10.0, fw_poly=np.array([0, 480.0, -8, 22, -60, 14]), bw_poly=np.zeros(6))
+
+    lens = Lens(*(lens_of(FThetaCameraMetadata(), "here")[at] for at in (0, 2, 1)))
+    angle = 0.4
+    (pixel,), _ = lens.project([[np.sin(angle), 0, np.cos(angle)]])
+    radius = np.polynomial.polynomial.polyval(angle, FThetaCameraMetadata.intrinsics.fw_poly)
+    np.testing.assert_allclose(pixel, [20 + radius, 10], atol=1e-9)
+
+
+def test_a_camera_of_another_kind_is_refused():
+    kinds = "wanted a pinhole, a mei fisheye or an f-theta camera with intrinsics"
+    assert said(lambda: lens_of(space(), "here")) == f"here: a camera of the kind SimpleNamespace, {kinds}"
 
 
 def test_a_path_that_leaves_the_dataset_is_refused(library, folder):
