@@ -131,6 +131,7 @@ class RecordedLog(Reader):
             "distortion": lens.distortion,
             "distortion_model": lens.model,
             "source": self._where(camera, time_ns),
+            "size": lens.size,
         }
         if self._recording.topics[camera].type == COMPRESSED:
             return CameraImage(read=read, **common)
