@@ -33,8 +33,8 @@ class ImageNorm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     arithmetic: Annotated[
         Literal["divide", "multiply"],
         About(
-            "divide: by std, as torchvision's Normalize; multiply: by 1 / std, which is worked out in float64 and "
-            "rounded to float32, as mmcv's imnormalize. They differ in the last bit."
+            "divide: by std, as torchvision's Normalize; multiply: by 1 / std in float64, rounded to float32 after, as "
+            "mmcv's imnormalize. They differ in the last bit."
         ),
     ] = "divide"
 
@@ -71,4 +71,5 @@ def table_of(norm: ImageNorm | None) -> NDArray[np.float32]:
     values -= np.array(norm.mean, np.float32)[:, None]
     if norm.arithmetic == "divide":
         return values / np.array(norm.std, np.float32)[:, None]
-    return values * (1 / np.array(norm.std, np.float64)).astype(np.float32)[:, None]
+    # as OpenCV multiplies float32 by a number
+    return (values * (1 / np.array(norm.std, np.float64))[:, None]).astype(np.float32)
