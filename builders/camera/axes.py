@@ -119,8 +119,7 @@ def two_floats(source: int, result: int, wanted: NDArray[np.int64]) -> Two:
 
 
 def _places(source: int, result: int, wanted: NDArray[np.int64]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = (wanted + 0.5) * (1.0 / (result / source)) - 0.5
-    return found
+    return (wanted.astype(np.float64) + 0.5) * (1.0 / (result / source)) - 0.5
 
 
 def _two(source: int, first: NDArray[np.int64], weights: NDArray[Any]) -> Two:

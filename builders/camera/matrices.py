@@ -90,7 +90,7 @@ class Affine(Matrices):
     def matrices(self) -> NDArray[np.float64]:
         affine: NDArray[np.float64] = self.pixels.affine
         if self.params.inverse:
-            affine = np.linalg.inv(affine)
+            affine = np.linalg.inv(affine).astype(np.float64)
         if self.params.applied == "before_division":
             return affine
         after = np.tile(np.eye(4), (len(affine), 1, 1))

@@ -94,13 +94,13 @@ class PillowResize:
         self._drawn = Canvas(len(xs), len(ys), 0, 0, len(xs), len(ys)) if self._columns_first else canvas
         # rows are worked on by sixteens, and the last results look at quads beyond the last row, times 0
         n = self._second.end - self._second.begin
-        self._turned_bytes = 192 * (int(self._first.first.max()) + self._first.weights.shape[1])
+        self._turned_bytes: int = 192 * (int(self._first.first.max()) + self._first.weights.shape[1])
         row_bytes = 192 * (3 * len(self._first.first) // 48 + 1)
-        self._between_bytes = (-(-n // 16) * 4 + self._second.weights.shape[1]) * row_bytes + 64
+        self._between_bytes: int = (-(-n // 16) * 4 + self._second.weights.shape[1]) * row_bytes + 64
 
     @property
     def nbytes(self) -> int:
-        tables: int = sum(axis.first.nbytes + axis.weights.nbytes for axis in (self._first, self._second))
+        tables = sum(axis.first.nbytes + axis.weights.nbytes for axis in (self._first, self._second))
         return tables + self._turned_bytes + self._between_bytes + self._canvas.size
 
     def run(self, picture: Picture) -> Picture:

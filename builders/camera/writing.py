@@ -68,8 +68,7 @@ def _steps(norm: ImageNorm | None, *, bgr: bool) -> NDArray[np.float32]:
     if norm is not None:
         a = 1.0 if norm.scale == "1" else 1 / 255
         steps[:, 2] = norm.mean
-        std = np.array(norm.std, np.float32 if norm.arithmetic == "divide" else np.float64)
-        b = 1 / std.astype(np.float64)
+        b = 1 / np.array(norm.std, np.float32).astype(np.float64)
     for column, number in ((0, a), (3, b)):
         steps[:, column] = number
         steps[:, column + 1] = number - steps[:, column].astype(np.float64)

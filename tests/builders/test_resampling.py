@@ -214,8 +214,8 @@ def published_norm(values, norm):
         return ((values / np.float32(255) if norm.scale == "1/255" else values) - mean) / std
     assert norm.scale == "1"
     shown = values.reshape(1, -1, 3)
-    cv2.subtract(shown, np.array([norm.mean], np.float64), shown)
-    cv2.multiply(shown, 1 / np.array([norm.std], np.float64), shown)
+    cv2.subtract(shown, np.float64(mean[None]), shown)
+    cv2.multiply(shown, 1 / np.float64(std[None]), shown)
     return values
 
 
