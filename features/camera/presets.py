@@ -6,7 +6,7 @@ from typing import Any
 
 from ..preset import Preset
 
-__all__ = ["AFFINE", "EXTRINSICS", "IMAGES", "INTRINSICS", "PROJECTION"]
+__all__ = ["AFFINE", "DEPTH", "EXTRINSICS", "IMAGES", "INTRINSICS", "PROJECTION", "RADAR_POINTS"]
 
 Presets = dict[str, Preset]
 
@@ -72,3 +72,83 @@ INTRINSICS = _matrices()
 EXTRINSICS = _matrices()
 PROJECTION = _matrices()
 AFFINE = _matrices()
+
+_NUS_SWEEPS = {
+    "num_sweeps": 10,
+    "intensity_mode": "raw",
+    "remove_close": 1.0,
+    "remove_close_of": "past",
+    "compensate": "per_sweep",
+}
+_CRN_RADAR = {
+    "num_sweeps": 8,
+    "newest": "nearest",
+    "filter": "crn",
+    "advance_by_velocity": True,
+    "velocity_axes": "mount",
+    "min_distance": 0.1,
+    "max_distance": 100.0,
+}
+
+
+def _image(name: str) -> dict[str, Any]:
+    image, _, _ = _PICTURES[name]
+    return image
+
+
+DEPTH: Presets = {
+    "bevfusion_256x704": Preset(
+        {
+            "image": _image("bevfusion_256x704"),
+            "frame": "lidar",
+            "lidar": _NUS_SWEEPS,
+            "range": [-54.0, -54.0, -5.0, 54.0, 54.0, 3.0],
+            "depth_range": [0.0, None],
+            "pixel": "floor",
+            "collision": "last",
+            "layout": "K1HW",
+        },
+        follows="BEVFusion mmdet3d/models/vtransforms/base.py, BaseDepthTransform of lidar points (mit-han-lab); that "
+        "some points behind a camera are written too is not followed",
+    ),
+    "bevdet_256x704": Preset(
+        {
+            "image": _image("bevdet_256x704"),
+            "frame": "lidar",
+            "lidar": {"compensate": "per_sweep"},
+            "pixel": "round",
+        },
+        follows="BEVDet mmdet3d/datasets/pipelines/loading.py, PointToMultiViewDepth (HuangJunJie2017)",
+    ),
+    "crn_256x704": Preset(
+        {
+            "image": _image("crn_256x704"),
+            "frame": "lidar",
+            "lidar": {"compensate": "per_sweep"},
+            "depth_range": [0.0, 58.0],
+            "pixel": "truncate",
+            "margin": 1.0,
+            "stride": 16,
+            "collision": "last_of_pixel",
+        },
+        follows="CRN scripts/gen_depth_gt.py, datasets/nusc_det_dataset.py, depth_transform, and "
+        "layers/backbones/base_lss_fpn.py (youngskkim), as BEVDepth has it",
+    ),
+}
+"""Model -> the depth of lidar points that it takes, or is trained with."""
+
+RADAR_POINTS: Presets = {
+    "crn_256x704": Preset(
+        {
+            "image": _image("crn_256x704"),
+            "frame": "lidar",
+            "radar": _CRN_RADAR,
+            "depth_range": [0.0, 58.0],
+            "pixel": "truncate",
+            "margin": 1.0,
+        },
+        follows="CRN scripts/gen_radar_bev.py, scripts/gen_radar_pv.py and datasets/nusc_det_dataset.py, "
+        "transform_radar_pv (youngskkim), before rcs and velocities are scaled; it takes the cycles in the order of "
+        "their age, and 1536 by chance where there are more",
+    ),
+}
