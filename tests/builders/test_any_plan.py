@@ -78,6 +78,16 @@ CHOICES = {
     "radar_bev": [{"grid": GRID, "filter": "none"}, {"num_sweeps": 2, "bev_layout": "YXC", "oldest_first": True}],
     "camera_images": [{}, {"layout": "HWC", "channel_order": "BGR"}, {"decode": "reduced"}],
     "camera_extrinsics": [{"direction": "camera_from_ref"}, {"motion_compensated": False, "layout": "3x4"}],
+    "camera_depth": [
+        {"lidar": {"num_sweeps": 2}, "stride": 3, "pixel": "floor"},
+        {"source": "radar", "radar": {"filter": "none"}, "heights": [0.5, 1.5], "collision": "last", "layout": "K1HW"},
+        {"range": [-20, -20, -3, 20, 20, 3], "collision": "last_of_pixel", "stride": 4, "margin": 2.5},
+    ],
+    "lidar_camera_pixels": [{"lidar": {"num_sweeps": 2}}, {"take": "all", "max_points": 300}, {"take": "middle"}],
+    "radar_camera_points": [
+        {"radar": {"filter": "none"}, "max_points": 5},
+        {"radar": {"sensors": ["b", "a"]}, "columns": ["depth", "v", "rcs", "dyn_prop_onehot"], "depth_along": "ray"},
+    ],
     "acme_graph": [{}, {"per_node": 5}],
     "acme_sparse": [{}, {"size": 23}],
 }
