@@ -12,6 +12,8 @@ from .ground import Ground, ground_of
 from .hdmap import GroundGrid, HDMap, LaneGraph, Shapes
 from .lenses import Lens, undistortion_map
 from .log import Log
+from .picture_part import PicturePart, room_for
+from .picture_size import picture_size
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
 from .source import Source
@@ -34,6 +36,7 @@ __all__ = [
     "Matrix",
     "MissingRecord",
     "NotALog",
+    "PicturePart",
     "PoseUnknown",
     "Poses",
     "RadarSweep",
@@ -44,5 +47,7 @@ __all__ = [
     "decode_image",
     "encode_jpeg",
     "ground_of",
+    "picture_size",
+    "room_for",
     "undistortion_map",
 ]

@@ -21,6 +21,7 @@ from .codecs import decode_image
 from .errors import BrokenRecord, LogError
 from .lenses import Lens, lens_of
 from .once import once
+from .picture_size import picture_size
 from .poses import inverse, moved_boxes
 
 __all__ = ["RADAR_COLUMNS", "RADAR_OWN", "CameraImage", "Labels", "LidarSweep", "RadarSweep", "read_only"]
@@ -239,9 +240,8 @@ class CameraImage:
         return self.read()
 
     def picture_size(self) -> tuple[int, int]:
-        """Returns height and width."""
-        height, width = self.decode().shape[:2]
-        return height, width
+        """Returns the picture's own (height, width), px, from its header; raises BrokenRecord."""
+        return picture_size(self.encoded, self.source or self.camera)
 
     def decode(
         self,
@@ -251,9 +251,15 @@ class CameraImage:
         reduce: int = 1,
         scratch: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.uint8]:
-        """Returns (H, W, 3) uint8 RGB, written into `out` where that is given; raises BrokenRecord."""
-        image = decode_image(self.encoded, out=out, source=self.source or self.camera)[::reduce, ::reduce]
-        return image if rows is None else image[slice(*rows)]
+        """Returns (H, W, 3) uint8 RGB, written into `out` where that is given; raises BrokenRecord.
+
+        rows: (first, last), half-open: only those. reduce: 1, 2, 4 or 8: height and width are divided by it, rounded
+        up, and rows count in what comes of it; a JPEG is decoded at that scale, of others the means of pixels are
+        taken. scratch: (N,) uint8, at least as large as the whole picture at that scale: pixels are decoded into it,
+        and without `out` what is returned may be a view of it.
+        """
+        where = self.source or self.camera
+        return decode_image(self.encoded, out, where, rows=rows, reduce=reduce, scratch=scratch)
 
 
 @dataclass(frozen=True, eq=False)
