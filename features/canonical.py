@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from functools import cache
 
-from . import ego, lidar, radar
+from . import camera, ego, lidar, radar
 from .errors import SpecError
 from .family import families_of
 from .group import Group
@@ -17,11 +17,12 @@ __all__ = ["canonical", "own_families"]
 
 _log = logging.getLogger(__name__)
 
-VERSION = "2.1.0"
+VERSION = "2.2.0"
 
 _FAMILIES = (
     lidar.GROUPS,
     radar.GROUPS,
+    camera.GROUPS,
     ego.GROUPS,
 )
 

@@ -8,6 +8,9 @@ from typing import Any
 __all__ = [
     "birds_eye",
     "birds_eye_over_time",
+    "camera_axes",
+    "camera_images",
+    "camera_pixels",
     "ego_axes",
     "pillars",
     "points",
@@ -181,6 +184,58 @@ def ego_axes(params: Any) -> str:
             "y left <---o  z up, towards you",
             "",
             "ego_pose @ [x, y, z, 1] is where a point of the ego frame lies in the world.",
+        ]
+    )
+
+
+_PIXELS = {
+    "center": [
+        "pixel centres lie at whole numbers:",
+        "  u = 0     1     2            W-1",
+        " |--+--|--+--|--+--|   ...  |--+--|",
+        " -.5   .5   1.5                  W-.5",
+        "resized by s: u' = s (u + .5) - .5; flipped: u' = W - 1 - u",
+    ],
+    "published": [
+        "as the published pipelines count:",
+        " u = 0     1     2           W-1    W",
+        "  |-----|-----|-----|   ...  |-----|",
+        "resized by s: u' = s u; flipped: u' = W - u",
+    ],
+}
+"""Convention -> where the pixels of a row lie."""
+
+
+def camera_images(params: Any) -> str:
+    """[camera, channel, row, column], or with the channels last. Wants `image`, `layout`, `camera_axis` and
+    `channel_order`."""
+    axes = ["row", "column"]
+    axes = ["channel", *axes] if params.layout == "CHW" else [*axes, "channel"]
+    axes = ["camera", *axes] if params.camera_axis else axes
+    channels = ", ".join(f"{at} {name}" for at, name in enumerate(params.channel_order))
+    return "\n".join([f"tensor[{', '.join(axes)}], row 0 above, column 0 on the left; channels {channels}"])
+
+
+def camera_pixels(params: Any) -> str:
+    """The pixels of a row, as matrices count them. Wants `image`."""
+    lines = ["u to the right, v down; along a row of W pixels", *_PIXELS[params.image.pixel_convention]]
+    return "\n".join(lines)
+
+
+def camera_axes(params: Any) -> str:
+    """The camera's axes, and those of the frame of reference. Wants `frame`."""
+    return "\n".join(
+        [
+            "The camera's axes, seen from behind it, as it looks:",
+            "",
+            "(x) z forward, away from you",
+            "  o---> x right",
+            "  |",
+            "  v y down",
+            "",
+            "The frame of reference, seen from above:",
+            "",
+            *_axes(params),
         ]
     )
 

@@ -227,9 +227,22 @@ class CameraImage:
         """The picture as it lies in the log: JPEG or PNG bytes."""
         return self.read()
 
-    def decode(self, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    def picture_size(self) -> tuple[int, int]:
+        """Returns height and width."""
+        height, width = self.decode().shape[:2]
+        return height, width
+
+    def decode(
+        self,
+        out: NDArray[np.uint8] | None = None,
+        *,
+        rows: tuple[int, int] | None = None,
+        reduce: int = 1,
+        scratch: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
         """Returns (H, W, 3) uint8 RGB, written into `out` where that is given; raises BrokenRecord."""
-        return decode_image(self.encoded, out=out, source=self.source or self.camera)
+        image = decode_image(self.encoded, out=out, source=self.source or self.camera)[::reduce, ::reduce]
+        return image if rows is None else image[slice(*rows)]
 
 
 @dataclass(frozen=True, eq=False)
