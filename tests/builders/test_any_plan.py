@@ -262,7 +262,7 @@ def test_stages_that_run_side_by_side_on_what_they_share_change_no_byte(drive):
             rows += rows_of_group(group.name, params, f"__{k}")
     builder = InputBuilder(rows, schema=SCHEMA)
     tensors = {row["name"] for row in rows}
-    for built, where in held_builds(builder, drive[4], lambda label: label not in tensors, every=61):
+    for built, where in held_builds(builder, drive[4], lambda label: label not in tensors, every=61, patience_s=0.2):
         for row in rows:
             assert shown(built[row["name"]]) == alone(row, drive[4], None, 4), (row, where)
 
@@ -274,7 +274,7 @@ def choices_of(group):
     return [{**choice, "image": IMAGES[k]} if takes_images else choice for k, choice in enumerate(choices)]
 
 
-def held_builds(builder, frame, pick, every=1):
+def held_builds(builder, frame, pick, every=1, patience_s=0.02):
     """Yields what is built, and where a step was held, for each line of the steps whose labels are picked."""
     builder.build(frame)
     for step, label in enumerate(builder._lanes[-1].step_labels):
@@ -284,7 +284,7 @@ def held_builds(builder, frame, pick, every=1):
         while line <= lines:
             # a new lane: its memory grows meanwhile
             builder._lanes.clear()
-            crew = builder._crew = HeldCrew(step, line)
+            crew = builder._crew = HeldCrew(step, line, patience_s)
             yield builder.build(frame), (label, line)
             line, lines = line + every, crew.lines
 
