@@ -53,12 +53,20 @@ class VideoIndex:
     def __init__(self, packets: Packets) -> None:
         self.packets = packets
         self._is_key: dict[int, bool] = {}
+        self._last: tuple[int, Packet] | None = None
+
+    def packet(self, index: int) -> Packet:
+        """Returns one packet, the last of them without reading it again; raises LogErrors."""
+        if self._last is None or self._last[0] != index:
+            self._last = None
+            self._last = index, self.packets.packet(index)
+        return self._last[1]
 
     def is_key(self, index: int) -> bool:
         """Whether the packet is a key frame; one that cannot be read is not."""
         if index not in self._is_key:
             try:
-                self._is_key[index] = self.packets.packet(index).is_key
+                self._is_key[index] = self.packet(index).is_key
             except LogError:
                 self._is_key[index] = False
         return self._is_key[index]

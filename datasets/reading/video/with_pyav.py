@@ -38,7 +38,9 @@ class PyAvDecoder:
     """Goes on from packet to packet; begins anew at a key frame where the order is broken."""
 
     def __init__(self, index: VideoIndex) -> None:
-        self._index = index
+        from av.video.reformatter import VideoReformatter
+
+        self._index, self._to_rgb = index, VideoReformatter()
         self._codec: Codec | None = None
         self._context: Any = None
         self._begun = False
@@ -55,12 +57,14 @@ class PyAvDecoder:
     def picture(self, index: int) -> NDArray[np.uint8]:
         if index not in self._kept:
             self._decode_to(index)
+        # left to itself it starts a thread for each processor, for each picture
+        rgb = self._to_rgb.reformat(self._kept[index], format="rgb24", threads=1)
         # its rows lie as far apart as FFmpeg likes them, where the width is not a multiple of 16
-        return np.ascontiguousarray(self._kept[index].to_ndarray(format="rgb24"))
+        return np.ascontiguousarray(rgb.to_ndarray())
 
     def _decode_to(self, index: int) -> None:
         # what is wrong with this packet itself is the best message
-        self._index.packets.packet(index)
+        self._index.packet(index)
         self._check_not_behind_damage(index)
         goes_on = self._begun and self._due <= index
         # what lies before a key frame is not decoded; without one on the way the decoder goes on from where it stands
@@ -81,7 +85,7 @@ class PyAvDecoder:
         """Makes the decoder ready for the key frame."""
         if key is None:
             raise MissingRecord(self._index.before_first_key(index))
-        codec = self._index.packets.packet(key).codec
+        codec = self._index.packet(key).codec
         in_order = self._begun and codec == self._codec and key == self._next == self._due
         if not in_order:
             # a new one: flushed after damage, FFmpeg's HEVC decoder still gives a picture from before
@@ -100,7 +104,7 @@ class PyAvDecoder:
             return
         self._next += 1
         try:
-            packet = self._index.packets.packet(at)
+            packet = self._index.packet(at)
         except LogError as error:
             self._begun, self._damaged = False, at
             if at <= index:

@@ -53,9 +53,9 @@ class TensorcodecDecoder:
         return self._run[index].copy()
 
     def _decode_from(self, index: int, step: int) -> None:
-        packets = self._index.packets
+        where = self._index.packets.where
         # what is wrong with this packet itself is the best message
-        packets.packet(index)
+        self._index.packet(index)
         key = self._index.newest_key(0, index)
         if key is None:
             raise MissingRecord(self._index.before_first_key(index))
@@ -73,12 +73,12 @@ class TensorcodecDecoder:
             self._decode(key, [index])
         except LogError as error:
             raise BrokenRecord(
-                f"{packets.where(index)}: is made from pictures before it, of which one cannot be read: {error}"
+                f"{where(index)}: is made from pictures before it, of which one cannot be read: {error}"
             ) from error
         except _ERRORS as error:
             self._damaged = index
-            codec = packets.packet(key).codec
-            raise BrokenRecord(f"{packets.where(index)}: the {codec} packet cannot be decoded ({error})") from error
+            codec = self._index.packet(key).codec
+            raise BrokenRecord(f"{where(index)}: the {codec} packet cannot be decoded ({error})") from error
 
     def _wanted(self, index: int, step: int) -> Sequence[int]:
         """The run of pictures from `index` on: as many as fit, whole groups if there is one."""
@@ -94,7 +94,7 @@ class TensorcodecDecoder:
 
         self._run.clear()
         numbers = range(key, wanted[-1] + 1)
-        packets = [(self._index.packets.packet(at), self._index.is_key(at)) for at in numbers]
+        packets = [(self._index.packet(at), self._index.is_key(at)) for at in numbers]
         with VideoDecoder(as_matroska(packets), dimension_order="NHWC") as decoder:
             block: Any = decoder.get_frames_at([at - key for at in wanted]).data
         self._picture_bytes = block[0].nbytes
