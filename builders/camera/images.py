@@ -70,8 +70,18 @@ class CameraImages(Filler):
             for camera, view in enumerate(self.views.views[:n]):
                 out[camera] = 0 if view is None else (now_ns - view.time_ns) * 1e-9
         else:
+            self._check_room(pictures)
             self._stages.each(lambda camera: self._show(camera, pictures[camera]), range(n))
         written.clear_rows(n, pictures)
+
+    def _check_room(self, pictures: NDArray[Any]) -> None:
+        """A spec may fix more than the pictures have, and what they have not is black; a part of them is a crop."""
+        room = pictures.shape[2:] if self.params.layout == "CHW" else pictures.shape[1:3]
+        if room[0] < self._size[0] or room[1] < self._size[1]:
+            raise SpecError(
+                f"{self.views.frame}: the spec fixes pictures of {room[0]} x {room[1]}, and they are {self._size[0]} x "
+                f"{self._size[1]}; set image.crop or image.resize, which the matrices follow"
+            )
 
     def _show(self, camera: int, out: NDArray[Any]) -> None:
         with self.decoded.pixels(camera) as (pixels, first):

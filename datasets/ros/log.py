@@ -11,14 +11,15 @@ from typing import Any
 from perceptum.inputs import BrokenRecord, CameraImage, HDMap, LidarSweep, LogError, Poses, RadarSweep, Times
 from perceptum.inputs.once import get_or_make, once
 
-from ..reading.raw_image import RawImage, png_bytes
+from ..reading.raw_image import RawImage, all_rows, png_bytes
 from ..reading.reader import Reader
 from .cloud import lidar_columns, radar_columns
-from .image import Lens, Pixels, compressed_bytes, lens_of, pixels_of
+from .image import Lens, compressed_bytes, lens_of
 from .index import NeverStamped, streams_of
 from .motion import Motion
 from .options import RecordingOptions
 from .radar import frame_of_scan, scan_columns, track_columns
+from .raw import RawRows, raw_rows
 from .recording import WHOLE, Recording
 from .sensors import sensors_of
 from .types import COMPRESSED, RADAR_SCAN, RADAR_TRACKS, decode
@@ -130,18 +131,19 @@ class RecordedLog(Reader):
             "distortion": lens.distortion,
             "distortion_model": lens.model,
             "source": self._where(camera, time_ns),
+            "size": lens.size,
         }
         if self._recording.topics[camera].type == COMPRESSED:
             return CameraImage(read=read, **common)
-        return RawImage(read=read, read_pixels=partial(self._pixels, camera, index), **common)
+        return RawImage(read=read, read_raw=partial(self._raw, camera, index), **common)
 
     def _picture(self, camera: str, index: int) -> bytes:
         if self._recording.topics[camera].type != COMPRESSED:
-            return png_bytes(self._pixels(camera, index))
+            return png_bytes(all_rows(self._raw(camera, index)))
         return compressed_bytes(self._message(camera, index), self._where(camera, int(self.cameras[camera][index])))
 
-    def _pixels(self, camera: str, index: int) -> Pixels:
-        return pixels_of(self._message(camera, index), self._where(camera, int(self.cameras[camera][index])))
+    def _raw(self, camera: str, index: int) -> RawRows:
+        return raw_rows(self._message(camera, index), self._where(camera, int(self.cameras[camera][index])))
 
     def _lens_and_frame(self, camera: str) -> tuple[Lens, str]:
         """The lens and the frame_id, from the camera's first CameraInfo."""
