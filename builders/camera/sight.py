@@ -93,7 +93,7 @@ class Chosen:
 
 
 class Sight(Stage):
-    """Yields per camera the numbers by which kernels find on which of its pixels, or squares of `stride`, points are."""
+    """Yields per camera the numbers by which kernels find on which pixels, or squares of `stride`, points lie."""
 
     def __init__(self, params: SightParams, stride: int, stages: Stages) -> None:
         super().__init__()
