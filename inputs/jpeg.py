@@ -9,7 +9,9 @@ What cannot be told: a damaged bit may make a decoder end early, and leave over 
 that they look like filler. Where it then ended at a byte's end, or before ones up to it, nothing shows that the picture
 is wrong: a flat one that lost a single block may end so wherever the bit was. Of 17 000 pictures damaged in one byte,
 of which something was left over, 5 in 10 000 were taken without restarts (480 before their ends were looked at), and 3
-in 100 with a restart every four blocks, which keep the damage to those blocks (8 before).
+in 100 with a restart every four blocks, which keep the damage to those blocks (8 before). Of 20 000 small pictures of
+noise with filler, 12 were refused, of which the data of 8 end with zeros, as the filler begins (300 before what a bit
+changes was looked at in more than the picture itself).
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ JPEG = b"\xff\xd8\xff"
 
 _SEQUENTIAL = (0xC0, 0xC1)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_START, _END, _SCAN, _INTERVAL = 0xD8, 0xD9, 0xDA, 0xDD
+_START, _END, _SCAN, _TABLES, _INTERVAL = 0xD8, 0xD9, 0xDA, 0xDB, 0xDD
 _RESTARTS = range(0xD0, 0xD8)
 _ALONE = (0x01, *_RESTARTS, _START, _END)
 """Markers without a segment behind them."""
@@ -43,6 +45,8 @@ _FEW_BYTES, _FEW_VALUES = 16, 8
 _SAME_BYTES = 4
 _READ_AHEAD = 8
 """Bytes that libjpeg may have in its register of 64 bits."""
+_NUMBERS = (1, 8)
+"""For quantisation tables: by the first few pixels are as light as they can be, by the second each datum is seen."""
 _MOST_SCANS = 64
 _WIDEST_BLOCKS = 4000
 _TURNED = 0x0112
@@ -159,10 +163,38 @@ def _ends_there(encoded: bytes, marker: int, filler: bytes, picture: Pixels, dec
     # padding is never a whole byte; what is left of a stuffed 0xff is data, or ones
     if encoded[end - 2 : end] == b"\xff\x00" or last & 0x7F == 0x7F:
         return True
-    raised = last | (last + 1)
-    changed = encoded[: end - 1] + bytes([raised] if raised < 0xFF else [0xFF, 0]) + encoded[marker:]
-    again = _tried(changed, decode)
-    return isinstance(again, str) or not np.array_equal(picture, again)
+    lowest = ~last & (last + 1)
+    for raised in (last | lowest, (last | lowest) & -lowest):
+        changed = encoded[: end - 1] + bytes([raised] if raised < 0xFF else [0xFF, 0]) + encoded[marker:]
+        again = _tried(changed, decode)
+        if isinstance(again, str) or not np.array_equal(picture, again):
+            return True
+        # what it changes may be rounded away where a picture is finely quantised, or lie beyond its edge
+        for number in _NUMBERS:
+            if not np.array_equal(_tried(_shown(encoded, number), decode), _tried(_shown(changed, number), decode)):
+                return True
+    return False
+
+
+def _shown(encoded: bytes, number: int) -> bytes:
+    """Returns the picture with whole blocks, of which none lies beyond its edge, and with quantisation tables whose
+    numbers are all `number`."""
+    shown = bytearray(encoded)
+    for marker in _markers(encoded):
+        at, end = marker.segment + 2, marker.segment + 2
+        if marker.code in _SEQUENTIAL:
+            layout = _Layout.of(encoded, marker.segment)
+            sizes = struct.unpack_from(">HH", encoded, at + 1)
+            blocks = (layout.block_height, layout.block_width)
+            whole = [min(-(-size // block) * block, 0xFFFF) for size, block in zip(sizes, blocks, strict=True)]
+            struct.pack_into(">HH", shown, at + 1, *whole)
+        if marker.code == _TABLES:
+            end = marker.segment + _length(encoded, marker.segment)
+        while at < end:
+            one = bytes([number]) if encoded[at] >> 4 == 0 else bytes([0, number])
+            shown[at + 1 : at + 1 + 64 * len(one)] = 64 * one
+            at += 1 + 64 * len(one)
+    return bytes(shown)
 
 
 def _end_of_data(encoded: bytes, marker: int, decode: Decode) -> int:
