@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from .errors import BrokenRecord, LogError
 from .jpeg import past_warnings, size_of
+from .jpeg_rows import without_upper_rows
 from .picture_part import PicturePart, room_for
 
 __all__ = ["LEAST_SCALED", "decode_jpeg"]
@@ -65,6 +67,14 @@ def _part(
     scale = part.reduce if min(size) >= LEAST_SCALED else 1
     # what is left to do once it is decoded at that scale
     left = PicturePart(part.rows, part.reduce // scale)
+    if strict and part.rows is not None:
+        lower = without_upper_rows(encoded, part.whole_rows(size, source)[0], scale)
+        if lower is not None:
+            picture, missing = lower
+            rows = (*(-(-(n - m) // scale) for n, m in zip(size, (missing, 0), strict=True)), 3)
+            with suppress(ValueError):
+                pixels = _decoded(picture, True, room_for(rows, source, None, scratch), scale, simplejpeg)
+                return left.of(pixels, source, out, first_row=missing // scale)
     whole = tuple(-(-n // scale) for n in size)
     into_out = out is not None and wanted == out.shape == (*whole, 3) and out.flags.c_contiguous
     room = room_for((*whole, 3), source, out if into_out else None, scratch)

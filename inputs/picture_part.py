@@ -28,7 +28,7 @@ class PicturePart:
     def __post_init__(self) -> None:
         if self.reduce not in _FRACTIONS:
             raise LogError(f"decode: reduce is {self.reduce!r}, wanted 1, 2, 4 or 8")
-        if self.rows is not None and not 0 <= self.rows[0] < self.rows[1]:
+        if self.rows is not None and not 0 <= self.rows[0] <= self.rows[1]:
             raise LogError(f"decode: rows are {self.rows!r}, wanted the first and the one after the last, from 0")
 
     def shape(self, size: tuple[int, int], source: str) -> tuple[int, int, int]:
