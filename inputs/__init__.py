@@ -10,6 +10,7 @@ from .errors import BadOption, BrokenRecord, LogError, MissingRecord, NotALog, P
 from .frame import Frame, Sync
 from .ground import Ground, ground_of
 from .hdmap import GroundGrid, HDMap, LaneGraph, Shapes
+from .lenses import Lens, undistortion_map
 from .log import Log
 from .picture_part import PicturePart, room_for
 from .picture_size import picture_size
@@ -28,6 +29,7 @@ __all__ = [
     "HDMap",
     "Labels",
     "LaneGraph",
+    "Lens",
     "LidarSweep",
     "Log",
     "LogError",
@@ -47,4 +49,5 @@ __all__ = [
     "ground_of",
     "picture_size",
     "room_for",
+    "undistortion_map",
 ]

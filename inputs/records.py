@@ -19,6 +19,7 @@ from perceptum.plural import a_or_an
 from .arrays import Matrix
 from .codecs import decode_image
 from .errors import BrokenRecord, LogError
+from .lenses import Lens, lens_of
 from .once import once
 from .picture_size import picture_size
 from .poses import inverse, moved_boxes
@@ -214,7 +215,8 @@ class CameraImage:
     distortion: Matrix | None = None
     """Coefficients in the order of `distortion_model`; None: the picture is undistorted."""
     distortion_model: str = "none"
-    """none, brown (k1 k2 p1 p2 [k3 [k4 k5 k6]]), fisheye (k1 k2 k3 k4) or mei (xi k1 k2 p1 p2)."""
+    """none, brown (k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4 [tau_x tau_y]]]]), fisheye (k1 k2 k3 k4), mei (xi k1 k2 p1
+    p2), ftheta or ftheta_backward (a polynomial); `Lens` says what they mean."""
     source: str = ""
     size: tuple[int, int] | None = None
     """Height and width, px, of the pictures that the intrinsics hold for; None where the log does not say."""
@@ -222,6 +224,15 @@ class CameraImage:
     def __repr__(self) -> str:
         lens = "undistorted" if self.distortion is None else f"{self.distortion_model} distortion"
         return f"<CameraImage {self.camera} at {self.time_ns} ns: {lens}>"
+
+    @once
+    def lens(self) -> Lens:
+        """How the camera sees; one object for all pictures with the same numbers. Raises BrokenRecord."""
+        try:
+            return lens_of(self.intrinsics, self.distortion_model, self.distortion)
+        except BrokenRecord as error:
+            where = f"{self.source}: " if self.source else ""
+            raise BrokenRecord(f"{where}camera {self.camera}: {error}") from error
 
     @once
     def encoded(self) -> bytes:

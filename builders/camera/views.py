@@ -23,6 +23,9 @@ __all__ = ["View", "Views"]
 
 _log = logging.getLogger(__name__)
 
+_FEW = 3
+"""As many cameras are listed in a title."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -51,8 +54,9 @@ class Views(Stage):
         super().__init__()
         self.image = image
         self.required = required
-        names = "the log's" if image.cameras is None else ", ".join(image.cameras)
-        self.title = f"cameras ({names})"
+        named = image.cameras or ("the log's",)
+        few = ", ".join(named) if len(named) <= _FEW else f"{named[0]} and {len(named) - 1} more"
+        self.title = f"cameras ({few})"
         self._stages = stages
         self._measures = image.changes or image.pad is not None
         # weak: a lane that waits for its next frame must not keep the last one's records

@@ -9,6 +9,8 @@ import numpy as np
 
 from perceptum.inputs import BrokenRecord, Matrix
 
+from ..reading.picture_file import size_of
+
 __all__ = ["Lens", "compressed_bytes", "lens_of"]
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -27,6 +29,8 @@ class Lens:
     intrinsics: Matrix
     distortion: Matrix | None
     model: str
+    size: tuple[int, int] | None
+    """Height and width of the pictures, px."""
 
 
 def lens_of(info: Any, rectified: bool, where: str) -> Lens:
@@ -45,9 +49,12 @@ def lens_of(info: Any, rectified: bool, where: str) -> Lens:
     intrinsics = matrix.copy()
     intrinsics[:2, 2] -= offset
     intrinsics[:2] /= binning[:, None]
+    # a region without a height or width is the whole sensor
+    height, width = int(info.roi.height) or int(info.height), int(info.roi.width) or int(info.width)
+    size = size_of(height // int(binning[1]), width // int(binning[0]))
     if rectified:
-        return Lens(intrinsics, None, "none")
-    return Lens(intrinsics, *_distortion(info, where))
+        return Lens(intrinsics, None, "none", size)
+    return Lens(intrinsics, *_distortion(info, where), size)
 
 
 def info_value(info: Any, name: str) -> Any:

@@ -331,6 +331,11 @@ def test_other_lenses_have_their_models():
 def test_binning_and_a_region_of_interest_move_the_intrinsics():
     lens = lens_of(info(binning=2, roi=(4, 10, 12, 20, False)), False, "here")
     assert lens.intrinsics.tolist() == [[350, 0, 8], [0, 345, 0], [0, 0, 1]]
+    # of 12 rows and 20 columns, every second
+    assert lens.size == (6, 10)
+    assert lens_of(info(), False, "here").size == (24, 40)
+    assert lens_of(info(binning=2), True, "here").size == (12, 20)
+    assert lens_of(info(binning=100), True, "here").size is None
 
 
 @pytest.mark.parametrize(
