@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["JPEG", "length_at", "markers_of", "orientation_of", "past_warnings", "size_of"]
+__all__ = ["JPEG", "length_at", "markers_of", "past_warnings", "size_and_orientation", "size_of"]
 
 Pixels = NDArray[np.uint8]
 Decode = Callable[[bytes, bool], Pixels]
@@ -288,25 +288,30 @@ class _Layout(NamedTuple):
 
 def size_of(encoded: bytes) -> tuple[int, int] | None:
     """Returns (height, width) of a JPEG picture, px, as its header says; None where that does not."""
+    return size_and_orientation(encoded)[0]
+
+
+def size_and_orientation(encoded: bytes) -> tuple[tuple[int, int] | None, int]:
+    """Returns what `size_of` does, and EXIF's orientation: 1 upright, as where it says nothing, to 8.
+
+    At once: after a decoder has filled the caches each takes 25 microseconds, ten times as long as else.
+    """
+    orientation, at_the_top = 0, True
     for marker in markers_of(encoded):
         if marker.code in _FRAMES:
             at = marker.segment + 3
-            return struct.unpack_from(">HH", encoded, at) if len(encoded) >= at + 4 else None
+            size = struct.unpack_from(">HH", encoded, at) if len(encoded) >= at + 4 else None
+            return size, orientation or 1
         # the size of a scan stands before it
         if marker.code == _SCAN:
             break
-    return None
-
-
-def orientation_of(encoded: bytes) -> int:
-    """Returns EXIF's orientation of a JPEG picture: 1 upright, as where it says nothing, to 8."""
-    for marker in markers_of(encoded):
-        if marker.code == 0xE1 and encoded.startswith(b"Exif\0\0", marker.segment + 2):
-            return _orientation_in(encoded[marker.segment + 8 : marker.segment + length_at(encoded, marker.segment)])
         # what describes the picture stands before what it is made of
-        if not (0xE0 <= marker.code <= 0xEF or marker.code == 0xFE):
-            break
-    return 1
+        at_the_top = at_the_top and (0xE0 <= marker.code <= 0xEF or marker.code == 0xFE)
+        is_first = at_the_top and not orientation
+        if is_first and marker.code == 0xE1 and encoded.startswith(b"Exif\0\0", marker.segment + 2):
+            end = marker.segment + length_at(encoded, marker.segment)
+            orientation = _orientation_in(encoded[marker.segment + 8 : end])
+    return None, orientation or 1
 
 
 def _orientation_in(tiff: bytes) -> int:

@@ -25,13 +25,14 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .jpeg import length_at, markers_of
 
-__all__ = ["without_upper_rows"]
+__all__ = ["LowerRows", "without_upper_rows"]
 
 _SEQUENTIAL = (0xC0, 0xC1)
 _TABLES, _SCAN, _RESTARTS = 0xC4, 0xDA, 0xDD
@@ -76,8 +77,14 @@ class _Header:
     """Class << 4 | number -> how many codes there are of 1 to 16 bits, then their symbols."""
 
 
-def without_upper_rows(encoded: bytes, first: int, reduce: int = 1) -> tuple[bytes, int] | None:
-    """Returns a picture whose pixels from row `first` down are those of `encoded`, and how many rows fewer it has.
+class LowerRows(NamedTuple):
+    encoded: bytes
+    missing: int
+    """How many rows it has fewer than the picture that it is of."""
+
+
+def without_upper_rows(encoded: bytes, first: int, reduce: int = 1) -> LowerRows | None:
+    """Returns a picture whose pixels from row `first` down are those of `encoded`.
 
     None where that cannot be: progressive pictures, those with restarts or several scans, unusual tables, damage; and
     where it would not save time. first: a row of the whole picture, px. reduce: at what fraction of its size it is
@@ -107,7 +114,7 @@ def without_upper_rows(encoded: bytes, first: int, reduce: int = 1) -> tuple[byt
     size_at = header.frame + 3
     height = struct.pack(">H", header.height - left_out * header.unit_height)
     head = encoded[:size_at] + height + encoded[size_at + 2 : header.data_from]
-    return b"".join((head, data, memoryview(encoded)[rest:])), left_out * header.unit_height
+    return LowerRows(b"".join((head, data, memoryview(encoded)[rest:])), left_out * header.unit_height)
 
 
 def _header(encoded: bytes) -> _Header | None:

@@ -54,8 +54,9 @@ class PicturePart:
         Smaller by the mean of reduce x reduce pixels, of as many as there are at the right and lower edges; halves are
         rounded up. image: the rows of the picture from `first_row`; at least those that the part is made of.
         """
-        first, last = self.whole_rows((first_row + len(image), image.shape[1]), source)
-        image = image[first - first_row : last - first_row]
+        if self.rows is not None:
+            first, last = self.whole_rows((first_row + len(image), image.shape[1]), source)
+            image = image[first - first_row : last - first_row]
         if self.reduce > 1:
             from .box_mean_kernel import box_mean
 

@@ -352,6 +352,24 @@ def test_a_header_that_does_not_say_its_size_is_refused(picture):
     assert size_said(picture) == "a.png: the header of the picture does not say how large it is"
 
 
+def test_without_pillow_jpegs_are_decoded_and_pngs_measured(monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.partition(".")[0] == "PIL":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    whole = decode_image(WHOLE)
+    monkeypatch.setattr(builtins, "__import__", without)
+    np.testing.assert_array_equal(decode_image(WHOLE, rows=(10, 90)), whole[10:90])
+    assert decode_image(WHOLE, reduce=8).shape == (12, 16, 3)
+    assert picture_size(SOME["PNG"]) == picture_size(WHOLE) == (96, 128)
+    for ask in (lambda: decode_image(SOME["PNG"]), lambda: picture_size(b"GIF89a")):
+        with pytest.raises(LogError, match=r"^reading pictures needs simplejpeg or Pillow: "):
+            ask()
+
+
 def test_a_picture_of_no_rows_has_no_size():
     assert "does not say" in size_said(patched(WHOLE, b"\xff\xc0", 5, bytes(2)))
     refused(patched(WHOLE, b"\xff\xc0", 5, bytes(2)))
