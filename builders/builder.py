@@ -107,7 +107,7 @@ class InputBuilder(Generic[Built]):
     def _start(self, models: Mapping[str, Any], allocators: Mapping[str, Allocate]) -> None:
         self._models = models
         self._crew = Crew(self.plan.options.threads)
-        self._said: set[Hashable] = set()
+        self._said: dict[Hashable, object] = {}
         self._lanes: deque[Lane] = deque()
         self._last: LastBuild | None = None
         self.pools = {name: Pool(allocators.get(name, allocate_pages)) for name in self.plan.specs}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -109,7 +110,7 @@ class Explanation:
     lanes: int
     """How many frames were in flight at once so far; each has the stages' scratch once."""
     parts: dict[str, dict[str, Any]]
-    """Which rows -> what they agree on."""
+    """Which rows -> what they agree on, as plain data; of an object what differs from its defaults."""
     blocks: tuple[BlockLine, ...]
     training: bool
     """Whether presets give their training values."""
@@ -128,7 +129,7 @@ class Explanation:
     def __str__(self) -> str:
         lines = [f"schema {self.schema} ({self.fingerprint})"]
         lines += [
-            f"{rows} agree on " + ", ".join(f"{name} {value}" for name, value in parts.items())
+            f"{rows} agree on " + ", ".join(_agreed(name, value) for name, value in parts.items())
             for rows, parts in self.parts.items()
         ]
         if self.training:
@@ -137,7 +138,7 @@ class Explanation:
         lines.append(f"fingerprint of these tensors: {', '.join(prints)}")
         lines += ["stages, each once per frame:", *_table([_stage_cells(s, self.built) for s in self.stages])]
         lines += ["tensors:", *_table([_tensor_cells(t) for t in self.tensors])]
-        lines += ["what they are:", *_meaning_lines(self.tensors)]
+        lines += ["what they are:", *_meaning_lines(self.tensors, self._objects())]
         if not self.built:
             lines.append("known once a frame is built, as by `explain --log`: " + ", ".join(self._open()))
         lines += [
@@ -151,6 +152,11 @@ class Explanation:
         lines += [f"once, and in none of these times: {what} {ms:.1f} ms" for what, ms in self.once_ms.items()]
         lines.append(f"tensors are {'writable' if self.writable else 'read-only'}, 64-byte aligned")
         return "\n".join(lines)
+
+    def _objects(self) -> set[str]:
+        """Returns the parts that are objects: said once, above the stages."""
+        agreed = [named for parts in self.parts.values() for named in parts.items()]
+        return {name for name, value in agreed if isinstance(value, dict)}
 
     def _open(self) -> list[str]:
         sizes = [name if most is None else f"{name} (at most {most})" for name, most in self.by_frame.items()]
@@ -197,7 +203,7 @@ def explain(
         plan.options.writable,
         plan.options.threads,
         lanes,
-        plan.parts,
+        {rows: {name: _plain(value) for name, value in parts.items()} for rows, parts in plan.parts.items()},
         blocks,
         plan.options.training,
         {size: most for wanted in lane.wanted for size, most in _by_frame(wanted.row).items()},
@@ -300,14 +306,33 @@ def _differing(own: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, A
     return {key: value for key, value in params.items() if value != own.get(key)}
 
 
-def _meaning_lines(tensors: Iterable[TensorLine]) -> Iterator[str]:
-    """Yields what each tensor is, and the parameters that are not the schema's own, once for all that share them."""
+def _plain(value: Any) -> Any:
+    """Returns what rows agree on as plain data: of an object what differs from its defaults, as a spec says it."""
+    plain = msgspec.to_builtins(value)
+    if not isinstance(value, msgspec.Struct):
+        return plain
+    required = any(field.required for field in msgspec.structs.fields(value))
+    return plain if required else _differing(msgspec.to_builtins(type(value)()), plain)
+
+
+def _agreed(name: str, value: Any) -> str:
+    if value == {}:
+        return f"the default {name}"
+    return f"{name} {value if isinstance(value, str) else json.dumps(value)}"
+
+
+def _meaning_lines(tensors: Iterable[TensorLine], elsewhere: Container[str]) -> Iterator[str]:
+    """Yields what each tensor is, and the parameters that are not the schema's own, once for all that share them.
+
+    elsewhere: the parameters that are said in another line.
+    """
     first: dict[str, str] = {}
     for t in tensors:
         name = f"{t.model}/{t.name}" if t.model else t.name
         yield f"  {name}: {t.meaning}"
-        said = ", ".join(f"{key} {json.dumps(value)}" for key, value in t.said.items())
-        line = f"preset {t.preset}: {said}" if t.preset is not None else said
+        said = ", ".join(f"{key} {json.dumps(value)}" for key, value in t.said.items() if key not in elsewhere)
+        named = [] if t.preset is None else [f"preset {t.preset}"]
+        line = ": ".join([*named, said] if said else named)
         if line:
             like = first.setdefault(line, name)
             yield f"    {line}" if like == name else f"    with the params of {like}"

@@ -97,7 +97,7 @@ class Wanted:
 class Lane:
     """The stages of a plan, shared by all that needs them, across models too."""
 
-    def __init__(self, plan: Plan, crew: Crew, said: set[Hashable]) -> None:
+    def __init__(self, plan: Plan, crew: Crew, said: dict[Hashable, object]) -> None:
         self._crew = crew
         self._writable = plan.options.writable
         self._layouts = {model: layout for model, layout in plan.layouts.items() if layout.places}

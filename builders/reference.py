@@ -125,8 +125,11 @@ class Reference(Stage):
         mount = _mount(frame, self.params.frame, self.radar, self.newest)
         # the same in every frame of most logs
         if mount.tobytes() != self._mount:
-            self._mount, self._inverse = mount.tobytes(), inverse(mount)
-            self._inverse.flags.writeable = False
+            found = inverse(mount)
+            found.flags.writeable = False
+            # in this order: stages that run side by side ask for it
+            self._inverse = found
+            self._mount = mount.tobytes()
         return self._inverse
 
 

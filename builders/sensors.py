@@ -13,18 +13,23 @@ __all__ = ["known_sensors", "report_no_record", "report_one_record"]
 
 _log = logging.getLogger(__name__)
 
-_RECORDS = {"lidar": ("points", "sweep"), "radar": ("detections", "cycle")}
+_RECORDS = {"lidar": ("points", "sweep"), "radar": ("detections", "cycle"), "camera": ("pictures", "picture")}
 
 
 def known_sensors(
-    frame: Frame, kind: Literal["lidar", "radar"], sensors: tuple[str, ...] | None, required: bool, stages: Stages
+    frame: Frame,
+    kind: Literal["lidar", "radar", "camera"],
+    sensors: tuple[str, ...] | None,
+    required: bool,
+    stages: Stages,
 ) -> tuple[str, ...]:
     """Returns those of `sensors` that the log has, or all where none are named.
 
     One that it lacks is reported once. It is an error where the spec requires it; and where the log has others of its
     kind and none of those named, which is no drive of the same car, or misspelt.
     """
-    streams = frame.log.source.lidars if kind == "lidar" else frame.log.source.radars
+    source = frame.log.source
+    streams = {"lidar": source.lidars, "radar": source.radars, "camera": source.cameras}[kind]
     if sensors is None:
         return tuple(streams)
     unknown = [name for name in sensors if name not in streams]

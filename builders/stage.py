@@ -100,7 +100,7 @@ class Filler(Stage):
 class Stages:
     """The stages of a lane, in an order in which they can run; asking twice for the same gives the same."""
 
-    def __init__(self, crew: Crew, said: set[Hashable]) -> None:
+    def __init__(self, crew: Crew, said: dict[Hashable, object]) -> None:
         self._crew = crew
         self._said = said
         self._stages: dict[Hashable, Stage] = {}
@@ -142,9 +142,9 @@ class Stages:
     def first_time(self, what: Hashable) -> bool:
         """Whether this is asked for the first time in a builder's life, by whichever of its lanes: a warning that every
         frame would repeat is said once."""
-        new = what not in self._said
-        self._said.add(what)
-        return new
+        # one step, since lanes and stages ask at once
+        own = object()
+        return self._said.setdefault(what, own) is own
 
     def finish(self) -> tuple[Stage, ...]:
         """Returns the stages in an order in which they can run, and forgets them.

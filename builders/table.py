@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from perceptum.features import Group, Resolved, SpecError, ego, lidar, radar
+from perceptum.features import Group, Resolved, SpecError, camera, ego, lidar, radar
 
+from .camera.images import CameraImages
+from .camera.matrices import Affine, CameraProjection, Extrinsics, Intrinsics
 from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
 from .lidar.bev_stats import BevStats
@@ -30,11 +32,16 @@ _OWN: tuple[tuple[str, type[Filler]], ...] = (
     ("radar_points", RadarPoints),
     ("radar_voxels", RadarVoxels),
     ("radar_bev", RadarBev),
+    ("camera_images", CameraImages),
+    ("camera_intrinsics", Intrinsics),
+    ("camera_extrinsics", Extrinsics),
+    ("camera_projection", CameraProjection),
+    ("camera_image_affine", Affine),
     ("ego", Ego),
 )
 """Group -> the class that fills it."""
 _TABLE = {(group, filler.device): filler for group, filler in _OWN}
-_GROUPS = {group.name: group for group in (*lidar.GROUPS, *radar.GROUPS, *ego.GROUPS)}
+_GROUPS = {group.name: group for group in (*lidar.GROUPS, *radar.GROUPS, *camera.GROUPS, *ego.GROUPS)}
 
 
 def filler_of(row: Resolved, device: str = "cpu") -> type[Filler]:

@@ -7,10 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perceptum.features import COLUMN_UNITS, FRAMES, UNITS, Catalogue
+import msgspec
+
+from perceptum.features import COLUMN_UNITS, FRAMES, UNITS, Catalogue, canonical
 from perceptum.features.description import column_in_words, first_sentence, values_of
 
 FOLDER = Path(__file__).with_name("features")
+
+OBJECTS = {
+    part for group in canonical().groups for part, value in group.parts.items() if isinstance(value, msgspec.Struct)
+}
+"""The parts that are objects, such as image."""
 
 HEAD = """\
 Written by `python docs/generate_features.py` from the schema itself. `perceptum features` lists the same,
@@ -88,7 +95,7 @@ def family_page(family: str, rows: Sequence[Mapping[str, Any]]) -> str:
     owners = {own[0]["parameter_set"]: f"Parameters of {group}" for group, own in groups.items()}
     for group, own in groups.items():
         lines += ["", *group_lines(group, own, owners)]
-    return "\n".join([*lines, *shared_lines(groups.values(), owners)]) + "\n"
+    return "\n".join([*lines, *shared_lines(list(groups.values()), owners)]) + "\n"
 
 
 def group_lines(group: str, rows: Sequence[Mapping[str, Any]], owners: Mapping[str, str]) -> list[str]:
@@ -116,7 +123,7 @@ def group_lines(group: str, rows: Sequence[Mapping[str, Any]], owners: Mapping[s
     return lines
 
 
-def shared_lines(groups: Iterable[Sequence[Mapping[str, Any]]], owners: Mapping[str, str]) -> list[str]:
+def shared_lines(groups: Sequence[Sequence[Mapping[str, Any]]], owners: Mapping[str, str]) -> list[str]:
     """What several groups take is said once, at the end of the page; what is a group's own, in its section."""
     lines: list[str] = []
     for rows in groups:
@@ -125,7 +132,20 @@ def shared_lines(groups: Iterable[Sequence[Mapping[str, Any]]], owners: Mapping[
             if title not in lines and one["name"] not in owners:
                 own = [p for p in rows[0]["parameters"] if p["shared"] == one["name"]]
                 lines += ["", title, "", *([one["prose"], ""] if one["prose"] else []), *parameter_lines(own)]
+                parts = {p["name"].partition(".")[0] for p in own} & OBJECTS
+                for part in sorted(parts):
+                    lines += ["", f"### {part} in the presets", "", *part_preset_lines(part, groups)]
     return lines
+
+
+def part_preset_lines(part: str, groups: Iterable[Sequence[Mapping[str, Any]]]) -> list[str]:
+    """What a preset says of a part on which all rows of a spec agree, for all groups that have the preset."""
+    presets = {name: one for rows in groups for name, one in rows[0]["presets"].items() if part in one["params"]}
+    said = {name: dict(values_of({part: one["params"][part]})) for name, one in presets.items()}
+    names = list(dict.fromkeys(name for values in said.values() for name in values))
+    cells = [[f"`{name}`", *(_value(values.get(one), None) for one in names)] for name, values in said.items()]
+    said_once = f'`params={{"{part}": {{"preset": NAME}}}}` names a preset of every group that has the part.'
+    return [*table(["preset", *(f"`{name}`" for name in names)], cells), "", said_once]
 
 
 def parameter_lines(parameters: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -142,6 +162,8 @@ def preset_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         name: (dict(values_of(p["params"])), dict(values_of(p["training"]))) for name, p in first["presets"].items()
     }
     names = list(dict.fromkeys(name for params, training in presets.values() for name in (*params, *training)))
+    # what all groups of a preset have is in a table of its own
+    names = [name for name in names if name.partition(".")[0] not in OBJECTS]
     cells = []
     for preset, (params, training) in presets.items():
         sizes = _shape(catalogue.describe(first["name"], preset)["sizes"])
@@ -199,8 +221,6 @@ def _anchor(title: str) -> str:
 
 
 def _json(value: Any) -> str:
-    import msgspec
-
     return msgspec.json.encode(value).decode()
 
 

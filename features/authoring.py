@@ -34,6 +34,7 @@ def spec_of(
         free = {_group_of(schema, row).name for row in wanted if isinstance(row, str) or row.params is None}
         for key, value in params.items():
             _check_taken(schema, key, value, groups, free)
+        _check_presets(schema, params, [group for name, group in groups.items() if name in free])
     return Spec.of(_row(schema, row, params, training) for row in wanted)
 
 
@@ -62,6 +63,46 @@ def _check_taken(schema: Schema, key: str, value: Any, groups: Mapping[str, Grou
         )
 
 
+def _check_presets(schema: Schema, params: Mapping[str, Any], free: Iterable[Group]) -> None:
+    """Raises SpecError where a part names a preset that groups whose rows take it lack, with all of these."""
+    lacking: dict[str, list[Group]] = {}
+    for group in free:
+        spread, own = _spread(group, params), as_params(group.name, params.get(group.name)) or {}
+        if "preset" in spread and "preset" not in own and str(spread["preset"]) not in group.presets:
+            lacking.setdefault(str(spread["preset"]), []).append(group)
+    for preset, groups in lacking.items():
+        try:
+            schema.preset(groups[0], preset)
+        except SpecError as error:
+            rows = ", ".join(group.name for group in groups)
+            raise SpecError(f"params for the rows of {rows}: {error}") from None
+
+
+def _spread(group: Group, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what `params` says of the parts of a group, as params of a row.
+
+    A part that is an object may name a preset of the group, {"image": {"preset": NAME, "flip": True}}, or be the name
+    alone, so that it is said once for rows of several groups. Raises SpecError where two parts name different ones.
+    """
+    found: dict[str, Any] = {}
+    for part, own in group.parts.items():
+        if part not in params:
+            continue
+        value = params[part]
+        if isinstance(own, msgspec.Struct) and "preset" not in own.__struct_fields__:
+            value = {"preset": value} if isinstance(value, str) else value
+            if isinstance(value, Mapping) and "preset" in value:
+                preset = value["preset"]
+                if found.setdefault("preset", preset) != preset:
+                    both = f"{found['preset']!r} and {preset!r}"
+                    raise SpecError(f"params of parts name the presets {both}, but a row of {group.name} follows one")
+                value = {key: one for key, one in value.items() if key != "preset"}
+                if not value:
+                    continue
+        found[part] = value
+    return found
+
+
 def _unknown(schema: Schema, key: str, value: Any, of_rows: Iterable[Group]) -> SpecError:
     """Returns the error for a key that is neither group nor part: a parameter of groups, the heading under which
     several groups' parameters are shown, such as the cloud, or nothing that is known."""
@@ -88,9 +129,8 @@ def _row(schema: Schema, row: str | Row, params: Mapping[str, Any], training: bo
     if isinstance(row, Row) and (row.params is not None or not params):
         return _in_training(schema, row) if training else row
     group = _group_of(schema, row)
-    parts = {part: params[part] for part in group.parts if part in params}
     # what is said of the group goes before what is said of all rows
-    values = merge(parts, as_params(group.name, params.get(group.name)) or {}) or None
+    values = merge(_spread(group, params), as_params(group.name, params.get(group.name)) or {}) or None
     if training:
         values = _training(group, values)
     if isinstance(row, Row):

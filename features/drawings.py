@@ -213,7 +213,7 @@ def camera_images(params: Any) -> str:
     axes = ["channel", *axes] if params.layout == "CHW" else [*axes, "channel"]
     axes = ["camera", *axes] if params.camera_axis else axes
     channels = ", ".join(f"{at} {name}" for at, name in enumerate(params.channel_order))
-    return "\n".join([f"tensor[{', '.join(axes)}], row 0 above, column 0 on the left; channels {channels}"])
+    return "\n".join([f"tensor[{', '.join(axes)}]", "row 0 above, column 0 on the left", f"channels {channels}"])
 
 
 def camera_pixels(params: Any) -> str:

@@ -33,8 +33,6 @@ class RowError(SpecError):
 
 
 _RECORDS = {
-    "camera": "frame.cameras",
-    "image": "frame.cameras",
     "map": "frame.map",
     "label": "frame.labels",
     "box": "frame.labels",
@@ -44,10 +42,14 @@ _RECORDS = {
 _ADDING = "docs/builder.md shows how to add one (A feature of your own)"
 
 
+_FAMILIES = {"boxe": "box", "image": "camera", "picture": "camera"}
+"""A word with which a name may begin -> the family that is meant."""
+
+
 def _family(name: object) -> str:
     """lidar of lidar_points."""
-    word = str(name).partition("_")[0].lower()
-    return "box" if word == "boxes" else word.removesuffix("s")
+    word = str(name).partition("_")[0].lower().removesuffix("s")
+    return _FAMILIES.get(word, word)
 
 
 class UnknownFeature(SpecError):

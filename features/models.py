@@ -14,6 +14,8 @@ _DYNAMIC_VOXELS = ("lidar_points", "lidar_point_voxel_id", "lidar_voxel_coords")
 _OVER_TIME = ("lidar_bev_temporal", "lidar_sweep_valid")
 _RANGE_IMAGE = ("lidar_range_image", "lidar_range_image_mask", "lidar_range_image_index")
 _RADAR_VOXELS = ("radar_voxels", "radar_voxel_coords", "radar_voxel_num_points")
+_PROJECTED = ("camera_images", "camera_projection")
+_LIFTED = ("camera_images", "camera_intrinsics", "camera_extrinsics", "camera_image_affine")
 
 MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -22,7 +24,7 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "CenterPoint": (*_MEANS, *_PILLARS),
         "VoxelNeXt": _MEANS,
         "TransFusion": _MEANS,
-        "BEVFusion": (*_MEANS, *_RADAR_VOXELS, "radar_points"),
+        "BEVFusion": (*_MEANS, *_RADAR_VOXELS, "radar_points", *_LIFTED, "camera_projection"),
         "PV-RCNN": (*_MEANS, "lidar_points"),
         "PointRCNN": ("lidar_points",),
         "DSVT": (*_DYNAMIC_VOXELS, "lidar_voxel_mean"),
@@ -42,8 +44,15 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "SalsaNext": _RANGE_IMAGE,
         "RangeDet": _RANGE_IMAGE,
         "LaserNet": _RANGE_IMAGE,
-        "CRN": ("radar_points",),
+        "CRN": ("radar_points", *_LIFTED),
         "PP-Radar": _RADAR_VOXELS,
+        "LSS": _LIFTED,
+        "BEVDet": _LIFTED,
+        "BEVDepth": _LIFTED,
+        "PETR": _PROJECTED,
+        "DETR3D": _PROJECTED,
+        "BEVFormer": _PROJECTED,
+        "CaDDN": ("camera_images", "camera_intrinsics", "camera_extrinsics"),
     }
 )
 """Model -> the features that its published versions take, by name; not every version takes all of them."""

@@ -10,7 +10,10 @@ from .errors import BadOption, BrokenRecord, LogError, MissingRecord, NotALog, P
 from .frame import Frame, Sync
 from .ground import Ground, ground_of
 from .hdmap import GroundGrid, HDMap, LaneGraph, Shapes
+from .lenses import Lens, undistortion_map
 from .log import Log
+from .picture_part import PicturePart, room_for
+from .picture_size import picture_size
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
 from .source import Source
@@ -26,12 +29,14 @@ __all__ = [
     "HDMap",
     "Labels",
     "LaneGraph",
+    "Lens",
     "LidarSweep",
     "Log",
     "LogError",
     "Matrix",
     "MissingRecord",
     "NotALog",
+    "PicturePart",
     "PoseUnknown",
     "Poses",
     "RadarSweep",
@@ -42,4 +47,7 @@ __all__ = [
     "decode_image",
     "encode_jpeg",
     "ground_of",
+    "picture_size",
+    "room_for",
+    "undistortion_map",
 ]

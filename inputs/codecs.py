@@ -10,77 +10,65 @@ from numpy.typing import NDArray
 from perceptum.install import install_command
 
 from .errors import BrokenRecord, LogError
-from .jpeg import JPEG, decode_past_warnings, orientation_of
+from .jpeg import JPEG, orientation_of
+from .jpeg_pixels import LEAST_SCALED, decode_jpeg
+from .picture_part import PicturePart
+from .picture_size import READING
 
 __all__ = ["decode_image", "encode_jpeg"]
 
-_MOST_PIXELS = 178_956_970
-"""As Pillow's own bound."""
+Pixels = NDArray[np.uint8]
+
 _ORIENTATION = 0x0112
 _UPRIGHT = (0, 1)
 """EXIF knows 1 to 8; 0 is written by those who do not know."""
-_NEEDED = "reading pictures needs simplejpeg or Pillow"
 
 
-def decode_image(encoded: bytes, out: NDArray[np.uint8] | None = None, source: str = "picture") -> NDArray[np.uint8]:
-    """Returns (H, W, 3) uint8 RGB of JPEG or PNG bytes, written into `out` where given; raises BrokenRecord.
+def decode_image(
+    encoded: bytes,
+    out: Pixels | None = None,
+    source: str = "picture",
+    *,
+    rows: tuple[int, int] | None = None,
+    reduce: int = 1,
+    scratch: Pixels | None = None,
+) -> Pixels:
+    """Returns (H, W, 3) uint8 RGB of JPEG or PNG bytes; raises BrokenRecord.
 
     Grey, palettes, CMYK and alpha become RGB; of 16 bits of a colour the upper 8 are taken. Refused is what is not a
     picture of colours, such as depth in 16-bit grey or in floats, and a picture that EXIF says to turn: the camera's
     intrinsics hold for one way of the two, and which is not known. A JPEG that warns is taken if it is whole.
+
+    out: what it is written into. rows: the first that is wanted and the one after the last. reduce: 2, 4 or 8 for a
+    half, a fourth or an eighth of height and width, rounded up; rows then count in that. A JPEG is decoded at that
+    scale; of others the means of as many pixels are taken. scratch: (N,) uint8, of at least the bytes of the whole
+    picture at that scale; a JPEG is decoded into it, and what is returned is a view of it, without `out`.
     """
+    part = PicturePart(rows, reduce)
     image = None
     if encoded.startswith(JPEG):
         _check_upright(orientation_of(encoded), source)
-        image = _decode_jpeg(encoded, source)
-    if image is None:
-        image = _decode_with_pillow(encoded, source)
-    if out is None:
-        return image
-    if out.shape != image.shape:
-        raise BrokenRecord(f"{source}: the picture is {image.shape}, the buffer for it is {out.shape}")
-    out[...] = image
-    return out
+        image = decode_jpeg(encoded, part, source, out, scratch)
+    return _decode_with_pillow(encoded, part, source, out, scratch) if image is None else image
 
 
-def _decode_jpeg(encoded: bytes, source: str) -> NDArray[np.uint8] | None:
-    try:
-        import simplejpeg
-    except ImportError:
-        return None
-
-    def decode(picture: bytes, strict: bool) -> NDArray[np.uint8]:
-        height, width = simplejpeg.decode_jpeg_header(picture)[:2]
-        # the decoder makes room for whatever a header says
-        if height * width > _MOST_PIXELS:
-            raise ValueError(f"{width} x {height}, wanted at most {_MOST_PIXELS} pixels")
-        image: NDArray[np.uint8] = simplejpeg.decode_jpeg(picture, colorspace="RGB", strict=strict)
-        return image
-
-    try:
-        return decode(encoded, True)
-    except ValueError as error:
-        warning = error
-    except MemoryError as error:
-        raise BrokenRecord(f"{source}: not a complete JPEG picture ({error})") from error
-    try:
-        return decode_past_warnings(encoded, str(warning), decode)
-    except (ValueError, MemoryError) as error:
-        raise BrokenRecord(f"{source}: not a complete JPEG picture ({error})") from error
-
-
-def _decode_with_pillow(encoded: bytes, source: str) -> NDArray[np.uint8]:
+def _decode_with_pillow(
+    encoded: bytes, part: PicturePart, source: str, out: Pixels | None, scratch: Pixels | None
+) -> Pixels:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
-        raise LogError(f"{_NEEDED}: {install_command('camera')}") from error
+        raise LogError(f"{READING}: {install_command('camera')}") from error
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             _check_colours(image.mode, source)
+            part.shape((image.height, image.width), source)
+            if part.reduce > 1 and encoded.startswith(JPEG) and min(image.size) >= LEAST_SCALED:
+                image.draft(None, (image.width // part.reduce, image.height // part.reduce))
+                part = PicturePart(part.rows)
             pixels = np.array(image.convert("RGB"))
             # a PNG may say it behind the pixels
             _check_upright(image.getexif().get(_ORIENTATION, 1), source)
-            return pixels
     except BrokenRecord:
         raise
     # a broken chunk shows as any of these; a bomb is a header that promises hundreds of megapixels
@@ -93,6 +81,7 @@ def _decode_with_pillow(encoded: bytes, source: str) -> NDArray[np.uint8]:
         Image.DecompressionBombError,
     ) as error:
         raise BrokenRecord(f"{source}: not a complete picture ({error})") from error
+    return part.of(pixels, source, out, scratch)
 
 
 def _check_colours(mode: str, source: str) -> None:
@@ -128,7 +117,7 @@ def _encode_with_pillow(image: NDArray[np.uint8], quality: int) -> bytes:
     try:
         from PIL import Image
     except ImportError as error:
-        raise LogError(f"{_NEEDED}: {install_command('camera')}") from error
+        raise LogError(f"{READING}: {install_command('camera')}") from error
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

@@ -33,6 +33,7 @@ class Records(Protocol):
     camera_tolerance_ns: int
     camera_sync: Literal["nearest", "before"]
     sweep_tolerance_ns: int | None
+    on_error: Literal["raise", "skip"]
 
     @property
     def ids(self) -> Sequence[str]: ...

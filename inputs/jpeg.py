@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["JPEG", "decode_past_warnings", "orientation_of"]
+__all__ = ["JPEG", "orientation_of", "past_warnings", "size_of"]
 
 Pixels = NDArray[np.uint8]
 Decode = Callable[[bytes, bool], Pixels]
@@ -60,13 +60,14 @@ class _Marker(NamedTuple):
     """Where what follows the marker begins, its two bytes of length first."""
 
 
-def decode_past_warnings(encoded: bytes, warning: str, decode: Decode) -> Pixels:
-    """Returns the picture that `decode`, strictly, refused with `warning`; raises ValueError where it is not whole."""
+def past_warnings(encoded: bytes, warning: str, decode: Decode) -> tuple[bytes, bool]:
+    """Returns the picture that `decode`, strictly, refused with `warning`, without what it warned of, and whether it is
+    to be decoded strictly; raises ValueError where it is not whole."""
     plain = _with_plain_headers(encoded)
     if plain != encoded:
         tried = _tried(plain, decode)
         if not isinstance(tried, str):
-            return tried
+            return plain, True
         warning = tried
     # what a damaged bit leaves over of a progressive scan looks like filler too
     if not _EXTRANEOUS.search(warning) or not _is_sequential(plain):
@@ -76,13 +77,13 @@ def decode_past_warnings(encoded: bytes, warning: str, decode: Decode) -> Pixels
     except (struct.error, IndexError, ArithmeticError) as error:
         raise ValueError(warning) from error
     if pieces is None:
-        return _without_filler(plain, warning, decode)
+        return _without_filler(plain, warning, decode), True
     # with restarts a warning comes late, and counts what several of them had too much: each is looked at alone
     for piece in pieces:
         tried = _tried(piece, decode)
         if isinstance(tried, str):
             _without_filler(piece, warning, decode, tried)
-    return decode(plain, False)
+    return plain, False
 
 
 def _tried(encoded: bytes, decode: Decode) -> Pixels | str:
@@ -93,8 +94,8 @@ def _tried(encoded: bytes, decode: Decode) -> Pixels | str:
         return str(error)
 
 
-def _without_filler(encoded: bytes, first: str, decode: Decode, warning: str = "") -> Pixels:
-    """Decodes without the bytes that warnings count before markers, one after the other; raises ValueError of `first`.
+def _without_filler(encoded: bytes, first: str, decode: Decode, warning: str = "") -> bytes:
+    """Takes out the bytes that warnings count before markers, one after the other; raises ValueError of `first`.
 
     warning: what the decoder says of `encoded`, where that is not `first`.
     """
@@ -113,7 +114,7 @@ def _without_filler(encoded: bytes, first: str, decode: Decode, warning: str = "
             tried = _tried(cut, decode)
             if not isinstance(tried, str):
                 if all(_ends_there(cut, at, filler, tried, decode) for at, filler in without.items()):
-                    return tried
+                    return cut
             elif _EXTRANEOUS.search(tried):
                 encoded, known_until, warning, removed = cut, end, tried, without
                 break
@@ -283,6 +284,18 @@ class _Layout(NamedTuple):
         if not (0 < height < 2**16 and 0 < width < 2**16):
             return None
         return head[: frame + 3] + struct.pack(">HH", height, width) + head[frame + 7 :]
+
+
+def size_of(encoded: bytes) -> tuple[int, int] | None:
+    """Returns (height, width) of a JPEG picture, px, as its header says; None where that does not."""
+    for marker in _markers(encoded):
+        if marker.code in _FRAMES:
+            at = marker.segment + 3
+            return struct.unpack_from(">HH", encoded, at) if len(encoded) >= at + 4 else None
+        # the size of a scan stands before it
+        if marker.code == _SCAN:
+            break
+    return None
 
 
 def orientation_of(encoded: bytes) -> int:

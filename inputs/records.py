@@ -19,7 +19,9 @@ from perceptum.plural import a_or_an
 from .arrays import Matrix
 from .codecs import decode_image
 from .errors import BrokenRecord, LogError
+from .lenses import Lens, lens_of
 from .once import once
+from .picture_size import picture_size
 from .poses import inverse, moved_boxes
 
 __all__ = ["RADAR_COLUMNS", "RADAR_OWN", "CameraImage", "Labels", "LidarSweep", "RadarSweep", "read_only"]
@@ -213,7 +215,8 @@ class CameraImage:
     distortion: Matrix | None = None
     """Coefficients in the order of `distortion_model`; None: the picture is undistorted."""
     distortion_model: str = "none"
-    """none, brown (k1 k2 p1 p2 [k3 [k4 k5 k6]]), fisheye (k1 k2 k3 k4) or mei (xi k1 k2 p1 p2)."""
+    """none, brown (k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4 [tau_x tau_y]]]]), fisheye (k1 k2 k3 k4), mei (xi k1 k2 p1
+    p2), ftheta or ftheta_backward (a polynomial); `Lens` says what they mean."""
     source: str = ""
     size: tuple[int, int] | None = None
     """Height and width, px, of the pictures that the intrinsics hold for; None where the log does not say."""
@@ -223,13 +226,40 @@ class CameraImage:
         return f"<CameraImage {self.camera} at {self.time_ns} ns: {lens}>"
 
     @once
+    def lens(self) -> Lens:
+        """How the camera sees; one object for all pictures with the same numbers. Raises BrokenRecord."""
+        try:
+            return lens_of(self.intrinsics, self.distortion_model, self.distortion)
+        except BrokenRecord as error:
+            where = f"{self.source}: " if self.source else ""
+            raise BrokenRecord(f"{where}camera {self.camera}: {error}") from error
+
+    @once
     def encoded(self) -> bytes:
         """The picture as it lies in the log: JPEG or PNG bytes."""
         return self.read()
 
-    def decode(self, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """Returns (H, W, 3) uint8 RGB, written into `out` where that is given; raises BrokenRecord."""
-        return decode_image(self.encoded, out=out, source=self.source or self.camera)
+    def picture_size(self) -> tuple[int, int]:
+        """Returns the picture's own (height, width), px, from its header; raises BrokenRecord."""
+        return picture_size(self.encoded, self.source or self.camera)
+
+    def decode(
+        self,
+        out: NDArray[np.uint8] | None = None,
+        *,
+        rows: tuple[int, int] | None = None,
+        reduce: int = 1,
+        scratch: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Returns (H, W, 3) uint8 RGB, written into `out` where that is given; raises BrokenRecord.
+
+        rows: (first, last), half-open: only those. reduce: 1, 2, 4 or 8: height and width are divided by it, rounded
+        up, and rows count in what comes of it; a JPEG is decoded at that scale, of others the means of pixels are
+        taken. scratch: (N,) uint8, at least as large as the whole picture at that scale: pixels are decoded into it,
+        and without `out` what is returned may be a view of it.
+        """
+        where = self.source or self.camera
+        return decode_image(self.encoded, out, where, rows=rows, reduce=reduce, scratch=scratch)
 
 
 @dataclass(frozen=True, eq=False)

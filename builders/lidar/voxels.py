@@ -56,6 +56,7 @@ class Voxels(Filler):
 
     def run(self, sample: Sample) -> None:
         self.rows.report("lidar_voxels")
+        self._means.run()
 
     def sizes(self) -> Mapping[str, int]:
         return {"num_voxels": max(self.rows.n, self.params.min_rows), "num_points": len(self.cells.ids)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from perceptum.inputs import BrokenRecord, Matrix, MissingRecord
 
 from ..reading.files import read_bytes
+from ..reading.picture_file import size_of
 
 __all__ = ["Calibration", "Lens", "read_calibration"]
 
@@ -24,6 +26,8 @@ class _Sensor(msgspec.Struct):
     principal_point_px: list[float] = []
     distortion_coeffs: list[float] = []
     xi: float = 0.0
+    image_resolution_px: Any = None
+    """Width and height."""
 
 
 class Lens(msgspec.Struct, frozen=True):
@@ -32,6 +36,8 @@ class Lens(msgspec.Struct, frozen=True):
     intrinsics: Matrix
     distortion: Matrix
     distortion_model: str
+    size: tuple[int, int] | None
+    """Height and width, px."""
 
 
 class Calibration:
@@ -77,7 +83,9 @@ class Calibration:
         if fx <= 0 or fy <= 0:
             raise BrokenRecord(f"{self._path}: {name} has focal lengths {fx} and {fy}, wanted pixels above 0")
         intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
-        return Lens(intrinsics, *self._distortion(name, sensor))
+        sides = sensor.image_resolution_px
+        size = size_of(sides[1], sides[0]) if isinstance(sides, list) and len(sides) == 2 else None
+        return Lens(intrinsics, *self._distortion(name, sensor), size)
 
     def _distortion(self, name: str, sensor: _Sensor) -> tuple[Matrix, str]:
         if sensor.model == "opencv_pinhole":

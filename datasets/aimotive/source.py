@@ -118,6 +118,7 @@ class AiMotive(Reader):
             "the picture is missing",
             lens.distortion,
             lens.distortion_model,
+            lens.size,
         )
 
     def read_labels(self, time_ns: int) -> Labels | None:

@@ -29,7 +29,7 @@ from perceptum.inputs.once import once
 from ..reading.feather import Kind, read_columns
 from ..reading.files import Numbered, numbered, subfolders
 from ..reading.label_table import LabelTable
-from ..reading.picture_file import picture_file
+from ..reading.picture_file import picture_file, size_of
 from ..reading.reader import Reader, first_times
 from ..reading.rotations import check_finite, poses_of_columns, transforms
 from .beams import row_of_ring
@@ -45,6 +45,7 @@ _LIDAR_COLUMNS: dict[str, Kind] = {
     **dict.fromkeys(("intensity", "laser_number", "offset_ns"), "int"),
 }
 _INTRINSICS = ("fx_px", "fy_px", "cx_px", "cy_px")
+_SIZE = ("height_px", "width_px")
 
 
 class Argoverse2(Reader):
@@ -84,11 +85,28 @@ class Argoverse2(Reader):
         return dict(zip(columns["sensor_name"].tolist(), transforms(path, columns), strict=True))
 
     @once
+    def _cameras(self) -> tuple[Path, Mapping[str, NDArray[Any]]]:
+        path = self.folder / "calibration" / "intrinsics.feather"
+        kinds: dict[str, Kind] = {
+            "sensor_name": "text",
+            **dict.fromkeys(_INTRINSICS, "float"),
+            **dict.fromkeys(_SIZE, "int"),
+        }
+        return path, read_columns(path, kinds, "pictures need the cameras' intrinsics", _SIZE)
+
+    @once
+    def sizes(self) -> Mapping[str, tuple[int, int] | None]:
+        """Camera -> height and width, px."""
+        _, columns = self._cameras
+        if any(name not in columns for name in _SIZE):
+            return {}
+        sides = zip(*(columns[name].tolist() for name in _SIZE), strict=True)
+        return dict(zip(columns["sensor_name"].tolist(), (size_of(*pair) for pair in sides), strict=True))
+
+    @once
     def intrinsics(self) -> Mapping[str, Matrix]:
         """Camera -> (3, 3), pixels."""
-        path = self.folder / "calibration" / "intrinsics.feather"
-        kinds: dict[str, Kind] = {"sensor_name": "text", **dict.fromkeys(_INTRINSICS, "float")}
-        columns = read_columns(path, kinds, "pictures need the cameras' intrinsics")
+        path, columns = self._cameras
         check_finite(path, {name: columns[name] for name in _INTRINSICS})
         rows = zip(*(columns[name].tolist() for name in _INTRINSICS), strict=True)
         matrices = [np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]) for fx, fy, cx, cy in rows]
@@ -135,7 +153,8 @@ class Argoverse2(Reader):
         intrinsics = self._calibrated(self.intrinsics, camera, "intrinsics.feather")
         ego_from_camera = self._ego_from(camera)
         path, time_ns = files.paths[index], int(files.numbers[index])
-        return picture_file(path, camera, time_ns, intrinsics, ego_from_camera, "the picture is missing")
+        size, what = self.sizes.get(camera), "the picture is missing"
+        return picture_file(path, camera, time_ns, intrinsics, ego_from_camera, what, size=size)
 
     @once
     def _labels(self) -> LabelTable | None:

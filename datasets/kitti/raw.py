@@ -24,8 +24,8 @@ from perceptum.inputs import (
 from perceptum.inputs.once import once
 from perceptum.inputs.poses import rigid
 
-from ..reading.files import has_numbered, numbered
-from ..reading.picture_file import picture_file
+from ..reading.files import floats, has_numbered, numbered
+from ..reading.picture_file import picture_file, size_of
 from ..reading.pose_matrices import poses_of
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
 from .folders import LIDAR, KittiReader
@@ -117,11 +117,26 @@ class KittiRaw(KittiReader):
             calibration[_PROJECTIONS[camera]] = _of(path, lines, key, (3, 4))
         return path, calibration
 
+    @once
+    def _sizes(self) -> dict[str, tuple[int, int] | None]:
+        """Camera -> height and width of the rectified pictures, which S_rect_NN gives the other way round."""
+        _, lines = self._calibration("calib_cam_to_cam.txt", "pictures")
+        return {camera: _size(lines.get(f"S_rect_{camera[-2:]}", "")) for camera in self._pictures}
+
     def read_camera(self, camera: str, index: int) -> CameraImage:
         path = self._pictures[camera].paths[index]
         intrinsics, ego_from_camera = camera_of(*self._camera_files, _PROJECTIONS[camera])
         time_ns = int(self.cameras[camera][index])
-        return picture_file(path, camera, time_ns, intrinsics, ego_from_camera, "the drive has no such picture")
+        what = "the drive has no such picture"
+        return picture_file(path, camera, time_ns, intrinsics, ego_from_camera, what, size=self._sizes[camera])
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    try:
+        width, height = floats(text.split())
+    except ValueError:
+        return None
+    return size_of(height, width)
 
 
 def _of(path: Path, lines: Mapping[str, str], key: str, shape: tuple[int, int]) -> Matrix:

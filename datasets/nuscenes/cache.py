@@ -26,7 +26,8 @@ Cache = str | os.PathLike[str] | Literal[False] | None
 
 _log = logging.getLogger(__name__)
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
+"""2 has the sizes of pictures."""
 SMALL_TABLES_BYTES = 1 << 20
 """Tables of less than this in all are read again each time: that takes milliseconds."""
 

@@ -50,6 +50,7 @@ COLUMNS: Mapping[str, tuple[str, str, int]] = {
     "record_sample": ("record", "<i4", 1),
     "record_calibration": ("record", "<i4", 1),
     "record_is_key": ("record", "|b1", 1),
+    "record_size": ("record", "<u2", 2),
     "record_pose_time_us": ("record", "<i8", 1),
     "record_pose_xyz": ("record", "<f8", 3),
     "record_pose_wxyz": ("record", "<f8", 4),
@@ -70,7 +71,8 @@ COLUMNS: Mapping[str, tuple[str, str, int]] = {
     "box_radar_points": ("box", "<i4", 1),
 }
 """record_* are the rows of sample_data by scene, sensor and time, each with its ego pose; box_* those of
-sample_annotation by scene and sample. Scene i has the rows start[i] to start[i + 1]; names holds all file names."""
+sample_annotation by scene and sample. A record's size is its picture's height and
+width, 0 where the table does not say. Scene i has the rows start[i] to start[i + 1]; names holds all file names."""
 
 
 @dataclass(frozen=True, eq=False)

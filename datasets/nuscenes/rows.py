@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -91,6 +91,9 @@ class SampleDataRow(Row, gc=False):
     timestamp: TimeUs
     is_key_frame: bool
     filename: str
+    height: Any = None
+    """Pixels; of a camera's records. One that is broken spoils no other."""
+    width: Any = None
 
 
 class VisibilityRow(Row, gc=False):

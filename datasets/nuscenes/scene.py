@@ -33,6 +33,8 @@ class Stream:
     is_key: NDArray[np.bool_]
     sample: NDArray[np.int32]
     calibration: NDArray[np.int32]
+    size: NDArray[np.uint16]
+    """(n, 2) height and width of pictures, px; 0 where the table does not say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +158,7 @@ def _streams(index: Index, columns: Columns, files: Sequence[str], root: Path) -
                 is_key=columns["record_is_key"][rows],
                 sample=columns["record_sample"][rows],
                 calibration=columns["record_calibration"][rows],
+                size=columns["record_size"][rows],
             )
     return streams
 

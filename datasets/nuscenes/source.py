@@ -28,7 +28,7 @@ from perceptum.inputs import (
 from perceptum.inputs.once import once
 from perceptum.inputs.source import Named
 
-from ..reading.picture_file import picture_file
+from ..reading.picture_file import picture_file, size_of
 from ..reading.point_file import read_points
 from ..reading.unread import Unread
 from .index import Index
@@ -134,7 +134,8 @@ class NuScenes(Named):
         stream = self.scene.streams[camera]
         path, time_ns, ego_from_camera = self._record(stream, index)
         intrinsics = self.scene.intrinsics(self._calibration, int(stream.calibration[index]))
-        return picture_file(Path(path), camera, time_ns, intrinsics, ego_from_camera, "the picture is missing")
+        size, what = size_of(*stream.size[index].tolist()), "the picture is missing"
+        return picture_file(Path(path), camera, time_ns, intrinsics, ego_from_camera, what, size=size)
 
     def read_labels(self, time_ns: int) -> Labels | None:
         """The boxes of a keyframe; None between keyframes, and where the version has no annotations."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, Labels, Matrix
+from perceptum.inputs import BrokenRecord, Labels, Lens, Matrix
 from perceptum.inputs.poses import inverse, rotation_from_quaternion, yaw_from_rotation
 
 __all__ = ["label_boxes", "lens_of", "lidar_columns", "radar_columns"]
@@ -88,7 +88,13 @@ def lens_of(metadata: Any, source: str) -> tuple[Matrix, Matrix | None, str]:
         matrix = np.array([[p.gamma1, 0, p.u0], [0, p.gamma2, p.v0], [0, 0, 1]], dtype=np.float64)
         bent = [0.0] * 4 if d is None else [d.k1, d.k2, d.p1, d.p2]
         return matrix, np.array([metadata.mirror_parameter or 0.0, *bent], dtype=np.float64), "mei"
-    raise BrokenRecord(f"{source}: a camera of the kind {kind}, wanted a pinhole or a mei fisheye with intrinsics")
+    if kind == "FThetaCameraMetadata" and metadata.intrinsics is not None:
+        # the forward polynomial, by which the library projects
+        lens = Lens.ftheta((metadata.intrinsics.cx, metadata.intrinsics.cy), metadata.intrinsics.fw_poly)
+        return lens.intrinsics, lens.coefficients, lens.model
+    raise BrokenRecord(
+        f"{source}: a camera of the kind {kind}, wanted a pinhole, a mei fisheye or an f-theta camera with intrinsics"
+    )
 
 
 def label_boxes(boxes: Any, time_ns: int, world_from_ego: Matrix) -> Labels:

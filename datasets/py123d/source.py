@@ -24,6 +24,7 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.once import once
 
+from ..reading.picture_file import size_of
 from ..reading.raw_image import RawImage, colours, png_bytes
 from ..reading.reader import Reader, first_times
 from .library import Py123dFolder
@@ -99,6 +100,7 @@ class Py123dLog(Reader):
             "distortion": distortion,
             "distortion_model": model,
             "source": source,
+            "size": size_of(getattr(metadata, "height", None), getattr(metadata, "width", None)),
         }
         if self._folder.holds_bytes(key):
             return CameraImage(read=partial(self._folder.encoded, key, index, source), **common)

@@ -1,15 +1,19 @@
-"""A picture that lies in a file of its own."""
+"""A picture that lies in a file of its own, and the size that a calibration gives for it."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from perceptum.inputs import CameraImage, Matrix
 
 from .files import read_bytes
 
-__all__ = ["picture_file"]
+__all__ = ["picture_file", "size_of"]
+
+_MOST_PIXELS = 65_535
+"""Along a side: what a JPEG can have."""
 
 
 def picture_file(
@@ -21,6 +25,7 @@ def picture_file(
     what: str,
     distortion: Matrix | None = None,
     distortion_model: str = "none",
+    size: tuple[int, int] | None = None,
 ) -> CameraImage:
     """Returns the picture, whose file is read when its bytes are asked for; `what` says what is then missing."""
     return CameraImage(
@@ -32,4 +37,15 @@ def picture_file(
         distortion=distortion,
         distortion_model=distortion_model,
         source=str(path),
+        size=size,
     )
+
+
+def size_of(height: Any, width: Any) -> tuple[int, int] | None:
+    """Returns height and width as ints; None where these are not numbers of pixels: the log does not say."""
+    try:
+        sides = int(height), int(width)
+        whole = sides == (height, width) and all(0 < side <= _MOST_PIXELS for side in sides)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return sides if whole else None

@@ -5,21 +5,40 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord, CameraImage, LogError
+from perceptum.inputs import BrokenRecord, CameraImage, LogError, PicturePart, room_for
+from perceptum.inputs.once import once
 from perceptum.install import install_command
 
-__all__ = ["RawImage", "colours", "png_bytes"]
+__all__ = ["RawImage", "RawPixels", "all_rows", "colours", "png_bytes"]
 
 Pixels = NDArray[np.uint8]
 
 
+class RawPixels(Protocol):
+    """Pixels as a log holds them, of which any rows can be turned into RGB."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, px."""
+
+    def write_rows(self, first: int, out: Pixels) -> None:
+        """Writes the rows from `first` on; out: (rows, width, 3) uint8, without gaps."""
+
+
+def all_rows(raw: RawPixels) -> Pixels:
+    """Returns the picture, (H, W, 3) uint8 RGB."""
+    out = np.empty((*raw.size, 3), np.uint8)
+    raw.write_rows(0, out)
+    return out
+
+
 def _no_pixels() -> Pixels:
-    raise AssertionError("a RawImage is made with read_pixels")
+    raise AssertionError("a RawImage is made with read_pixels or read_raw")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,15 +47,37 @@ class RawImage(CameraImage):
 
     read_pixels: Callable[[], Pixels] = field(default=_no_pixels, repr=False)
     """Returns (H, W, 3) uint8 RGB."""
+    read_raw: Callable[[], RawPixels] | None = field(default=None, repr=False)
+    """Where it is given, it is what is read: once, and only the rows that are wanted are made of it."""
 
-    def decode(self, out: Pixels | None = None) -> Pixels:
-        image = colours(self.read_pixels(), self.source)
-        if out is None:
-            return image
-        if out.shape != image.shape:
-            raise BrokenRecord(f"{self.source}: the picture is {image.shape}, the buffer for it is {out.shape}")
-        out[...] = image
-        return out
+    @once
+    def _raw(self) -> RawPixels | None:
+        return None if self.read_raw is None else self.read_raw()
+
+    def picture_size(self) -> tuple[int, int]:
+        raw = self._raw
+        if raw is not None:
+            return raw.size
+        height, width, _ = colours(self.read_pixels(), self.source).shape
+        return height, width
+
+    def decode(
+        self,
+        out: Pixels | None = None,
+        *,
+        rows: tuple[int, int] | None = None,
+        reduce: int = 1,
+        scratch: Pixels | None = None,
+    ) -> Pixels:
+        part, raw = PicturePart(rows, reduce), self._raw
+        if raw is None:
+            return part.of(colours(self.read_pixels(), self.source), self.source, out)
+        first, last = part.whole_rows(raw.size, self.source)
+        shape = (last - first, raw.size[1], 3)
+        straight = out is not None and out.shape == shape and out.flags.c_contiguous
+        room = room_for(shape, self.source, out if straight else None, scratch)
+        raw.write_rows(first, room)
+        return part.of(room, self.source, out, first_row=first)
 
 
 def colours(image: NDArray[Any], source: str) -> Pixels:

@@ -1,4 +1,4 @@
-"""sensor_msgs/CompressedImage, Image and CameraInfo to pictures with a lens."""
+"""sensor_msgs/CompressedImage and CameraInfo to pictures with a lens."""
 
 from __future__ import annotations
 
@@ -6,22 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, Matrix
 
-from .bayer import PATTERNS, demosaic
-from .rows import row_stride
+from ..reading.picture_file import size_of
 
-__all__ = ["RAW_ENCODINGS", "Lens", "compressed_bytes", "lens_of", "pixels_of"]
-
-Pixels = NDArray[np.uint8]
-
-_CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0), "8UC3": (2, 1, 0)}
-_GREY = ("mono8", "8UC1")
-RAW_ENCODINGS = (*_CHANNELS, *_GREY, *PATTERNS)
-"""What sensor_msgs/Image may hold to be a picture; depth and 16 bit are not read."""
-_WIDTHS = {"rgba8": 4, "bgra8": 4}
+__all__ = ["Lens", "compressed_bytes", "lens_of"]
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _DEPTHS = ("16UC1", "16SC1", "32FC1")
@@ -39,6 +29,8 @@ class Lens:
     intrinsics: Matrix
     distortion: Matrix | None
     model: str
+    size: tuple[int, int] | None
+    """Height and width of the pictures, px."""
 
 
 def lens_of(info: Any, rectified: bool, where: str) -> Lens:
@@ -57,9 +49,12 @@ def lens_of(info: Any, rectified: bool, where: str) -> Lens:
     intrinsics = matrix.copy()
     intrinsics[:2, 2] -= offset
     intrinsics[:2] /= binning[:, None]
+    # a region without a height or width is the whole sensor
+    height, width = int(info.roi.height) or int(info.height), int(info.roi.width) or int(info.width)
+    size = size_of(height // int(binning[1]), width // int(binning[0]))
     if rectified:
-        return Lens(intrinsics, None, "none")
-    return Lens(intrinsics, *_distortion(info, where))
+        return Lens(intrinsics, None, "none", size)
+    return Lens(intrinsics, *_distortion(info, where), size)
 
 
 def info_value(info: Any, name: str) -> Any:
@@ -107,20 +102,3 @@ def compressed_bytes(message: Any, where: str) -> bytes:
     if encoding.strip().startswith("bayer_") and not how.strip().endswith(_COLOURS):
         raise BrokenRecord(f"{where}: format {form!r} is a Bayer mosaic in a picture, which is not read")
     return bytes(data)
-
-
-def pixels_of(message: Any, where: str) -> Pixels:
-    """Returns (H, W, 3) uint8 RGB of an Image; raises BrokenRecord."""
-    encoding, height, width, step = message.encoding, int(message.height), int(message.width), int(message.step)
-    if encoding not in RAW_ENCODINGS:
-        raise BrokenRecord(f"{where}: encoding {encoding!r} is not read; wanted one of {', '.join(RAW_ENCODINGS)}")
-    channels = _WIDTHS.get(encoding, 3 if encoding in _CHANNELS else 1)
-    stride = row_stride(step, width * channels, height, len(message.data))
-    if not height or not width or stride is None:
-        raise BrokenRecord(
-            f"{where}: {len(message.data)} bytes and a step of {step}, wanted {height} x {width} pixels of {channels}"
-        )
-    image = np.ndarray((height, width, channels), np.uint8, message.data, strides=(stride, channels, 1))
-    if encoding in _CHANNELS:
-        return np.ascontiguousarray(image[:, :, list(_CHANNELS[encoding])])
-    return demosaic(image[:, :, 0], encoding) if encoding in PATTERNS else np.repeat(image, 3, axis=2)

@@ -11,16 +11,18 @@ from typing import Any
 from perceptum.inputs import BrokenRecord, CameraImage, HDMap, LidarSweep, LogError, Poses, RadarSweep, Times
 from perceptum.inputs.once import get_or_make, once
 
-from ..reading.raw_image import RawImage, png_bytes
+from ..reading.raw_image import RawImage, all_rows, png_bytes
 from ..reading.reader import Reader
+from ..reading.video.image import video_image
 from ..reading.video.stream import VideoStream
 from .cloud import lidar_columns, radar_columns
 from .foxglove_fields import VIDEO
-from .image import Lens, Pixels, compressed_bytes, lens_of, pixels_of
+from .image import Lens, compressed_bytes, lens_of
 from .index import NeverStamped, streams_of
 from .motion import Motion
 from .options import RecordingOptions
 from .radar import frame_of_scan, scan_columns, track_columns
+from .raw import RawRows, raw_rows
 from .recording import WHOLE, Recording
 from .sensors import sensors_of
 from .types import COMPRESSED, RADAR_SCAN, RADAR_TRACKS, decode
@@ -136,20 +138,21 @@ class RecordedLog(Reader):
             "distortion": lens.distortion,
             "distortion_model": lens.model,
             "source": self._where(camera, time_ns),
+            "size": lens.size,
         }
         if self._recording.topics[camera].type == COMPRESSED:
             return CameraImage(read=read, **common)
-        return RawImage(read=read, read_pixels=partial(self._pixels, camera, index), **common)
+        if self._recording.topics[camera].type in VIDEO:
+            return video_image(self._video(camera), index, **common)
+        return RawImage(read=read, read_raw=partial(self._raw, camera, index), **common)
 
     def _picture(self, camera: str, index: int) -> bytes:
         if self._recording.topics[camera].type != COMPRESSED:
-            return png_bytes(self._pixels(camera, index))
+            return png_bytes(all_rows(self._raw(camera, index)))
         return compressed_bytes(self._message(camera, index), self._where_record(camera, index))
 
-    def _pixels(self, camera: str, index: int) -> Pixels:
-        if self._recording.topics[camera].type in VIDEO:
-            return self._video(camera).picture(index)
-        return pixels_of(self._message(camera, index), self._where_record(camera, index))
+    def _raw(self, camera: str, index: int) -> RawRows:
+        return raw_rows(self._message(camera, index), self._where_record(camera, index))
 
     def _video(self, camera: str) -> VideoStream:
         """The camera's video, with its decoder from one picture to the next."""

@@ -113,6 +113,7 @@ class SyntheticSource(Named):
             ego_from_camera=ego_from_camera(mount),
             read=partial(_picture, self, camera, time_ns),
             source=f"{self.location}/{camera}/{index}",
+            size=(self.options.image_size[1], self.options.image_size[0]),
         )
 
     def read_labels(self, time_ns: int) -> Labels | None:

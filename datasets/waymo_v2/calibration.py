@@ -11,6 +11,7 @@ import numpy as np
 from perceptum.inputs import BrokenRecord, Matrix
 from perceptum.inputs.poses import rigid
 
+from ..reading.picture_file import size_of
 from ..reading.widened import widened
 from .parquet import read_table
 
@@ -43,6 +44,8 @@ class Camera:
     intrinsics: Matrix
     distortion: Matrix
     """k1 k2 p1 p2 k3."""
+    size: tuple[int, int] | None
+    """Height and width, px."""
 
 
 def read_lidars(path: Path) -> Mapping[str, Lidar]:
@@ -67,17 +70,21 @@ def read_cameras(path: Path) -> Mapping[str, Camera]:
     """Returns camera -> its calibration; raises MissingRecord or BrokenRecord."""
     names = ("key.camera_name", f"{_CAMERA}.extrinsic.transform")
     lens = tuple(f"{_CAMERA}.intrinsic.{part}" for part in _LENS)
-    table = read_table(path, names + lens, "pictures need the cameras' calibration")
+    sides = (f"{_CAMERA}.height", f"{_CAMERA}.width")
+    table = read_table(path, names + lens, "pictures need the cameras' calibration", sides)
     values = np.stack([widened(table.numbers(name)) for name in lens], axis=1)
     if not np.isfinite(values).all() or (values[:, :2] <= 0).any():
         raise BrokenRecord(f"{path}: a lens is wrong; wanted finite numbers and focal lengths above 0")
     ego_from_cameras = _rigid(path, table.transforms(names[1])) @ _WAYMO_FROM_OPTICAL
+    known = all(name in table for name in sides)
+    sizes = zip(*(table.numbers(name, nulls=True).tolist() for name in sides), strict=True) if known else ()
+    found = [size_of(*pair) for pair in sizes] or [None] * len(table)
     cameras = {}
     for row, number in enumerate(table.numbers(names[0]).tolist()):
         fu, fv, cu, cv = values[row, :4]
         # u = cu - fu y/x = cu + fu x_right/z_forward: the sign is in the turned axes
         intrinsics = np.array([[fu, 0, cu], [0, fv, cv], [0, 0, 1.0]])
-        cameras[CAMERAS.get(number, "")] = Camera(ego_from_cameras[row], intrinsics, values[row, 4:])
+        cameras[CAMERAS.get(number, "")] = Camera(ego_from_cameras[row], intrinsics, values[row, 4:], found[row])
     return cameras
 
 

@@ -70,6 +70,9 @@ class Table:
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._table.column_names
+
     def numbers(self, name: str, *, nulls: bool = False) -> NDArray[Any]:
         """Returns (n,) in the stored dtype; with `nulls` a null is NaN, else it is an error."""
         from pyarrow import types
@@ -125,11 +128,15 @@ def _as_float64(path: Path, name: str, values: Any) -> NDArray[np.float64]:
     return widened(values.to_numpy(zero_copy_only=False))
 
 
-def read_table(path: Path, columns: Sequence[str], what: str) -> Table:
-    """Reads these columns of all rows, and no others; `what` says what is lost without the file."""
+def read_table(path: Path, columns: Sequence[str], what: str, optional: Sequence[str] = ()) -> Table:
+    """Reads these columns of all rows, and no others; `what` says what is lost without the file.
+
+    An `optional` column that is not there is left out.
+    """
     file, source = _opened(path, columns, what)
     with _naming(path), source:
-        table = file.read(columns=list(columns), use_threads=False)
+        there = [name for name in optional if file.schema_arrow.names.count(name) == 1]
+        table = file.read(columns=[*columns, *there], use_threads=False)
         table.validate(full=True)
     return Table(path, table)
 

@@ -161,6 +161,7 @@ class WaymoV2(Reader):
             distortion=lens.distortion,
             distortion_model="brown",
             source=f"{path} {camera} {time_ns}",
+            size=lens.size,
         )
 
     @once

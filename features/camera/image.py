@@ -169,8 +169,10 @@ class ImageParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         if not all(0 <= share <= 1 for share in self.crop_at):
             raise SpecError(f"image.crop_at must be two shares from 0 to 1, got {list(self.crop_at)}")
         finite("image.rotate", (self.rotate,))
-        if not 1 <= self.pad_multiple <= _MOST_PX:
-            raise SpecError(f"image.pad_multiple must be 1 to {_MOST_PX}, got {self.pad_multiple}")
+        if self.pad_multiple < 1:
+            raise SpecError(f"image.pad_multiple must be at least 1, got {self.pad_multiple}")
+        if self.pad_multiple > _MOST_PX:
+            raise SpecError(f"image.pad_multiple must be at most {_MOST_PX}, got {self.pad_multiple}")
         if self.pad is not None and self.pad_multiple != 1:
             raise SpecError("image.pad and image.pad_multiple both say how large the result is: set one of them")
         size = self._cut()

@@ -99,8 +99,9 @@ GROUPS = (
                 shape=picture_axes,
                 units="none",
                 frame="image",
-                prose="The pictures, each the one nearest to the reference time within the log's tolerance. Of a camera "
-                "without one, or whose picture is broken in a log that skips those, all is 0: see camera_valid. "
+                cut="first_rows",
+                prose="The pictures, each the one nearest to the reference time within the log's tolerance. Of a "
+                "camera without one, or whose picture is broken in a log that skips those, all is 0: see camera_valid. "
                 "uint8 holds them from 0 to 255, and wants norm null.",
             ),
             Feature(
@@ -109,6 +110,7 @@ GROUPS = (
                 shape=("num_cameras",),
                 units="flag",
                 frame="none",
+                cut="first_rows",
                 prose="Per camera, whether the frame has a picture of it that can be decoded.",
             ),
             Feature(
@@ -117,8 +119,9 @@ GROUPS = (
                 shape=("num_cameras",),
                 units="s",
                 frame="none",
-                prose="Per camera, how long before the reference time its picture was taken; negative if after, 0 where "
-                "there is none.",
+                cut="first_rows",
+                prose="Per camera, how long before the reference time its picture was taken; negative if after, 0 "
+                "where there is none.",
             ),
         ),
     ),

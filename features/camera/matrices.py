@@ -96,6 +96,7 @@ GROUPS = (
                 shape=matrix_axes,
                 units="px",
                 frame="image",
+                cut="first_rows",
                 prose="Per camera fx 0 cx, 0 fy cy, 0 0 1, after what was done to the picture: K' = affine K. The lens "
                 f"is not in it: of a picture that is not undistorted it is that of its middle. {_WITHOUT}",
             ),
@@ -113,6 +114,7 @@ GROUPS = (
                 shape=matrix_axes,
                 units="m",
                 frame="reference",
+                cut="first_rows",
                 prose=f"Per camera where it is and how it looks: a rotation and a translation. {_WITHOUT}",
             ),
         ),
@@ -129,6 +131,7 @@ GROUPS = (
                 shape=matrix_axes,
                 units="px",
                 frame="reference",
+                cut="first_rows",
                 prose="Per camera from a point of the frame of reference to its pixel: q = projection [x y z 1], pixel "
                 "(q0 / q2, q1 / q2), depth q2; known elsewhere as lidar2img. It is K' camera_from_ref, and has "
                 f"everything that was done to the picture but its lens. {_WITHOUT}",
@@ -147,8 +150,9 @@ GROUPS = (
                 shape=matrix_axes,
                 units="px",
                 frame="image",
-                prose="Per camera from the pixels of the recorded picture to those of the tensor: resize, crop, flip and "
-                f"rotation as one matrix. {_WITHOUT}",
+                cut="first_rows",
+                prose="Per camera from the pixels of the recorded picture to those of the tensor: resize, crop, flip "
+                f"and rotation as one matrix. {_WITHOUT}",
             ),
         ),
     ),

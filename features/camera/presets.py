@@ -4,70 +4,161 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ..preset import Preset
 
 __all__ = ["AFFINE", "EXTRINSICS", "IMAGES", "INTRINSICS", "PROJECTION"]
 
 Presets = dict[str, Preset]
+Values = dict[str, Any]
 
 _FRONT_FIRST = ["CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_FRONT_LEFT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT"]
 _LEFT_FIRST = ["CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"]
-_AT_THE_BOTTOM = {"crop_at": [1.0, 0.5], "pixel_convention": "published"}
+# the resize factor itself goes into the matrices, and no half pixel
+_PUBLISHED = {"matrix_scale": "factor", "pixel_convention": "published"}
+_AT_THE_BOTTOM = {"crop_at": [1.0, 0.5], **_PUBLISHED}
+# Pillow reads RGB, and mmcv's imnormalize with to_rgb exchanges red and blue as if it were BGR: the means of RGB meet
+# BGR, and the weights were trained so
+_SWAPPED: Values = {"resampler": "pil_bicubic", "norm": "imagenet_255", "channel_order": "BGR"}
+_SWAPPED_SAID = "whose imnormalize exchanges the red and blue that Pillow read"
 
-_PICTURES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "bevfusion_256x704": (
+
+class _Model(msgspec.Struct, frozen=True):
+    """What one published model is given; each field but the first and last says what differs from a group's own."""
+
+    image: Values
+    images: Values
+    follows: str
+    places: Values = {}
+    """Of extrinsics and projection: the axes, and whether the ego motion is taken out."""
+    intrinsics: Values = {}
+    extrinsics: Values = {}
+    projection: Values = {}
+    affine: Values = {}
+
+
+# LSS and what came of it take the plain intrinsics, and the affine of the picture after the division by depth
+_LIFTED: Values = {"augmented": False}
+_LIFTED_4X4: Values = {"augmented": False, "layout": "4x4"}
+# the lidar's axes at its own time, each camera where it was at its own, as mmdetection3d's infos have them
+_IN_LIDAR: Values = {"frame": "lidar"}
+# each camera's picture is taken as if it were of the reference time
+_AS_MOUNTED: Values = {"motion_compensated": False}
+_LIDAR_TO_CAMERA: Values = {"direction": "camera_from_ref"}
+_BEFORE: Values = {"applied": "before_division"}
+
+_MODELS: dict[str, _Model] = {
+    "bevfusion_256x704": _Model(
         {"cameras": _FRONT_FIRST, "resize": 0.48, "crop": [256, 704], **_AT_THE_BOTTOM},
         {"resampler": "pil_bicubic", "norm": "imagenet_unit"},
         "BEVFusion configs/nuscenes/default.yaml and mmdet3d/datasets/pipelines/transforms_3d.py, ImageAug3D "
         "(mit-han-lab)",
+        places=_IN_LIDAR,
+        intrinsics=_LIFTED_4X4,
+        # lidar2image, to which the model applies img_aug_matrix
+        projection={"augmented": False},
     ),
-    "bevdet_256x704": (
+    "lss_128x352": _Model(
+        # int((1 - mean of (0, .22)) * 198) - 128 rows from the top of the resized picture of 900 x 1600
+        {"cameras": _LEFT_FIRST, "resize": "cover", "crop": [128, 352], "crop_offset": [48, 0], **_PUBLISHED},
+        {"resampler": "pil_bicubic", "norm": "imagenet_unit"},
+        "lift-splat-shoot src/train.py and src/data.py in testing, the crop for pictures of 900 x 1600 (nv-tlabs)",
+        places=_AS_MOUNTED,
+        intrinsics=_LIFTED,
+    ),
+    "bevdet_256x704": _Model(
         {"cameras": _LEFT_FIRST, "resize": 0.48, "crop": [256, 704], **_AT_THE_BOTTOM},
-        {"resampler": "pil_bicubic", "norm": "imagenet_255"},
-        "BEVDet mmdet3d/datasets/pipelines/loading.py, PrepareImageInputs with a resize_test of 0.04 (HuangJunJie2017)",
+        {"resampler": "pil_bicubic", "norm": "imagenet_unit"},
+        "BEVDet of version 1, configs/bevdet/bevdet-r50.py and mmdet3d/datasets/pipelines/loading.py, "
+        "LoadMultiViewImageFromFiles_BEVDet (HuangJunJie2017)",
+        places=_IN_LIDAR,
+        intrinsics=_LIFTED,
     ),
-    "crn_256x704": (
+    "bevdet2_256x704": _Model(
         {"cameras": _LEFT_FIRST, "resize": "cover", "crop": [256, 704], **_AT_THE_BOTTOM},
-        {"resampler": "pil_bicubic", "norm": "imagenet_255"},
-        "CRN datasets/nusc_det_dataset.py, sample_ida_augmentation in testing (youngskkim)",
+        _SWAPPED,
+        f"BEVDet of version 2, configs/bevdet/bevdet-r50.py, PrepareImageInputs (HuangJunJie2017), {_SWAPPED_SAID}; "
+        "its ego frame is of the time of the first camera's picture, not of the frame's",
+        intrinsics=_LIFTED,
     ),
-    "petr_320x800": (
+    "bevdepth_256x704": _Model(
+        {"cameras": _LEFT_FIRST, "resize": "cover", "crop": [256, 704], **_AT_THE_BOTTOM},
+        _SWAPPED,
+        "BEVDepth bevdepth/datasets/nusc_det_dataset.py in testing (Megvii-BaseDetection), "
+        f"{_SWAPPED_SAID}; each camera is seen from the ego frame of its own time",
+        places=_AS_MOUNTED,
+        intrinsics=_LIFTED_4X4,
+    ),
+    "crn_256x704": _Model(
+        {"cameras": _LEFT_FIRST, "resize": "cover", "crop": [256, 704], **_AT_THE_BOTTOM},
+        _SWAPPED,
+        f"CRN datasets/nusc_det_dataset.py in testing (youngskkim), {_SWAPPED_SAID}; each camera is seen from the ego "
+        "frame of its own time",
+        places=_AS_MOUNTED,
+        intrinsics=_LIFTED_4X4,
+    ),
+    "petr_320x800": _Model(
         {"cameras": _FRONT_FIRST, "resize": "cover", "crop": [320, 800], **_AT_THE_BOTTOM},
         {"resampler": "pil_bicubic", "norm": "petr_bgr", "channel_order": "BGR"},
-        "PETR projects/mmdet3d_plugin/datasets/pipelines/transform_3d.py, ResizeCropFlipImage (megvii-research)",
+        "PETR projects/configs/petr/petr_vovnet_gridmask_p4_800x320.py and "
+        "projects/mmdet3d_plugin/datasets/pipelines/transform_3d.py, ResizeCropFlipImage (megvii-research)",
+        places=_IN_LIDAR,
+        intrinsics={"layout": "4x4"},
+        extrinsics=_LIDAR_TO_CAMERA,
+        affine=_BEFORE,
     ),
-    "bevformer_base": (
-        {"cameras": _FRONT_FIRST, "pad_multiple": 32, "pixel_convention": "published"},
-        {"resampler": "cv2_linear", "norm": "caffe_bgr", "channel_order": "BGR"},
+    "detr3d": _Model(
+        {"cameras": _FRONT_FIRST, "pad_multiple": 32, **_PUBLISHED},
+        {"norm": "caffe_bgr", "channel_order": "BGR"},
+        "DETR3D projects/configs/detr3d/detr3d_res101_gridmask.py (WangYueFt)",
+        places=_IN_LIDAR,
+        extrinsics=_LIDAR_TO_CAMERA,
+        affine=_BEFORE,
+    ),
+    "bevformer_base": _Model(
+        {"cameras": _FRONT_FIRST, "pad_multiple": 32, **_PUBLISHED},
+        {"norm": "caffe_bgr", "channel_order": "BGR"},
         "BEVFormer projects/configs/bevformer/bevformer_base.py (fundamentalvision)",
+        places=_IN_LIDAR,
+        intrinsics=_LIFTED_4X4,
+        extrinsics=_LIDAR_TO_CAMERA,
+        affine=_BEFORE,
     ),
-    "bevformer_tiny": (
-        {
-            "cameras": _FRONT_FIRST,
-            "resize": 0.5,
-            "pad_multiple": 32,
-            "pixel_convention": "published",
-        },
+    "bevformer_tiny": _Model(
+        {"cameras": _FRONT_FIRST, "resize": 0.5, "pad_multiple": 32, **_PUBLISHED},
         {"resampler": "cv2_linear", "norm": "imagenet_255", "norm_at": "start"},
-        "BEVFormer projects/configs/bevformer/bevformer_tiny.py (fundamentalvision), which normalises before it resizes",
+        "BEVFormer projects/configs/bevformer/bevformer_tiny.py (fundamentalvision), which normalises before it "
+        "resizes, and scales its lidar2img alone",
+        places=_IN_LIDAR,
+        intrinsics=_LIFTED_4X4,
+        extrinsics=_LIDAR_TO_CAMERA,
+        affine=_BEFORE,
     ),
-    "caddn": (
-        {},
+    "caddn": _Model(
+        {"cameras": ["image_2"]},
         {"norm": "unit"},
-        "CaDDN tools/cfgs/kitti_models/CaDDN.yaml (TRAILab), whose model normalises by itself",
+        "CaDDN tools/cfgs/kitti_models/CaDDN.yaml and pcdet/datasets/kitti/kitti_dataset.py (TRAILab), whose model "
+        "takes mean and std itself; the fourth column of P2 is in the extrinsics, so that depths are 2.7 mm more",
+        places={**_IN_LIDAR, **_AS_MOUNTED},
+        intrinsics={"layout": "3x4"},
+        extrinsics=_LIDAR_TO_CAMERA,
     ),
 }
-"""Model -> what is done to its pictures, how their values are written, and what that follows."""
+"""Name -> what the model is given. Whatever is random in training is that of testing."""
 
 
-def _matrices(**more: Any) -> Presets:
-    return {name: Preset({"image": image, **more}, {}, follows) for name, (image, _, follows) in _PICTURES.items()}
+def _presets(*fields: str) -> Presets:
+    """Returns the presets of a group whose values the fields of a model hold."""
+    found = {}
+    for name, model in _MODELS.items():
+        values = {key: value for field in fields for key, value in getattr(model, field).items()}
+        found[name] = Preset({"image": model.image, **values}, {}, model.follows)
+    return found
 
 
-IMAGES: Presets = {
-    name: Preset({"image": image, **values}, {}, follows) for name, (image, values, follows) in _PICTURES.items()
-}
-INTRINSICS = _matrices()
-EXTRINSICS = _matrices()
-PROJECTION = _matrices()
-AFFINE = _matrices()
+IMAGES = _presets("images")
+INTRINSICS = _presets("intrinsics")
+EXTRINSICS = _presets("places", "extrinsics")
+PROJECTION = _presets("places", "projection")
+AFFINE = _presets("affine")

@@ -15,8 +15,8 @@ from ..records import CameraImage, LidarSweep, RadarSweep
 
 __all__ = ["CalibrationTable", "Calibrations"]
 
-_VELOCITY_PART = "velocity_part"
-"""The last column; stores written before there was one do not have it."""
+_VELOCITY_PART, _SIZE = "velocity_part", "size"
+"""The last two columns; stores written before there were any have neither, or only the first."""
 
 
 def _schema() -> Any:
@@ -33,6 +33,7 @@ def _schema() -> Any:
             pa.field("distortion", pa.list_(f8)),
             pa.field("distortion_model", pa.string()),
             pa.field(_VELOCITY_PART, pa.string()),
+            pa.field(_SIZE, pa.list_(pa.int32(), 2)),
         ]
     )
 
@@ -65,6 +66,7 @@ class Calibrations:
             intrinsics=_floats(picture.intrinsics),
             distortion=None if picture.distortion is None else _floats(picture.distortion),
             distortion_model=picture.distortion_model,
+            size=None if picture.size is None else [int(side) for side in picture.size],
         )
 
     def add(self, table: CalibrationTable) -> NDArray[np.int32]:
@@ -93,8 +95,10 @@ class CalibrationTable:
 
     def __init__(self, where: str, batch: Any) -> None:
         schema = _schema()
-        # without its last column too, as it was before
-        if not any(batch.schema.equals(known) for known in (schema, schema.remove(len(schema) - 1))):
+        # without its last columns too, as it was before
+        without_size = schema.remove(len(schema) - 1)
+        without_either = without_size.remove(len(without_size) - 1)
+        if not any(batch.schema.equals(known) for known in (schema, without_size, without_either)):
             raise BrokenRecord(f"{where}: not the columns of a calibration; convert again")
         self._where = where
         self.batch = batch
@@ -134,11 +138,13 @@ class CalibrationTable:
 
     def _camera(self, row: int) -> dict[str, Any]:
         lens = self._cell("distortion", row)
+        size = self._cell(_SIZE, row).as_py() if _SIZE in self.batch.schema.names else None
         return {
             "ego_from_camera": self._matrix("ego_from_sensor", row, (4, 4)),
             "intrinsics": self._matrix("intrinsics", row, (3, 3)),
             "distortion": np.array(lens.as_py(), dtype=np.float64) if lens.is_valid else None,
             "distortion_model": self._cell("distortion_model", row).as_py() or "none",
+            "size": None if size is None else (size[0], size[1]),
         }
 
     def _cell(self, name: str, row: int) -> Any:

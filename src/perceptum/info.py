@@ -31,8 +31,8 @@ def describe(log: Log) -> dict[str, Any]:
         streams: Mapping[str, NDArray[np.int64]] = getattr(log.source, kind)
         for sensor, times in streams.items():
             found[kind][sensor] |= _of_times(times, log.source.sequential)
-            if kind != "cameras":
-                found[kind][sensor] |= _points(log, kind, sensor, unreadable)
+            more = _camera(log, sensor, unreadable) if kind == "cameras" else _points(log, kind, sensor, unreadable)
+            found[kind][sensor] |= more
     found["poses"] = _poses(log, unreadable)
     found["map"] = _map(log, unreadable)
     found["labels"] = _labels(log, unreadable)
@@ -72,6 +72,18 @@ def _points(log: Log, kind: str, sensor: str, unreadable: list[str]) -> dict[str
         arrays = {k: v for k, v in vars(record).items() if isinstance(v, np.ndarray) and v.shape == record.x.shape}
         columns = [f"{name} {array.dtype}" for name, array in arrays.items() if name not in ("row_of_ring", "origin")]
     return {"points": int(np.median(counts)) if counts else None, "columns": columns}
+
+
+def _camera(log: Log, camera: str, unreadable: list[str]) -> dict[str, Any]:
+    """Returns height and width of the first picture, and the model of its lens, as the calibration has them."""
+    if not len(log.source.cameras[camera]):
+        return {"size": None, "lens": None}
+    try:
+        picture = log.source.read_camera(camera, 0)
+        return {"size": None if picture.size is None else list(picture.size), "lens": picture.lens.model}
+    except LogError as error:
+        unreadable.append(str(error))
+        return {"size": None, "lens": None}
 
 
 def _poses(log: Log, unreadable: list[str]) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from perceptum.datasets import memory_log
 from perceptum.features import Stack
 from perceptum.inputs import Poses
 
+from .cameras import picture
+from .held import HeldCrew
 from .keeper import Keeper
 from .radars import cycle
 from .strangers import SCHEMA
@@ -73,9 +76,17 @@ CHOICES = {
         {"range": [-20, -20, -3, 20, 20, 3], "max_points": 20, "advance_by_velocity": True, "sensors": ["b", "a"]},
     ],
     "radar_bev": [{"grid": GRID, "filter": "none"}, {"num_sweeps": 2, "bev_layout": "YXC", "oldest_first": True}],
+    "camera_images": [{}, {"layout": "HWC", "channel_order": "BGR"}, {"decode": "reduced"}],
+    "camera_extrinsics": [{"direction": "camera_from_ref"}, {"motion_compensated": False, "layout": "3x4"}],
     "acme_graph": [{}, {"per_node": 5}],
     "acme_sparse": [{}, {"size": 23}],
 }
+IMAGES = [
+    {"cameras": ["front", "left"], "resize": 0.4, "crop": [20, 30], "crop_at": [1, 0.5]},
+    {"cameras": ["left", "gone", "front"], "resize": [30, 50], "flip": True, "rotate": 4, "pad_multiple": 16},
+    {"cameras": ["front"]},
+]
+"""Of one suffix all that is of cameras has the same."""
 UNSTACKABLE = "acme_stacked"
 
 
@@ -87,8 +98,8 @@ def small_parts(monkeypatch):
 
 @pytest.fixture(scope="module")
 def drive(sweep_of, street):
-    """Eight frames on a curve: large, small and empty clouds, some points not finite, in float32 and float64; and two
-    radars, one of which begins late."""
+    """Eight frames on a curve: large, small and empty clouds, some points not finite, in float32 and float64; two
+    radars, one of which begins late; and two cameras, which miss frames, and of which one has several sizes."""
     times = T0 + np.arange(8) * 50 * MS
     turns = np.column_stack([np.cos(0.01 * np.arange(8)), *np.zeros((2, 8)), np.sin(0.01 * np.arange(8))])
     poses = Poses(times, turns, np.outer(np.arange(8), [0.4, 0.1, 0]) + np.array([5e5, 4e6, 100]))
@@ -104,7 +115,11 @@ def drive(sweep_of, street):
         sweeps.append(sweep_of(points[:, :3], points[:, 3], time_ns=int(times[k]), row_of_ring=rows, **more))
     radars = [cycle(n, int(times[k]) - 9 * MS, "a", seed=k) for k, n in enumerate([60, 0, 7, 90, 1, 50, 70], start=1)]
     radars += [cycle(n, int(times[k]) - 3 * MS, "b", seed=20 + k) for k, n in enumerate([40, 20], start=4)]
-    return memory_log(sweeps, radars=radars, poses=poses)
+    pictures = [picture("front", int(times[k]) - 8 * MS, seed=k) for k in (0, 1, 3, 4, 5, 7)]
+    pictures += [picture("left", int(times[k]) + 5 * MS, (60 + k, 80), 20 + k, yaw_rad=1.5) for k in (1, 2, 4)]
+    log = memory_log(sweeps, radars=radars, poses=poses, cameras=pictures)
+    log.camera_tolerance_ns = 10 * MS
+    return log
 
 
 @st.composite
@@ -112,6 +127,7 @@ def specs(draw):
     """Rows of any features, each group under its own choice of params; sometimes a second instance of one."""
     chosen = draw(st.lists(st.sampled_from([f.name for f in SCHEMA]), min_size=1, max_size=8, unique=True))
     frame = draw(st.sampled_from(["ego", "lidar"]))
+    images = {suffix: draw(st.sampled_from(IMAGES)) for suffix in ("", "__b")}
     choice, rows = {}, []
     for name in chosen:
         for suffix in draw(st.sampled_from([[""], [""], ["__b"], ["", "__b"]])):
@@ -119,7 +135,8 @@ def specs(draw):
             key = (group.name, suffix)
             if key not in choice:
                 picked = dict(draw(st.sampled_from(CHOICES.get(group.name, [{}]))))
-                choice[key] = {**picked, **({"frame": frame} if "frame" in group.params.parts() else {})}
+                parts = {"frame": frame, "image": images[suffix]}
+                choice[key] = picked | {part: parts[part] for part in group.params.parts()}
             params = choice[key]
             whole = group.params.replace(params, name)
             shape = tuple(f"{d}{suffix}" if isinstance(d, str) else d for d in SCHEMA[name].sizes(whole))
@@ -173,7 +190,7 @@ def test_no_byte_depends_on_what_else_is_built_or_how(drive, data):
     callers = 1 if kind is Keeper else data.draw(st.sampled_from([1, 1, 3]))
     with ThreadPoolExecutor(callers) as pool:
         list(pool.map(lambda one: check(*one), plan))
-    if any(row["name"].startswith(UNSTACKABLE) for own in models.values() for row in own):
+    if not all(stacks(row) for own in models.values() for row in own):
         return
     picked = data.draw(st.lists(st.integers(0, 7), min_size=1, max_size=5), label="batch")
     for _ in range(2):
@@ -183,6 +200,13 @@ def test_no_byte_depends_on_what_else_is_built_or_how(drive, data):
             for row in own:
                 nodes = [numbered_rows(row, drive[k], k) for k in picked]
                 check_batch(row, batch[name], [alone(row, drive[k], None, k) for k in picked], nodes)
+
+
+def stacks(row):
+    """Whether a batch can be made of it: not of what is stacked, and has another size in every frame."""
+    feature = SCHEMA[row["name"].partition("__")[0]]
+    sized = all(isinstance(dim, int) for dim in row["shape"])
+    return not row["name"].startswith(UNSTACKABLE) and (feature.collate != Stack() or sized)
 
 
 def numbered_rows(row, frame, k):
@@ -214,3 +238,56 @@ def check_batch(row, batch, single, nodes):
             # a frame of n nodes has n - 1 edges, or none; -1 counts nothing
             own = np.where(own < 0, own, own - sum(nodes[:place]))
         assert (own.dtype.str, own.shape, own.tobytes()) == (dtype, shape, content), row
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", [group.name for group in SCHEMA.groups])
+def test_two_models_that_want_the_same_tensors_get_them(drive, group):
+    """They share the filler, and it fills side by side: it is stopped before each of its lines until all other tensors
+    are there."""
+    for params in CHOICES.get(group, [{}]):
+        rows = rows_of_group(group, params)
+        builder = InputBuilder({"one": rows, "other": rows}, schema=SCHEMA)
+        for built, where in held_builds(builder, drive[4], lambda label: label.startswith("one/")):
+            for name, row in product(built, rows):
+                assert shown(built[name][row["name"]]) == alone(row, drive[4], None, 4), (name, row, where)
+
+
+@pytest.mark.slow
+def test_stages_that_run_side_by_side_on_what_they_share_change_no_byte(drive):
+    """Each is stopped before some of its lines until all others are done."""
+    kinds = [
+        (group.name, k, params) for group in SCHEMA.groups for k, params in enumerate(CHOICES.get(group.name, [{}]))
+    ]
+    rows = [row for name, k, params in kinds for row in rows_of_group(name, params, f"__{k}")]
+    builder = InputBuilder(rows, schema=SCHEMA)
+    tensors = {row["name"] for row in rows}
+    for built, where in held_builds(builder, drive[4], lambda label: label not in tensors, every=61):
+        for row in rows:
+            assert shown(built[row["name"]]) == alone(row, drive[4], None, 4), (row, where)
+
+
+def held_builds(builder, frame, pick, every=1):
+    """Yields what is built, and where a step was held, for each line of the steps whose labels are picked."""
+    builder.build(frame)
+    for step, label in enumerate(builder._lanes[-1].step_labels):
+        if not pick(label):
+            continue
+        line = lines = 1
+        while line <= lines:
+            # a new lane: its memory grows meanwhile
+            builder._lanes.clear()
+            crew = builder._crew = HeldCrew(step, line)
+            yield builder.build(frame), (label, line)
+            line, lines = line + every, crew.lines
+
+
+def rows_of_group(name, params, suffix=""):
+    """Rows of all features of a group, with the same params."""
+    group, rows = SCHEMA.group(name), []
+    for feature in group.features:
+        shape = feature.sizes(group.params.replace(params, feature.name))
+        shape = tuple(f"{name}_{d}{suffix}" if isinstance(d, str) else d for d in shape)
+        row = {"name": feature.name + suffix, "dtype": feature.dtypes[0], "shape": shape, "params": params or None}
+        rows.append(row)
+    return rows

@@ -209,3 +209,27 @@ def test_what_a_value_is_reads_as_a_sentence():
     shown = str(InputBuilder(["lidar_num_points", "lidar_range_image_mask"]).explain())
     assert "lidar_num_points: How many rows of lidar_points are real.\n" in shown
     assert "as measured. A value is 1 for yes, 0 for no.\n" in shown
+
+
+# ---- what rows agree on, where it is an object
+
+
+def test_what_rows_agree_on_is_what_differs_from_the_defaults_and_is_said_once():
+    builder = InputBuilder(["camera_images", "camera_projection"], params={"image": {"cameras": ["a"], "flip": True}})
+    parts = json.loads(json.dumps(builder.explain().to_dict()))["parts"]
+    assert parts == {"rows": {"image": {"cameras": ["a"], "flip": True}, "frame": "ego"}}
+    lines = str(builder.explain()).splitlines()
+    assert lines[1] == 'rows agree on image {"cameras": ["a"], "flip": true}, frame ego'
+    assert sum('"flip"' in line for line in lines) == 1
+
+
+def test_an_object_that_says_nothing_is_the_default():
+    assert "rows agree on the default image" in str(InputBuilder(["camera_images"]).explain()).splitlines()
+
+
+def test_parameters_of_a_preset_are_shown_without_the_object_that_is_shown_above():
+    names, image = ["camera_images", "camera_image_affine"], {"preset": "bevdet_256x704"}
+    text = str(InputBuilder(names, params={"image": image}).explain())
+    assert '    preset bevdet_256x704: resampler "pil_bicubic", norm "imagenet_unit"' in text.splitlines()
+    assert "    preset bevdet_256x704" in text.splitlines()
+    assert "  cameras (CAM_FRONT_LEFT and 5 more) " in text

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 from perceptum.builders import Filler, InputBuilder, Plan
+from perceptum.builders.crew import Crew
+from perceptum.builders.stage import Stages
 from perceptum.datasets import open_log
 from perceptum.features import Group, Schema, canonical
+from perceptum.testing.held import Held
 
 from .strangers import NAMES as STRANGERS
 from .strangers import SCHEMA, Nothing, feature
@@ -35,6 +38,19 @@ def in_bytes(tensors):
 @pytest.fixture(scope="module")
 def frames(frame_of, street):
     return [frame_of(street(n, seed=n)[:, :3]) for n in (400, 20, 350, 0, 399)]
+
+
+def test_of_two_who_ask_at_once_one_is_the_first():
+    for line in range(1, 5):
+        stages, answers = Stages(Crew(1), {}), []
+
+        def ask(stages=stages, answers=answers):
+            answers.append(stages.first_time("no lidar"))
+
+        with Held(line, ask, ("perceptum.builders.stage",)):
+            ask()
+        ask()
+        assert answers.count(True) == 1
 
 
 class Meeting(Filler):

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 from perceptum.builders import InputBuilder
+from perceptum.datasets import memory_log
 from perceptum.features import canonical
 from perceptum.inputs import LidarSweep
 
+from .cameras import picture
+
 NAMES = [feature.name for feature in canonical()]
-NOT_RADAR = [name for name in NAMES if not name.startswith("radar")]
+NOT_RADAR = [name for name in NAMES if not name.startswith(("radar", "camera"))]
 # with a symbol of its own for the points, where the voxels' cloud is not that of lidar_points
 APART = [f"{name}__own" if name == "lidar_point_voxel_id" else name for name in NAMES]
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
+IMAGE = {"cameras": ["front", "left"], "crop": [20, 40]}
 # by default the one takes ten sweeps, and both coarser cells than the others
 LIKE_THE_OTHERS = {
     "lidar_bev_temporal": {"num_sweeps": 1, "grid": {"voxel": [0.1, 0.1, 0.2]}},
@@ -25,12 +29,13 @@ LIKE_THE_OTHERS = {
 
 
 @pytest.fixture
-def log(memory_log, sweep_of):
-    """Two lidars, five sweeps each."""
+def log(sweep_of):
+    """Two lidars, five sweeps each, and two cameras, five pictures each."""
     random = np.random.default_rng(0)
     stamps = [T0 + 50 * MS * k for k in range(5)]
     clouds = [(name, t, random.normal(0, 10, (50, 3))) for name in ("top", "side") for t in stamps]
-    return memory_log([sweep_of(xyz, sensor=name, time_ns=t) for name, t, xyz in clouds])
+    pictures = [picture(name, t + MS) for name in ("front", "left") for t in stamps]
+    return memory_log([sweep_of(xyz, sensor=name, time_ns=t) for name, t, xyz in clouds], cameras=pictures)
 
 
 @pytest.mark.parametrize(
@@ -44,9 +49,11 @@ def log(memory_log, sweep_of):
         (["lidar_range_image_mask"], {"lidar_range_image": {"sensor": "side"}}, {"lidar/side": 1}),
         (["lidar_height_above_ground"], {"lidar_points": {"ground": "plane"}}, {"lidar/top": 1, "lidar/side": 1}),
         (["lidar_bev_temporal"], {"lidar_bev_temporal": {"num_sweeps": 2}}, {"lidar/top": 2, "lidar/side": 2}),
-        (NAMES, LIKE_THE_OTHERS, {"lidar/top": 1, "lidar/side": 1, "map": 1}),
+        (["camera_images"], {}, {"camera/front": 1, "camera/left": 1}),
+        (["camera_projection", "camera_valid"], {"image": {"cameras": ["left"]}}, {"camera/left": 1}),
+        (NAMES, LIKE_THE_OTHERS, {"lidar/top": 1, "lidar/side": 1, "map": 1, "camera/front": 1, "camera/left": 1}),
         (
-            NAMES,
+            NOT_RADAR,
             {**LIKE_THE_OTHERS, "lidar_points": {"num_sweeps": 4}, "lidar_voxels": {"num_sweeps": 4}},
             {"lidar/top": 4, "lidar/side": 4, "map": 1},
         ),
@@ -69,7 +76,7 @@ def test_stages_side_by_side_do_not_read_a_record_twice(log, threads):
     log.source.read_lidar = slowly
     params = {"lidar_points": {"num_sweeps": 2}, "lidar_voxels": {"num_sweeps": 2, "remove_close": 1}} | LIKE_THE_OTHERS
     InputBuilder(APART, params=params, threads=threads).build(log[4])
-    assert dict(log.reads) == {"lidar/top": 2, "lidar/side": 2, "map": 1}
+    assert dict(log.reads) == {"lidar/top": 2, "lidar/side": 2, "map": 1, "camera/front": 1, "camera/left": 1}
 
 
 def stage_titles(names, params=None):
@@ -102,7 +109,7 @@ def test_what_differs_is_not_shared(params, clouds, cells):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_every_stage_runs_once_per_frame(log, threads):
-    builder, runs = InputBuilder(NAMES, threads=threads), []
+    builder, runs = InputBuilder(NAMES, params={"image": IMAGE}, threads=threads), []
     lane = builder._take_lane()
     for stage in lane.stages:
         stage.run = lambda sample, run=stage.run, stage=stage: (runs.append(stage), run(sample))[1]

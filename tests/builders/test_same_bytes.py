@@ -13,6 +13,7 @@ from perceptum.datasets import memory_log
 from perceptum.features import Concat, Stack, canonical
 from perceptum.inputs import Poses
 
+from .cameras import picture
 from .radars import cycle
 
 NAMES = [feature.name for feature in canonical()]
@@ -20,7 +21,9 @@ POINT_IDS = "lidar_point_voxel_id"
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
 GRID = {"range": [-40, -40, -3, 40, 40, 3], "voxel": [0.5, 0.5, 0.5]}
+IMAGE = {"cameras": ["front", "left", "gone"], "resize": 0.5, "crop": [20, 40], "flip": True, "pad_multiple": 8}
 PARAMS = {
+    "image": IMAGE,
     "lidar_points": {"num_sweeps": 3, "columns": ["x", "y", "z", "intensity", "time_lag", "ring"]},
     "lidar_voxels": {"grid": GRID, "max_points_per_voxel": 4, "max_voxels": 700, "num_sweeps": 3},
     "lidar_pillars": {"grid": GRID, "max_points_per_voxel": 6, "max_voxels": 700, "num_sweeps": 3},
@@ -35,7 +38,7 @@ PARAMS = {
 
 @pytest.fixture(scope="module")
 def drive(sweep_of, street):
-    """Twelve frames on a curve: large, small and empty clouds, some points not finite; and a radar."""
+    """Twelve frames on a curve: large, small and empty clouds, some points not finite; a radar; and cameras."""
     times = T0 + np.arange(13) * 50 * MS
     turns = np.column_stack([np.cos(0.01 * np.arange(13)), *np.zeros((2, 13)), np.sin(0.01 * np.arange(13))])
     poses = Poses(times, turns, np.outer(np.arange(13), [0.4, 0.1, 0]))
@@ -49,12 +52,19 @@ def drive(sweep_of, street):
         more = {"ring": ring, "offset_ns": offsets, "intensity_scale": 255.0, "ego_from_sensor": mount}
         sweeps.append(sweep_of(points[:, :3], points[:, 3], time_ns=int(times[k]), **more))
     radars = [cycle(n, int(times[k]) - 9 * MS, seed=k) for k, n in enumerate([60, 0, 7, 90, 1, 50, 70, 3, 0, 80])]
-    return memory_log(sweeps, radars=radars[1:], poses=poses)
+    pictures = [picture("front", int(times[k]) - 8 * MS, seed=k) for k in (0, 1, 3, 4, 5, 9, 11)]
+    pictures += [
+        picture("left", int(times[k]) + 5 * MS, size=(60, 80), seed=20 + k, yaw_rad=1.5) for k in (1, 2, 4, 11)
+    ]
+    log = memory_log(sweeps, radars=radars[1:], poses=poses, cameras=pictures)
+    log.camera_tolerance_ns = 10 * MS
+    return log
 
 
 def builder(names, **options):
-    groups = {canonical().group_of(name.partition("__")[0]).name for name in names}
-    return InputBuilder(names, params={g: p for g, p in PARAMS.items() if g in groups}, **options)
+    groups = [canonical().group_of(name.partition("__")[0]) for name in names]
+    taken = {group.name for group in groups} | {part for group in groups for part in group.parts}
+    return InputBuilder(names, params={g: p for g, p in PARAMS.items() if g in taken}, **options)
 
 
 def in_bytes(tensors):

@@ -265,7 +265,7 @@ def _make_calibration(folder: Path) -> None:
     transforms = rigid(rotation_from_quaternion(wxyz), where)
     write_feather(folder / "egovehicle_SE3_sensor.feather", {"sensor_name": names, **pose_columns(transforms, wxyz)})
     numbers = {"fx_px": 1700.0, "fy_px": 1690.0, "cx_px": 1020.0, "cy_px": 770.0, "k1": -0.2, "k2": -0.1, "k3": 0.1}
-    sizes = {name: np.array([size] * 2, dtype=np.uint16) for name, size in (("height_px", 1550), ("width_px", 2048))}
+    sizes = {name: np.array([size] * 2, dtype=np.uint16) for name, size in (("height_px", 15), ("width_px", 20))}
     write_feather(
         folder / "intrinsics.feather", {"sensor_name": names[:2], **{k: [v] * 2 for k, v in numbers.items()}, **sizes}
     )

@@ -18,7 +18,7 @@ PLACES = {
     "F_MIDLONGRANGECAM_CL": rigid(OPTICAL, [1.9, 0.1, 1.2]),
     "M_FISHEYE_L": rigid(np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]), [1.1, 0.6, 1.4]),
 }
-LENS = {"focal_length_px": [11.7, 10.0], "principal_point_px": [10.0, 6.0]}
+LENS = {"focal_length_px": [11.7, 10.0], "principal_point_px": [10.0, 6.0], "image_resolution_px": [20, 12]}
 TARGETS = [(21.6, 0.157, -0.011, -29.76, 2.57), (40.0, -0.3, 0.02, 3.5, 0.25)]
 
 

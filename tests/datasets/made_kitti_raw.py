@@ -29,10 +29,12 @@ corner_dist: 9.950000e-02
 S_00: {numbers([24, 14])}
 K_00: {numbers([900, 0, 12, 0, 890, 7, 0, 0, 1])}
 D_00: {numbers([-0.3, 0.2, 0.001, 0.0005, -0.06])}
+S_rect_00: {numbers([20, 12])}
 R_rect_00: {numbers(RECTIFIED)}
 P_rect_00: {numbers([700, 0, 10, 0, 0, 700, 6, 0, 0, 0, 1, 0])}
 R_rect_01: {numbers(RECTIFIED)}
 P_rect_01: {numbers([700, 0, 10, -380, 0, 700, 6, 0, 0, 0, 1, 0])}
+S_rect_02: {numbers([20, 12])}
 R_rect_02: {numbers(RECTIFIED)}
 P_rect_02: {numbers([700, 0, 10, 45, 0, 700, 6, 0.2, 0, 0, 1, 0.003])}
 R_rect_03: {numbers(RECTIFIED)}

@@ -141,8 +141,9 @@ def _records(scene, sensor, own, samples, start_us):
             "timestamp": stamp,
             "fileformat": "pcd",
             "is_key_frame": key,
-            "height": 900,
-            "width": 1600,
+            # as published: a lidar's and a radar's records have 0
+            "height": 9 if kind == "camera" else 0,
+            "width": 16 if kind == "camera" else 0,
             "filename": f"{'samples' if key else 'sweeps'}/{sensor}/{name}",
             **_beside(tokens, n),
         }

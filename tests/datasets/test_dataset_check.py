@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,17 @@ import numpy as np
 import pytest
 
 from perceptum.datasets import Reader, open_log
-from perceptum.inputs import BrokenRecord, Labels, LidarSweep, LogError, Poses, RadarSweep, Source
+from perceptum.inputs import (
+    BrokenRecord,
+    CameraImage,
+    Labels,
+    LidarSweep,
+    LogError,
+    Poses,
+    RadarSweep,
+    Source,
+    encode_jpeg,
+)
 from perceptum.testing import check_dataset
 
 SMALL = {"frames": 3, "seed": 1, "beams": 8, "azimuth_steps": 90, "image_size": (40, 24)}
@@ -322,6 +333,38 @@ class NoOrigin(WithRadar):
     changed = {"origin": np.array([0, np.nan, 0])}  # noqa: RUF012
 
 
+class WithCamera(Drive):
+    """A fisheye, whose pictures have 12 rows of 20 pixels."""
+
+    changed = {}  # noqa: RUF012
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.cameras = {"front": self.times_ns}
+
+    def read_camera(self, camera, index):
+        intrinsics = np.array([[20.0, 0, 10], [0, 20, 6], [0, 0, 1]])
+        lens = {"distortion": np.array([0.1, 0, 0, 0]), "distortion_model": "fisheye", "size": (12, 20)}
+        read = partial(encode_jpeg, np.zeros((12, 20, 3), np.uint8))
+        return CameraImage(camera, int(self.times_ns[index]), intrinsics, np.eye(4), read, **(lens | self.changed))
+
+
+def test_a_camera_without_a_mistake_passes(acme):
+    check_dataset(acme(WithCamera))
+
+
+class WidthFirst(WithCamera):
+    changed = {"size": (20, 12)}  # noqa: RUF012
+
+
+class HalfASize(WithCamera):
+    changed = {"size": (12, 0)}  # noqa: RUF012
+
+
+class ThreeNumbers(WithCamera):
+    changed = {"distortion": np.zeros(3)}  # noqa: RUF012
+
+
 FRAME = r"drive: frame \d \(\d+\)"
 MISTAKES = {
     EmptyIds: r"drive: frame 1 has an empty id",
@@ -348,6 +391,9 @@ MISTAKES = {
     HalfAVector: rf"{FRAME}: the cycle of front: vx and vy must both be recorded, or neither",
     CodesOfFloats: rf"{FRAME}: the cycle of front: column dyn_prop must be codes \(integers\), got float64",
     NoOrigin: rf"{FRAME}: the cycle of front: origin must be 3 finite numbers, or all NaN, got \[0.0, nan, 0.0\]",
+    WidthFirst: rf"{FRAME}: the picture of front: size is \(20, 12\), the picture is \(12, 20\); height and width, in",
+    HalfASize: rf"{FRAME}: the picture of front: size must be None, or height and width in pixels, got \(12, 0\)",
+    ThreeNumbers: rf"{FRAME}: the picture of front: its lens: camera front: distortion of fisheye has shape",
     ByAnotherName: r"drive: the source's dataset must be a non-empty text, got ''",
 }
 

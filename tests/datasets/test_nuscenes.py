@@ -138,6 +138,21 @@ def test_cameras_are_pinholes_at_their_own_time(nuscenes):
     assert front.ego_from_camera[:3, 3].tolist() == [1.7, 0, 1.5]
 
 
+@pytest.mark.parametrize("height", [None, 0, -9, "9", 9.0, 70_000, 10**30, [9], True])
+def test_a_picture_whose_row_has_no_size_of_its_own_has_none(nuscenes, height):
+    def spoil(rows):
+        for row in rows:
+            if "CAM_FRONT" in row["filename"]:
+                row["height"] = height
+            elif "CAM_BACK" in row["filename"]:
+                del row["width"]
+
+    change(nuscenes, "sample_data", spoil)
+    frame = open_log(nuscenes)[2]
+    sizes = {name: picture.size for name, picture in frame.cameras.items()}
+    assert sizes == dict.fromkeys(sizes)
+
+
 def test_boxes_come_into_the_ego_frame_with_length_before_width(nuscenes):
     for i, frame in enumerate(open_log(nuscenes)):
         labels = frame.labels

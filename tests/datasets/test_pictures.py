@@ -97,13 +97,17 @@ def test_pictures_that_others_read_are_read(with_picture):
         assert np.abs(picture.decode().astype(int) - COLOURS).max() <= 12, name
         out = np.zeros_like(COLOURS)
         assert picture.decode(out=out) is out
+        assert picture.picture_size() == (12, 20), name
+        np.testing.assert_array_equal(picture.decode(rows=(2, 7)), out[2:7])
+        assert picture.decode(reduce=4, scratch=np.empty(12 * 20 * 3, np.uint8)).shape == (3, 5, 3)
 
 
 def test_depth_and_broken_pictures_are_refused_by_name(with_picture):
     for name, (encoded, wanted) in REFUSED.items():
         picture = with_picture(encoded)
-        with pytest.raises(BrokenRecord) as caught:
-            picture.decode()
-        text = str(caught.value)
-        assert text.startswith(f"{picture.source or picture.camera}: {wanted}"), name
-        assert "\n" not in text
+        for part in ({}, {"rows": (0, 3)}, {"reduce": 2}):
+            with pytest.raises(BrokenRecord) as caught:
+                picture.decode(**part)
+            text = str(caught.value)
+            assert text.startswith(f"{picture.source or picture.camera}: {wanted}"), name
+            assert "\n" not in text

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from perceptum.datasets import open_log
-from perceptum.inputs import BrokenRecord, LogError, PoseUnknown, encode_jpeg
+from perceptum.datasets.py123d.records import lens_of
+from perceptum.inputs import BrokenRecord, Lens, LogError, PoseUnknown, encode_jpeg
 from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
 from perceptum.install import install_command
 
@@ -31,6 +32,7 @@ class PinholeCameraMetadata:
     intrinsics = space(camera_matrix=np.array([[700.0, 0, 20], [0, 690, 10], [0, 0, 1]]))
     distortion = space(array=np.array([-0.2, 0.1, 0.001, 0.002, 0]))
     camera_to_imu_se3 = pose((1.6, 0, 1.4), (0.5, -0.5, 0.5, -0.5))
+    height, width = 24, 40
 
 
 class FisheyeMEICameraMetadata(PinholeCameraMetadata):
@@ -284,11 +286,28 @@ def test_cameras_have_their_lens_and_bytes_or_pixels(library, folder):
     front = log[0].cameras["pcam_f0"]
     assert front.encoded == DATA["camera.pcam_f0"][0]
     assert (front.distortion_model, front.intrinsics[0, 0]) == ("brown", 700)
+    assert front.size == (24, 40)
     np.testing.assert_allclose(front.ego_from_camera[:3, 3], [1.6, 0, 1.4])
     fisheye = log[1].cameras["fmcam_l0"]
     assert (fisheye.distortion_model, fisheye.distortion.tolist()) == ("mei", [1.5, 0.1, 0.2, 0.3, 0.4])
     assert (fisheye.decode() == 1).all()
     assert fisheye.encoded.startswith(b"\x89PNG")
+
+
+def test_an_ftheta_camera_is_seen_through_its_forward_polynomial():
+    class FThetaCameraMetadata:
+        intrinsics = space(cx=20.0, cy=10.0, fw_poly=np.array([0, 480.0, -8, 22, -60, 14]), bw_poly=np.zeros(6))
+
+    lens = Lens(*(lens_of(FThetaCameraMetadata(), "here")[at] for at in (0, 2, 1)))
+    angle = 0.4
+    (pixel,), _ = lens.project([[np.sin(angle), 0, np.cos(angle)]])
+    radius = np.polynomial.polynomial.polyval(angle, FThetaCameraMetadata.intrinsics.fw_poly)
+    np.testing.assert_allclose(pixel, [20 + radius, 10], atol=1e-9)
+
+
+def test_a_camera_of_another_kind_is_refused():
+    kinds = "wanted a pinhole, a mei fisheye or an f-theta camera with intrinsics"
+    assert said(lambda: lens_of(space(), "here")) == f"here: a camera of the kind SimpleNamespace, {kinds}"
 
 
 def test_a_path_that_leaves_the_dataset_is_refused(library, folder):

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.datasets import open_log
-from perceptum.datasets.ros.bayer import PATTERNS, demosaic
 from perceptum.datasets.ros.cloud import CloudOptions, cloud_columns, lidar_columns
-from perceptum.datasets.ros.image import compressed_bytes, lens_of, pixels_of
+from perceptum.datasets.ros.image import compressed_bytes, lens_of
+from perceptum.datasets.ros.raw import PATTERNS, RAW_ENCODINGS, pixels_of, raw_rows
 from perceptum.datasets.ros.recording import Topic
 from perceptum.datasets.ros.types import CLOUD, decode
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, decode_image, encode_jpeg
@@ -331,6 +331,11 @@ def test_other_lenses_have_their_models():
 def test_binning_and_a_region_of_interest_move_the_intrinsics():
     lens = lens_of(info(binning=2, roi=(4, 10, 12, 20, False)), False, "here")
     assert lens.intrinsics.tolist() == [[350, 0, 8], [0, 345, 0], [0, 0, 1]]
+    # of 12 rows and 20 columns, every second
+    assert lens.size == (6, 10)
+    assert lens_of(info(), False, "here").size == (24, 40)
+    assert lens_of(info(binning=2), True, "here").size == (12, 20)
+    assert lens_of(info(binning=100), True, "here").size is None
 
 
 @pytest.mark.parametrize(
@@ -377,14 +382,47 @@ def test_grey_and_four_channel_pictures_are_rgb_too():
     np.testing.assert_array_equal(pixels_of(through(MAKERS[2].image(FIRST_NS, four, "bgra8")), "here"), image)
 
 
+def of_mosaic(mosaic, encoding):
+    return pixels_of(through(MAKERS[2].image(FIRST_NS, mosaic, encoding)), "here")
+
+
+def slow_demosaic(mosaic, encoding):
+    """Each colour as the mean of the nearest pixels that have it, by plain loops."""
+    height, width = mosaic.shape
+    pattern = np.array(list(PATTERNS[encoding])).reshape(2, 2)
+    out = np.zeros((height, width, 3), np.uint8)
+
+    def mirrored(index, count):
+        return 0 if count == 1 else -index if index < 0 else 2 * (count - 1) - index if index >= count else index
+
+    for v in range(height):
+        for u in range(width):
+            around = {}
+            for dv in (-1, 0, 1):
+                for du in (-1, 0, 1):
+                    value = int(mosaic[mirrored(v + dv, height), mirrored(u + du, width)])
+                    around.setdefault(pattern[(v + dv) % 2, (u + du) % 2], []).append((abs(dv) + abs(du), value))
+            for channel, colour in enumerate("RGB"):
+                nearest = [value for far, value in around[colour] if far == min(f for f, _ in around[colour])]
+                out[v, u, channel] = (2 * sum(nearest) + len(nearest)) // (2 * len(nearest))
+    return out
+
+
 @pytest.mark.parametrize("encoding", list(PATTERNS))
 def test_a_mosaic_agrees_with_opencv_inside_of_its_border(encoding):
     cv2 = pytest.importorskip("cv2")
     # OpenCV names a pattern after its second row
     code = {"bayer_rggb8": "BG", "bayer_bggr8": "RG", "bayer_gbrg8": "GR", "bayer_grbg8": "GB"}[encoding]
-    mosaic = picture()[:, :, 0]
+    mosaic = np.random.default_rng(1).integers(0, 256, (25, 42), dtype=np.uint8)
     theirs = cv2.cvtColor(mosaic, getattr(cv2, f"COLOR_Bayer{code}2RGB"))
-    np.testing.assert_array_equal(demosaic(mosaic, encoding)[1:-1, 1:-1], theirs[1:-1, 1:-1])
+    np.testing.assert_array_equal(of_mosaic(mosaic, encoding)[1:-1, 1:-1], theirs[1:-1, 1:-1])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (1, 5), (2, 1), (2, 2), (3, 4), (4, 3), (5, 6), (6, 7)])
+@pytest.mark.parametrize("encoding", list(PATTERNS))
+def test_a_mosaic_is_the_means_of_its_neighbours_to_its_border(encoding, shape):
+    mosaic = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
+    np.testing.assert_array_equal(of_mosaic(mosaic, encoding), slow_demosaic(mosaic, encoding))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 2), (3, 4), (5, 3)])
@@ -394,10 +432,107 @@ def test_a_mosaic_of_one_colour_is_that_colour_to_its_border(encoding, shape):
     mosaic = np.zeros(shape, np.uint8)
     for at, name in enumerate(PATTERNS[encoding]):
         mosaic[at // 2 :: 2, at % 2 :: 2] = colour[name]
-    image = demosaic(mosaic, encoding)
+    image = of_mosaic(mosaic, encoding)
     assert image.shape == (*shape, 3)
     if min(shape) > 1:
         assert (image == [10, 100, 200]).all()
+
+
+OPENCV_YUV = {
+    "uyvy": "UYVY",
+    "yuv422": "UYVY",
+    "yuyv": "YUYV",
+    "yuv422_yuy2": "YUYV",
+    "nv12": "NV12",
+    "nv21": "NV21",
+}
+
+
+def yuv_message(encoding, height, width, padding=0, seed=0):
+    """A picture of random luma and chroma, its rows apart by `padding` bytes, and the rows as OpenCV wants them."""
+    apart = encoding.startswith("nv")
+    row_bytes, rows = (width, height * 3 // 2) if apart else (2 * width, height)
+    data = np.random.default_rng(seed).integers(0, 256, (rows, row_bytes + padding), dtype=np.uint8)
+    message = MAKERS[2].image(FIRST_NS, np.zeros((1, 1), np.uint8), encoding)
+    message.height, message.width, message.step, message.data = height, width, row_bytes + padding, data.ravel()
+    return through(message), data[:, :row_bytes]
+
+
+@pytest.mark.parametrize("encoding", list(OPENCV_YUV))
+@pytest.mark.parametrize("padding", [0, 6])
+def test_luma_and_chroma_are_the_colours_that_opencv_makes_of_them(encoding, padding):
+    cv2 = pytest.importorskip("cv2")
+    message, rows = yuv_message(encoding, 46, 64, padding)
+    held = np.ascontiguousarray(rows if encoding.startswith("nv") else rows.reshape(46, 64, 2))
+    theirs = cv2.cvtColor(held, getattr(cv2, f"COLOR_YUV2RGB_{OPENCV_YUV[encoding]}"))
+    np.testing.assert_array_equal(pixels_of(message, "here"), theirs)
+
+
+def test_every_luma_and_chroma_is_clipped_as_opencv_clips_it():
+    cv2 = pytest.importorskip("cv2")
+    u, v = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
+    for luma in (0, 15, 16, 17, 128, 235, 236, 255):
+        held = np.stack([u, np.full_like(u, luma), v, np.full_like(u, luma)], -1).reshape(256, 512, 2)
+        message = MAKERS[2].image(FIRST_NS, held, "uyvy")
+        message.width = 512
+        theirs = cv2.cvtColor(held, cv2.COLOR_YUV2RGB_UYVY)
+        np.testing.assert_array_equal(pixels_of(message, "here"), theirs)
+
+
+@pytest.mark.parametrize("padding", [0, 6])
+def test_nv24_has_a_chroma_for_each_pixel(padding):
+    """OpenCV does not read it; with chromas in pairs it is what yuyv is."""
+    cv2 = pytest.importorskip("cv2")
+    height, width = 9, 14
+    packed, rows = yuv_message("yuyv", height, width)
+    luma, chroma = rows[:, ::2], rows[:, 1::2].reshape(height, width // 2, 2)
+    both = np.repeat(chroma, 2, axis=1).reshape(height, 2 * width)
+    wide = np.zeros((height, width + padding), np.uint8), np.zeros((height, 2 * (width + padding)), np.uint8)
+    wide[0][:, :width], wide[1][:, : 2 * width] = luma, both
+    message = MAKERS[2].image(FIRST_NS, np.zeros((1, 1), np.uint8), "nv24")
+    message.height, message.width, message.step = height, width, width + padding
+    message.data = np.concatenate([part.ravel() for part in wide])
+    np.testing.assert_array_equal(pixels_of(through(message), "here"), pixels_of(packed, "here"))
+    theirs = cv2.cvtColor(np.ascontiguousarray(rows.reshape(height, width, 2)), cv2.COLOR_YUV2RGB_YUYV)
+    np.testing.assert_array_equal(pixels_of(packed, "here"), theirs)
+
+
+def test_luma_and_chroma_that_do_not_fit_are_refused():
+    message, _ = yuv_message("nv12", 46, 64)
+    message.data = message.data[:-1]
+    assert said(lambda: pixels_of(message, "here")) == (
+        "here: 4415 bytes and a step of 64, wanted 46 x 64 pixels of 1 and 23 rows of chroma"
+    )
+    odd = through(MAKERS[2].image(FIRST_NS, np.zeros((4, 10), np.uint8), "yuyv"))
+    odd.width = 5
+    assert said(lambda: pixels_of(odd, "here")) == "here: 4 x 5 pixels of yuyv, wanted even numbers"
+
+
+@pytest.mark.parametrize("encoding", ["mono16", "rgb16", "bayer_rggb16", "16UC1", "32FC1", "i420", "yuv422_10"])
+def test_what_is_not_8_bits_of_colour_is_refused(encoding):
+    message = through(MAKERS[2].image(FIRST_NS, np.zeros((4, 48), np.uint8), encoding))
+    assert said(lambda: pixels_of(message, "here")).startswith(f"here: encoding '{encoding}' is not read; wanted one ")
+
+
+def any_message(encoding, height, width, seed=0):
+    if encoding in OPENCV_YUV:
+        return yuv_message(encoding, height, width, seed=seed)[0]
+    channels = 3 if encoding == "nv24" else {"rgba8": 4, "bgra8": 4, "rgb8": 3, "bgr8": 3, "8UC3": 3}.get(encoding, 1)
+    data = np.random.default_rng(seed).integers(0, 256, (height, width * channels), dtype=np.uint8)
+    message = MAKERS[2].image(FIRST_NS, data, encoding)
+    message.width = width
+    return through(message)
+
+
+@pytest.mark.parametrize("encoding", RAW_ENCODINGS)
+def test_any_rows_of_a_raw_picture_are_those_of_the_whole(encoding):
+    message = any_message(encoding, 14, 18)
+    whole, raw = pixels_of(message, "here"), raw_rows(message, "here")
+    assert raw.size == (14, 18)
+    for first, last in [(0, 14), (0, 1), (13, 14), (1, 8), (7, 12)]:
+        out = np.empty((last - first, 18, 3), np.uint8)
+        raw.write_rows(first, out)
+        np.testing.assert_array_equal(out, whole[first:last])
 
 
 def test_depth_and_sizes_that_do_not_fit_are_refused():
@@ -436,6 +571,28 @@ def test_a_raw_picture_is_its_pixels_and_a_png_when_bytes_are_asked_for(tmp_path
     np.testing.assert_array_equal(decode_image(image.encoded), picture(9))
     assert said(lambda: image.decode(out=np.empty((2, 2, 3), np.uint8))).endswith(
         "the picture is (24, 40, 3), the buffer for it is (2, 2, 3)"
+    )
+
+
+def test_a_raw_picture_is_read_once_and_in_part(tmp_path):
+    maker = MAKERS[2]
+    rows = [("/camera/image_raw", FIRST_NS + 10**9, maker.image(FIRST_NS + 5, picture(9), "bgr8"))]
+    log = cameras(tmp_path, *rows)
+    image = log[0].cameras["/camera/image_raw"]
+    whole = picture(9)[:, :, ::-1]
+    assert image.picture_size() == (24, 40)
+    np.testing.assert_array_equal(image.decode(rows=(3, 9)), whole[3:9])
+    halves = image.decode(reduce=2)
+    means = (whole.reshape(12, 2, 20, 2, 3).astype(int).sum((1, 3)) + 2) // 4
+    np.testing.assert_array_equal(halves, means)
+    np.testing.assert_array_equal(image.decode(rows=(5, 12), reduce=2), means[5:])
+    scratch, out = np.empty(24 * 40 * 3, np.uint8), np.empty((3, 20, 3), np.uint8)
+    assert np.shares_memory(image.decode(scratch=scratch), scratch)
+    assert image.decode(out, rows=(9, 12), reduce=2, scratch=scratch) is out
+    np.testing.assert_array_equal(out, means[9:])
+    assert said(lambda: image.decode(rows=(3, 25))).endswith("the picture has 24 rows, wanted rows 3 to 24")
+    assert said(lambda: image.decode(rows=(3, 13), reduce=2)).endswith(
+        "the picture has 12 rows at 1/2 of its size, wanted rows 3 to 12"
     )
 
 

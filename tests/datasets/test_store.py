@@ -2,7 +2,7 @@
 
 import pickle
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -159,6 +159,7 @@ def full_log():
     camera = CameraImage(
         "..", 4, np.eye(3) * 7, rigid(np.eye(3), (1, 2, 3)), lambda: b"not even a picture", rng.normal(size=5), "brown"
     )
+    camera = replace(camera, size=(900, 1600))
     labels = Labels(
         3,
         rng.normal(size=(2, 7)),

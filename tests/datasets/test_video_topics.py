@@ -200,3 +200,10 @@ def test_any_bytes_for_a_message_are_a_message_or_an_error_of_ours():
                     data[rng.integers(0, len(data))] = rng.integers(0, 256)
                 with suppress(BrokenRecord):
                     decode_foxglove(topic, bytes(data), "here")
+
+
+def test_a_part_of_a_picture_and_its_size(recording):
+    picture, plain = open_log(recording)[6].cameras[CAMERA], decoded("h264")[6]
+    assert picture.size == picture.picture_size() == (HEIGHT, WIDTH)
+    np.testing.assert_array_equal(picture.decode(rows=(10, 30)), plain[10:30])
+    assert picture.decode(reduce=2).shape == (HEIGHT // 2, WIDTH // 2, 3)

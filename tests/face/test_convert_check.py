@@ -11,7 +11,18 @@ from perceptum.convert import convert
 from perceptum.datasets import detect, memory_log, open_log
 from perceptum.datasets.maps.opendrive import read_opendrive
 from perceptum.info import describe
-from perceptum.inputs import CameraImage, HDMap, Labels, LaneGraph, LidarSweep, LogError, Poses, RadarSweep, Shapes
+from perceptum.inputs import (
+    CameraImage,
+    HDMap,
+    Labels,
+    LaneGraph,
+    LidarSweep,
+    LogError,
+    Poses,
+    RadarSweep,
+    Shapes,
+    encode_jpeg,
+)
 from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
 from perceptum.install import install_command
 
@@ -192,6 +203,24 @@ def test_gaps_and_sensors_that_fall_silent_are_told(checked):
     )
 
 
+def test_pictures_that_their_calibration_is_not_for_are_told(checked):
+    def picture(time_ns, **more):
+        return CameraImage("C", time_ns, np.eye(3), np.eye(4), lambda: jpeg, source=f"{time_ns}.jpg", **more)
+
+    jpeg = encode_jpeg(np.zeros((12, 20, 3), np.uint8))
+    pictures = [picture(0, size=(12, 20)), picture(STEP, size=(24, 40)), picture(2 * STEP)]
+    pictures.append(picture(3 * STEP, distortion=np.array([0.1]), distortion_model="brown"))
+    times = [i * STEP for i in range(4)]
+    assert checked(memory_log([sweep(t) for t in times], cameras=pictures, poses=poses(*times))) == [
+        ("record", "camera C record 1: 100000000.jpg: 20 x 12 pixels, its calibration is for 40 x 24"),
+        (
+            "record",
+            "camera C record 3: 300000000.jpg: camera C: distortion of brown has shape (1,), "
+            "wanted 4 or 5 or 8 or 12 or 14 numbers",
+        ),
+    ]
+
+
 def test_jitter_is_no_gap():
     assert list(gap_lines(np.array([0, 100, 205, 290, 420, 500]))) == []
     assert list(gap_lines(np.array([0, 100]))) == []
@@ -310,6 +339,7 @@ def test_info_tells_sensors_gaps_map_and_classes():
     assert lidar["columns"][0] == "x float32"
     assert lidar["points"] > 0
     assert "start_ns" in told["cameras"]["CAM_FRONT"]
+    assert (told["cameras"]["CAM_FRONT"]["size"], told["cameras"]["CAM_FRONT"]["lens"]) == ([24, 32], "none")
     assert told["map"]["layers"]["crossing"]["kind"] == "polygon"
     assert told["map"]["lanes"] > 0
     assert told["labels"]["frames_looked_at"] == told["labels"]["frames_labelled"] == 4

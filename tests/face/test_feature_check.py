@@ -264,6 +264,17 @@ class UsesItUp(Gaps):
             self.nearest = self.nearest * 0
 
 
+class SharesWork(Gaps):
+    """Between two of its lines another tensor of the same may be filled."""
+
+    def fill(self, feature, out, written):
+        super().fill(feature, out, written)
+        if feature == "acme_nearest":
+            self.work = np.zeros(len(out))
+            self.work += self.nearest
+            out[:] = np.minimum(self.work, 100)
+
+
 class SometimesRefuses(Gaps):
     def __init__(self, params, stages):
         super().__init__(params, stages)
@@ -315,6 +326,7 @@ MISTAKES = {
     ForgetsWhatIsWanted: r"built in another order: 'acme_nearest' differs in .*; what a tensor holds must not depend",
     CountsThreads: r"built with 2 threads: 'acme_nearest' differs in 1?\d of 12 numbers.*; what threads do",
     UsesItUp: r"asked for twice in one spec: 'acme_nearest' differs in .*; fill\(\) must leave what run\(\) has",
+    SharesWork: r"filled side by side with another tensor of the same: 'acme_nearest' .*; what fill\(\) works with",
     SometimesRefuses: r"raised MissingRecord: no more, but a fresh builder gave tensors",
     StridedByName: r"acme_gaps: the filler's `strided` names \['acme_gap'\], not its features",
 }

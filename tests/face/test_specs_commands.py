@@ -303,6 +303,13 @@ def test_files_of_an_earlier_build_are_replaced_only_when_asked_to(command, refu
     assert command(*one, "--overwrite").status == 0
 
 
+@pytest.mark.parametrize("image", ["image=petr_320x800", 'image={"preset": "petr_320x800"}'])
+def test_a_preset_of_all_camera_rows_is_given_once(command, image):
+    plan = command("explain", "camera_images,camera_projection", "--params", image, "--json").json
+    assert [tensor["preset"] for tensor in plan["tensors"]] == ["petr_320x800"] * 2
+    assert plan["parts"]["rows"]["image"]["crop"] == [320, 800]
+
+
 def test_params_are_given_by_group_and_by_part(command):
     given = ("--params", "frame=lidar", "--params", 'lidar_bev_stats={"preset": "pixor_kitti", "frame": "lidar"}')
     names = "lidar_points,lidar_bev_stats"

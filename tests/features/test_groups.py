@@ -328,6 +328,54 @@ def test_a_part_spreads_over_all_rows_that_have_it_and_bring_no_params():
     assert [r.shape for r in SCHEMA.spec(["picture"], {"image": {"width": 4}})] == [(1, "H", 4)]
 
 
+CAMERAS = ["camera_images", "camera_intrinsics", "camera_projection", "lidar_points"]
+
+
+@pytest.mark.parametrize("preset", [{"preset": "petr_320x800"}, "petr_320x800"])
+def test_a_preset_said_of_a_part_is_that_of_every_group_that_has_the_part(preset):
+    spec = canonical().spec(CAMERAS, {"image": preset, "frame": "lidar"})
+    placed = {"preset": "petr_320x800", "frame": "lidar"}
+    assert [row.params for row in spec] == [
+        {"preset": "petr_320x800"},
+        {"preset": "petr_320x800"},
+        placed,
+        {"frame": "lidar"},
+    ]
+    assert [row.shape for row in spec][:3] == [(6, 3, 320, 800), (6, 4, 4), (6, 4, 4)]
+    canonical().resolve(spec)
+    # each row then stands alone
+    assert canonical().spec([row.to_dict() for row in spec]) == spec
+
+
+def test_what_else_is_said_of_the_part_or_the_group_is_merged_with_its_preset():
+    params = {"image": {"preset": "petr_320x800", "flip": True}, "camera_images": {"layout": "HWC"}}
+    first, second = canonical().spec(CAMERAS[:2], params)
+    assert first.params == {"preset": "petr_320x800", "image": {"flip": True}, "layout": "HWC"}
+    assert second.params == {"preset": "petr_320x800", "image": {"flip": True}}
+    # what is said of the group goes before
+    params = {"image": {"preset": "detr3d"}, "camera_images": "bevformer_base"}
+    assert [row.params["preset"] for row in canonical().spec(CAMERAS[:2], params)] == ["bevformer_base", "detr3d"]
+
+
+def test_a_preset_that_groups_lack_is_refused_with_their_names():
+    mine = msgspec.structs.replace(PROJECTIONS, presets={"mine": {"image": {"flip": True}}})
+    schema = Schema("mine", "1", (*canonical().groups, PICTURES, mine))
+    with pytest.raises(SpecError) as error:
+        schema.spec(["picture", "projection", "depth"], {"image": {"preset": "mine"}})
+    assert str(error.value) == (
+        "params for the rows of pictures: no preset 'mine' of pictures; it is a preset of projections"
+    )
+    # a row that is given what the preset means
+    spec = schema.spec(["projection"], {"image": {"preset": "mine"}})
+    assert [row.params for row in spec] == [{"preset": "mine"}]
+    with pytest.raises(
+        SpecError, match=r"^params for the rows of camera_images: no preset 'petr_320'; did you mean 'petr_320x"
+    ):
+        canonical().spec(["camera_images"], {"image": "petr_320"})
+    with pytest.raises(SpecError, match=r"^params for the rows of camera_images: no preset '5'; there are bevfusion_"):
+        canonical().spec(["camera_images"], {"image": {"preset": 5}})
+
+
 def test_each_row_then_stands_alone():
     spec = SCHEMA.spec(["lidar_points", "lidar_voxels"], {"frame": "lidar", "lidar_voxels": {"min_rows": 1}})
     assert SCHEMA.spec([r.to_dict() for r in spec]) == spec

@@ -87,9 +87,15 @@ def test_what_a_parameter_says_of_its_least_value_is_what_is_checked():
             if " of at least " in parameter.allowed:
                 least = float(parameter.allowed.rpartition(" of at least ")[2].removesuffix(" or null"))
                 kind = int if "whole" in parameter.allowed else float
-                group.params.replace({parameter.name: kind(least)}, "")
+                group.params.replace(nested(parameter.name, kind(least)), "")
                 with pytest.raises(SpecError, match=f"{parameter.name} must be at least"):
-                    group.params.replace({parameter.name: kind(least - 1)}, "")
+                    group.params.replace(nested(parameter.name, kind(least - 1)), "")
+
+
+def nested(name, value):
+    """{"image": {"pad_multiple": 1}} of image.pad_multiple."""
+    outer, dot, inner = name.partition(".")
+    return {outer: nested(inner, value) if dot else value}
 
 
 def test_fields_of_a_field_are_shown_with_a_dot():
@@ -251,8 +257,7 @@ def test_every_preset_of_ours_says_what_it_follows():
     ("name", "said"),
     [
         ("radar_zzzzzz", "for radar there are radar_points, radar_num_points, "),
-        ("camera_image", "there are none for camera yet. Its records are in frame.cameras; "),
-        ("images", "there are none for image yet. Its records are in frame.cameras; "),
+        ("camera_zzzzzz", "for camera there are camera_images, camera_valid, "),
         ("map_raster", "there are none for map yet. Its records are in frame.map; "),
         ("boxes", "there are none for box yet. Its records are in frame.labels; "),
         ("lidar_zzzzzz", "for lidar there are lidar_points, lidar_num_points, "),
@@ -267,7 +272,14 @@ def test_a_feature_of_another_family_is_never_meant(name, said):
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("lidar_point", "lidar_points"), ("ego_pos", "ego_pose"), ("lidr_points", "lidar_points")]
+    ("name", "near"),
+    [
+        ("lidar_point", "lidar_points"),
+        ("ego_pos", "ego_pose"),
+        ("lidr_points", "lidar_points"),
+        ("camera_image", "camera_images"),
+        ("images", "camera_images"),
+    ],
 )
 def test_a_slip_within_the_family_is_put_right(name, near):
     with pytest.raises(UnknownFeature, match=f"^no feature '{name}'; did you mean '{near}'"):
@@ -275,5 +287,5 @@ def test_a_slip_within_the_family_is_put_right(name, near):
 
 
 def test_params_of_another_family_are_never_meant():
-    with pytest.raises(UnknownFeature, match=r"^no group or part 'camera_image'; there are none for camera yet"):
-        canonical().spec(["lidar_points"], {"camera_image": {}})
+    with pytest.raises(UnknownFeature, match=r"^no group or part 'map_raster'; there are none for map yet"):
+        canonical().spec(["lidar_points"], {"map_raster": {}})

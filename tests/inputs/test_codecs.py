@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptum.inputs import BrokenRecord, decode_image
+from perceptum.inputs import BrokenRecord, CameraImage, LogError, decode_image, picture_size
 
 Image = pytest.importorskip("PIL.Image")
 cv2 = pytest.importorskip("cv2")
@@ -319,6 +319,218 @@ def test_whatever_is_damaged_is_a_picture_or_one_line(picture, changes, end):
     said = ""
     try:
         assert decode_image(bytes(damaged[: int(len(damaged) * end)])).dtype == np.uint8
+    except BrokenRecord as error:
+        said = str(error)
+    assert len(said.splitlines()) <= 1
+
+
+def size_said(picture):
+    with pytest.raises(BrokenRecord) as caught:
+        picture_size(picture, "a.png")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])
+def test_a_header_says_how_large_a_picture_is(mode, format):
+    picture = encoded(of_mode("RGB").crop((0, 0, 31, 17)).convert(mode if format != "PNG" else "RGB"), format)
+    assert picture_size(picture) == (17, 31)
+    assert CameraImage("C", 0, np.eye(3), np.eye(4), lambda: picture).picture_size() == (17, 31)
+
+
+@pytest.mark.parametrize("picture", [*WARNS.values(), WHOLE, RESTARTS, PROGRESSIVE, THREE_SCANS])
+def test_no_pixel_is_decoded_for_the_size_of_a_picture(picture):
+    assert picture_size(picture) == (96, 128)
+    # of the data nothing is looked at
+    assert picture_size(picture[: picture.index(b"\xff\xda")]) == (96, 128)
+
+
+@pytest.mark.parametrize(
+    "picture", [b"", b"GIF89a", b"\xff\xd8\xff", WHOLE[:160], b"\x89PNG\r\n\x1a\n", encoded(of_mode("L"), "PNG")[:20]]
+)
+def test_a_header_that_does_not_say_its_size_is_refused(picture):
+    assert size_said(picture) == "a.png: the header of the picture does not say how large it is"
+
+
+def test_a_picture_of_no_rows_has_no_size():
+    assert "does not say" in size_said(patched(WHOLE, b"\xff\xc0", 5, bytes(2)))
+    refused(patched(WHOLE, b"\xff\xc0", 5, bytes(2)))
+
+
+SOME = {
+    "JPEG": WHOLE,
+    "restarts": RESTARTS,
+    "progressive": PROGRESSIVE,
+    "PNG": encoded(Image.fromarray(PICTURE), "PNG"),
+}
+
+
+@pytest.mark.parametrize("reduce", [1, 2, 4, 8])
+@pytest.mark.parametrize("name", SOME)
+def test_any_rows_at_any_scale_are_those_of_the_whole_at_that_scale(name, reduce, decoder):
+    picture = SOME[name]
+    whole = decode_image(picture, reduce=reduce)
+    assert whole.shape == (96 // reduce, 128 // reduce, 3)
+    height = len(whole)
+    for first, last in [(0, height), (0, 1), (height - 1, height), (height // 3, height // 2 + 1)]:
+        rows = decode_image(picture, rows=(first, last), reduce=reduce)
+        np.testing.assert_array_equal(rows, whole[first:last])
+        out = np.empty((last - first, 128 // reduce, 3), np.uint8)
+        assert decode_image(picture, out, rows=(first, last), reduce=reduce) is out
+        np.testing.assert_array_equal(out, whole[first:last])
+        # of which the elements do not lie one after the other
+        wide = np.empty((last - first, 128 // reduce, 4), np.uint8)[:, :, :3]
+        decode_image(picture, wide, rows=(first, last), reduce=reduce, scratch=np.empty(96 * 128 * 3, np.uint8))
+        np.testing.assert_array_equal(wide, whole[first:last])
+
+
+def means(image, reduce):
+    height, width, _ = image.shape
+    out = np.zeros((-(-height // reduce), -(-width // reduce), 3), np.uint8)
+    for row in range(len(out)):
+        for column in range(out.shape[1]):
+            block = image[row * reduce : (row + 1) * reduce, column * reduce : (column + 1) * reduce].reshape(-1, 3)
+            out[row, column] = (2 * block.sum(0, dtype=int) + len(block)) // (2 * len(block))
+    return out
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    reduce=st.sampled_from([1, 2, 4, 8]),
+    rows=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    seed=st.integers(0, 99),
+)
+def test_a_png_is_made_smaller_by_the_means_of_its_pixels(size, reduce, rows, seed):
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    picture, wanted = encoded(Image.fromarray(noise), "PNG"), means(noise, reduce)
+    np.testing.assert_array_equal(decode_image(picture, reduce=reduce), wanted)
+    first, last = sorted(int(part * (len(wanted) - 1)) for part in rows)
+    got = decode_image(picture, rows=(first, last + 1), reduce=reduce)
+    np.testing.assert_array_equal(got, wanted[first : last + 1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    reduce=st.sampled_from([2, 4, 8]),
+    mode=st.sampled_from(["RGB", "L"]),
+    options=st.fixed_dictionaries(
+        {"quality": st.integers(30, 100), "progressive": st.booleans()},
+        optional={"subsampling": st.integers(0, 2), "restart_marker_blocks": st.integers(1, 9)},
+    ),
+    seed=st.integers(0, 99),
+)
+def test_both_libraries_give_the_same_smaller_jpeg(size, reduce, mode, options, seed):
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    picture = encoded(Image.fromarray(noise).convert(mode), "JPEG", **options)
+    got = decode_image(picture, reduce=reduce)
+    assert got.shape == (-(-size[0] // reduce), -(-size[1] // reduce), 3)
+    if min(size) < 8:
+        np.testing.assert_array_equal(got, means(decode_image(picture), reduce))
+        return
+    opened = Image.open(io.BytesIO(picture))
+    opened.draft(mode, (size[1] // reduce, size[0] // reduce))
+    np.testing.assert_array_equal(got, np.array(opened.convert("RGB")))
+
+
+def test_a_smaller_jpeg_is_near_the_means_of_its_pixels():
+    """By how much depends on the picture: of one without noise, by little."""
+    smooth = np.stack([COLUMNS * 1.5, ROWS * 2, (ROWS + COLUMNS) * 0.9], -1).astype(np.uint8)
+    picture = encoded(Image.fromarray(smooth), "JPEG", quality=95)
+    for reduce in (2, 4, 8):
+        got = decode_image(picture, reduce=reduce).astype(int)
+        assert np.abs(got - means(smooth, reduce)).max() <= 8
+
+
+def test_a_jpeg_is_decoded_into_the_memory_that_is_given():
+    scratch = np.full(96 * 128 * 3 + 50, 7, np.uint8)
+    whole = decode_image(WHOLE)
+    got = decode_image(WHOLE, scratch=scratch)
+    assert np.shares_memory(got, scratch)
+    np.testing.assert_array_equal(got, whole)
+    assert (scratch[-50:] == 7).all()
+    part = decode_image(WHOLE, rows=(20, 33), scratch=scratch)
+    assert np.shares_memory(part, scratch)
+    assert part.flags.c_contiguous
+    np.testing.assert_array_equal(part, whole[20:33])
+    # one that warns too
+    assert np.shares_memory(decode_image(WARNS["zeros before the end"], scratch=scratch), scratch)
+    np.testing.assert_array_equal(decode_image(WHOLE, reduce=2, scratch=scratch[: 48 * 64 * 3]).shape, (48, 64, 3))
+
+
+def test_memory_that_a_picture_does_not_fit_in_is_refused():
+    with pytest.raises(BrokenRecord) as caught:
+        decode_image(WHOLE, source="a.jpg", scratch=np.empty(96 * 128 * 3 - 1, np.uint8))
+    assert str(caught.value) == ("a.jpg: the picture is (96, 128, 3), 36864 bytes; the scratch for it has 36863")
+    read_only = np.empty(40000, np.uint8)
+    read_only.flags.writeable = False
+    for scratch in (
+        np.empty((2, 40000), np.uint8),
+        np.empty(40000, np.int8),
+        np.empty(80000, np.uint8)[::2],
+        read_only,
+    ):
+        with pytest.raises(LogError, match=r"^decode: scratch is u?int8 \(.*wanted one dimension of uint8"):
+            decode_image(WHOLE, scratch=scratch)
+
+
+@pytest.mark.parametrize("reduce", [0, 3, 16, -2])
+def test_no_other_fraction_of_a_picture_is_decoded(reduce):
+    with pytest.raises(LogError) as caught:
+        decode_image(WHOLE, reduce=reduce)
+    assert str(caught.value) == f"decode: reduce is {reduce}, wanted 1, 2, 4 or 8"
+
+
+@pytest.mark.parametrize("rows", [(3, 3), (5, 2), (-1, 4)])
+def test_rows_are_the_first_and_the_one_after_the_last(rows):
+    with pytest.raises(LogError) as caught:
+        decode_image(WHOLE, rows=rows)
+    assert str(caught.value) == f"decode: rows are {rows}, wanted the first and the one after the last, from 0"
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_rows_that_a_picture_does_not_have_are_a_broken_record(name, decoder):
+    for reduce, said in [(1, "has 96 rows,"), (4, "has 24 rows at 1/4 of its size,")]:
+        with pytest.raises(BrokenRecord) as caught:
+            decode_image(SOME[name], source="a", rows=(2, 97), reduce=reduce)
+        assert str(caught.value) == f"a: the picture {said} wanted rows 2 to 96"
+
+
+@pytest.mark.parametrize("reduce", [1, 2, 8])
+@pytest.mark.parametrize("name", CUT)
+def test_a_jpeg_that_is_not_whole_stays_refused_at_every_scale(name, reduce):
+    with pytest.raises(BrokenRecord, match=r"^a: not a complete JPEG picture \("):
+        decode_image(CUT[name], source="a", reduce=reduce)
+
+
+@pytest.mark.parametrize("name", WARNS)
+def test_a_jpeg_that_warns_is_read_in_part_and_smaller(name):
+    picture = WARNS[name]
+    for reduce in (1, 2, 8):
+        whole = decode_image(picture, reduce=reduce)
+        np.testing.assert_array_equal(decode_image(picture, rows=(5, 9), reduce=reduce), whole[5:9])
+        assert np.abs(whole.astype(int) - means(decode_image(picture), reduce)).max() <= 40
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    picture=st.sampled_from([WHOLE, RESTARTS, PROGRESSIVE, SOME["PNG"], *WARNS.values()]),
+    changes=st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), max_size=3),
+    end=st.floats(0.01, 1),
+    reduce=st.sampled_from([1, 2, 4, 8]),
+    rows=st.one_of(st.none(), st.tuples(st.integers(0, 11), st.integers(1, 12)).filter(lambda r: r[0] < r[1])),
+)
+def test_whatever_is_damaged_is_a_part_of_a_picture_or_one_line(picture, changes, end, reduce, rows):
+    damaged = bytearray(picture)
+    for at, value in changes:
+        damaged[at % len(damaged)] = value
+    said, cut = "", bytes(damaged[: int(len(damaged) * end)])
+    try:
+        got = decode_image(cut, rows=rows, reduce=reduce, scratch=np.empty(96 * 128 * 3, np.uint8))
+        height, width = picture_size(cut)
+        assert got.shape[1:] == (-(-width // reduce), 3)
+        assert len(got) == (rows[1] - rows[0] if rows else -(-height // reduce))
     except BrokenRecord as error:
         said = str(error)
     assert len(said.splitlines()) <= 1

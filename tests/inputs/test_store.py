@@ -5,7 +5,8 @@ import json
 import pickle
 import shutil
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,10 +17,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import fs
 
-from perceptum.inputs import BrokenRecord, Labels, LidarSweep, Log, LogError, MissingRecord, NotALog, RadarSweep
+from perceptum.inputs import (
+    BrokenRecord,
+    CameraImage,
+    Labels,
+    LidarSweep,
+    Log,
+    LogError,
+    MissingRecord,
+    NotALog,
+    RadarSweep,
+)
 from perceptum.inputs.store import INDEX, Index, LocalFiles, RemoteFiles, StoreSource
 from perceptum.inputs.store import columns as store_columns
 from perceptum.inputs.store.arrays import arrays_of
+from perceptum.inputs.store.calibration import Calibrations, CalibrationTable
 from perceptum.inputs.store.records import LABEL_COLUMNS, LABEL_OWN, LIDAR_COLUMNS, LIDAR_OWN, RADAR_COLUMNS, RADAR_OWN
 
 VERSION_1 = Path(__file__).parent / "fixtures" / "store_v1"
@@ -69,10 +81,27 @@ def test_version_1_still_opens():
     assert (len(radar), radar.v_radial.sum(dtype=np.float64)) == (111, pytest.approx(-1095.8169198334217))
     picture = log[0].cameras["CAM_FRONT"]
     assert (len(picture.encoded), picture.encoded[:3], picture.distortion_model) == (1091, b"\xff\xd8\xff", "none")
+    # that came later
+    assert picture.size is None
     assert (len(log[0].labels), log[0].labels.category[0], log[1].labels) == (86, "car", None)
     assert log[0].world_from_ego[:3, 3].tolist() == [500979.3082032685, 5000631.574529488, 41.36987231494722]
     assert log.map.layers["crossing"].points[0].tolist() == [500963.2298843844, 5000550.898117835, 41.83131191637149]
     assert log.source.times_ns.tolist() == [1700000000223456789, 1700000000323456789]
+
+
+@pytest.mark.parametrize("later", [[], ["size"], ["velocity_part", "size"]])
+def test_calibrations_written_before_a_column_came_still_open(later):
+    size, read = (900, 1600), partial(bytes, 3)
+    picture = CameraImage("C", 0, np.eye(3), np.eye(4), read, np.arange(8.0), "brown", size=size)
+    written = Calibrations()
+    rows = [
+        written.of_camera(one) for one in (picture, replace(picture, size=None), picture, replace(picture, size=(9, 6)))
+    ]
+    assert rows == [0, 1, 0, 2]
+    read_again = CalibrationTable("here", written.to_batch().drop_columns(later))
+    kept = [None if "size" in later else own for own in (size, None, (9, 6))]
+    assert [read_again.camera(row)["size"] for row in range(3)] == kept
+    assert CameraImage("C", 0, read=read, **read_again.camera(0)).lens == picture.lens
 
 
 def test_a_newer_version_says_what_to_do(copy):

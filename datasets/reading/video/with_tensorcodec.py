@@ -46,11 +46,18 @@ class TensorcodecDecoder:
         """The first picture that could not be decoded of its group."""
 
     def picture(self, index: int) -> NDArray[np.uint8]:
+        # a copy: a view would hold all of the run
+        return self._view(index).copy()
+
+    def size(self, index: int) -> tuple[int, int]:
+        height, width, _ = self._view(index).shape
+        return height, width
+
+    def _view(self, index: int) -> NDArray[np.uint8]:
         step, self._last = index - self._last, index
         if index not in self._run:
             self._decode_from(index, step if 0 < step <= _LARGEST_STEP else 0)
-        # a copy: a view would hold all of the run
-        return self._run[index].copy()
+        return self._run[index]
 
     def _decode_from(self, index: int, step: int) -> None:
         where = self._index.packets.where

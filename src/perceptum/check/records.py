@@ -122,14 +122,22 @@ def _problems(source: Source, key: RecordKey, tally: _Tally) -> Iterator[Found]:
     elif key.kind == "radar":
         tally.add_cycle(f"radar {key.sensor}", source.read_radar(key.sensor, key.number))
     elif key.kind == "camera":
-        _decode(source.read_camera(key.sensor, key.number))
+        picture = source.read_camera(key.sensor, key.number)
+        height, width = _decode(picture)
+        if picture.size is not None and picture.size != (height, width):
+            wanted = f"{picture.size[1]} x {picture.size[0]}"
+            yield "record", f"{key}: {picture.source}: {width} x {height} pixels, its calibration is for {wanted}"
+        # an error of its own where the numbers make none
+        _ = picture.lens
     else:
         labels = source.read_labels(int(source.times_ns[key.number]))
         yield from (("labels", f"{key}: {line}") for line in (_label_lines(labels) if labels is not None else ()))
 
 
-def _decode(picture: CameraImage) -> None:
-    picture.decode()
+def _decode(picture: CameraImage) -> tuple[int, int]:
+    """Returns height and width."""
+    height, width, _ = picture.decode().shape
+    return height, width
 
 
 def _label_lines(labels: Labels) -> Iterator[str]:

@@ -72,7 +72,8 @@ ParamsOf = Annotated[
         "--params",
         metavar="GROUP=VALUE",
         help="Parameters for rows that bring none: GROUP=PRESET, GROUP=JSON, such as "
-        "'lidar_points={\"num_sweeps\": 5}', or frame=lidar, which alone may be said for all rows; may be repeated.",
+        "'lidar_points={\"num_sweeps\": 5}', or for all rows at once frame=lidar and image=PRESET or JSON; may be "
+        "repeated.",
     ),
 ]
 OnBroken = Annotated[

@@ -21,7 +21,8 @@ _KINDS = ("lidars", "radars", "cameras")
 
 _OF_SENSORS = (
     "gaps: how often records are more than 1.75 times the usual step apart\n"
-    "dropped: records that would fill the gaps; points: of a usual record, the median of three"
+    "dropped: records that would fill the gaps; points: of a usual record, the median of three\n"
+    "size: width x height that a camera is calibrated for; lens: its distortion, none where pictures are undistorted"
 )
 _MEANINGS: Mapping[tuple[str, str], str] = {
     ("log", "first_id"): "the dataset's name of the first frame",
@@ -96,7 +97,11 @@ def _explained(part: str, key: str, title: str, value: Any) -> dict[str, Any]:
 
 def _short(values: dict[str, Any]) -> dict[str, Any]:
     """Returns what fits a line."""
-    return {k: v for k, v in values.items() if k not in ("start_ns", "columns")}
+    short = {k: v for k, v in values.items() if k not in ("start_ns", "columns")}
+    if short.get("size"):
+        height, width = short["size"]
+        short["size"] = f"{width} x {height}"
+    return short
 
 
 def _columns(of_sensors: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:

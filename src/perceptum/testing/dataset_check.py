@@ -129,7 +129,11 @@ def _check_frame(frame: Frame, doppler: Doppler) -> None:
         picture = _read(lambda name=name: frame.cameras[name], f"{what}: reading it")  # type: ignore[misc]
         _read(lambda picture=picture: picture.encoded, f"{what}: reading its bytes")  # type: ignore[misc]
         check_picture(what, name, source.cameras[name], picture)
-        _read(picture.decode, f"{what}: decoding it")
+        shape = _read(picture.decode, f"{what}: decoding it").shape[:2]
+        if picture.size not in (None, shape):
+            raise AssertionError(
+                f"{what}: size is {picture.size}, the picture is {shape}; height and width, in this order"
+            )
     labels = _read(lambda: frame.labels, f"{where}: reading its labels")
     if labels is not None:
         check_labels(f"{where}: its labels", frame.time_ns, labels)

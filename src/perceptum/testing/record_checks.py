@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, RadarSweep, Times
+from perceptum.inputs import BrokenRecord, CameraImage, HDMap, Labels, LidarSweep, RadarSweep, Times
 
 __all__ = ["check_labels", "check_lidar", "check_map", "check_picture", "check_radar", "check_transform"]
 
@@ -92,6 +92,13 @@ def check_picture(what: str, name: str, times: Times, picture: CameraImage) -> N
         raise AssertionError(f"{what}: intrinsics must be (3, 3) float64 and finite, got {lens.tolist()}")
     if lens[2].tolist() != [0, 0, 1] or not (lens[0, 0] > 0 and lens[1, 1] > 0):
         raise AssertionError(f"{what}: intrinsics must be fx 0 cx, 0 fy cy, 0 0 1, got {lens.tolist()}")
+    try:
+        _ = picture.lens
+    except BrokenRecord as error:
+        raise AssertionError(f"{what}: its lens: {error}") from error
+    size = picture.size
+    if size is not None and not (len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
+        raise AssertionError(f"{what}: size must be None, or height and width in pixels, got {size}")
     if not isinstance(picture.encoded, bytes):
         raise AssertionError(f"{what}: encoded must be bytes, got {type(picture.encoded).__name__}")
 

@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from perceptum.builders import Filler, InputBuilder, Lease, Sample, Tensors, Written
+from perceptum.features import Row
 from perceptum.features.layout import ALIGNMENT
 from perceptum.features.lidar import CloudParams
 from perceptum.inputs import LogError
 
-from .differences import difference
+from .differences import difference, seen
+from .held import Held
 from .subject import Case, Subject
 
 __all__ = ["WAYS"]
@@ -32,6 +34,7 @@ _CLEARED = (
 )
 _ORDER = "what a tensor holds must not depend on which others are asked for, or on their order: look at want()"
 _THREADS = "what threads do side by side must not depend on their number or order"
+_SIDE_BY_SIDE = "what fill() works with must be of that call, or behind a lock: work it out in run()"
 _LANES = "frames that are built at once share something: keep it on self, not on a class, a module or the parameters"
 _PATIENCE_S = 20.0
 
@@ -78,7 +81,7 @@ def another_order(subject: Subject) -> None:
 
 def asked_for_twice(subject: Subject) -> None:
     """A second instance with the same parameters comes from the same filler, which fills twice."""
-    second = [msgspec.structs.replace(row, name=f"{row.name}__b") for row in subject.spec]
+    second = _second(subject)
     builder, how = subject.builder([*subject.spec, *second]), "asked for twice in one spec"
     for case in subject.cases:
         found = subject.build(builder, case, how)
@@ -112,6 +115,39 @@ def beside_points(subject: Subject) -> None:
                 f"{subject.of(case)}, {how}: 'lidar_points' {changed}; the filler writes to what a stage that it "
                 "shares has worked out: copy it first"
             )
+
+
+def side_by_side(subject: Subject) -> None:
+    """The same, and a tensor of each feature is filled while the filler stops before one of the lines of another."""
+    case, how = subject.works()[0], "filled side by side with another tensor of the same"
+    modules = tuple({"perceptum.builders", *(kind.__module__ for kind in subject.filler.__mro__[:-1])})
+    line, lines, wrong = 0, 1, []  # type: int, int, list[str]
+
+    def holding(filler: type[Filler]) -> type[Filler]:
+        def fill(self: Filler, feature: str, out: NDArray[Any], written: Written) -> None:
+            nonlocal lines
+            other = np.full_like(out, subject.schema[feature].fill)
+            with Held(line, lambda: filler.fill(self, feature, other, Written()), modules) as held:
+                filler.fill(self, feature, out, written)
+            lines = max(lines, held.lines)
+            if held.lines >= line and seen(other) != seen(out):
+                wrong.append(feature)
+
+        return type(filler.__name__, (filler,), {"fill": fill})
+
+    builder = subject.builder([*subject.spec, *_second(subject)], schema=subject.with_filler(holding))
+    while line < lines:
+        line += 1
+        found = subject.build(builder, case, how)
+        if not isinstance(found, LogError):
+            found = Tensors({name: found[name] for name in subject.names})
+        subject.expect(case, found, how, _SIDE_BY_SIDE)
+        if wrong:
+            raise AssertionError(f"{subject.of(case)}, {how}: the other '{wrong[0]}' differs; {_SIDE_BY_SIDE}")
+
+
+def _second(subject: Subject) -> list[Row]:
+    return [msgspec.structs.replace(row, name=f"{row.name}__b") for row in subject.spec]
 
 
 def threads(subject: Subject) -> None:
@@ -238,6 +274,7 @@ WAYS: tuple[Callable[[Subject], None], ...] = (
     another_order,
     asked_for_twice,
     beside_points,
+    side_by_side,
     threads,
     several_lanes,
     handed_over,

@@ -1,0 +1,122 @@
+"""camera_images, camera_valid and camera_time_lag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.features import SpecError
+from perceptum.features.camera import CameraImagesParams, ImageTransform, table_of
+
+from ..sample import Sample
+from ..stage import Clearing, Filler, Stages
+from ..written import Written
+from .decoded import Decoded, reduce_of
+from .resampling import Finish, Resampling
+from .views import Views
+
+__all__ = ["CameraImages"]
+
+_MOST_KEPT = 64
+"""Tables for so many different pictures: KITTI's sizes differ from frame to frame."""
+
+
+class CameraImages(Filler):
+    def __init__(self, params: CameraImagesParams, stages: Stages) -> None:
+        super().__init__()
+        self.title = f"camera images ({params.layout}, {params.resampler})"
+        self.params: CameraImagesParams = params
+        self._stages = stages
+        self.views = stages.share(Views, params.image, params.required)
+        self.decoded = stages.share(Decoded, params.image, params.required, params.decode)
+        self.needs = (self.views, self.decoded)
+        self._table = table_of(params.scaling())
+        self._kept: dict[tuple[ImageTransform, str, bytes], Resampling] = {}
+        self._size = (0, 0)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(one.nbytes for one in self._kept.values())
+
+    def want(self, feature: str, dtype: str) -> None:
+        if feature == "camera_images":
+            if dtype == "uint8" and self.params.norm is not None:
+                raise SpecError(f"'{feature}' as uint8 holds values from 0 to 255: take norm null, or float32")
+            self.decoded.join(lambda camera: self._resampling(camera, dtype).rows)
+        elif feature == "camera_valid":
+            self.decoded.join()
+
+    def run(self, sample: Sample) -> None:
+        self._size = self.views.one_size()
+
+    def sizes(self) -> Mapping[str, int]:
+        height, width = self._size
+        return {"num_cameras": len(self.views.cameras), "image_height": height, "image_width": width}
+
+    def clearing(self, feature: str) -> Clearing:
+        return "own"
+
+    def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
+        pictures = out if self.params.camera_axis or feature != "camera_images" else out[None]
+        n = min(len(self.views.cameras), len(pictures))
+        if feature == "camera_valid":
+            for camera in range(n):
+                out[camera] = self.decoded.is_good(camera)
+        elif feature == "camera_time_lag":
+            now_ns = self.views.frame.time_ns
+            for camera, view in enumerate(self.views.views[:n]):
+                out[camera] = 0 if view is None else (now_ns - view.time_ns) * 1e-9
+        else:
+            self._check_room(pictures)
+            self._stages.each(lambda camera: self._show(camera, pictures[camera]), range(n))
+        written.clear_rows(n, pictures)
+
+    def _check_room(self, pictures: NDArray[Any]) -> None:
+        """A spec may fix more than the pictures have, and what they have not is black; a part of them is a crop."""
+        room = pictures.shape[2:] if self.params.layout == "CHW" else pictures.shape[1:3]
+        if room[0] < self._size[0] or room[1] < self._size[1]:
+            raise SpecError(
+                f"{self.views.frame}: the spec fixes pictures of {room[0]} x {room[1]}, and they are {self._size[0]} x "
+                f"{self._size[1]}; set image.crop or image.resize, which the matrices follow"
+            )
+
+    def _show(self, camera: int, out: NDArray[Any]) -> None:
+        with self.decoded.pixels(camera) as (pixels, first):
+            if pixels is None:
+                out.fill(0)
+                return
+            resampling = self._resampling(camera, out.dtype.name)
+            low, high = resampling.rows
+            own = self._own(out)
+            # a spec that fixes a larger picture has black below it and to its right
+            whole = own if own.shape == out.shape else np.empty(own.shape, own.dtype)
+            resampling.write(pixels[low - first : high - first], whole)
+            if whole is not own:
+                out.fill(0)
+                own[...] = whole
+
+    def _own(self, out: NDArray[Any]) -> NDArray[Any]:
+        height, width = self._size
+        return out[:, :height, :width] if self.params.layout == "CHW" else out[:height, :width]
+
+    def _resampling(self, camera: int, dtype: str) -> Resampling:
+        """Returns what makes the camera's picture of its pixels, made once for pictures of one size and lens."""
+        p, view = self.params, self.views.views[camera]
+        assert view is not None
+        assert view.transform is not None
+        lens = b""
+        key = (view.transform, dtype, lens)
+        found = self._kept.get(key)
+        if found is None:
+            finish = Finish(
+                p.layout, p.channel_order == "BGR", None if dtype == "uint8" else self._table, p.norm_at, dtype
+            )
+            reduce = reduce_of(view.transform) if p.decode == "reduced" else 1
+            found = Resampling(view.transform, p.resampler, finish, undistortion=None, compose=p.compose, reduce=reduce)
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = found
+        return found

@@ -1,0 +1,167 @@
+"""Which cameras see a frame, and what is done to their pictures: found once for all that asks."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perceptum.features import SpecError
+from perceptum.features.camera import ImageParams, ImageTransform
+from perceptum.inputs import BrokenRecord, CameraImage, Frame, MissingRecord
+from perceptum.plural import counted
+
+from ..sample import Sample
+from ..sensors import known_sensors
+from ..stage import Stage, Stages
+
+__all__ = ["View", "Views"]
+
+_log = logging.getLogger(__name__)
+
+_FEW = 3
+"""As many cameras are listed in a title."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One camera of a frame, without its pixels."""
+
+    camera: str
+    time_ns: int
+    intrinsics: NDArray[np.float64]
+    """(3, 3) px, of the picture before it is resized; undistorted, if that is asked for."""
+    ego_from_camera: NDArray[np.float64]
+    """(4, 4) at the picture's own time."""
+    transform: ImageTransform | None
+    """What is done to the picture; None where its size is not known."""
+    source: str
+    """Where the picture lies, for messages."""
+
+
+class Views(Stage):
+    """Yields per camera its View; None where the frame has no picture of it, or a broken one in a log that skips those.
+
+    Sizes come from the calibration, else from the pictures' own heads, which are read only where a matrix or a picture
+    needs to know them.
+    """
+
+    def __init__(self, image: ImageParams, required: bool, stages: Stages) -> None:
+        super().__init__()
+        self.image = image
+        self.required = required
+        named = image.cameras or ("the log's",)
+        few = ", ".join(named) if len(named) <= _FEW else f"{named[0]} and {len(named) - 1} more"
+        self.title = f"cameras ({few})"
+        self._stages = stages
+        self._measures = image.changes or image.pad is not None
+        # weak: a lane that waits for its next frame must not keep the last one's records
+        self._frame: weakref.ref[Frame] | None = None
+        self.cameras: tuple[str, ...] = ()
+        """The cameras, in order: those that are named, or the log's."""
+        self.views: tuple[View | None, ...] = ()
+        self._known: dict[tuple[int, int], ImageTransform] = {}
+
+    def measure(self) -> None:
+        """Called when the lane is made: sizes are wanted whatever is done to the pictures."""
+        self._measures = True
+
+    def run(self, sample: Sample) -> None:
+        frame = sample.frame
+        self._frame = weakref.ref(frame)
+        named = self.image.cameras
+        there = known_sensors(frame, "camera", named, self.required, self._stages)
+        self.cameras = there if named is None else named
+        self.views = tuple(self._view(frame, name) if name in there else None for name in self.cameras)
+
+    @property
+    def frame(self) -> Frame:
+        frame = None if self._frame is None else self._frame()
+        assert frame is not None, "asked outside of a build"
+        return frame
+
+    def picture(self, camera: str) -> CameraImage:
+        """Returns the record of a camera that has a view."""
+        return self.frame.cameras[camera]
+
+    def _view(self, frame: Frame, name: str) -> View | None:
+        if name not in frame.cameras:
+            self._report_none(frame, name)
+            return None
+        return frame.log.or_skip(f"camera/{name} of {frame}", partial(self._seen, frame, name))
+
+    def _seen(self, frame: Frame, name: str) -> View:
+        picture = frame.cameras[name]
+        intrinsics = _intrinsics(picture)
+        given = self.image.new_intrinsics
+        if given is not None:
+            fx, fy, cx, cy = given
+            intrinsics = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+        transform = None
+        if self._measures or picture.size is not None:
+            where = f"camera/{name} of {frame}: its size"
+            transform = frame.log.or_skip(where, partial(self._transform, picture))
+        source = picture.source or picture.camera
+        return View(name, picture.time_ns, intrinsics, picture.ego_from_camera, transform, source)
+
+    def _transform(self, picture: CameraImage) -> ImageTransform:
+        size = picture.size or picture.picture_size()
+        if size not in self._known:
+            try:
+                self._known[size] = self.image.transform(*size)
+            except SpecError as error:
+                where = f"{picture.source or picture.camera}: {size[0]} x {size[1]} pixels of {picture.camera}"
+                raise BrokenRecord(f"{where}: {error}") from error
+        return self._known[size]
+
+    def _report_none(self, frame: Frame, name: str) -> None:
+        """Raises MissingRecord where the spec requires the camera; else it is reported once."""
+        what = f"{frame.log.source.location}: {frame} has no picture of '{name}'"
+        nearest_ns = min((abs(int(t) - frame.time_ns) for t in frame.log.source.cameras[name]), default=None)
+        if nearest_ns is not None:
+            limit_ms = frame.log.camera_tolerance_ns * 1e-6
+            what += (
+                f" within {limit_ms:g} ms, the log's camera_tolerance_ns; the nearest is {nearest_ns * 1e-6:.1f} ms off"
+            )
+        if self.required:
+            raise MissingRecord(f"{what}, and the spec requires one")
+        if self._stages.first_time((Views, "none", name)):
+            _log.warning(
+                '%s: its picture is black and camera_valid 0 (reported once; the param "required" makes it an error)',
+                what,
+            )
+
+    def one_size(self) -> tuple[int, int]:
+        """Returns the height and width that all results have; raises SpecError where they differ. (0, 0) of none."""
+        known = self.image.size()
+        if known is not None:
+            return known
+        sizes = {view.camera: view.transform.size for view in self.views if view is not None and view.transform}
+        if len(set(sizes.values())) > 1:
+            each = ", ".join(f"{height} x {width} of {name}" for name, (height, width) in sizes.items())
+            raise SpecError(
+                f"{counted(len(sizes), 'picture')} of one tensor have different sizes, {each}; set image.crop, "
+                "image.resize to a height and a width, or image.pad, or take a tensor for each camera (a suffix)"
+            )
+        return next(iter(sizes.values()), (0, 0))
+
+
+def _intrinsics(picture: CameraImage) -> NDArray[np.float64]:
+    """Returns the camera matrix; raises BrokenRecord for one that projects nothing."""
+    matrix = np.asarray(picture.intrinsics, dtype=np.float64)
+    if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or min(matrix[0, 0], matrix[1, 1]) <= 0:
+        raise BrokenRecord(
+            f"{picture.source or picture.camera}: intrinsics of {picture.camera} are {matrix.tolist()}, wanted 3 x 3 "
+            "finite numbers with focal lengths above 0"
+        )
+    mount = np.asarray(picture.ego_from_camera, dtype=np.float64)
+    if mount.shape != (4, 4) or not np.isfinite(mount).all() or abs(np.linalg.det(mount[:3, :3])) < 0.5:
+        raise BrokenRecord(
+            f"{picture.source or picture.camera}: ego_from_camera of {picture.camera} is {mount.tolist()}, wanted a "
+            "4 x 4 rotation and translation"
+        )
+    return matrix
