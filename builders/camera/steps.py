@@ -150,8 +150,11 @@ class TwoResize:
         # whole blocks of pixels: those beyond the last are made of the first
         self._bytes = np.zeros(-(-len(xs) // 16) * 16, np.int32)
         self._bytes[: len(xs)] = 3 * x.places[:, 0]
-        self._weights = np.zeros(len(self._bytes), np.int32)
-        self._weights[: len(xs)] = x.weights
+        # of eight pixels after the other, two digits of two weights, for red, green, blue and nothing
+        weights = np.zeros((2, len(self._bytes)), np.int32)
+        weights[:, : len(xs)] = x.weights & 0xFFFF, x.weights >> 16
+        digits = np.stack([weights >> 5, weights & 31]).astype(np.int16).reshape(2, 2, -1, 8)
+        self._weights = np.repeat(digits.transpose(2, 0, 1, 3), 4, axis=3).ravel()
 
     @property
     def nbytes(self) -> int:

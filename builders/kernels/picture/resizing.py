@@ -92,7 +92,7 @@ def by_two(
     rows: int,
     last: Bytes,
     x_bytes: Words,
-    x_weights: Words,
+    x_weights: NDArray[np.int16],
     y_rows: Words,
     y_weights: Words,
     between: NDArray[np.int16],
@@ -102,8 +102,9 @@ def by_two(
 ) -> None:
     """OpenCV's INTER_LINEAR of bytes: along rows in 11 bits, less 4, then along columns.
 
-    pixels, last, out: as in `by_pillow`. x_bytes (w,): where in a row the first of the two pixels lies; x_weights (w,):
-    two shorts each; w: a multiple of 16. y_rows (h, 2), y_weights (h,): the same for rows. between (2, 4 w).
+    pixels, last, out: as in `by_pillow`. x_bytes (w,): where in a row the first of the two pixels lies; w: a multiple of
+    16. x_weights (16 w,): as `two_taps` wants them. y_rows (h, 2): the two rows; y_weights (h,): two shorts each.
+    between (2, 4 w).
     """
     pixels_at, last_at = np.int64(pixels.ctypes.data) + begin, np.int64(last.ctypes.data)
     bytes_at, weights_at = np.int64(x_bytes.ctypes.data), np.int64(x_weights.ctypes.data)
@@ -128,7 +129,7 @@ def by_two(
                 place_upper = place
             source = last_at if row == rows - 1 else pixels_at + row * stride
             for x in range(0, width, PIXELS):
-                two_taps(source, bytes_at + 4 * x, weights_at + 4 * x, between_at + 8 * (place * width + x))
+                two_taps(source, bytes_at + 4 * x, weights_at + 32 * x, between_at + 8 * (place * width + x))
         a = between_at + (8 * width if held_1 == upper else 0)
         b = between_at + (8 * width if held_1 == lower else 0)
         weights: Any = np.int64(y_weights[y])
