@@ -16,7 +16,18 @@ from numba.extending import intrinsic
 
 from . import BLOCK
 
-__all__ = ["between_two", "quads", "show", "two_rows", "two_taps", "weigh", "weigh_across"]
+__all__ = [
+    "between_two",
+    "part",
+    "quads",
+    "show_across",
+    "show_planes",
+    "show_swapped",
+    "two_rows",
+    "two_taps",
+    "weigh",
+]
+__all__ += ["weigh_across"]
 
 _cgutils: Any = cgutils
 _BYTE, _SHORT, _WORD, _LONG = (ir.IntType(bits) for bits in (8, 16, 32, 64))
@@ -255,37 +266,61 @@ def _to_between_two(_: Any, upper: Any, lower: Any, share_x: Any, share_y: Any, 
     return numba.types.void(word, word, number, number, word), generate
 
 
-def _to_show(_: Any, source: Any, steps: Any, red: Any, green: Any, blue: Any) -> Any:
-    """16 pixels as float32 in three planes, scaled.
+_PLANES = [range(colour, BLOCK, 3) for colour in range(3)]
+_ACROSS = [range(begin, begin + _LANES) for begin in range(0, BLOCK, _LANES)]
+_SWAPPED = [[3 * (k // 3) + 2 - k % 3 for k in some] for some in _ACROSS]
 
-    steps: of (3, 5) float32, per colour a and more of a, the mean, b and more of b: x a less the mean, times b. What a
-    number is more than float32 can say stands beside it: multiplied with both, the result is rounded as that of the
+
+def _to_show(order: Sequence[Sequence[int]]) -> Any:
+    """Makes what writes 16 pixels as float32, scaled: the bytes that `order` says to three places, 16 each.
+
+    steps: of (3, 5, 16) float32, per place a and more of a, the mean, b and more of b: x a less the mean, times b. What
+    a number is more than float32 can say stands beside it: multiplied with both, the result is rounded as that of the
     number itself, or of the division by its inverse, which would take much longer.
     """
 
+    def typed(_: Any, source: Any, steps: Any, first: Any, second: Any, third: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            source, steps, *places = arguments
+            bytes_ = _load(builder, _BYTE, BLOCK, source)
+
+            def times(value: Any, number: Any, more: Any) -> Any:
+                return _floats(builder, "fmuladd", value, number, builder.fmul(value, more))
+
+            for k, place in enumerate(places):
+                a, a_more, mean, b, b_more = (
+                    _load(builder, _FLOAT, _LANES, steps, 64 * (5 * k + step)) for step in range(5)
+                )
+                value = builder.uitofp(_pick(builder, bytes_, order[k]), ir.VectorType(_FLOAT, _LANES))
+                _store(builder, times(builder.fsub(times(value, a, a_more), mean), b, b_more), place)
+            return context.get_dummy_value()
+
+        word = numba.types.int64
+        return numba.types.void(word, word, word, word, word), generate
+
+    return typed
+
+
+def _to_part(_: Any, source: Any, first: Any, second: Any, third: Any) -> Any:
+    """Writes the reds, the greens and the blues of 16 pixels to three places."""
+
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source, steps, *planes = arguments
-        vector = ir.VectorType(_FLOAT, _LANES)
+        source, *places = arguments
         bytes_ = _load(builder, _BYTE, BLOCK, source)
-
-        def times(value: Any, number: Any, more: Any) -> Any:
-            return _floats(builder, "fmuladd", value, number, builder.fmul(value, more))
-
-        for colour, plane in enumerate(planes):
-            a, a_more, mean, b, b_more = (
-                _all(builder, _load(builder, _FLOAT, 1, steps, 4 * (5 * colour + k)), _LANES) for k in range(5)
-            )
-            value = builder.uitofp(_pick(builder, bytes_, range(colour, BLOCK, 3)), vector)
-            _store(builder, times(builder.fsub(times(value, a, a_more), mean), b, b_more), plane)
+        for order, place in zip(_PLANES, places, strict=True):
+            _store(builder, _pick(builder, bytes_, order), place)
         return context.get_dummy_value()
 
     word = numba.types.int64
-    return numba.types.void(word, word, word, word, word), generate
+    return numba.types.void(word, word, word, word), generate
 
 
 between_two: Any = intrinsic(_to_between_two)
 quads: Any = intrinsic(_to_quads)
-show: Any = intrinsic(_to_show)
+part: Any = intrinsic(_to_part)
+show_across: Any = intrinsic(_to_show(_ACROSS))
+show_planes: Any = intrinsic(_to_show(_PLANES))
+show_swapped: Any = intrinsic(_to_show(_SWAPPED))
 two_rows: Any = intrinsic(_to_two_rows)
 two_taps: Any = intrinsic(_to_two_taps)
 weigh: Any = intrinsic(_to_weigh)
