@@ -244,26 +244,47 @@ def _between(builder: Any, from_: Any, to: Any, share: Any) -> Any:
     return _floats(builder, "fmuladd", builder.fsub(to, from_), share, from_)
 
 
-def _to_between_two(_: Any, upper: Any, lower: Any, share_x: Any, share_y: Any, out: Any) -> Any:
-    """One pixel between two neighbours of two rows; 8 bytes are read of each row and 4 written, of which 3 count."""
+def _to_between_two(kind: Any) -> Any:
+    """Makes what writes one pixel between two neighbours of two rows, bytes or float32.
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        upper, lower, share_x, share_y, out = arguments
-        four = ir.VectorType(_FLOAT, 4)
-        share_x, share_y = _all(builder, share_x, 4), _all(builder, share_y, 4)
-        rows = []
-        for row in (upper, lower):
-            pixels = builder.zext(_load(builder, _BYTE, 8, row), ir.VectorType(_WORD, 8))
-            left = builder.uitofp(_pick(builder, pixels, [0, 1, 2, 2]), four)
-            right = builder.uitofp(_pick(builder, pixels, [3, 4, 5, 5]), four)
-            rows.append(_between(builder, left, right, share_x))
-        value = _between(builder, rows[0], rows[1], share_y)
-        words = builder.fptosi(_floats(builder, "rint", value), ir.VectorType(_WORD, 4))
-        _store(builder, builder.trunc(words, ir.VectorType(_BYTE, 4)), out)
-        return context.get_dummy_value()
+    Eight values are read of each row, of which six count, and four written, of which three do.
+    """
 
-    word, number = numba.types.int64, numba.types.float32
-    return numba.types.void(word, word, number, number, word), generate
+    def typed(_: Any, upper: Any, lower: Any, share_x: Any, share_y: Any, out: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            upper, lower, share_x, share_y, out = arguments
+            share_x, share_y = _all(builder, share_x, 4), _all(builder, share_y, 4)
+            rows = []
+            for row in (upper, lower):
+                values = _load(builder, kind, 8, row)
+                if kind is _BYTE:
+                    values = builder.uitofp(builder.zext(values, ir.VectorType(_WORD, 8)), ir.VectorType(_FLOAT, 8))
+                left, right = _pick(builder, values, [0, 1, 2, 2]), _pick(builder, values, [3, 4, 5, 5])
+                rows.append(_between(builder, left, right, share_x))
+            value = _between(builder, rows[0], rows[1], share_y)
+            if kind is _BYTE:
+                words = builder.fptosi(_floats(builder, "rint", value), ir.VectorType(_WORD, 4))
+                value = builder.trunc(words, ir.VectorType(_BYTE, 4))
+            _store(builder, value, out)
+            return context.get_dummy_value()
+
+        word, number = numba.types.int64, numba.types.float32
+        return numba.types.void(word, word, number, number, word), generate
+
+    return typed
+
+
+def _to_copy_pixel(kind: Any) -> Any:
+    """Makes what copies one pixel."""
+
+    def typed(_: Any, source: Any, to: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            _store(builder, _load(builder, kind, 3, arguments[0]), arguments[1])
+            return context.get_dummy_value()
+
+        return numba.types.void(numba.types.int64, numba.types.int64), generate
+
+    return typed
 
 
 _PLANES = [range(colour, BLOCK, 3) for colour in range(3)]
@@ -315,7 +336,10 @@ def _to_part(_: Any, source: Any, first: Any, second: Any, third: Any) -> Any:
     return numba.types.void(word, word, word, word), generate
 
 
-between_two: Any = intrinsic(_to_between_two)
+between_two: Any = intrinsic(_to_between_two(_BYTE))
+between_two_floats: Any = intrinsic(_to_between_two(_FLOAT))
+copy_pixel: Any = intrinsic(_to_copy_pixel(_BYTE))
+copy_pixel_floats: Any = intrinsic(_to_copy_pixel(_FLOAT))
 quads: Any = intrinsic(_to_quads)
 part: Any = intrinsic(_to_part)
 show_across: Any = intrinsic(_to_show(_ACROSS))
