@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features import SpecError
-from perceptum.features.camera import CameraImagesParams, ImageTransform, table_of
+from perceptum.features.camera import CameraImagesParams, ImageTransform
 
 from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
@@ -33,7 +33,6 @@ class CameraImages(Filler):
         self.views = stages.share(Views, params.image, params.required)
         self.decoded = stages.share(Decoded, params.image, params.required, params.decode)
         self.needs = (self.views, self.decoded)
-        self._table = table_of(params.scaling())
         self._kept: dict[tuple[ImageTransform, str, bytes], Resampling] = {}
         self._size = (0, 0)
 
@@ -111,9 +110,7 @@ class CameraImages(Filler):
         key = (view.transform, dtype, lens)
         found = self._kept.get(key)
         if found is None:
-            finish = Finish(
-                p.layout, p.channel_order == "BGR", None if dtype == "uint8" else self._table, p.norm_at, dtype
-            )
+            finish = Finish(p.layout, p.channel_order == "BGR", p.scaling(), p.norm_at)
             reduce = reduce_of(view.transform) if p.decode == "reduced" else 1
             found = Resampling(view.transform, p.resampler, finish, undistortion=None, compose=p.compose, reduce=reduce)
             if len(self._kept) >= _MOST_KEPT:
