@@ -180,7 +180,7 @@ def _shown(encoded: bytes, number: int) -> bytes:
     """Returns the picture with whole blocks, of which none lies beyond its edge, and with quantisation tables whose
     numbers are all `number`."""
     shown = bytearray(encoded)
-    for marker in _markers(encoded):
+    for marker in markers_of(encoded):
         at, end = marker.segment + 2, marker.segment + 2
         if marker.code in _SEQUENTIAL:
             layout = _Layout.of(encoded, marker.segment)
@@ -189,7 +189,7 @@ def _shown(encoded: bytes, number: int) -> bytes:
             whole = [min(-(-size // block) * block, 0xFFFF) for size, block in zip(sizes, blocks, strict=True)]
             struct.pack_into(">HH", shown, at + 1, *whole)
         if marker.code == _TABLES:
-            end = marker.segment + _length(encoded, marker.segment)
+            end = marker.segment + length_at(encoded, marker.segment)
         while at < end:
             one = bytes([number]) if encoded[at] >> 4 == 0 else bytes([0, number])
             shown[at + 1 : at + 1 + 64 * len(one)] = 64 * one
