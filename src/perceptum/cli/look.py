@@ -52,7 +52,9 @@ def view(
     cameras: Annotated[
         bool,
         typer.Option(
-            "--cameras", help="Draw the cameras' pictures, with points, radar and boxes where they fall into them."
+            "--cameras",
+            help="Draw the cameras' pictures, with points, radar and boxes where they fall into them; "
+            "in open3d's window, where the cameras are.",
         ),
     ] = False,
     spec: Annotated[
