@@ -49,7 +49,9 @@ class CameraImagesParams(CameraParams, frozen=True, kw_only=True):
         Literal["full", "reduced"],
         About(
             "reduced: a picture that is made smaller than half is decoded at a half, a quarter or an eighth first, by "
-            "the means of its blocks; a mode of its own, not equal to the full one, and faster."
+            "the means of its blocks; a mode of its own, not equal to the full one, and faster. Real pictures at 0.48: "
+            "1 to 2 levels apart on average with Pillow's resamplers, one value in a thousand by more than 32; with "
+            "cv2_linear, which looks at two pixels only, 2 and 50; smaller ones differ by more."
         ),
     ] = "full"
     compose: Annotated[
