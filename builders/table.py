@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from perceptum.features import Group, Resolved, SpecError, camera, ego, lidar, radar
 
+from .camera.depth import Depth
 from .camera.images import CameraImages
 from .camera.matrices import Affine, CameraProjection, Extrinsics, Intrinsics
+from .camera.points import LidarPixels, RadarCameraPoints
 from .ego import Ego
 from .lidar.bev_occupancy import BevOccupancy
 from .lidar.bev_stats import BevStats
@@ -37,6 +39,9 @@ _OWN: tuple[tuple[str, type[Filler]], ...] = (
     ("camera_extrinsics", Extrinsics),
     ("camera_projection", CameraProjection),
     ("camera_image_affine", Affine),
+    ("camera_depth", Depth),
+    ("lidar_camera_pixels", LidarPixels),
+    ("radar_camera_points", RadarCameraPoints),
     ("ego", Ego),
 )
 """Group -> the class that fills it."""

@@ -161,6 +161,9 @@ COLUMN_UNITS: Mapping[str, Unit] = MappingProxyType(
         "y_from_centre": "m",
         "z_from_centre": "m",
         "distance": "m",
+        "u": "px",
+        "v": "px",
+        "depth": "m",
     }
 )
 """Column or channel of a tensor whose unit is "mixed" -> its own unit."""
@@ -231,6 +234,9 @@ COLUMN_MEANINGS: Mapping[str, str] = MappingProxyType(
         "y_from_centre": "the same along y",
         "z_from_centre": "the same along z",
         "distance": "from the origin of the frame of reference",
+        "u": "column of the picture on which it falls, as `image.pixel_convention` counts",
+        "v": "row of the picture on which it falls",
+        "depth": "how far from the camera it is, as `depth_along` says",
     }
 )
 """Column or channel -> what it holds; the same words as in `COLUMN_UNITS`. For people: no program compares it."""

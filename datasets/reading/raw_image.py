@@ -14,7 +14,7 @@ from perceptum.inputs import BrokenRecord, CameraImage, LogError, PicturePart, r
 from perceptum.inputs.once import once
 from perceptum.install import install_command
 
-__all__ = ["RawImage", "RawPixels", "all_rows", "colours", "png_bytes"]
+__all__ = ["Pixels", "RawImage", "RawPixels", "all_rows", "colours", "png_bytes"]
 
 Pixels = NDArray[np.uint8]
 
@@ -54,11 +54,16 @@ class RawImage(CameraImage):
     def _raw(self) -> RawPixels | None:
         return None if self.read_raw is None else self.read_raw()
 
+    @once
+    def _pixels(self) -> Pixels:
+        # kept with the record: who asks for its size decodes next, and a video would be decoded twice
+        return colours(self.read_pixels(), self.source)
+
     def picture_size(self) -> tuple[int, int]:
         raw = self._raw
         if raw is not None:
             return raw.size
-        height, width, _ = colours(self.read_pixels(), self.source).shape
+        height, width, _ = self._pixels.shape
         return height, width
 
     def decode(
@@ -71,7 +76,7 @@ class RawImage(CameraImage):
     ) -> Pixels:
         part, raw = PicturePart(rows, reduce), self._raw
         if raw is None:
-            return part.of(colours(self.read_pixels(), self.source), self.source, out)
+            return part.of(self._pixels, self.source, out)
         first, last = part.whole_rows(raw.size, self.source)
         shape = (last - first, raw.size[1], 3)
         straight = out is not None and out.shape == shape and out.flags.c_contiguous

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError
 
+from .foxglove import described_stamp_ns
+from .foxglove_fields import is_described
 from .recording import STAMP_BYTES, Clock, Found, Place, Recording, stamp_ns
 
 __all__ = ["NeverStamped", "Stream", "streams_of"]
@@ -81,7 +83,10 @@ class _Row(NamedTuple):
 def _time(recording: Recording, found: Found, clock: Clock) -> int:
     if clock == "header":
         topic = recording.topics[found.topic]
-        return stamp_ns(topic, found.data, f"{recording.location}: {found.topic} at {found.log_ns} ns")
+        where = f"{recording.location}: {found.topic} at {found.log_ns} ns"
+        if is_described(topic.type, topic.encoding):
+            return described_stamp_ns(topic, recording.payload(found.topic, found.place), where)
+        return stamp_ns(topic, found.data, where)
     time_ns = found.log_ns if clock == "log" else found.publish_ns
     if time_ns > _INT64_MAX:
         raise LogError(

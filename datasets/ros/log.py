@@ -13,7 +13,10 @@ from perceptum.inputs.once import get_or_make, once
 
 from ..reading.raw_image import RawImage, all_rows, png_bytes
 from ..reading.reader import Reader
+from ..reading.video.image import video_image
+from ..reading.video.stream import VideoStream
 from .cloud import lidar_columns, radar_columns
+from .foxglove_fields import VIDEO
 from .image import Lens, compressed_bytes, lens_of
 from .index import NeverStamped, streams_of
 from .motion import Motion
@@ -23,6 +26,7 @@ from .raw import RawRows, raw_rows
 from .recording import WHOLE, Recording
 from .sensors import sensors_of
 from .types import COMPRESSED, RADAR_SCAN, RADAR_TRACKS, decode
+from .video import VideoTopic
 
 __all__ = ["RecordedLog"]
 
@@ -58,6 +62,7 @@ class RecordedLog(Reader):
             raise LogError(f"{path}: {self._sensors.reference} has no messages; name another as reference")
         self.times_ns: Times = self._streams[self._sensors.reference].times_ns
         self._lenses: dict[str, tuple[Lens, str]] = {}
+        self._videos: dict[str, VideoStream] = {}
         self._motion = Motion(recording, options, self._reference_frame)
 
     def _times(self, topics: tuple[str, ...]) -> dict[str, Times]:
@@ -69,9 +74,11 @@ class RecordedLog(Reader):
     def _payload(self, topic: str, index: int) -> bytes:
         return self._recording.payload(topic, self._streams[topic].place(index))
 
+    def _where_record(self, topic: str, index: int) -> str:
+        return self._where(topic, int(self._streams[topic].times_ns[index]))
+
     def _message(self, topic: str, index: int) -> Any:
-        where = self._where(topic, int(self._streams[topic].times_ns[index]))
-        return decode(self._recording.topics[topic], self._payload(topic, index), where)
+        return decode(self._recording.topics[topic], self._payload(topic, index), self._where_record(topic, index))
 
     def _reference_frame(self) -> str:
         """The frame_id of the reference sensor's first record."""
@@ -135,15 +142,26 @@ class RecordedLog(Reader):
         }
         if self._recording.topics[camera].type == COMPRESSED:
             return CameraImage(read=read, **common)
+        if self._recording.topics[camera].type in VIDEO:
+            return video_image(self._video(camera), index, **common)
         return RawImage(read=read, read_raw=partial(self._raw, camera, index), **common)
 
     def _picture(self, camera: str, index: int) -> bytes:
         if self._recording.topics[camera].type != COMPRESSED:
             return png_bytes(all_rows(self._raw(camera, index)))
-        return compressed_bytes(self._message(camera, index), self._where(camera, int(self.cameras[camera][index])))
+        return compressed_bytes(self._message(camera, index), self._where_record(camera, index))
 
     def _raw(self, camera: str, index: int) -> RawRows:
-        return raw_rows(self._message(camera, index), self._where(camera, int(self.cameras[camera][index])))
+        return raw_rows(self._message(camera, index), self._where_record(camera, index))
+
+    def _video(self, camera: str) -> VideoStream:
+        """The camera's video, with its decoder from one picture to the next."""
+
+        def opened() -> VideoStream:
+            count, read, where = len(self.cameras[camera]), partial(self._message, camera), self._where_record
+            return VideoStream(VideoTopic(count, read, partial(where, camera)))
+
+        return get_or_make(self._videos, camera, opened)
 
     def _lens_and_frame(self, camera: str) -> tuple[Lens, str]:
         """The lens and the frame_id, from the camera's first CameraInfo."""

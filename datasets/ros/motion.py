@@ -10,6 +10,7 @@ import numpy as np
 from perceptum.inputs import BrokenRecord, LogError, Matrix, MissingRecord, Poses
 from perceptum.inputs.once import once
 
+from .foxglove_fields import TRANSFORM
 from .frames import Edges, FrameTree, add_all, odometry_poses, poses_held, set_stamp_ns
 from .options import RecordingOptions
 from .recording import WHOLE, Found, Recording
@@ -58,7 +59,7 @@ class Motion:
     @once
     def tree(self) -> FrameTree:
         """All frames that the transform topics tell of."""
-        names = [t.name for t in self._recording.topics.values() if t.carries(TF)]
+        names = [t.name for t in self._recording.topics.values() if t.carries((*TF, *TRANSFORM))]
         edges = Edges(f"{self._recording.location}: transforms")
         for found, message in self._decoded(edges, names):
             static = found.topic.endswith(_STATIC)

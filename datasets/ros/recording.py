@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 
 from perceptum.inputs import BrokenRecord
 
+from .foxglove_fields import is_foxglove
+
 __all__ = ["STAMP_BYTES", "WHOLE", "Clock", "Found", "Place", "Recording", "Topic", "first_of", "stamp_ns", "type_name"]
 
 Clock = Literal["header", "log", "publish"]
@@ -18,7 +20,7 @@ Place = tuple[int, int, int]
 """Where a message lies, in the recording's own terms; places sort in the order in which the messages were written."""
 
 STAMP_BYTES = 12
-"""What is read of a message to learn its stamp."""
+"""What is read of a message to learn its stamp; of protobuf and JSON, which need not begin with it, all is."""
 WHOLE = -1
 """All bytes of a message."""
 
@@ -91,9 +93,10 @@ def type_name(name: str) -> str:
 
 
 def stamp_ns(topic: Topic, prefix: bytes, where: str) -> int:
-    """Returns header.stamp of a message that begins with a std_msgs/Header; raises BrokenRecord."""
+    """Returns the stamp of a message that begins with a std_msgs/Header, or with the time; raises BrokenRecord."""
     if topic.encoding == "ros1":
-        form, at = "<II", 4
+        # a header has a number before its stamp
+        form, at = "<II", 0 if is_foxglove(topic.type) else 4
     else:
         form, at = ("<iI" if prefix[1:2] == b"\x01" else ">iI"), 4
     if len(prefix) < at + 8:

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 from perceptum.inputs import MissingRecord, NotALog
 
+from .foxglove_fields import CALIBRATION, VIDEO
 from .options import RecordingOptions
 from .recording import Recording
 from .types import CAMERA_INFO, CLOUD, COMPRESSED, IMAGE, RADAR_SCAN, RADAR_TRACKS
 
 __all__ = ["Sensors", "sensors_of"]
 
-_PICTURES = (IMAGE, COMPRESSED)
+_PICTURES = (IMAGE, COMPRESSED, *VIDEO)
+_LENSES = (CAMERA_INFO, *CALIBRATION)
+_INFO_NAMES = ("camera_info", "calibration", "camera_calibration")
+"""What ROS and what Foxglove's own tools call it."""
 _RADARS = (RADAR_SCAN, RADAR_TRACKS)
 _PACKETS = ("Packet", "VelodyneScan", "RawSensor")
 
@@ -98,10 +102,10 @@ def _chosen(
 def _info(recording: Recording, options: RecordingOptions, name: str) -> str | None:
     """The CameraInfo topic of a picture topic: /cam/camera_info for /cam/image_raw and /cam/image_raw/compressed."""
     above = name.rsplit("/", 1)[0]
-    near = [f"{above}/camera_info", f"{above.rsplit('/', 1)[0]}/camera_info"]
+    near = [f"{folder}/{info}" for folder in (above, above.rsplit("/", 1)[0]) for info in _INFO_NAMES]
     if name in options.camera_info:
         near = [options.camera_info[name]]
-    return next((info for info in near if info in _of(recording, (CAMERA_INFO,))), None)
+    return next((info for info in near if info in _of(recording, _LENSES)), None)
 
 
 def _no_sensors(recording: Recording) -> str:

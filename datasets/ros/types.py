@@ -15,6 +15,8 @@ from typing import Any
 from perceptum.inputs import BrokenRecord, LogError
 from perceptum.install import install_command
 
+from .foxglove import decode_foxglove
+from .foxglove_fields import CALIBRATION, VIDEO, is_foxglove
 from .recording import Topic
 
 __all__ = [
@@ -39,7 +41,7 @@ TF = ("tf2_msgs/msg/TFMessage", "tf/msg/tfMessage")
 RADAR_SCAN = "radar_msgs/msg/RadarScan"
 RADAR_TRACKS = "radar_msgs/msg/RadarTracks"
 
-_TYPES = (CLOUD, IMAGE, COMPRESSED, CAMERA_INFO, ODOMETRY, *TF, RADAR_SCAN, RADAR_TRACKS)
+_TYPES = (CLOUD, IMAGE, COMPRESSED, CAMERA_INFO, ODOMETRY, *TF, RADAR_SCAN, RADAR_TRACKS, *VIDEO, *CALIBRATION)
 
 _LONGEST_SEQUENCE = 1 << 30
 _FORMS = ("ros1msg", "ros2msg", "ros2idl")
@@ -58,6 +60,14 @@ _RADAR = {
     ),
     RADAR_TRACKS: "std_msgs/Header header\nradar_msgs/RadarTrack[] tracks\n",
 }
+# the fields that all versions begin with
+_FOXGLOVE = {
+    VIDEO[1]: "builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\nstring format\n",
+    CALIBRATION[1]: (
+        "builtin_interfaces/Time timestamp\nstring frame_id\nuint32 width\nuint32 height\nstring distortion_model\n"
+        "float64[] d\nfloat64[9] k\nfloat64[9] r\nfloat64[12] p\n"
+    ),
+}
 _TF_ROS1 = dict.fromkeys(TF, "geometry_msgs/TransformStamped[] transforms\n")
 _UUID_ROS1 = {"unique_identifier_msgs/msg/UUID": "uint8[16] uuid\n"}
 
@@ -72,7 +82,7 @@ def _store(encoding: str) -> Any:
     ros1 = encoding == "ros1"
     store = get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_HUMBLE)
     store.max_sequence_length = _LONGEST_SEQUENCE
-    for name, text in {**(_TF_ROS1 | _UUID_ROS1 if ros1 else {}), **_RADAR}.items():
+    for name, text in {**(_TF_ROS1 | _UUID_ROS1 if ros1 else {}), **_RADAR, **_FOXGLOVE}.items():
         if name not in store.fielddefs:
             store.register(get_types_from_msg(text, name))
     return store
@@ -82,6 +92,10 @@ def decode(topic: Topic, payload: bytes, where: str) -> Any:
     """Returns the message, arrays in it as numpy views of the bytes; raises BrokenRecord."""
     if topic.conflict:
         raise BrokenRecord(f"{where}: {topic.conflict}")
+    if is_foxglove(topic.type):
+        if topic.encoding in ("cdr", "ros1"):
+            _check_definition(topic, where)
+        return decode_foxglove(topic, payload, where)
     if topic.encoding not in ("cdr", "ros1"):
         raise BrokenRecord(f"{where}: messages are encoded as {topic.encoding!r}, wanted cdr (ROS 2) or ros1")
     store = _store(topic.encoding)
@@ -201,7 +215,9 @@ def _difference(kind: str, encoding: str, text: str, form: str) -> str:
         said = " ".join((str(error) or type(error).__name__).split())[:80]
         return f"in a way that cannot be read ({said})"
     for name in sorted(_needed(kind, published)):
-        if name in found and _fields(found, name) != _fields(published, name):
+        wanted = _fields(published, name)
+        read = len(wanted) if name in _FOXGLOVE else None
+        if name in found and _fields(found, name)[:read] != wanted:
             return f"with {name} as {_told(found, name)}, wanted {_told(published, name)}"
     return "" if kind in found else f"without saying what {kind} is"
 

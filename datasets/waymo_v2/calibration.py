@@ -42,6 +42,7 @@ class Camera:
     ego_from_camera: Matrix
     """Axes x right, y down, z forward."""
     intrinsics: Matrix
+    """(3, 3), pixel centres at whole numbers."""
     distortion: Matrix
     """k1 k2 p1 p2 k3."""
     size: tuple[int, int] | None
@@ -83,7 +84,8 @@ def read_cameras(path: Path) -> Mapping[str, Camera]:
     for row, number in enumerate(table.numbers(names[0]).tolist()):
         fu, fv, cu, cv = values[row, :4]
         # u = cu - fu y/x = cu + fu x_right/z_forward: the sign is in the turned axes
-        intrinsics = np.array([[fu, 0, cu], [0, fv, cv], [0, 0, 1.0]])
+        # theirs count from the edge of the first pixel, ours from its middle
+        intrinsics = np.array([[fu, 0, cu - 0.5], [0, fv, cv - 0.5], [0, 0, 1.0]])
         cameras[CAMERAS.get(number, "")] = Camera(ego_from_cameras[row], intrinsics, values[row, 4:], found[row])
     return cameras
 

@@ -1,11 +1,14 @@
 """The camera family: what each tensor is. How they are made is in builders/camera, file by file the same."""
 
-from . import images, matrices
+from . import depth, images, matrices, points
 from .camera import CameraFrame, CameraParams, PlacedCameraParams
+from .depth import DepthParams
 from .image import ImageParams, ImageTransform, PixelConvention
 from .images import CameraImagesParams, Resampler
 from .matrices import AffineParams, ExtrinsicsParams, IntrinsicsParams, ProjectionParams
 from .norms import NORMS, ImageNorm, table_of
+from .points import LidarPixelsParams, RadarCameraPointsParams
+from .sight import PixelRule, SightParams
 
 __all__ = [
     "GROUPS",
@@ -14,16 +17,21 @@ __all__ = [
     "CameraFrame",
     "CameraImagesParams",
     "CameraParams",
+    "DepthParams",
     "ExtrinsicsParams",
     "ImageNorm",
     "ImageParams",
     "ImageTransform",
     "IntrinsicsParams",
+    "LidarPixelsParams",
     "PixelConvention",
+    "PixelRule",
     "PlacedCameraParams",
     "ProjectionParams",
+    "RadarCameraPointsParams",
     "Resampler",
+    "SightParams",
     "table_of",
 ]
 
-GROUPS = (*images.GROUPS, *matrices.GROUPS)
+GROUPS = (*images.GROUPS, *matrices.GROUPS, *depth.GROUPS, *points.GROUPS)

@@ -8,7 +8,7 @@ import msgspec
 
 from ..preset import Preset
 
-__all__ = ["AFFINE", "EXTRINSICS", "IMAGES", "INTRINSICS", "PROJECTION"]
+__all__ = ["AFFINE", "DEPTH", "EXTRINSICS", "IMAGES", "INTRINSICS", "PROJECTION", "RADAR_POINTS"]
 
 Presets = dict[str, Preset]
 Values = dict[str, Any]
@@ -162,3 +162,86 @@ INTRINSICS = _presets("intrinsics")
 EXTRINSICS = _presets("places", "extrinsics")
 PROJECTION = _presets("places", "projection")
 AFFINE = _presets("affine")
+
+_NUS_SWEEPS: Values = {
+    "num_sweeps": 10,
+    "intensity_mode": "raw",
+    "remove_close": 1.0,
+    "remove_close_of": "past",
+    "compensate": "per_sweep",
+}
+_CRN_RADAR: Values = {
+    "num_sweeps": 8,
+    "newest": "nearest",
+    "filter": "crn",
+    "advance_by_velocity": True,
+    "velocity_axes": "mount",
+    "min_distance": 0.1,
+    "max_distance": 100.0,
+}
+
+
+# the depth that a model is trained to find, in its pictures divided by 16
+_LEARNT: Values = {
+    "lidar": {"compensate": "per_sweep"},
+    "depth_range": [0.0, 58.0],
+    "pixel": "truncate",
+    "margin": 1.0,
+    "stride": 16,
+    "collision": "last_of_pixel",
+}
+
+DEPTH: Presets = {
+    "bevfusion_256x704": Preset(
+        {
+            "image": _MODELS["bevfusion_256x704"].image,
+            "frame": "lidar",
+            "lidar": _NUS_SWEEPS,
+            "range": [-54.0, -54.0, -5.0, 54.0, 54.0, 3.0],
+            "depth_range": [0.0, None],
+            "pixel": "floor",
+            "collision": "last",
+            "layout": "K1HW",
+        },
+        follows="BEVFusion mmdet3d/models/vtransforms/base.py, BaseDepthTransform of lidar points (mit-han-lab); that "
+        "some points behind a camera are written too is not followed",
+    ),
+    "bevdet2_256x704": Preset(
+        {
+            "image": _MODELS["bevdet2_256x704"].image,
+            "lidar": {"compensate": "per_sweep"},
+            "pixel": "round",
+        },
+        {},
+        "BEVDet of version 2, mmdet3d/datasets/pipelines/loading.py, PointToMultiViewDepth (HuangJunJie2017)",
+    ),
+    "bevdepth_256x704": Preset(
+        {"image": _MODELS["bevdepth_256x704"].image, **_LEARNT},
+        {},
+        "BEVDepth scripts/gen_depth_gt.py, bevdepth/datasets/nusc_det_dataset.py, depth_transform, and "
+        "bevdepth/exps/nuscenes/base_exp.py, get_downsampled_gt_depth (Megvii-BaseDetection), before it becomes bins",
+    ),
+    "crn_256x704": Preset(
+        {"image": _MODELS["crn_256x704"].image, **_LEARNT},
+        {},
+        "CRN scripts/gen_depth_gt.py and datasets/nusc_det_dataset.py, depth_transform (youngskkim), and what its loss "
+        "makes of it, as BEVDepth",
+    ),
+}
+"""Model -> the depth of lidar points that it takes, or is trained with."""
+
+RADAR_POINTS: Presets = {
+    "crn_256x704": Preset(
+        {
+            "image": _MODELS["crn_256x704"].image,
+            "frame": "lidar",
+            "radar": _CRN_RADAR,
+            "depth_range": [0.0, 58.0],
+            "pixel": "truncate",
+            "margin": 1.0,
+        },
+        follows="CRN scripts/gen_radar_bev.py, scripts/gen_radar_pv.py and datasets/nusc_det_dataset.py, "
+        "transform_radar_pv (youngskkim), before rcs and velocities are scaled; it takes the cycles in the order of "
+        "their age, and 1536 by chance where there are more",
+    ),
+}

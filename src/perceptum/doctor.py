@@ -27,6 +27,7 @@ _PACKAGES = {
     "tensorflow": ("tensorflow", "TensorFlow models", "tensorflow"),
     "simplejpeg": ("simplejpeg", "quick JPEG", "camera"),
     "pillow": ("PIL", "pictures", "camera"),
+    "tensorcodec": ("tensorcodec", "pictures of a video", "video"),
     "matplotlib": ("matplotlib", "drawings", "view"),
     "open3d": ("open3d", "the 3D viewer", "open3d"),
     "onnxruntime": ("onnxruntime", "ONNX models", "onnx"),

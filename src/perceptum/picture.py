@@ -12,11 +12,11 @@ from perceptum.inputs import HDMap, Labels
 from perceptum.inputs.poses import inverse
 from perceptum.output_file import check_ending, whole_file
 
-__all__ = ["RANGE_M", "Picture"]
+__all__ = ["LABEL_COLOR", "MODEL_COLORS", "RANGE_M", "Picture"]
 
 RANGE_M = (-45.0, -45.0, 45.0, 45.0)
-_COLORS = ("#e4572e", "#2e86ab", "#8a4fff", "#f3a712")
-_LABEL_COLOR = "#2a9d4a"
+MODEL_COLORS = ("#e4572e", "#2e86ab", "#8a4fff", "#f3a712")
+LABEL_COLOR = "#2a9d4a"
 
 
 class Picture:
@@ -68,11 +68,11 @@ class Picture:
 
     def labels(self, labels: Labels) -> None:
         """Draws the true boxes."""
-        self._draw(labels.in_frame("ego").boxes, _LABEL_COLOR, "labels", 2.4, "-")
+        self._draw(labels.in_frame("ego").boxes, LABEL_COLOR, "labels", 2.4, "-")
 
     def boxes(self, boxes: NDArray[Any], name: str) -> None:
         """Draws a model's boxes (N, 7), ego frame."""
-        self._draw(boxes, _COLORS[self._models % len(_COLORS)], name, 1.3, "--")
+        self._draw(boxes, MODEL_COLORS[self._models % len(MODEL_COLORS)], name, 1.3, "--")
         self._models += 1
 
     def _draw(self, boxes: NDArray[Any], color: str, name: str, width: float, style: str) -> None:

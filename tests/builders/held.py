@@ -12,9 +12,9 @@ NOT_STAGES = tuple(f"perceptum.builders.{name}" for name in ("lane", "pool", "pa
 class HeldCrew(Crew):
     """It stops one step before one of its lines until all that need not wait for that step is done; see Held."""
 
-    def __init__(self, step, line):
+    def __init__(self, step, line, patience_s):
         super().__init__(3)
-        self.step, self.line = step, line
+        self.step, self.line, self.patience_s = step, line, patience_s
         self.lines = 0
         """How many lines the step has."""
 
@@ -28,7 +28,7 @@ class HeldCrew(Crew):
         while self._waits[self.step]:
             self._do(next(k for k in self._ready() if self._leads_to_it(k)))
         self._left.discard(self.step)
-        with Held(self.line, self._do_all, ("perceptum.builders",), NOT_STAGES) as held:
+        with Held(self.line, self._do_all, ("perceptum.builders",), NOT_STAGES, self.patience_s) as held:
             work(self.step)
         self.lines = held.lines
         self._done(self.step)

@@ -78,6 +78,16 @@ CHOICES = {
     "radar_bev": [{"grid": GRID, "filter": "none"}, {"num_sweeps": 2, "bev_layout": "YXC", "oldest_first": True}],
     "camera_images": [{}, {"layout": "HWC", "channel_order": "BGR"}, {"decode": "reduced"}],
     "camera_extrinsics": [{"direction": "camera_from_ref"}, {"motion_compensated": False, "layout": "3x4"}],
+    "camera_depth": [
+        {"lidar": {"num_sweeps": 2}, "stride": 3, "pixel": "floor"},
+        {"source": "radar", "radar": {"filter": "none"}, "heights": [0.5, 1.5], "collision": "last", "layout": "K1HW"},
+        {"range": [-20, -20, -3, 20, 20, 3], "collision": "last_of_pixel", "stride": 4, "margin": 2.5},
+    ],
+    "lidar_camera_pixels": [{"lidar": {"num_sweeps": 2}}, {"take": "all", "max_points": 300}, {"take": "middle"}],
+    "radar_camera_points": [
+        {"radar": {"filter": "none"}, "max_points": 5},
+        {"radar": {"sensors": ["b", "a"]}, "columns": ["depth", "v", "rcs", "dyn_prop_onehot"], "depth_along": "ray"},
+    ],
     "acme_graph": [{}, {"per_node": 5}],
     "acme_sparse": [{}, {"size": 23}],
 }
@@ -245,7 +255,7 @@ def check_batch(row, batch, single, nodes):
 def test_two_models_that_want_the_same_tensors_get_them(drive, group):
     """They share the filler, and it fills side by side: it is stopped before each of its lines until all other tensors
     are there."""
-    for params in CHOICES.get(group, [{}]):
+    for params in choices_of(group):
         rows = rows_of_group(group, params)
         builder = InputBuilder({"one": rows, "other": rows}, schema=SCHEMA)
         for built, where in held_builds(builder, drive[4], lambda label: label.startswith("one/")):
@@ -256,18 +266,25 @@ def test_two_models_that_want_the_same_tensors_get_them(drive, group):
 @pytest.mark.slow
 def test_stages_that_run_side_by_side_on_what_they_share_change_no_byte(drive):
     """Each is stopped before some of its lines until all others are done."""
-    kinds = [
-        (group.name, k, params) for group in SCHEMA.groups for k, params in enumerate(CHOICES.get(group.name, [{}]))
-    ]
-    rows = [row for name, k, params in kinds for row in rows_of_group(name, params, f"__{k}")]
+    rows = []
+    for group in SCHEMA.groups:
+        for k, params in enumerate(choices_of(group.name)):
+            rows += rows_of_group(group.name, params, f"__{k}")
     builder = InputBuilder(rows, schema=SCHEMA)
     tensors = {row["name"] for row in rows}
-    for built, where in held_builds(builder, drive[4], lambda label: label not in tensors, every=61):
+    for built, where in held_builds(builder, drive[4], lambda label: label not in tensors, every=61, patience_s=0.2):
         for row in rows:
             assert shown(built[row["name"]]) == alone(row, drive[4], None, 4), (row, where)
 
 
-def held_builds(builder, frame, pick, every=1):
+def choices_of(group):
+    """What a group may be asked for with, in the order of CHOICES."""
+    takes_images = "image" in SCHEMA.group(group).params.parts()
+    choices = CHOICES.get(group, [{}])
+    return [{**choice, "image": IMAGES[k]} if takes_images else choice for k, choice in enumerate(choices)]
+
+
+def held_builds(builder, frame, pick, every=1, patience_s=0.02):
     """Yields what is built, and where a step was held, for each line of the steps whose labels are picked."""
     builder.build(frame)
     for step, label in enumerate(builder._lanes[-1].step_labels):
@@ -277,7 +294,7 @@ def held_builds(builder, frame, pick, every=1):
         while line <= lines:
             # a new lane: its memory grows meanwhile
             builder._lanes.clear()
-            crew = builder._crew = HeldCrew(step, line)
+            crew = builder._crew = HeldCrew(step, line, patience_s)
             yield builder.build(frame), (label, line)
             line, lines = line + every, crew.lines
 

@@ -128,7 +128,7 @@ def cut(encoded: bytes) -> bytes:
 
 BROKEN = {
     "truncated": ({"read": lambda: cut(png(pixels()))}, "front.png: not a complete picture"),
-    "no picture": ({"read": lambda: b"nothing"}, "front.png: not a complete picture"),
+    "no picture": ({"read": lambda: b"nothing"}, "front.png: the header of the picture does not say how large it is"),
     "another size": (
         {"size": (900, 1600)},
         "front.png: the picture is 54 x 96 pixels, and front was calibrated for 900 x",

@@ -15,9 +15,10 @@ from perceptum.inputs import LidarSweep
 from .cameras import picture
 
 NAMES = [feature.name for feature in canonical()]
-NOT_RADAR = [name for name in NAMES if not name.startswith(("radar", "camera"))]
-# with a symbol of its own for the points, where the voxels' cloud is not that of lidar_points
-APART = [f"{name}__own" if name == "lidar_point_voxel_id" else name for name in NAMES]
+NOT_RADAR = [name for name in NAMES if not name.startswith(("radar", "camera", "lidar_camera"))]
+# with a symbol of its own for the points, where another cloud than that of lidar_points is meant
+OWN_POINTS = {"lidar_point_voxel_id": "voxels", "lidar_camera_pixels": "pixels", "lidar_camera_index": "pixels"}
+APART = [f"{name}__{OWN_POINTS[name]}" if name in OWN_POINTS else name for name in NAMES]
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
 IMAGE = {"cameras": ["front", "left"], "crop": [20, 40]}

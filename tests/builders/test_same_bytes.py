@@ -33,6 +33,9 @@ PARAMS = {
     "lidar_range_image": {"height": 16, "width": 256},
     "radar_voxels": {"grid": GRID, "filter": "none", "max_points_per_voxel": 3},
     "radar_bev": {"grid": GRID, "filter": "none", "num_sweeps": 3},
+    "camera_depth": {"lidar": {"num_sweeps": 3}, "stride": 3, "collision": "last_of_pixel"},
+    "lidar_camera_pixels": {"lidar": {"num_sweeps": 3}, "take": "all"},
+    "radar_camera_points": {"radar": {"filter": "none"}, "max_points": 9},
 }
 
 

@@ -5,6 +5,7 @@
 By the sample's token:
     TOKEN/LIDAR_TOP          (5, N): x y z intensity, and the lag; ten sweeps without what is close
     TOKEN/RADAR.../FILTER    (19, N): the 18 fields, and the lag; six cycles without what is close
+    TOKEN/CAM...             (3, N): column, row and depth of the newest sweep's points
     TOKEN/boxes/AXES         (G, 9): centre, length width height, yaw, velocity in x and y; of the ego and of the lidar
     TOKEN/tracks, TOKEN/categories, TOKEN/points    (G,)
 """
@@ -15,6 +16,7 @@ import numpy as np
 from nuscenes.eval.common.utils import quaternion_yaw
 from nuscenes.nuscenes import NuScenes
 from nuscenes.utils.data_classes import LidarPointCloud, RadarPointCloud
+from nuscenes.utils.geometry_utils import view_points
 from pyquaternion import Quaternion
 
 LIDAR = "LIDAR_TOP"
@@ -24,6 +26,23 @@ FILTERS = {"devkit": RadarPointCloud.default_filters, "none": RadarPointCloud.di
 def past(nuscenes, sample, cloud, channel, sweeps):
     points, lags_s = cloud.from_file_multisweep(nuscenes, sample, channel, LIDAR, nsweeps=sweeps, min_distance=1.0)
     return np.vstack([points.points, lags_s])
+
+
+def pixels(nuscenes, sample, camera):
+    """The steps of NuScenesExplorer.map_pointcloud_to_image, which keeps float32 between them, in float64."""
+    records = [nuscenes.get("sample_data", sample["data"][channel]) for channel in (LIDAR, camera)]
+    cloud = LidarPointCloud.from_file(nuscenes.get_sample_data_path(records[0]["token"]))
+    cloud.points = cloud.points.astype(np.float64)
+    mounts = [nuscenes.get("calibrated_sensor", record["calibrated_sensor_token"]) for record in records]
+    poses = [nuscenes.get("ego_pose", record["ego_pose_token"]) for record in records]
+    for place in (mounts[0], poses[0]):
+        cloud.rotate(Quaternion(place["rotation"]).rotation_matrix)
+        cloud.translate(np.array(place["translation"]))
+    for place in (poses[1], mounts[1]):
+        cloud.translate(-np.array(place["translation"]))
+        cloud.rotate(Quaternion(place["rotation"]).rotation_matrix.T)
+    flat = view_points(cloud.points[:3], np.array(mounts[1]["camera_intrinsic"]), normalize=True)
+    return np.vstack([flat[:2], cloud.points[2]])
 
 
 def boxes(nuscenes, sample):
@@ -46,6 +65,8 @@ def answers(nuscenes):
         own = sample["token"]
         yield f"{own}/{LIDAR}", past(nuscenes, sample, LidarPointCloud, LIDAR, 10)
         for channel in sample["data"]:
+            if channel.startswith("CAM"):
+                yield f"{own}/{channel}", pixels(nuscenes, sample, channel)
             for name, choose in FILTERS.items() if channel.startswith("RADAR") else ():
                 choose()
                 yield f"{own}/{channel}/{name}", past(nuscenes, sample, RadarPointCloud, channel, 6)

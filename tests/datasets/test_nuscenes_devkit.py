@@ -11,6 +11,7 @@ import pytest
 
 from perceptum.builders import InputBuilder
 from perceptum.datasets import open_log
+from perceptum.inputs.poses import inverse
 
 from .made_nuscenes import RADAR_FIELDS, SENSORS, START_US, VERSION, change, make, radar_pcd, radar_points
 
@@ -195,6 +196,45 @@ def check_labels(frame, answers):
     return labels
 
 
+def projections(frame):
+    """The tensor, from the lidar's axes to the pixels of the recorded pictures."""
+    params = {"frame": "lidar", "augmented": False}
+    row = {"name": "camera_projection", "dtype": "float64", "shape": ["k", 4, 4], "params": params}
+    return dict(zip(frame.log.source.cameras, InputBuilder([row]).build(frame)["camera_projection"], strict=True))
+
+
+def check_pixels(frame, answers, within_px=1e-6):
+    """Returns how many points are ahead and not far beside the picture, of each camera."""
+    counts, tensor = [], projections(frame)
+    sweep = frame.lidar
+    points = np.stack([sweep.x, sweep.y, sweep.z, np.ones(len(sweep))]).astype(np.float64)
+    world_from_lidar = frame.world_from_ego @ sweep.ego_from_sensor
+    for name, picture in frame.cameras.items():
+        column, row, depth = answers[f"{frame.id}/{name}"]
+        world_from_camera = frame.log.world_from_ego(picture.time_ns) @ picture.ego_from_camera
+        with np.errstate(invalid="ignore"):
+            seen = (inverse(world_from_camera) @ (world_from_lidar @ points))[:3].T
+        pixels, valid = picture.lens.project(seen)
+        near = (depth > 1) & (np.abs(column) < 5000) & (np.abs(row) < 5000)
+        np.testing.assert_array_equal(valid[np.abs(depth) > 1e-6], depth[np.abs(depth) > 1e-6] > 0)
+        np.testing.assert_allclose(seen[near, 2], depth[near], rtol=0, atol=1e-8)
+        np.testing.assert_allclose(pixels[near], np.column_stack([column, row])[near], rtol=0, atol=within_px)
+        q = tensor[name] @ points[:, near]
+        np.testing.assert_allclose(q[2], depth[near], rtol=0, atol=1e-8)
+        np.testing.assert_allclose(q[:2] / q[2], [column[near], row[near]], rtol=0, atol=within_px)
+        counts.append(int(near.sum()))
+    return counts
+
+
+def test_the_pixels_of_points_are_the_devkits(scene):
+    log, answers = scene
+    # the devkit takes each point to the world, where float64 has steps of 1e-9 m at 5e6 m, 1e-6 pixels at 1 m
+    within_px = 1e-6 if log.source.name == SCENES[0] else 5e-6
+    counts = [check_pixels(frame, answers, within_px) for frame in log]
+    assert [len(cameras) for cameras in counts] == [2] * len(log)
+    assert np.min(counts) > 300
+
+
 def test_ten_sweeps_are_the_devkits(scene):
     """The newest first, each in the order of its file, moved by the poses of both, without what is close."""
     log, answers = scene
@@ -235,4 +275,7 @@ def test_the_real_sweep_and_its_box_are_the_devkits(real_nuscenes, devkit):
     [frame] = open_log(real_nuscenes)
     points = check_lidar(frame, answers)
     assert len(points) > 20_000
+    counts = check_pixels(frame, answers)
+    assert len(counts) == 6
+    assert min(counts) > 5000
     assert len(check_labels(frame, answers)) == 1

@@ -18,7 +18,7 @@ from perceptum.datasets.waymo_v2 import float_lists, points
 from perceptum.datasets.waymo_v2 import parquet as waymo_parquet
 from perceptum.datasets.waymo_v2.parquet import Rows, read_table
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord, NotALog
-from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
+from perceptum.inputs.poses import inverse, quaternion_from_yaw, rigid, rotation_from_quaternion
 
 LASERS = {"TOP": 1, "FRONT": 2, "SIDE_LEFT": 3, "SIDE_RIGHT": 4, "REAR": 5}
 
@@ -170,6 +170,26 @@ def test_poses_are_float32_widened_first(waymo_v2, made):
         np.testing.assert_allclose(frame.world_from_ego, wanted, atol=1e-7)
 
 
+def test_cameras_see_through_their_lens_as_waymos_own_model_does(waymo_v2, made):
+    """In Waymo's axes: x forward, y left, z up."""
+    names, picture = made("waymo_v2"), open_log(waymo_v2)[0].cameras["FRONT"]
+    points = np.random.default_rng(0).uniform([10, -3, 0], [40, 3, 4], (50, 3))
+    x, y, z = (np.linalg.inv(names.EGO_FROM_WAYMO_CAMERA) @ np.column_stack([points, np.ones(50)]).T)[:3]
+    u, v, k1, k2, p1, p2, k3 = -y / x, -z / x, *(names.LENS[name] for name in ("k1", "k2", "p1", "p2", "k3"))
+    r2 = u * u + v * v
+    radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
+    bent_u = u * radial + 2 * p1 * u * v + p2 * (r2 + 2 * u * u)
+    bent_v = v * radial + p1 * (r2 + 2 * v * v) + 2 * p2 * u * v
+    edge = np.column_stack(
+        [bent_u * names.LENS["f_u"] + names.LENS["c_u"], bent_v * names.LENS["f_v"] + names.LENS["c_v"]]
+    )
+    camera_from_ego = inverse(picture.ego_from_camera)
+    pixels, valid = picture.lens.project(points @ camera_from_ego[:3, :3].T + camera_from_ego[:3, 3])
+    assert valid.all()
+    np.testing.assert_allclose(pixels, edge - 0.5, rtol=0, atol=1e-9)
+    assert picture.size == (12, 20)
+
+
 def test_cameras_project_as_waymos_own_model_does(waymo_v2, made):
     names, picture = made("waymo_v2"), open_log(waymo_v2)[0].cameras["FRONT"]
     assert picture.decode().shape == (12, 20, 3)
@@ -177,7 +197,8 @@ def test_cameras_project_as_waymos_own_model_does(waymo_v2, made):
     x, y, z = (np.linalg.inv(names.EGO_FROM_WAYMO_CAMERA) @ np.column_stack([points, np.ones(50)]).T)[:3]
     u, v = names.LENS["c_u"] - names.LENS["f_u"] * y / x, names.LENS["c_v"] - names.LENS["f_v"] * z / x
     ours = picture.intrinsics @ (np.linalg.inv(picture.ego_from_camera) @ np.column_stack([points, np.ones(50)]).T)[:3]
-    np.testing.assert_allclose(ours[:2] / ours[2], [u, v], atol=1e-9)
+    # Waymo counts from the edge of the first pixel, we from its middle
+    np.testing.assert_allclose(ours[:2] / ours[2], [u - 0.5, v - 0.5], atol=1e-9)
     assert picture.distortion_model == "brown"
     assert picture.distortion.tolist() == [names.LENS[k] for k in ("k1", "k2", "p1", "p2", "k3")]
     assert picture.time_ns == int(np.rint((names.FIRST_US * 1e-6 + 0.01) * 1e9))

@@ -341,10 +341,10 @@ def test_the_scene_in_3d_has_a_cloud_and_lines_per_source_of_boxes(code_package)
 
 
 def test_the_lines_of_boxes_are_their_twelve_edges():
-    from perceptum.view import _EDGES
+    from perceptum.view.boxes import EDGES
 
     corners = box_corners(np.array([[0, 0, 0, 5.0, 3, 2, 0.3]]))[0]
-    lengths = sorted(round(float(np.linalg.norm(corners[a] - corners[b])), 9) for a, b in _EDGES)
+    lengths = sorted(round(float(np.linalg.norm(corners[a] - corners[b])), 9) for a, b in EDGES)
     assert lengths == [2.0] * 4 + [3.0] * 4 + [5.0] * 4
 
 

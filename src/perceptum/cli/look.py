@@ -5,14 +5,29 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from perceptum.errors import UsageError
 
-from .arguments import LogPath, OnBroken, OneFrame, OnError, check_there, file_name, one_frame, open_named
+from .arguments import (
+    LogPath,
+    OnBroken,
+    OneFrame,
+    OnError,
+    ParamsOf,
+    check_there,
+    file_name,
+    one_frame,
+    open_named,
+    open_rows,
+    read_params,
+)
 from .output import Json, print_json, print_table, tell_skipped
+
+if TYPE_CHECKING:
+    from perceptum.view import PictureRows
 
 __all__ = ["add_to"]
 
@@ -34,7 +49,22 @@ def view(
     trust: Annotated[
         bool, typer.Option("--trust", help="Run packages that are code: Python, custom ops, graphs that touch files.")
     ] = False,
-    viewer: Annotated[Viewer, typer.Option(help="A picture from above, or a window in 3D.")] = Viewer.png,
+    cameras: Annotated[
+        bool,
+        typer.Option(
+            "--cameras",
+            help="Draw the cameras' pictures, with points, radar and boxes where they fall into them; "
+            "in open3d's window, where the cameras are.",
+        ),
+    ] = False,
+    spec: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC", help="With --cameras: the pictures as this spec has them, a package's or as for build."
+        ),
+    ] = None,
+    params: ParamsOf = None,
+    viewer: Annotated[Viewer, typer.Option(help="A picture, or a window in 3D.")] = Viewer.png,
     range_m: Annotated[
         tuple[float, float, float, float] | None,
         typer.Option(
@@ -47,21 +77,24 @@ def view(
     out: Annotated[Path | None, typer.Option(help="The picture's file; if not given, the frame's ID.png.")] = None,
     json: Json = False,
 ) -> None:
-    """Draw a frame: points, map, labels, and the boxes of models."""
+    """Draw a frame: points, map, labels, and the boxes of models; from above, or in the cameras' pictures."""
     from perceptum.output_file import check_ending
-    from perceptum.view import Scene
+    from perceptum.view import Scene, pictures_of_log
 
     if out is not None:
         check_ending(out, (".png",), "pictures are PNG files")
-    ground = None if range_m is None else _checked(range_m, viewer)
+    ground = None if range_m is None else _checked(range_m, viewer, cameras)
+    of_spec = _pictures_of_spec(spec, params, cameras)
     opened = open_named(log, on_error.value)
     chosen = one_frame(opened, frame)
     for package in model or ():
         check_there(package)
-    scene = Scene.of(chosen, model or [], trust)
-    path = Path(file_name(chosen, ".png")) if out is None else out
+    scene = Scene.of(chosen, model or [], trust, of_spec or (pictures_of_log(chosen) if cameras else ()))
+    path = Path(file_name(chosen, ".cameras.png" if cameras else ".png")) if out is None else out
     if viewer is Viewer.open3d:
         scene.show()
+    elif cameras:
+        scene.draw_cameras(path)
     else:
         scene.draw(path, ground)
     if json:
@@ -71,9 +104,25 @@ def view(
     tell_skipped(opened.skipped)
 
 
-def _checked(range_m: tuple[float, float, float, float], viewer: Viewer) -> tuple[float, float, float, float]:
+def _pictures_of_spec(spec: str | None, params: list[str] | None, cameras: bool) -> list[PictureRows]:
+    """Returns the pictures that --spec and --params ask for, none where neither is given; raises UsageError."""
+    from perceptum.view import pictures_of_spec
+
+    given = read_params(params)
+    if spec is None and given is None:
+        return []
+    if not cameras:
+        raise UsageError(f"{'--params' if spec is None else '--spec'} is for the cameras' pictures: add --cameras")
+    return pictures_of_spec(["camera_images"] if spec is None else open_rows(spec), given)
+
+
+def _checked(
+    range_m: tuple[float, float, float, float], viewer: Viewer, cameras: bool
+) -> tuple[float, float, float, float]:
     """Returns the range; raises UsageError where it is none, or there is no picture to have it."""
     x_min, y_min, x_max, y_max = range_m
+    if cameras:
+        raise UsageError("--range is for the picture from above; leave it out, or --cameras")
     if viewer is not Viewer.png:
         raise UsageError(f"--range is for the picture from above; the {viewer} window is moved by hand")
     if not (-math.inf < x_min < x_max < math.inf and -math.inf < y_min < y_max < math.inf):

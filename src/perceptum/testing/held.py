@@ -10,8 +10,6 @@ from typing import Any, Self
 
 __all__ = ["Held"]
 
-_PATIENCE_S = 0.05
-
 
 class Held:
     """Within it, what this thread does stops before one of its lines until another thread has done something.
@@ -24,13 +22,20 @@ class Held:
         meanwhile: what the other thread does. If it waits for a lock that this one has, this one goes on.
         modules: whose lines count.
         others: modules among those whose lines do not.
+        patience_s: how long it is waited for.
     """
 
     def __init__(
-        self, line: int, meanwhile: Callable[[], object], modules: tuple[str, ...], others: tuple[str, ...] = ()
+        self,
+        line: int,
+        meanwhile: Callable[[], object],
+        modules: tuple[str, ...],
+        others: tuple[str, ...] = (),
+        patience_s: float = 0.02,
     ) -> None:
         self._line = line
         self._meanwhile = meanwhile
+        self._patience_s = patience_s
         self._modules = tuple(f"{module}." for module in modules)
         self._others = tuple(f"{module}." for module in others)
         self._lines: set[tuple[CodeType, int]] = set()
@@ -67,7 +72,7 @@ class Held:
             if len(self._lines) == self._line:
                 self._thread = threading.Thread(target=self._do_meanwhile)
                 self._thread.start()
-                self._thread.join(_PATIENCE_S)
+                self._thread.join(self._patience_s)
         return self._at_line
 
     def _do_meanwhile(self) -> None:

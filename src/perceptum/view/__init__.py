@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,20 @@ from perceptum.neuropod import Model, load_neuropod
 from perceptum.picture import RANGE_M, Picture
 from perceptum.problems import Detection
 
-__all__ = ["Range", "Scene", "box_corners", "predicted_boxes"]
+from .boxes import EDGES, box_corners
+from .cameras import PictureRows, camera_views, pictures_of_log, pictures_of_spec
+from .seen import RADAR_COLUMNS, Seen
+from .sheet import draw_sheet
+
+__all__ = [
+    "PictureRows",
+    "Range",
+    "Scene",
+    "box_corners",
+    "pictures_of_log",
+    "pictures_of_spec",
+    "predicted_boxes",
+]
 
 Range = tuple[float, float, float, float]
 """x_min y_min x_max y_max, metres, ego frame."""
@@ -33,10 +46,10 @@ _GROUNDS: tuple[Range, ...] = tuple(
     for x, y in ((0.0, 0.0), (_AWAY_M, 0.0), (-_AWAY_M, 0.0), (0.0, _AWAY_M), (0.0, -_AWAY_M))
 )
 
-_EDGES = (
-    [(i, (i + 1) % 4) for i in range(4)] + [(i + 4, (i + 1) % 4 + 4) for i in range(4)] + [(i, i + 4) for i in range(4)]
-)
 _LABEL_RGB = (0.16, 0.62, 0.29)
+_CAMERA_RGB = (0.95, 0.65, 0.07)
+_FRUSTUM_M = 2.0
+_FRUSTUM_EDGES = ((0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (2, 3), (3, 4), (4, 1))
 _MODEL_RGB = ((0.89, 0.34, 0.18), (0.18, 0.53, 0.67), (0.54, 0.31, 1.0))
 
 
@@ -49,17 +62,32 @@ class Scene:
     """(N, 3) ego frame."""
     boxes: dict[str, NDArray[Any]]
     """Model -> (n, 7) boxes, ego frame."""
+    cameras: tuple[Seen, ...] = ()
+    """The cameras' pictures and what falls into them, where they were asked for."""
 
     @classmethod
-    def of(cls, frame: Frame, packages: Iterable[Path] = (), trust: bool = False) -> Scene:
+    def of(
+        cls,
+        frame: Frame,
+        packages: Iterable[Path] = (),
+        trust: bool = False,
+        pictures: Sequence[PictureRows] = (),
+    ) -> Scene:
         """Builds what is seen, and what the detectors say of it; raises UsageError for a model that is not a detector.
 
-        In a log that skips what is broken, what cannot be built is not seen.
+        pictures: of the cameras, by `pictures_of_log` or `pictures_of_spec`; what falls into them is projected by the
+        matrices that the same builder makes. In a log that skips what is broken, what cannot be built is not seen;
+        where pictures are asked for and the frame cannot be built at all, that is raised.
         """
-        params = {"lidar_points": {"columns": ["x", "y", "z"]}}
-        builder = InputBuilder(["lidar_points"], params=params)
-        built = next(build_frames(builder, [frame]), None)
-        points = np.zeros((0, 3), np.float32) if built is None else built.tensors["lidar_points"]
+        rows = [_points_row("lidar_points", ("x", "y", "z"))]
+        if pictures and frame.log.source.radars:
+            of_now = {"num_sweeps": 1, "filter": "none", "max_points": None, "missing_columns": "fill"}
+            rows.append(_points_row("radar_points", RADAR_COLUMNS, **of_now))
+        rows += [row for own in pictures for row in own.to_spec()]
+        builder = InputBuilder(rows)
+        # without the frame's pose and the like there is nothing to draw into
+        built = builder.build(frame) if pictures else next((b.tensors for b in build_frames(builder, [frame])), None)
+        points = np.zeros((0, 3), np.float32) if built is None else built["lidar_points"]
         boxes: dict[str, NDArray[Any]] = {}
         for path in packages:
             with load_neuropod(path, trust=trust) as model:
@@ -67,12 +95,26 @@ class Scene:
                 found = frame.log.or_skip(f"{frame} for '{name}'", partial(predicted_boxes, model, frame))
                 if found is not None:
                     boxes[name] = found
-        return cls(frame, points, boxes)
+        if built is None or not pictures:
+            return cls(frame, points, boxes)
+        radar = built.get("radar_points", np.zeros((0, len(RADAR_COLUMNS)), np.float32))
+        labels = None if frame.labels is None else frame.labels.in_frame("ego").boxes
+        views = camera_views(frame, pictures, built)
+        return cls(frame, points, boxes, tuple(Seen.of(view, points, radar, labels, boxes) for view in views))
+
+    def draw_cameras(self, path: Path) -> None:
+        """Writes a PNG of the cameras' pictures, with points, radar returns and boxes where they fall into them."""
+        draw_sheet(self.cameras, path, self._title)
+
+    @property
+    def _title(self) -> str:
+        source = self.frame.log.source
+        return f"{source.dataset} {source.name}, {self.frame}"
 
     def draw(self, path: Path, range_m: Range | None = None) -> None:
         """Writes a PNG from above, of the ground x_min y_min x_max y_max in the ego frame; `ground` if not given."""
         frame = self.frame
-        picture = Picture(range_m or self.ground, f"{frame.log.source.dataset} {frame.log.source.name}, {frame}")
+        picture = Picture(range_m or self.ground, self._title)
         picture.points(self.points)
         if frame.map is not None:
             pose = frame.log.or_skip(f"{frame}: its map", lambda: frame.world_from_ego)
@@ -106,6 +148,7 @@ class Scene:
             "points": len(self.points),
             "labels": None if labels is None else len(labels),
             "boxes": {name: boxes.tolist() for name, boxes in self.boxes.items()},
+            **({"cameras": [one.to_dict() for one in self.cameras]} if self.cameras else {}),
         }
 
     def show(self) -> None:
@@ -120,16 +163,23 @@ class Scene:
         o3d.visualization.draw_geometries(self.geometries(), window_name=str(self.frame))
 
     def geometries(self) -> list[Any]:
-        """Returns the scene as open3d geometries: one cloud, and one set of lines per source of boxes."""
+        """Returns the scene as open3d geometries: one cloud, one set of lines per source of boxes, and per camera."""
         o3d = _open3d()
         cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(self.points.astype(np.float64)))
         cloud.paint_uniform_color((0.35, 0.35, 0.4))
         found = [cloud]
         if self.frame.labels is not None:
-            found.append(_lines(o3d, self.frame.labels.boxes, _LABEL_RGB))
+            found.append(_box_lines(o3d, self.frame.labels.boxes, _LABEL_RGB))
         for index, boxes in enumerate(self.boxes.values()):
-            found.append(_lines(o3d, boxes, _MODEL_RGB[index % len(_MODEL_RGB)]))
-        return found
+            found.append(_box_lines(o3d, boxes, _MODEL_RGB[index % len(_MODEL_RGB)]))
+        there = (one.view.projector for one in self.cameras if not one.view.missing)
+        edges = np.array(_FRUSTUM_EDGES)
+        return [*found, *(_lines(o3d, own.frustum(_FRUSTUM_M), edges, _CAMERA_RGB) for own in there)]
+
+
+def _points_row(feature: str, columns: Sequence[str], **params: Any) -> dict[str, Any]:
+    shape = [None, len(columns)]
+    return {"name": feature, "dtype": "float32", "shape": shape, "params": {"columns": list(columns), **params}}
 
 
 def predicted_boxes(model: Model, frame: Frame) -> NDArray[Any]:
@@ -146,22 +196,14 @@ def predicted_boxes(model: Model, frame: Frame) -> NDArray[Any]:
     return problem.sure_boxes(model, model.infer(InputBuilder(model).build(frame)), frame)
 
 
-def box_corners(boxes: NDArray[Any]) -> NDArray[np.float64]:
-    """Returns (n, 8, 3): the corners of (n, 7) boxes, the lower four first, both round the same way."""
-    x, y, z, length, width, height, yaw = np.asarray(boxes, dtype=np.float64).reshape(-1, 7).T[:, :, None]
-    along = np.tile([0.5, -0.5, -0.5, 0.5], 2) * length
-    across = np.tile([0.5, 0.5, -0.5, -0.5], 2) * width
-    up = np.repeat([-0.5, 0.5], 4) * height
-    cos, sin = np.cos(yaw), np.sin(yaw)
-    return np.stack([x + cos * along - sin * across, y + sin * along + cos * across, z + up], axis=-1)
-
-
-def _lines(o3d: Any, boxes: NDArray[Any], color: tuple[float, float, float]) -> Any:
+def _box_lines(o3d: Any, boxes: NDArray[Any], color: tuple[float, float, float]) -> Any:
     corners = box_corners(boxes)
-    edges = (np.arange(len(corners))[:, None, None] * 8 + np.array(_EDGES)).reshape(-1, 2)
-    lines = o3d.geometry.LineSet(
-        o3d.utility.Vector3dVector(corners.reshape(-1, 3)), o3d.utility.Vector2iVector(edges.astype(np.int32))
-    )
+    edges = (np.arange(len(corners))[:, None, None] * 8 + np.array(EDGES)).reshape(-1, 2)
+    return _lines(o3d, corners.reshape(-1, 3), edges, color)
+
+
+def _lines(o3d: Any, points: NDArray[Any], edges: NDArray[Any], color: tuple[float, float, float]) -> Any:
+    lines = o3d.geometry.LineSet(o3d.utility.Vector3dVector(points), o3d.utility.Vector2iVector(edges.astype(np.int32)))
     lines.paint_uniform_color(color)
     return lines
 

@@ -1,0 +1,1 @@
+"""What cameras see of points, in numbers."""
