@@ -19,23 +19,25 @@ _log = logging.getLogger(__name__)
 
 VERSION = "2.2.0"
 
-_FAMILIES = (
-    lidar.GROUPS,
-    radar.GROUPS,
-    camera.GROUPS,
-    ego.GROUPS,
+_FAMILIES = families_of(
+    (
+        *lidar.GROUPS,
+        *radar.GROUPS,
+        *camera.GROUPS,
+        *ego.GROUPS,
+    )
 )
 
 
 def own_families() -> tuple[str, ...]:
     """Returns the names of the built-in families: lidar, ...; plug-ins are not looked for."""
-    return tuple(families_of(group for family in _FAMILIES for group in family))
+    return tuple(_FAMILIES)
 
 
 @cache
 def canonical() -> Schema:
     """Returns the built-in schema, with the groups of installed plug-ins at its end."""
-    own = schema = Schema("canonical", VERSION, tuple(group for family in _FAMILIES for group in family))
+    own = schema = Schema("canonical", VERSION, tuple(group for groups in _FAMILIES.values() for group in groups))
     for plug_in in plug_ins():
         groups = tuple(_fitting(own, plug_in))
         try:

@@ -15,7 +15,7 @@ from ..sample import Sample
 from ..scratch import Scratch, address
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .sight import Chosen, Sight, cloud_of
+from .sight import Chosen, Sight, Works, cloud_of
 
 __all__ = ["Depth"]
 
@@ -37,6 +37,7 @@ class Depth(Filler):
         self._heights = None if params.heights is None else np.array(params.heights, np.float32)
         self._raised = Scratch(np.float32, rows=3)
         self._pixels = Scratch(np.float32)
+        self._works = Works()
         self._size = (0, 0)
 
     @property
@@ -44,9 +45,8 @@ class Depth(Filler):
         return self._chosen.nbytes + self._raised.array.nbytes + self._pixels.array.nbytes
 
     def run(self, sample: Sample) -> None:
-        height, width = self.sight.size
-        many = self.params.stride if self._pools else 1
-        self._size = height // many, width // many
+        height, width = self.sight.views.one_size()
+        self._size = height // self.params.stride, width // self.params.stride
 
     def sizes(self) -> Mapping[str, int]:
         names = self.params.axes()
@@ -74,24 +74,21 @@ class Depth(Filler):
         columns, chosen, n = points.lying[:3], self._chosen.numbers, self._chosen.n
         if self._heights is not None:
             columns, chosen, n = self._raise(self._heights), _NO_NUMBERS, n * len(self._heights)
-        cameras = sight.cameras
-        if maps.shape[1] < sight.size[0] or maps.shape[2] < sight.size[1]:
-            cameras = sight.cut(maps.shape[1:])
+        cameras = sight.cut(maps.shape[1:])
         parts = [own[own < len(maps)] for own in sight.parts(n)]
         near, far, along_ray = sight.depths
         last = self.params.collision != "nearest"
 
         def write(part: int) -> None:
             given: list[Any] = [columns, chosen, n, cameras, parts[part], sight.rule, float(sight.stride), near, far]
-            given += [along_ray, sight.within, last, *sight.work(part).arrays, maps]
+            given += [along_ray, sight.within, last, *self._works[part], maps]
             draw(*given)
 
-        for part in range(len(parts)):
-            sight.work(part)
+        self._works.reserve(len(parts))
         self._stages.each(write, range(len(parts)))
 
     def _pool(self, maps: NDArray[np.float32], n: int) -> None:
-        height, width = self.sight.size
+        height, width = self.sight.views.one_size()
         pixels = self._pixels.reserve(n * height * width)[: n * height * width].reshape(n, height, width)
         self._draw(pixels)
         rows, columns = (min(a, b) for a, b in zip(self._size, maps.shape[1:], strict=True))

@@ -21,7 +21,7 @@ from ..scratch import Scratch, address
 from ..split import split
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .sight import Chosen, Sight
+from .sight import Chosen, Sight, Works
 
 __all__ = ["LidarPixels", "RadarCameraPoints"]
 
@@ -42,6 +42,7 @@ class LidarPixels(Filler):
         self._index = Scratch(np.int32)
         self._pixels = Scratch(np.float32)
         self._off: list[NDArray[np.float64]] = []
+        self._works = Works()
         self._n = 0
 
     @property
@@ -55,23 +56,26 @@ class LidarPixels(Filler):
         self.dropped = {"points over max_points": self._chosen.n - n}
         index, pixels = self._results()
         near, far, along_ray = sight.depths
-        height, width = sight.size
-        middles = np.tile([(width - 1) / 2, (height - 1) / 2], (len(sight.cameras), 1))
+        middles = self._middles()
         parts = split(n, self._stages.threads)
         columns, take = points.lying[:3], _TAKES[self.params.take]
         while len(self._off) < len(parts):
             self._off.append(np.zeros(BLOCK))
-        for number in range(len(parts)):
-            sight.work(number)
+        self._works.reserve(len(parts))
 
         def find(number: int) -> None:
             part = parts[number]
             given: list[Any] = [columns, self._chosen.numbers, part.start, part.stop - part.start, sight.cameras]
             given += [sight.shown, sight.rule, near, far, along_ray, sight.within, take, middles]
-            given += [*sight.work(number).arrays, self._off[number], index, pixels]
+            given += [*self._works[number], self._off[number], index, pixels]
             kernels.find_pixels(*given)
 
         self._stages.each(find, range(len(parts)))
+
+    def _middles(self) -> NDArray[np.float64]:
+        """(K, 2) u and v of the middle of each picture."""
+        sizes = [view.transform.size if view and view.transform else (0, 0) for view in self.sight.views.views]
+        return (np.array(sizes, np.float64).reshape(-1, 2)[:, ::-1] - 1) / 2
 
     def _results(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """(1, n) int32 and (3, n) float32; with "all" (K, n) and (3 K, n)."""
@@ -118,6 +122,8 @@ class RadarCameraPoints(Filler):
         self._listed = Scratch(np.int32)
         self._pixels = Scratch(np.float32)
         self._counts: list[int] = []
+        self._works = Works()
+        self._works.reserve(1)
 
     @property
     def nbytes(self) -> int:
@@ -134,7 +140,7 @@ class RadarCameraPoints(Filler):
         found = dict.fromkeys(range(len(sight.cameras)), 0)
         for camera in sight.shown.tolist():
             given: list[Any] = [columns, self._chosen.numbers, n, sight.cameras[camera], sight.rule, near, far]
-            given += [along_ray, sight.within, *sight.work().arrays, *self._lists(camera)]
+            given += [along_ray, sight.within, *self._works[0], *self._lists(camera)]
             found[camera] = kernels.list_seen(*given)
         self._counts = [min(many, most) for many in found.values()]
         self.dropped = {"detections over max_points": sum(found.values()) - sum(self._counts)}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.features.camera import SightParams
+from perceptum.features.camera import ImageTransform, SightParams
 from perceptum.features.lidar import CloudParams
 from perceptum.features.radar import RadarCloudParams
+from perceptum.inputs.lenses import Lens
 
 from ..cells import Points
 from ..kernels.camera import sight as kernels
@@ -24,13 +26,20 @@ from ..stage import Stage, Stages
 from .projection import Projection
 from .views import View
 
-__all__ = ["Chosen", "HasPoints", "Sight", "Work", "cloud_of"]
+__all__ = ["Chosen", "HasPoints", "Sight", "Works", "cloud_of"]
 
 _RULES = {"edge": kernels.EDGE, "floor": kernels.FLOOR, "round": kernels.ROUND, "truncate": kernels.TRUNCATE}
 _ALL = np.zeros(0, np.int32)
 _SLACK_M = 1e-6
 """By how much planes lie farther out than what they bound, and by which share of their distance from the origin: what
 float64 may lose is a millionth of it."""
+_MOST_KEPT = 64
+"""Lenses, each in pictures of one size."""
+_ALONG_A_SIDE = 17
+"""Rays along each side of a picture that say what a lens sees."""
+_WIDER = 0.05
+_LEAST_AHEAD = 0.1
+"""Of a ray of length 1: what looks farther to the side is no pinhole's."""
 _JUST_BELOW = np.nextafter(-0.5, -1)
 
 
@@ -53,18 +62,26 @@ def cloud_of(params: CloudParams | RadarCloudParams, stages: Stages) -> Cloud | 
     return lidar
 
 
-class Work:
-    """What one thread works with, in the order in which kernels take it."""
+class Works:
+    """What a filler's threads work with: fillers that share a sight may run side by side."""
 
     def __init__(self) -> None:
-        block = kernels.BLOCK
-        self.arrays: tuple[NDArray[Any], ...] = (
-            np.zeros((3, block), np.float32),
-            np.zeros((3, 2), np.float32),
-            np.zeros((3, block), np.float64),
-            np.zeros(block, np.float32),
-            np.zeros(block, np.int32),
-        )
+        self._works: list[tuple[NDArray[Any], ...]] = []
+
+    def reserve(self, threads: int) -> None:
+        """Called before so many threads begin."""
+        while len(self._works) < threads:
+            self._works.append(_work())
+
+    def __getitem__(self, thread: int) -> tuple[NDArray[Any], ...]:
+        """The arrays of a thread, in the order in which kernels take them."""
+        return self._works[thread]
+
+
+def _work() -> tuple[NDArray[Any], ...]:
+    block = kernels.BLOCK
+    places, box = np.zeros((3, block), np.float32), np.zeros((3, 2), np.float32)
+    return places, box, np.zeros((3, block)), np.zeros(block, np.float32), np.zeros(block, np.int32)
 
 
 class Chosen:
@@ -93,14 +110,14 @@ class Chosen:
 
 
 class Sight(Stage):
-    """Yields per camera the numbers by which kernels find on which of its pixels, or squares of `stride`, points are."""
+    """Yields per camera the numbers by which kernels find on which pixel, or square of `stride`, a point falls."""
 
     def __init__(self, params: SightParams, stride: int, stages: Stages) -> None:
         super().__init__()
         self.title = f"sight (stride {stride})"
         self.params = params
         self._stages = stages
-        self._works: list[Work] = []
+        self._pinholes: dict[tuple[Lens, ImageTransform, int], NDArray[np.float64]] = {}
         shared = (params.image, params.required, params.frame, params.motion_compensated)
         self.projection = stages.share(Projection, *shared)
         self.views = self.projection.views
@@ -111,20 +128,12 @@ class Sight(Stage):
         """(K, NUMBERS), see kernels.camera.sight; of a camera without a picture 0."""
         self.shown: NDArray[np.int64] = np.zeros(0, np.int64)
         """The numbers of the cameras that have a picture."""
-        self.size = (0, 0)
-        """Height and width of a map, in cells."""
         low, high = params.depth_range
         self.rule = _RULES[params.pixel]
         self.depths: tuple[float, float, bool] = (low, np.inf if high is None else high, params.depth_along == "ray")
         """From where and up to where points are shown, and whether that is along their rays."""
         self.within = False
         """Whether the recorded picture's border is looked at."""
-
-    def work(self, number: int = 0) -> Work:
-        """Returns what the thread of that number works with."""
-        while len(self._works) <= number:
-            self._works.append(Work())
-        return self._works[number]
 
     def parts(self, n: int) -> list[NDArray[np.int64]]:
         """Returns the cameras that have a picture, shared among the threads that n points are worth; at least one part.
@@ -135,27 +144,36 @@ class Sight(Stage):
         return [self.shown[k::many].copy() for k in range(many)]
 
     def cut(self, size: Sequence[int]) -> NDArray[np.float64]:
-        """Returns `cameras` for maps that are smaller than `size` here, which show no more than their own cells."""
+        """Returns `cameras` for maps of a height and width, of which more may not be shown."""
         cameras = self.cameras.copy()
         own = cameras[:, kernels.SIZE : kernels.SIZE + 2]
         np.minimum(own, size, out=own)
         return cameras
 
     def run(self, sample: Sample) -> None:
-        height, width = self.views.one_size()
-        self.size = height // self.stride, width // self.stride
-        views = self.views.views
-        there = [k for k, view in enumerate(views) if view is not None and view.transform is not None]
-        self.shown = np.array(there, np.int64)
-        self.cameras = np.zeros((len(views), kernels.NUMBERS))
-        self.within = self.params.margin is not None or any(_has_black(views[k]) for k in there)
-        for k in there:
-            self._write(k, views[k])
+        self.cameras = np.zeros((len(self.views.views), kernels.NUMBERS))
+        self.within, shown = self.params.margin is not None, []
+        for k, view in enumerate(self.views.views):
+            if view is not None and view.transform is not None and self._write(k, view, view.transform):
+                shown.append(k)
+                self.within |= _has_black(view.transform)
+        self.shown = np.array(shown, np.int64)
 
-    def _write(self, k: int, view: View | None) -> None:
-        assert view is not None
-        assert view.transform is not None
-        numbers, transform = self.cameras[k], view.transform
+    def _lens(self, view: View) -> Lens | None:
+        """Returns the lens through which the tensor's picture was taken; None in a log that skips what is broken.
+
+        Raises BrokenRecord.
+        """
+        if self.params.image.undistort or self.params.lens == "none":
+            return _pinhole()
+        frame, picture = self.views.frame, self.views.picture(view.camera)
+        return frame.log.or_skip(f"camera/{view.camera} of {frame}", lambda: picture.lens)
+
+    def _write(self, k: int, view: View, transform: ImageTransform) -> bool:
+        """Writes the numbers of a camera; returns whether they are known."""
+        numbers, lens = self.cameras[k], self._lens(view)
+        if lens is None:
+            return False
         full, plain, camera = (
             self.projection.full[k],
             self.projection.plain[k],
@@ -164,13 +182,20 @@ class Sight(Stage):
         numbers[kernels.PIXEL : kernels.PIXEL + 12] = full[:3].ravel()
         numbers[kernels.RECORDED : kernels.RECORDED + 8] = plain[:2].ravel()
         numbers[kernels.CAMERA : kernels.CAMERA + 12] = camera[:3].ravel()
-        (height, width), (_, _, own_height, own_width) = self.size, transform.crop
-        planes = self._planes(full, camera)
+        (height, width), (_, _, own_height, own_width) = self._size(transform), transform.crop
+        affine = self.projection.pixels.affine[k]
+        numbers[kernels.MODEL], numbers[kernels.LENS : kernels.AFFINE] = lens.code, lens.parameters
+        numbers[kernels.AFFINE : kernels.AFFINE + 6] = affine[:2].ravel()
+        if lens.model == "none":
+            planes = self._planes(full, camera, transform)
+        else:
+            planes = self._planes(self._around(lens, transform) @ camera[:3], camera, transform)
         numbers[kernels.PLANES : kernels.PLANES + 24] = planes.ravel()
         half = 0.5 if self.params.pixel in ("edge", "round") else 0.0
         ends = (np.inf, np.inf) if transform.padded is None else (own_height - half, own_width - half)
         numbers[kernels.SIZE : kernels.SIZE + 4] = (height, width, *ends)
         numbers[kernels.WITHIN : kernels.WITHIN + 4] = self._within(transform.source)
+        return True
 
     def _within(self, recorded: tuple[int, int]) -> tuple[float, float, float, float]:
         margin, (height, width) = self.params.margin, recorded
@@ -178,19 +203,30 @@ class Sight(Stage):
             return _JUST_BELOW, width - 0.5, _JUST_BELOW, height - 0.5
         return margin, width - margin, margin, height - margin
 
-    def _planes(self, full: NDArray[np.float64], camera: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns (6, 4): planes around what can be seen, a pixel and a cell farther out."""
-        low, high, _ = self.depths
-        least, (height, width) = -1.0 - self.stride, ((edge + 1) * self.stride + 1.0 for edge in self.size)
-        ahead = camera[2]
-        # along a ray it is only known to be ahead, and no farther than the ray is long
-        near = low if not self.depths[2] else 0.0
+    def _size(self, transform: ImageTransform) -> tuple[int, int]:
+        """Returns the height and width of what is shown, in cells."""
+        height, width = transform.size
+        return height // self.stride, width // self.stride
+
+    def _ends(self, transform: ImageTransform) -> tuple[float, float, float]:
+        """Returns the least u and v, the most u and the most v of what is shown, a pixel and a cell farther out."""
+        height, width = ((edge + 1) * self.stride + 1.0 for edge in self._size(transform))
+        return -1.0 - self.stride, width, height
+
+    def _planes(
+        self, pixel: NDArray[np.float64], camera: NDArray[np.float64], transform: ImageTransform
+    ) -> NDArray[np.float64]:
+        """Returns (6, 4): planes around what can be seen. pixel: (3, 4), as kernels.PIXEL."""
+        low, high, along_ray = self.depths
+        (least, width, height), ahead = self._ends(transform), camera[2]
+        # along a ray it is only known to be ahead, and no farther than the ray is long; a wide lens sees beside it too
+        near = low if not along_ray else 0.0 if pixel[2].any() else -np.inf
         planes = np.array(
             [
-                full[0] - least * ahead,
-                width * ahead - full[0],
-                full[1] - least * ahead,
-                height * ahead - full[1],
+                pixel[0] - least * pixel[2],
+                width * pixel[2] - pixel[0],
+                pixel[1] - least * pixel[2],
+                height * pixel[2] - pixel[1],
                 ahead - [0, 0, 0, near],
                 [0, 0, 0, high] - ahead,
             ]
@@ -201,11 +237,41 @@ class Sight(Stage):
         planes[:, 3] += _SLACK_M * (1 + np.abs(planes[:, 3]))
         return planes
 
+    def _around(self, lens: Lens, transform: ImageTransform) -> NDArray[np.float64]:
+        """Returns (3, 3) of a pinhole that sees all that is shown through the lens, on the pixels of the same picture;
+        0 where no pinhole does."""
+        key = (lens, transform, self.stride)
+        if key not in self._pinholes:
+            if len(self._pinholes) >= _MOST_KEPT:
+                self._pinholes.clear()
+            self._pinholes[key] = self._pinhole_around(lens, transform)
+        return self._pinholes[key]
 
-def _has_black(view: View | None) -> bool:
+    def _pinhole_around(self, lens: Lens, transform: ImageTransform) -> NDArray[np.float64]:
+        least, width, height = self._ends(transform)
+        along, none = np.linspace(0, 1, _ALONG_A_SIDE), np.zeros(_ALONG_A_SIDE)
+        u = least + (width - least) * np.concatenate([along, along, none, none + 1])
+        v = least + (height - least) * np.concatenate([none, none + 1, along, along])
+        border = np.linalg.inv(transform.matrix()) @ np.stack([u, v, np.ones_like(u)])
+        rays, known = lens.unproject(border[:2].T)
+        if not known.all() or rays[:, 2].min() < _LEAST_AHEAD:
+            return np.zeros((3, 3))
+        # between two rays the border may bend outwards
+        places = rays[:, :2] / rays[:, 2:]
+        low, high = places.min(axis=0), places.max(axis=0)
+        low, high = low - _WIDER * (high - low), high + _WIDER * (high - low)
+        focal = ([width, height] - np.full(2, least)) / (high - low)
+        middle = least - focal * low
+        return np.array([[focal[0], 0, middle[0]], [0, focal[1], middle[1]], [0, 0, 1.0]])
+
+
+@cache
+def _pinhole() -> Lens:
+    return Lens(np.eye(3))
+
+
+def _has_black(transform: ImageTransform) -> bool:
     """Whether the tensor's picture shows places that were not recorded."""
-    assert view is not None
-    assert view.transform is not None
-    top, left, height, width = view.transform.crop
-    inside = top >= 0 and left >= 0 and top + height <= view.transform.resized[0]
-    return view.transform.rotate_deg != 0 or not (inside and left + width <= view.transform.resized[1])
+    top, left, height, width = transform.crop
+    inside = top >= 0 and left >= 0 and top + height <= transform.resized[0] and left + width <= transform.resized[1]
+    return transform.rotate_deg != 0 or not inside

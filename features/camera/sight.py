@@ -43,6 +43,13 @@ class SightParams(PlacedCameraParams, frozen=True, kw_only=True):
             "truncate: as floor, but -1 < u < 0 is column 0 too (BEVDepth, CRN)."
         ),
     ] = "edge"
+    lens: Annotated[
+        Literal["picture", "none"],
+        About(
+            "picture: places are seen through the lens by which the picture was taken, unless `image.undistort` took "
+            "it out; none: as if there were none, as published code has it, which is wrong near the border."
+        ),
+    ] = "picture"
     margin: Annotated[
         float | None,
         About(

@@ -8,8 +8,9 @@ import pytest
 from perceptum.builders import InputBuilder, split
 from perceptum.datasets import memory_log
 from perceptum.features import SpecError
+from perceptum.inputs import BrokenRecord
 
-from .cameras import SIZE, T0, picture
+from .cameras import SIZE, T0, mount, picture
 from .radars import cycle
 from .test_camera_depth import NAMES, SMALLER, around, log_of, scene, seen, straight, transform_of
 from .test_camera_depth import at as place_at
@@ -190,6 +191,62 @@ def test_a_builder_forgets_the_detections_of_the_frame_before(radar_frame):
     assert all(got[name].tobytes() == fresh[name].tobytes() for name in RADAR)
 
 
+LENSES = {
+    "brown": [-0.35, 0.11, 0.001, -0.0008, -0.01],
+    "fisheye": [0.02, -0.004, 0.001, -0.0002],
+    "mei": [0.9, -0.1, 0.02, 0.001, 0.0005],
+    "ftheta": [0, 1, 0.05, -0.02],
+}
+
+
+@pytest.mark.parametrize("model", LENSES)
+@pytest.mark.parametrize("focal_px", [70.0, 14.0])
+@pytest.mark.parametrize("along", ["axis", "ray"])
+def test_places_are_seen_through_the_lens(sweep_of, points, model, focal_px, along):
+    matrix = np.array([[focal_px, 0, 48.5], [0, focal_px, 27], [0, 0, 1.0]])
+    lens = {"intrinsics": matrix, "distortion": np.array(LENSES[model]), "distortion_model": model}
+    one = picture("front", **lens)
+    frame = log_of(sweep_of(points), one, picture("back", yaw_rad=2.5, **lens))[0]
+    image = {"cameras": ["front", "back"], **SMALLER}
+    got = build(frame, image=image, take="all", depth_along=along)
+    height, width = transform_of(SMALLER).size
+    affine = transform_of(SMALLER).matrix()
+    for k, yaw in enumerate([0.0, 2.5]):
+        camera = (points.astype(np.float64) - mount()[:3, 3]) @ mount(yaw)[:3, :3]
+        pixels, valid = one.lens.project(camera)
+        u, v = (pixels @ affine[:2, :2].T + affine[:2, 2]).T
+        depth = camera[:, 2] if along == "axis" else np.linalg.norm(camera, axis=1)
+        with np.errstate(invalid="ignore"):
+            sees = valid & (depth > 0) & (u >= -0.5) & (u < width - 0.5) & (v >= -0.5) & (v < height - 0.5)
+        assert np.array_equal(got["lidar_camera_index"][:, k] == k, sees)
+        expected = np.where(sees[:, None], np.column_stack([u, v, depth]), 0)
+        assert np.abs(got["lidar_camera_pixels"][:, k] - expected).max() < 2e-5
+        assert sees.sum() > 20
+    # what a wide lens sees beside it has a distance, and no depth ahead
+    beside = got["lidar_camera_index"][:, 0][(points[:, 0] < 1.4)] == 0
+    assert beside.any() == (model != "brown" and focal_px == 14 and along == "ray")
+
+
+def test_a_lens_may_be_left_out_and_undistorted_pictures_have_none(sweep_of, points):
+    lens = {"distortion": np.array(LENSES["brown"]), "distortion_model": "brown"}
+    bent = log_of(sweep_of(points), picture("front", **lens))[0]
+    straight_one = log_of(sweep_of(points), picture("front"))[0]
+    image = {"cameras": ["front"]}
+    wanted = build(straight_one, image=image)
+    for got in (build(bent, image=image, lens="none"), build(bent, image={**image, "undistort": True})):
+        assert all(got[name].tobytes() == wanted[name].tobytes() for name in PIXELS)
+    assert build(bent, image=image)["lidar_camera_index"].tobytes() != wanted["lidar_camera_index"].tobytes()
+
+
+def test_a_camera_whose_lens_is_broken_sees_nothing_where_broken_records_are_skipped(sweep_of, points):
+    lens = {"distortion": np.array([np.nan] * 5), "distortion_model": "brown"}
+    log = log_of(sweep_of(points), picture("front", **lens), picture("back", yaw_rad=3.0))
+    with pytest.raises(BrokenRecord, match=r"front.png: camera front: distortion of brown is \[nan"):
+        build(log[0])
+    log.on_error = "skip"
+    assert set(np.unique(build(log[0])["lidar_camera_index"])) == {-1, 3}
+
+
 def test_a_pixel_by_hand(sweep_of):
     frame = straight(sweep_of, [place_at(2.25, 5, 20.0), [-1, 0, 0]])
     got = InputBuilder(PIXELS).build(frame)
@@ -213,3 +270,18 @@ def test_a_pixel_by_hand(sweep_of):
 def test_what_cannot_be_is_refused_when_planning(name, params, message):
     with pytest.raises(SpecError, match=message):
         InputBuilder([name], params={name: params})
+
+
+def test_pictures_may_have_several_sizes(sweep_of, points):
+    """Their places are looked for one by one; it is maps that need one size."""
+    frame = log_of(sweep_of(points), picture("front"), picture("back", size=(20, 30), yaw_rad=3.0))[0]
+    own = {"cameras": ["front", "back"]}
+    both = InputBuilder(PIXELS, params={"image": own}).build(frame)
+    for k, camera in enumerate(own["cameras"]):
+        alone = InputBuilder(PIXELS, params={"image": {"cameras": [camera]}}).build(frame)
+        sees = both["lidar_camera_index"] == k
+        assert sees.any()
+        assert np.array_equal(sees, alone["lidar_camera_index"] == 0)
+        assert np.array_equal(both["lidar_camera_pixels"][sees], alone["lidar_camera_pixels"][sees])
+    with pytest.raises(SpecError, match="2 pictures of one tensor have different sizes"):
+        InputBuilder(["camera_depth"], params={"image": own}).build(frame)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from perceptum.builders import InputBuilder
 from perceptum.datasets import open_log
 from perceptum.inputs.poses import inverse
 
@@ -84,6 +85,38 @@ def test_real_points_fall_into_the_pictures_through_each_cameras_own_pose(frame,
     height, width, _ = picture.decode().shape
     assert (height, width) == (900, 1600)
     assert int(((u > 1) & (u < width - 1) & (v > 1) & (v < height - 1)).sum()) == wanted
+
+
+@pytest.mark.data
+def test_as_many_real_points_have_a_pixel_as_the_devkit_draws(frame):
+    seen = {"take": "all", "margin": 1, "depth_range": [1, None], "lidar": {"compensate": "per_sweep"}}
+    params = {"lidar_camera_pixels": seen, "image": {"cameras": ["CAM_FRONT", "CAM_BACK"]}}
+    index = InputBuilder(["lidar_camera_index"], params=params).build(frame)["lidar_camera_index"]
+    assert (index >= 0).sum(axis=0).tolist() == [3053, 4820]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("camera", ["CAM_FRONT", "CAM_BACK_LEFT"])
+def test_real_depth_is_the_nearest_of_the_real_points_on_each_pixel(frame, camera):
+    """Rounded as BEVDet does, in pictures of 256 x 704 pixels."""
+    image = {"cameras": [camera], "resize": 0.48, "crop": [256, 704], "crop_at": [1, 0.5]}
+    own = {"lidar": {"compensate": "per_sweep"}, "pixel": "round", "image": {**image, "pixel_convention": "published"}}
+    got = InputBuilder(["camera_depth"], params={"camera_depth": own}).build(frame)["camera_depth"][0]
+    picture = frame.cameras[camera]
+    world_from_lidar = frame.world_from_ego @ frame.lidar.ego_from_sensor
+    world_from_camera = frame.log.world_from_ego(picture.time_ns) @ picture.ego_from_camera
+    points = np.column_stack([columns(frame.lidar), np.ones(len(frame.lidar))])
+    u, v, depth = picture.intrinsics @ (points @ (inverse(world_from_camera) @ world_from_lidar).T)[:, :3].T
+    ahead = (depth >= 1) & (depth < 60)
+    depth = depth[ahead]
+    column, row = np.round(u[ahead] / depth * 0.48 - 32), np.round(v[ahead] / depth * 0.48 - 176)
+    inside = (column >= 0) & (column < 704) & (row >= 0) & (row < 256)
+    expected = np.full(256 * 704, np.inf)
+    np.minimum.at(expected, (row * 704 + column).astype(int)[inside], depth[inside])
+    expected = np.where(np.isinf(expected), 0, expected).reshape(256, 704)
+    # but for points that lie on the border of two pixels to float32, in which they were moved
+    assert np.count_nonzero(np.abs(got - expected) > 1e-4) <= 4
+    assert np.count_nonzero(got) > 2000
 
 
 @pytest.mark.data

@@ -37,11 +37,16 @@ CHANGED = {
     "rcs_range": [0, 50],
     "velocity_range": [-100, 100],
     "image": {"flip": True},
+    "depth_range": [2, 30],
+    "heights": [0.5],
+    "lidar": {"num_sweeps": 2},
+    "radar": {"num_sweeps": 2},
 }
 # what can only be changed together with others
 BESIDE = {
     "camera_axis": {"image": {"cameras": ["a"]}},
     "norm_at": {"norm": "unit", "resampler": "cv2_linear"},
+    "radar": {"source": "radar"},
 }
 
 
@@ -146,7 +151,8 @@ def test_every_parameter_changes_the_fingerprint(name):
     for field in msgspec.structs.fields(params):
         for value in other_values(params, field):
             try:
-                changes = {**BESIDE.get(field.name, {}), field.name: value}
+                beside = {key: own for key, own in BESIDE.get(field.name, {}).items() if hasattr(params, key)}
+                changes = {**beside, field.name: value}
                 other = canonical().with_params("canonical", "1", {name: changes})
             except SpecError:
                 continue

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from perceptum.inputs.kernel import inner, kernel
+from perceptum.inputs.lens_kernel import PARAMETERS, PINHOLE, pixel_of
 
 from ..record import floats, value
 
-__all__ = ["BLOCK", "CAMERA", "EDGE", "FLOOR", "NUMBERS", "PIXEL", "PLANES", "RECORDED", "ROUND"]
-__all__ += ["SIZE", "TRUNCATE", "WITHIN", "can_see", "cells_of", "gather", "pixels_of"]
+__all__ = ["AFFINE", "BLOCK", "CAMERA", "EDGE", "FLOOR", "LENS", "MODEL", "NUMBERS", "PIXEL", "PLANES", "RECORDED"]
+__all__ += ["ROUND", "SIZE", "TRUNCATE", "WITHIN", "can_see", "cells_of", "gather", "pixels_of"]
 
 BLOCK = 256
 """Points that are looked at together. A spinning lidar fires them within a few degrees: most cameras see none."""
@@ -29,7 +30,11 @@ SIZE = 56
 """Height and width of what is shown, in cells; v and u from which on nothing is shown."""
 WITHIN = 60
 """Least u, most u, least v, most v of the recorded picture, themselves outside."""
-NUMBERS = 64
+MODEL, LENS = 64, 65
+"""The lens: its model, and its parameters as `inputs.lens_kernel` has them; of a pinhole they are not looked at."""
+AFFINE = LENS + PARAMETERS
+"""(2, 3) from a pixel (u, v, 1) of the recorded picture to one of the tensor's."""
+NUMBERS = AFFINE + 6
 
 EDGE, FLOOR, ROUND, TRUNCATE = range(4)
 """Which pixel a place belongs to, as the parameter `pixel` says."""
@@ -102,11 +107,36 @@ def _row(camera: Any, at: int) -> Any:
 
 
 @kernel
+def _through_lens(camera: Any, xyz: Any, n: int, along_ray: bool, within: bool, seen: Any) -> None:
+    """Does what `pixels_of` does, of a camera that is no pinhole."""
+    x, y, z = xyz[0], xyz[1], xyz[2]
+    u, v, depth = seen[0], seen[1], seen[2]
+    (xx, xy, xz, x0), (yx, yy, yz, y0) = _row(camera, CAMERA), _row(camera, CAMERA + 4)
+    zx, zy, zz, z0 = _row(camera, CAMERA + 8)
+    (uu, uv, u1, vu), (vv, v1) = _row(camera, AFFINE), (camera[AFFINE + 4], camera[AFFINE + 5])
+    left, right, top, bottom = _row(camera, WITHIN)
+    model, lens = int(camera[MODEL]), camera[LENS : LENS + PARAMETERS]
+    for i in range(n):
+        px, py, pz = np.float64(x[i]), np.float64(y[i]), np.float64(z[i])
+        to_right, down = xx * px + xy * py + xz * pz + x0, yx * px + yy * py + yz * pz + y0
+        ahead = zx * px + zy * py + zz * pz + z0
+        column, row, shown = pixel_of(to_right, down, ahead, model, lens)
+        if within:
+            shown = shown and column > left and column < right and row > top and row < bottom
+        u[i], v[i] = uu * column + uv * row + u1, vu * column + vv * row + v1
+        away = np.sqrt(to_right * to_right + down * down + ahead * ahead) if along_ray else ahead
+        depth[i] = away if shown else 0.0
+
+
+@kernel
 def pixels_of(camera: Any, xyz: Any, n: int, along_ray: bool, within: bool, seen: Any) -> None:
-    """Writes u, v and depth of n places to seen (3, BLOCK) float64; the depth of what is behind the camera is 0.
+    """Writes u, v and depth of n places to seen (3, BLOCK) float64; the depth of what the camera cannot see is 0.
 
     along_ray: the depth is the distance from the camera. within: it is 0 too where the recorded picture ends.
     """
+    if camera[MODEL] != PINHOLE:
+        _through_lens(camera, xyz, n, along_ray, within, seen)
+        return
     x, y, z = xyz[0], xyz[1], xyz[2]
     u, v, depth = seen[0], seen[1], seen[2]
     (ux, uy, uz, u0), (vx, vy, vz, v0) = _row(camera, PIXEL), _row(camera, PIXEL + 4)
