@@ -23,6 +23,7 @@ from harness import Result, machine
 
 BENCHMARKS = ("voxels", "voxel_points", "sweeps", "bev", "range_image", "core", "subset", "handoff", "infer")
 BENCHMARKS += ("importing", "store", "nuscenes_tables", "radar", "waymo", "video", "matrices")
+BENCHMARKS += ("bevfusion",)
 
 
 def main() -> int:
