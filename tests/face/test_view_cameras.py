@@ -417,6 +417,28 @@ def test_a_models_pictures_are_drawn_by_its_spec(command):
     assert [(c["camera"], c["height"], c["width"]) for c in told["cameras"]] == [("CAM_BACK", 45, 80)]
 
 
+def test_cameras_are_moved_as_the_models_matrices_have_them():
+    frame = pc.open_log(SMALL)[1]
+    asked = {"camera_images": "crn_256x704"}, {"image": {"preset": "crn_256x704"}}
+    names = ["camera_images"], ["camera_images", "camera_projection"]
+    moved, mounted = (Scene.of(frame, pictures=pictures_of_spec(*of)) for of in zip(names, asked, strict=True))
+    for one, other in zip(moved.cameras, mounted.cameras, strict=True):
+        np.testing.assert_array_equal(
+            other.view.projector.ego_from_camera, frame.cameras[other.view.camera].ego_from_camera
+        )
+        away = one.view.projector.ego_from_camera[:3, 3] - other.view.projector.ego_from_camera[:3, 3]
+        speed = np.linalg.norm(away) / max(abs(one.view.time_lag_s), 1e-6)
+        assert 3 < speed < 20
+
+
+def test_what_is_said_of_image_is_said_of_matrices(command):
+    told = command("view", SMALL, "--cameras", "--params", "image=crn_256x704", "--json", "--out", "p.png").json
+    frame = pc.open_log(SMALL)[0]
+    rows = pictures_of_spec(["camera_images", "camera_projection"], {"image": {"preset": "crn_256x704"}})
+    assert not rows[0].motion_compensated
+    assert told["cameras"] == [one.to_dict() for one in Scene.of(frame, pictures=rows).cameras]
+
+
 def test_a_spec_without_cameras_has_no_pictures(refusal):
     said = "the spec asks for nothing of cameras: there is no picture to draw"
     assert refusal("view", SMALL, "--cameras", "--spec", "lidar_points") == (2, said)
