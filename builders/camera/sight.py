@@ -133,7 +133,7 @@ class Sight(Stage):
         self.depths: tuple[float, float, bool] = (low, np.inf if high is None else high, params.depth_along == "ray")
         """From where and up to where points are shown, and whether that is along their rays."""
         self.within = False
-        """Whether the recorded picture's border is looked at."""
+        """Whether it is looked at what the recorded picture has, or what was cut out of it."""
 
     def parts(self, n: int) -> list[NDArray[np.int64]]:
         """Returns the cameras that have a picture, shared among the threads that n points are worth; at least one part.
@@ -167,7 +167,7 @@ class Sight(Stage):
         if self.params.image.undistort or self.params.lens == "none":
             return _pinhole()
         frame, picture = self.views.frame, self.views.picture(view.camera)
-        return frame.log.or_skip(f"camera/{view.camera} of {frame}", lambda: picture.lens)
+        return self.views.or_skip(f"camera/{view.camera} of {frame}", lambda: picture.lens)
 
     def _write(self, k: int, view: View, transform: ImageTransform) -> bool:
         """Writes the numbers of a camera; returns whether they are known."""
@@ -194,14 +194,22 @@ class Sight(Stage):
         half = 0.5 if self.params.pixel in ("edge", "round") else 0.0
         ends = (np.inf, np.inf) if transform.padded is None else (own_height - half, own_width - half)
         numbers[kernels.SIZE : kernels.SIZE + 4] = (height, width, *ends)
-        numbers[kernels.WITHIN : kernels.WITHIN + 4] = self._within(transform.source)
+        numbers[kernels.WITHIN : kernels.WITHIN + 4] = self._within(transform)
         return True
 
-    def _within(self, recorded: tuple[int, int]) -> tuple[float, float, float, float]:
-        margin, (height, width) = self.params.margin, recorded
-        if margin is None:
-            return _JUST_BELOW, width - 0.5, _JUST_BELOW, height - 0.5
-        return margin, width - margin, margin, height - margin
+    def _within(self, transform: ImageTransform) -> tuple[float, ...]:
+        """Returns the least u, most u, least v and most v of the recorded picture, themselves outside."""
+        margin, turns, ends = self.params.margin, transform.rotate_deg % 360 != 0, list[float]()
+        for axis in (1, 0):
+            recorded, first, many = transform.source[axis], transform.crop[axis], transform.crop[2 + axis]
+            low, high = (_JUST_BELOW, recorded - 0.5) if margin is None else (margin, recorded - margin)
+            if turns:
+                # only what was cut out is turned: the corners that this leaves are black
+                ratio = recorded / transform.resized[axis]
+                low = max(low, np.nextafter(first * ratio - 0.5, -np.inf))
+                high = min(high, (first + many) * ratio - 0.5)
+            ends += [low, high]
+        return tuple(ends)
 
     def _size(self, transform: ImageTransform) -> tuple[int, int]:
         """Returns the height and width of what is shown, in cells."""
@@ -274,4 +282,4 @@ def _has_black(transform: ImageTransform) -> bool:
     """Whether the tensor's picture shows places that were not recorded."""
     top, left, height, width = transform.crop
     inside = top >= 0 and left >= 0 and top + height <= transform.resized[0] and left + width <= transform.resized[1]
-    return transform.rotate_deg != 0 or not inside
+    return transform.rotate_deg % 360 != 0 or not inside
