@@ -14,6 +14,7 @@ _DYNAMIC_VOXELS = ("lidar_points", "lidar_point_voxel_id", "lidar_voxel_coords")
 _OVER_TIME = ("lidar_bev_temporal", "lidar_sweep_valid")
 _RANGE_IMAGE = ("lidar_range_image", "lidar_range_image_mask", "lidar_range_image_index")
 _RADAR_VOXELS = ("radar_voxels", "radar_voxel_coords", "radar_voxel_num_points")
+_PAINTED = ("lidar_camera_pixels", "lidar_camera_index")
 _PROJECTED = ("camera_images", "camera_projection")
 _LIFTED = ("camera_images", "camera_intrinsics", "camera_extrinsics", "camera_image_affine")
 
@@ -24,7 +25,7 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "CenterPoint": (*_MEANS, *_PILLARS),
         "VoxelNeXt": _MEANS,
         "TransFusion": _MEANS,
-        "BEVFusion": (*_MEANS, *_RADAR_VOXELS, "radar_points", *_LIFTED, "camera_projection"),
+        "BEVFusion": (*_MEANS, *_RADAR_VOXELS, "radar_points", *_LIFTED, "camera_projection", "camera_depth"),
         "PV-RCNN": (*_MEANS, "lidar_points"),
         "PointRCNN": ("lidar_points",),
         "DSVT": (*_DYNAMIC_VOXELS, "lidar_voxel_mean"),
@@ -44,14 +45,16 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "SalsaNext": _RANGE_IMAGE,
         "RangeDet": _RANGE_IMAGE,
         "LaserNet": _RANGE_IMAGE,
-        "CRN": ("radar_points", *_LIFTED),
+        "CRN": ("radar_points", *_LIFTED, "camera_depth", "radar_camera_points", "radar_camera_num_points"),
         "PP-Radar": _RADAR_VOXELS,
         "LSS": _LIFTED,
-        "BEVDet": _LIFTED,
-        "BEVDepth": _LIFTED,
+        "BEVDet": (*_LIFTED, "camera_depth"),
+        "BEVDepth": (*_LIFTED, "camera_depth"),
         "PETR": _PROJECTED,
         "DETR3D": _PROJECTED,
         "BEVFormer": _PROJECTED,
+        "PointPainting": ("lidar_points", "camera_images", *_PAINTED),
+        "MVX-Net": (*_HARD_VOXELS, "lidar_points", "camera_images", *_PAINTED),
         "CaDDN": ("camera_images", "camera_intrinsics", "camera_extrinsics"),
     }
 )
