@@ -14,7 +14,6 @@ _DYNAMIC_VOXELS = ("lidar_points", "lidar_point_voxel_id", "lidar_voxel_coords")
 _OVER_TIME = ("lidar_bev_temporal", "lidar_sweep_valid")
 _RANGE_IMAGE = ("lidar_range_image", "lidar_range_image_mask", "lidar_range_image_index")
 _RADAR_VOXELS = ("radar_voxels", "radar_voxel_coords", "radar_voxel_num_points")
-_PAINTED = ("lidar_camera_pixels", "lidar_camera_index")
 _PROJECTED = ("camera_images", "camera_projection")
 _LIFTED = ("camera_images", "camera_intrinsics", "camera_extrinsics", "camera_image_affine")
 
@@ -45,17 +44,16 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "SalsaNext": _RANGE_IMAGE,
         "RangeDet": _RANGE_IMAGE,
         "LaserNet": _RANGE_IMAGE,
-        "CRN": ("radar_points", *_LIFTED, "camera_depth", "radar_camera_points", "radar_camera_num_points"),
+        "CRN": ("radar_points", "radar_camera_points", "radar_camera_num_points", *_LIFTED, "camera_depth"),
         "PP-Radar": _RADAR_VOXELS,
         "LSS": _LIFTED,
-        "BEVDet": (*_LIFTED, "camera_depth"),
+        "BEVDet": _LIFTED,
         "BEVDepth": (*_LIFTED, "camera_depth"),
         "PETR": _PROJECTED,
         "DETR3D": _PROJECTED,
         "BEVFormer": _PROJECTED,
-        "PointPainting": ("lidar_points", "camera_images", *_PAINTED),
-        "MVX-Net": (*_HARD_VOXELS, "lidar_points", "camera_images", *_PAINTED),
         "CaDDN": ("camera_images", "camera_intrinsics", "camera_extrinsics"),
+        "PointPainting": ("lidar_points", "camera_images", "lidar_camera_pixels", "lidar_camera_index"),
     }
 )
 """Model -> the features that its published versions take, by name; not every version takes all of them."""

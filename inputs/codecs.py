@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from perceptum.install import install_command
 
 from .errors import BrokenRecord, LogError
-from .jpeg import JPEG, orientation_of
+from .jpeg import JPEG, size_and_orientation
 from .jpeg_pixels import LEAST_SCALED, decode_jpeg
 from .picture_part import PicturePart
 from .picture_size import READING
@@ -47,8 +47,9 @@ def decode_image(
     part = PicturePart(rows, reduce)
     image = None
     if encoded.startswith(JPEG):
-        _check_upright(orientation_of(encoded), source)
-        image = decode_jpeg(encoded, part, source, out, scratch)
+        size, orientation = size_and_orientation(encoded)
+        _check_upright(orientation, source)
+        image = decode_jpeg(encoded, size, part, source, out, scratch)
     return _decode_with_pillow(encoded, part, source, out, scratch) if image is None else image
 
 

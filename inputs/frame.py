@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Times
+from .cache import Cache
 from .errors import MissingRecord
 from .hdmap import HDMap
 from .once import get_or_make, once
@@ -34,6 +35,7 @@ class Records(Protocol):
     camera_sync: Literal["nearest", "before"]
     sweep_tolerance_ns: int | None
     on_error: Literal["raise", "skip"]
+    cache: Cache
 
     @property
     def ids(self) -> Sequence[str]: ...

@@ -9,7 +9,9 @@ What cannot be told: a damaged bit may make a decoder end early, and leave over 
 that they look like filler. Where it then ended at a byte's end, or before ones up to it, nothing shows that the picture
 is wrong: a flat one that lost a single block may end so wherever the bit was. Of 17 000 pictures damaged in one byte,
 of which something was left over, 5 in 10 000 were taken without restarts (480 before their ends were looked at), and 3
-in 100 with a restart every four blocks, which keep the damage to those blocks (8 before).
+in 100 with a restart every four blocks, which keep the damage to those blocks (8 before). Of 20 000 small pictures of
+noise with filler, 12 were refused, of which the data of 8 end with zeros, as the filler begins (300 before what a bit
+changes was looked at in more than the picture itself).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["JPEG", "orientation_of", "past_warnings", "size_of"]
+__all__ = ["JPEG", "length_at", "markers_of", "past_warnings", "size_and_orientation", "size_of"]
 
 Pixels = NDArray[np.uint8]
 Decode = Callable[[bytes, bool], Pixels]
@@ -33,7 +35,7 @@ JPEG = b"\xff\xd8\xff"
 
 _SEQUENTIAL = (0xC0, 0xC1)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_START, _END, _SCAN, _INTERVAL = 0xD8, 0xD9, 0xDA, 0xDD
+_START, _END, _SCAN, _TABLES, _INTERVAL = 0xD8, 0xD9, 0xDA, 0xDB, 0xDD
 _RESTARTS = range(0xD0, 0xD8)
 _ALONE = (0x01, *_RESTARTS, _START, _END)
 """Markers without a segment behind them."""
@@ -43,6 +45,8 @@ _FEW_BYTES, _FEW_VALUES = 16, 8
 _SAME_BYTES = 4
 _READ_AHEAD = 8
 """Bytes that libjpeg may have in its register of 64 bits."""
+_NUMBERS = (1, 8)
+"""For quantisation tables: by the first few pixels are as light as they can be, by the second each datum is seen."""
 _MOST_SCANS = 64
 _WIDEST_BLOCKS = 4000
 _TURNED = 0x0112
@@ -133,7 +137,7 @@ def _cuts(encoded: bytes, warning: str) -> Iterator[tuple[int, bytes]]:
     if found is None:
         return
     count, code = int(found[1]), int(found[2], 16)
-    for marker in _markers(encoded):
+    for marker in markers_of(encoded):
         extraneous = encoded[max(marker.at - count, marker.gap_from) : marker.at]
         if marker.code == code and len(extraneous) == count and _is_filler(extraneous):
             yield marker.at - count, encoded[: marker.at - count] + encoded[marker.at :]
@@ -141,7 +145,7 @@ def _cuts(encoded: bytes, warning: str) -> Iterator[tuple[int, bytes]]:
 
 def _is_sequential(encoded: bytes) -> bool:
     """Whether all of each part of the picture comes at once; the first frame's marker says it."""
-    return next((m.code in _SEQUENTIAL for m in _markers(encoded) if m.code in _FRAMES), False)
+    return next((m.code in _SEQUENTIAL for m in markers_of(encoded) if m.code in _FRAMES), False)
 
 
 def _ends_there(encoded: bytes, marker: int, filler: bytes, picture: Pixels, decode: Decode) -> bool:
@@ -159,10 +163,38 @@ def _ends_there(encoded: bytes, marker: int, filler: bytes, picture: Pixels, dec
     # padding is never a whole byte; what is left of a stuffed 0xff is data, or ones
     if encoded[end - 2 : end] == b"\xff\x00" or last & 0x7F == 0x7F:
         return True
-    raised = last | (last + 1)
-    changed = encoded[: end - 1] + bytes([raised] if raised < 0xFF else [0xFF, 0]) + encoded[marker:]
-    again = _tried(changed, decode)
-    return isinstance(again, str) or not np.array_equal(picture, again)
+    lowest = ~last & (last + 1)
+    for raised in (last | lowest, (last | lowest) & -lowest):
+        changed = encoded[: end - 1] + bytes([raised] if raised < 0xFF else [0xFF, 0]) + encoded[marker:]
+        again = _tried(changed, decode)
+        if isinstance(again, str) or not np.array_equal(picture, again):
+            return True
+        # what it changes may be rounded away where a picture is finely quantised, or lie beyond its edge
+        for number in _NUMBERS:
+            if not np.array_equal(_tried(_shown(encoded, number), decode), _tried(_shown(changed, number), decode)):
+                return True
+    return False
+
+
+def _shown(encoded: bytes, number: int) -> bytes:
+    """Returns the picture with whole blocks, of which none lies beyond its edge, and with quantisation tables whose
+    numbers are all `number`."""
+    shown = bytearray(encoded)
+    for marker in markers_of(encoded):
+        at, end = marker.segment + 2, marker.segment + 2
+        if marker.code in _SEQUENTIAL:
+            layout = _Layout.of(encoded, marker.segment)
+            sizes = struct.unpack_from(">HH", encoded, at + 1)
+            blocks = (layout.block_height, layout.block_width)
+            whole = [min(-(-size // block) * block, 0xFFFF) for size, block in zip(sizes, blocks, strict=True)]
+            struct.pack_into(">HH", shown, at + 1, *whole)
+        if marker.code == _TABLES:
+            end = marker.segment + length_at(encoded, marker.segment)
+        while at < end:
+            one = bytes([number]) if encoded[at] >> 4 == 0 else bytes([0, number])
+            shown[at + 1 : at + 1 + 64 * len(one)] = 64 * one
+            at += 1 + 64 * len(one)
+    return bytes(shown)
 
 
 def _end_of_data(encoded: bytes, marker: int, decode: Decode) -> int:
@@ -183,7 +215,7 @@ def _is_filler(extraneous: bytes) -> bool:
     return len(extraneous) <= _FEW_BYTES or len(set(extraneous)) <= _FEW_VALUES
 
 
-def _markers(encoded: bytes) -> Iterator[_Marker]:
+def markers_of(encoded: bytes) -> Iterator[_Marker]:
     """Yields the markers up to the end of the picture, as libjpeg finds them: what is between segments is skipped."""
     at, in_scan = 2, False
     while found := _MARKER.search(encoded, at):
@@ -195,18 +227,18 @@ def _markers(encoded: bytes) -> Iterator[_Marker]:
         if code not in _ALONE:
             if len(encoded) < at + 2:
                 return
-            at += _length(encoded, at)
+            at += length_at(encoded, at)
             in_scan = code == _SCAN
 
 
-def _length(encoded: bytes, at: int) -> int:
+def length_at(encoded: bytes, at: int) -> int:
     length: int = struct.unpack_from(">H", encoded, at)[0]
     return length
 
 
 def _with_plain_headers(encoded: bytes) -> bytes:
     """Returns the picture with headers as libjpeg takes them: nothing between, and versions and codes that it knows."""
-    markers = list(_markers(encoded))
+    markers = list(markers_of(encoded))
     frame = next((m for m in markers if m.code in (*_SEQUENTIAL, 0xC2)), None)
     components = encoded[frame.segment + 7] if frame is not None and len(encoded) > frame.segment + 7 else 3
     sequential = frame is not None and frame.code in _SEQUENTIAL
@@ -223,7 +255,7 @@ def _with_plain_headers(encoded: bytes) -> bytes:
                 changed[text + 11] = 2 if components == 4 else 1
         elif marker.code == _SCAN and sequential and len(encoded) > text:
             # which part of the spectrum a scan holds: a sequential one holds all, whatever it says
-            end = marker.segment + _length(encoded, marker.segment)
+            end = marker.segment + length_at(encoded, marker.segment)
             changed[end - 3 : end] = b"\x00\x3f\x00"
     for first, end in reversed(dropped):
         del changed[first:end]
@@ -235,7 +267,7 @@ def _pieces(encoded: bytes) -> list[bytes] | None:
 
     Raises ValueError where restarts are missing, too many or out of order.
     """
-    markers = list(_markers(encoded))
+    markers = list(markers_of(encoded))
     scans = [m for m in markers if m.code == _SCAN]
     frame = next((m for m in markers if m.code in _SEQUENTIAL), None)
     intervals = [m for m in markers if m.code == _INTERVAL and len(encoded) >= m.segment + 4]
@@ -244,7 +276,7 @@ def _pieces(encoded: bytes) -> list[bytes] | None:
         return None
     layout = _Layout.of(encoded, frame.segment)
     within = markers[markers.index(scans[0]) + 1 :]
-    data_from = scans[0].segment + _length(encoded, scans[0].segment)
+    data_from = scans[0].segment + length_at(encoded, scans[0].segment)
     numbers = [m.code for m in within[:-1]]
     count = -(-layout.blocks // interval)
     if not within or within[-1].code != _END or numbers != [_RESTARTS[i % 8] for i in range(count - 1)]:
@@ -288,25 +320,30 @@ class _Layout(NamedTuple):
 
 def size_of(encoded: bytes) -> tuple[int, int] | None:
     """Returns (height, width) of a JPEG picture, px, as its header says; None where that does not."""
-    for marker in _markers(encoded):
+    return size_and_orientation(encoded)[0]
+
+
+def size_and_orientation(encoded: bytes) -> tuple[tuple[int, int] | None, int]:
+    """Returns what `size_of` does, and EXIF's orientation: 1 upright, as where it says nothing, to 8.
+
+    At once: after a decoder has filled the caches each takes 25 microseconds, ten times as long as else.
+    """
+    orientation, at_the_top = 0, True
+    for marker in markers_of(encoded):
         if marker.code in _FRAMES:
             at = marker.segment + 3
-            return struct.unpack_from(">HH", encoded, at) if len(encoded) >= at + 4 else None
+            size = struct.unpack_from(">HH", encoded, at) if len(encoded) >= at + 4 else None
+            return size, orientation or 1
         # the size of a scan stands before it
         if marker.code == _SCAN:
             break
-    return None
-
-
-def orientation_of(encoded: bytes) -> int:
-    """Returns EXIF's orientation of a JPEG picture: 1 upright, as where it says nothing, to 8."""
-    for marker in _markers(encoded):
-        if marker.code == 0xE1 and encoded.startswith(b"Exif\0\0", marker.segment + 2):
-            return _orientation_in(encoded[marker.segment + 8 : marker.segment + _length(encoded, marker.segment)])
         # what describes the picture stands before what it is made of
-        if not (0xE0 <= marker.code <= 0xEF or marker.code == 0xFE):
-            break
-    return 1
+        at_the_top = at_the_top and (0xE0 <= marker.code <= 0xEF or marker.code == 0xFE)
+        is_first = at_the_top and not orientation
+        if is_first and marker.code == 0xE1 and encoded.startswith(b"Exif\0\0", marker.segment + 2):
+            end = marker.segment + length_at(encoded, marker.segment)
+            orientation = _orientation_in(encoded[marker.segment + 8 : end])
+    return None, orientation or 1
 
 
 def _orientation_in(tiff: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ from numpy.typing import NDArray
 
 from .errors import BrokenRecord, LogError
 from .jpeg import past_warnings, size_of
+from .jpeg_rows import without_upper_rows
 from .picture_part import PicturePart, room_for
 
 __all__ = ["LEAST_SCALED", "decode_jpeg"]
 
 Pixels = NDArray[np.uint8]
+Size = tuple[int, int]
 
 _MOST_PIXELS = 178_956_970
 """As Pillow's own bound."""
@@ -22,9 +25,17 @@ LEAST_SCALED = 8
 
 
 def decode_jpeg(
-    encoded: bytes, part: PicturePart, source: str, out: Pixels | None = None, scratch: Pixels | None = None
+    encoded: bytes,
+    size: Size | None,
+    part: PicturePart,
+    source: str,
+    out: Pixels | None = None,
+    scratch: Pixels | None = None,
 ) -> Pixels | None:
-    """Returns the part of a JPEG picture as `decode_image` does; None where simplejpeg is not installed."""
+    """Returns the part of a JPEG picture as `decode_image` does; None where simplejpeg is not installed.
+
+    size: (height, width), px, as its header says; None where that does not.
+    """
     try:
         import simplejpeg
     except ImportError:
@@ -32,43 +43,45 @@ def decode_jpeg(
 
     def whole(picture: bytes, strict: bool) -> Pixels:
         # into memory of its own each time, since what came of one is compared with another
-        size = _size(picture, simplejpeg)
-        return _decoded(picture, strict, np.empty((*size, 3), np.uint8), 1, simplejpeg)
+        shape = (*_checked(size_of(picture), picture, simplejpeg), 3)
+        return _decoded(picture, strict, np.empty(shape, np.uint8), 1, simplejpeg)
+
+    def decode(picture: bytes, size: Size | None, strict: bool) -> Pixels:
+        height, width = _checked(size, picture, simplejpeg)
+        scale = part.reduce if min(height, width) >= LEAST_SCALED else 1
+        first, missing, pixels = 0, 0, None
+        if part.rows is not None:
+            first = part.whole_rows((height, width), source)[0]
+        lower = without_upper_rows(picture, first, scale) if first and strict else None
+        if lower is not None:
+            # where it is not whole, the whole says what is wrong
+            with suppress(ValueError):
+                shape = (-(-(height - lower.missing) // scale), -(-width // scale), 3)
+                pixels = _decoded(lower.encoded, True, room_for(shape, source, None, scratch), scale, simplejpeg)
+                missing = lower.missing // scale
+        if pixels is None:
+            shape = (-(-height // scale), -(-width // scale), 3)
+            straight = out if part.rows is None and scale == part.reduce else None
+            straight = straight if straight is not None and straight.flags.c_contiguous else None
+            pixels = _decoded(picture, strict, room_for(shape, source, straight, scratch), scale, simplejpeg)
+        # what is left to do once it is decoded at that scale
+        left = part if scale == 1 else PicturePart(part.rows, part.reduce // scale)
+        return left.of(pixels, source, out, first_row=missing)
 
     try:
         try:
-            return _part(encoded, True, part, source, out, scratch, simplejpeg)
+            return decode(encoded, size, True)
         except LogError:
             raise
         except ValueError as error:
             warning = str(error)
         picture, strict = past_warnings(encoded, warning, whole)
-        return _part(picture, strict, part, source, out, scratch, simplejpeg)
+        return decode(picture, size_of(picture), strict)
     # it decodes, but is not what was asked for
     except LogError:
         raise
     except (ValueError, MemoryError) as error:
         raise BrokenRecord(f"{source}: not a complete JPEG picture ({error})") from error
-
-
-def _part(
-    encoded: bytes,
-    strict: bool,
-    part: PicturePart,
-    source: str,
-    out: Pixels | None,
-    scratch: Pixels | None,
-    simplejpeg: Any,
-) -> Pixels:
-    size = _size(encoded, simplejpeg)
-    wanted = part.shape(size, source)
-    scale = part.reduce if min(size) >= LEAST_SCALED else 1
-    # what is left to do once it is decoded at that scale
-    left = PicturePart(part.rows, part.reduce // scale)
-    whole = tuple(-(-n // scale) for n in size)
-    into_out = out is not None and wanted == out.shape == (*whole, 3) and out.flags.c_contiguous
-    room = room_for((*whole, 3), source, out if into_out else None, scratch)
-    return left.of(_decoded(encoded, strict, room, scale, simplejpeg), source, out)
 
 
 def _decoded(encoded: bytes, strict: bool, room: Pixels, scale: int, simplejpeg: Any) -> Pixels:
@@ -83,8 +96,7 @@ def _decoded(encoded: bytes, strict: bool, room: Pixels, scale: int, simplejpeg:
     return room
 
 
-def _size(encoded: bytes, simplejpeg: Any) -> tuple[int, int]:
-    size = size_of(encoded)
+def _checked(size: Size | None, encoded: bytes, simplejpeg: Any) -> Size:
     if size is None or 0 in size:
         # it says what is wrong
         simplejpeg.decode_jpeg_header(encoded)

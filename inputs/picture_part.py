@@ -28,7 +28,7 @@ class PicturePart:
     def __post_init__(self) -> None:
         if self.reduce not in _FRACTIONS:
             raise LogError(f"decode: reduce is {self.reduce!r}, wanted 1, 2, 4 or 8")
-        if self.rows is not None and not 0 <= self.rows[0] < self.rows[1]:
+        if self.rows is not None and not 0 <= self.rows[0] <= self.rows[1]:
             raise LogError(f"decode: rows are {self.rows!r}, wanted the first and the one after the last, from 0")
 
     def shape(self, size: tuple[int, int], source: str) -> tuple[int, int, int]:
@@ -54,8 +54,9 @@ class PicturePart:
         Smaller by the mean of reduce x reduce pixels, of as many as there are at the right and lower edges; halves are
         rounded up. image: the rows of the picture from `first_row`; at least those that the part is made of.
         """
-        first, last = self.whole_rows((first_row + len(image), image.shape[1]), source)
-        image = image[first - first_row : last - first_row]
+        if self.rows is not None:
+            first, last = self.whole_rows((first_row + len(image), image.shape[1]), source)
+            image = image[first - first_row : last - first_row]
         if self.reduce > 1:
             from .box_mean_kernel import box_mean
 

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from perceptum.features import SpecError
 from perceptum.features.camera import CameraImagesParams, ImageTransform
+from perceptum.inputs import Lens, undistortion_map
 
 from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
 from .decoded import Decoded, reduce_of
+from .maps import Maps
 from .resampling import Finish, Resampling
 from .views import Views
 
@@ -33,7 +35,7 @@ class CameraImages(Filler):
         self.views = stages.share(Views, params.image, params.required)
         self.decoded = stages.share(Decoded, params.image, params.required, params.decode)
         self.needs = (self.views, self.decoded)
-        self._kept: dict[tuple[ImageTransform, str, bytes], Resampling] = {}
+        self._kept: dict[tuple[ImageTransform, str, Lens | None], Resampling] = {}
         self._size = (0, 0)
 
     @property
@@ -106,14 +108,29 @@ class CameraImages(Filler):
         p, view = self.params, self.views.views[camera]
         assert view is not None
         assert view.transform is not None
-        lens = b""
+        lens = self.views.picture(view.camera).lens if p.image.undistort else None
         key = (view.transform, dtype, lens)
         found = self._kept.get(key)
         if found is None:
             finish = Finish(p.layout, p.channel_order == "BGR", p.scaling(), p.norm_at)
             reduce = reduce_of(view.transform) if p.decode == "reduced" else 1
-            found = Resampling(view.transform, p.resampler, finish, undistortion=None, compose=p.compose, reduce=reduce)
+            undistortion = None if lens is None else self._undistortion(lens, view.transform.source)
+            more: dict[str, Any] = {"undistortion": undistortion, "compose": p.compose, "reduce": reduce}
+            found = Resampling(view.transform, p.resampler, finish, **more)
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             self._kept[key] = found
         return found
+
+    def _undistortion(self, lens: Lens, size: tuple[int, int]) -> Maps | None:
+        """Returns where an undistorted picture's pixels come from, made once for all that shares the log."""
+        given = self.params.image.new_intrinsics
+        if lens.model == "none" and given is None:
+            return None
+        intrinsics = None
+        if given is not None:
+            fx, fy, cx, cy = given
+            intrinsics = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+        key = ("undistortion", lens, size, given)
+        made: Maps = self.views.frame.log.cache.get(key, lambda: undistortion_map(lens, size, intrinsics))
+        return made

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from perceptum.features.camera import AffineParams, ExtrinsicsParams, IntrinsicsParams, ProjectionParams
 
+from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
 from .projection import CameraPoses, Pixels, Projection
@@ -86,9 +87,18 @@ class Affine(Matrices):
         self.title = "image affine"
         self.pixels = stages.share(Pixels, params.image, params.required)
         self.views, self.needs = self.pixels.views, (self.pixels,)
+        self._of = self._made = np.empty((0, 3, 3))
+
+    def run(self, sample: Sample) -> None:
+        # the same array for as long as nothing changes; not in `fill`, which two tensors may call side by side
+        if self._of is not self.pixels.affine:
+            self._of = self.pixels.affine
+            self._made = self._laid_out(self._of)
 
     def matrices(self) -> NDArray[np.float64]:
-        affine: NDArray[np.float64] = self.pixels.affine
+        return self._made
+
+    def _laid_out(self, affine: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.params.inverse:
             affine = np.linalg.inv(affine).astype(np.float64)
         if self.params.applied == "before_division":

@@ -111,9 +111,10 @@ def _chain(
     if floats:
         table = red_first(finish.norm, bgr=finish.bgr)
         resize = TwoFloatsResize(source, transform.resized, ys, xs, canvas, table)
-    elif transform.resized == source:
+    elif transform.resized == source and not transform.flip:
         resize = Cut(ys, xs, canvas)
-    elif resampler == "cv2_linear":
+    # a picture of the same size keeps its values, and is flipped a great deal faster than numpy copies pixels backwards
+    elif resampler == "cv2_linear" or transform.resized == source:
         resize = TwoResize(source, transform.resized, ys, xs, canvas)
     else:
         resize = PillowResize(source, transform.resized, ys, xs, canvas, cubic=resampler == "pil_bicubic")

@@ -57,22 +57,20 @@ class Cut:
     """As large as it was."""
 
     def __init__(self, ys: Wanted, xs: Wanted, canvas: Canvas) -> None:
-        self.rows = int(ys.min()), int(ys.max()) + 1
-        self.columns = int(xs.min()), int(xs.max()) + 1
-        self._flip = len(xs) > 1 and xs[0] > xs[-1]
+        self.rows, self.columns = (int(ys[0]), int(ys[-1]) + 1), (int(xs[0]), int(xs[-1]) + 1)
         self._canvas = canvas
         self._whole = (canvas.rows, canvas.columns) == (canvas.height, canvas.width)
 
     @property
     def nbytes(self) -> int:
-        return 0 if self._whole and not self._flip else self._canvas.size
+        return 0 if self._whole else self._canvas.size
 
     def run(self, picture: Picture) -> Picture:
         seen = picture.part(0, self.columns[0], self._canvas.rows, self._canvas.columns)
-        if self._whole and not self._flip:
+        if self._whole:
             return seen
         whole, part = self._canvas.take("resized")
-        part.array()[...] = seen.array()[:, :: -1 if self._flip else 1]
+        part.array()[...] = seen.array()
         self._canvas.blacken(whole)
         return whole
 
@@ -140,7 +138,7 @@ class PillowResize:
 
 
 class TwoResize:
-    """OpenCV's INTER_LINEAR of bytes, which at exactly half is the mean of four."""
+    """OpenCV's INTER_LINEAR of bytes, which at exactly half is the mean of four; at the same size, what they are."""
 
     def __init__(self, source: Size, resized: Size, ys: Wanted, xs: Wanted, canvas: Canvas) -> None:
         self._y = two(source[0], resized[0], ys, across=False)
@@ -150,8 +148,11 @@ class TwoResize:
         # whole blocks of pixels: those beyond the last are made of the first
         self._bytes = np.zeros(-(-len(xs) // 16) * 16, np.int32)
         self._bytes[: len(xs)] = 3 * x.places[:, 0]
-        self._weights = np.zeros(len(self._bytes), np.int32)
-        self._weights[: len(xs)] = x.weights
+        # of eight pixels after the other, two digits of two weights, for red, green, blue and nothing
+        weights = np.zeros((2, len(self._bytes)), np.int32)
+        weights[:, : len(xs)] = x.weights & 0xFFFF, x.weights >> 16
+        digits = np.stack([weights >> 5, weights & 31]).astype(np.int16).reshape(2, 2, -1, 8)
+        self._weights = np.repeat(digits.transpose(2, 0, 1, 3), 4, axis=3).ravel()
 
     @property
     def nbytes(self) -> int:
@@ -252,7 +253,16 @@ class Bend:
 
         whole, _ = self._canvas.take("bent")
         begin = picture.begin - self.rows[0] * picture.stride
-        bent(picture.values, begin, picture.stride, *self._source, *self._maps, whole.values, 0, whole.stride)
+        bent(
+            picture.values,
+            begin,
+            picture.stride,
+            *self._source,
+            *self._maps,
+            np.zeros(24, np.uint8),
+            whole.values,
+            whole.stride,
+        )
         return Picture(whole.values, -3 * self._left, whole.stride, whole.rows, whole.columns)
 
 
@@ -279,6 +289,7 @@ class Turn:
             picture.rows,
             picture.columns,
             self._place,
+            np.zeros(24, np.uint8),
             whole.values,
             whole.stride,
         )
@@ -303,6 +314,7 @@ class TurnFloats(Turn):
             picture.rows,
             picture.columns,
             self._place,
+            np.zeros(24, np.float32),
             whole.values,
             whole.stride,
         )

@@ -34,13 +34,22 @@ class View:
     camera: str
     time_ns: int
     intrinsics: NDArray[np.float64]
-    """(3, 3) px, of the picture before it is resized; undistorted, if that is asked for."""
+    """(3, 3) px, of the picture before it is resized; undistorted, if that is asked for. The same array, as is the
+    next, for as long as a log's calibration stays the same."""
     ego_from_camera: NDArray[np.float64]
     """(4, 4) at the picture's own time."""
     transform: ImageTransform | None
     """What is done to the picture; None where its size is not known."""
     source: str
     """Where the picture lies, for messages."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Calibration:
+    raw: tuple[bytes, bytes]
+    """As the record has it."""
+    intrinsics: NDArray[np.float64]
+    ego_from_camera: NDArray[np.float64]
 
 
 class Views(Stage):
@@ -65,6 +74,7 @@ class Views(Stage):
         """The cameras, in order: those that are named, or the log's."""
         self.views: tuple[View | None, ...] = ()
         self._known: dict[tuple[int, int], ImageTransform] = {}
+        self._checked: dict[str, _Calibration] = {}
 
     def measure(self) -> None:
         """Called when the lane is made: sizes are wanted whatever is done to the pictures."""
@@ -96,17 +106,28 @@ class Views(Stage):
 
     def _seen(self, frame: Frame, name: str) -> View:
         picture = frame.cameras[name]
-        intrinsics = _intrinsics(picture)
-        given = self.image.new_intrinsics
-        if given is not None:
-            fx, fy, cx, cy = given
-            intrinsics = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-        transform = None
-        if self._measures or picture.size is not None:
+        known = self._calibration(name, picture)
+        transform = None if picture.size is None else self._known.get(picture.size)
+        if transform is None and (self._measures or picture.size is not None):
             where = f"camera/{name} of {frame}: its size"
             transform = frame.log.or_skip(where, partial(self._transform, picture))
         source = picture.source or picture.camera
-        return View(name, picture.time_ns, intrinsics, picture.ego_from_camera, transform, source)
+        return View(name, picture.time_ns, known.intrinsics, known.ego_from_camera, transform, source)
+
+    def _calibration(self, name: str, picture: CameraImage) -> _Calibration:
+        """Returns a camera's calibration, the same object for as long as the log repeats it: checked once, and what
+        follows of it is known by its arrays. Raises BrokenRecord."""
+        raw = _bytes_of(picture.intrinsics), _bytes_of(picture.ego_from_camera)
+        last = self._checked.get(name)
+        if last is None or last.raw != raw:
+            # copies: whose array it was may change it
+            intrinsics, mount = _intrinsics(picture).copy(), np.array(picture.ego_from_camera, dtype=np.float64)
+            given = self.image.new_intrinsics
+            if given is not None:
+                fx, fy, cx, cy = given
+                intrinsics = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+            last = self._checked[name] = _Calibration(raw, intrinsics, mount)
+        return last
 
     def _transform(self, picture: CameraImage) -> ImageTransform:
         size = picture.size or picture.picture_size()
@@ -131,7 +152,8 @@ class Views(Stage):
             raise MissingRecord(f"{what}, and the spec requires one")
         if self._stages.first_time((Views, "none", name)):
             _log.warning(
-                '%s: its picture is black and camera_valid 0 (reported once; the param "required" makes it an error)',
+                "%s: its picture is black, its matrices the identity, and camera_valid 0 (reported once; the param "
+                '"required" makes it an error)',
                 what,
             )
 
@@ -148,6 +170,10 @@ class Views(Stage):
                 "image.resize to a height and a width, or image.pad, or take a tensor for each camera (a suffix)"
             )
         return next(iter(sizes.values()), (0, 0))
+
+
+def _bytes_of(matrix: NDArray[np.float64]) -> bytes:
+    return np.asarray(matrix).tobytes()
 
 
 def _intrinsics(picture: CameraImage) -> NDArray[np.float64]:

@@ -31,38 +31,49 @@ class Writing:
         colours = [2, 1, 0] if bgr else [0, 1, 2]
         step, row = (1, whole[1]) if planes else (3, 3 * whole[1])
         first = [colour * whole[0] * whole[1] if planes else colour for colour in colours]
-        self._places = np.array([*first, step, row, *whole], np.int64)
-        self._norm, self._bgr = norm, bgr
+        self.places = np.array([*first, step, row, *whole], np.int64)
+        self._norm, self._bgr, self._planes = norm, bgr, planes
 
     def write(self, picture: Picture, out: NDArray[Any]) -> None:
         from ..kernels.picture.writing import write_bytes, write_floats, write_scaled
 
+        # a view of it that is flat, not a copy
+        assert out.flags.c_contiguous
         where = picture.values, picture.begin, picture.stride, *self._size
         to = out.reshape(-1)
         if picture.values.dtype == np.float32:
-            write_floats(*where, self._places, to)
+            write_floats(*where, self.places, to)
         elif out.dtype == np.uint8:
-            write_bytes(*where, self._places, to)
+            write_bytes(*where, self.places, to)
         else:
-            write_scaled(*where, *_scaling(self._norm, self._bgr), self._places, to)
+            write_scaled(*where, *_scaling(self._norm, self._bgr, self._planes), self.places, to)
 
 
 @cache
-def _scaling(norm: ImageNorm | None, bgr: bool) -> tuple[NDArray[np.float32], NDArray[np.float32], bool]:
-    """Returns the table, the steps that give the same, and whether they do: (3, 256) and (3, 5) float32."""
+def _scaling(norm: ImageNorm | None, bgr: bool, planes: bool) -> tuple[NDArray[np.float32], NDArray[np.float32], bool]:
+    """Returns the table, the steps that give the same, and whether they do: (3, 256) and (3, 5, 16) float32."""
     from ..kernels.picture.writing import write_scaled
 
-    table, steps = red_first(norm, bgr=bgr), _steps(norm, bgr=bgr)
+    table = red_first(norm, bgr=bgr)
+    channels = _steps(norm)
+    if planes:
+        # by colour
+        steps = np.repeat(channels[:: -1 if bgr else 1, :, None], 16, axis=2)
+    else:
+        # by place, as channels come one after the other
+        steps = channels[np.arange(48) % 3].reshape(3, 16, 5).transpose(0, 2, 1)
+    steps = np.ascontiguousarray(steps)
     # every value of every colour: what a processor without multiply and add as one makes of it may differ
     ramp = np.repeat(np.arange(256, dtype=np.uint8), 3)
-    found = np.empty((3, 256), np.float32)
-    places = np.array([0, 256, 512, 1, 256, 1, 256], np.int64)
-    write_scaled(ramp, 0, 768, 1, 256, table, steps, True, places, found.reshape(-1))
-    return table, steps, found.tobytes() == table.tobytes()
+    writing = Writing((1, 256), (1, 256), planes=planes, bgr=bgr, norm=norm)
+    found = [np.empty(768, np.float32) for _ in range(2)]
+    for stepwise, out in enumerate(found):
+        write_scaled(ramp, 0, 768, 1, 256, table, steps, bool(stepwise), writing.places, out)
+    return table, steps, found[0].tobytes() == found[1].tobytes()
 
 
-def _steps(norm: ImageNorm | None, *, bgr: bool) -> NDArray[np.float32]:
-    """Returns (3, 5) float32, red first: what `show` takes."""
+def _steps(norm: ImageNorm | None) -> NDArray[np.float32]:
+    """Returns (3, 5) float32, by channel: a and more of a, the mean, b and more of b, as `show_planes` takes them."""
     steps = np.zeros((3, 5), np.float32)
     a, b = 1.0, np.ones(3)
     if norm is not None:
@@ -72,4 +83,4 @@ def _steps(norm: ImageNorm | None, *, bgr: bool) -> NDArray[np.float32]:
     for column, number in ((0, a), (3, b)):
         steps[:, column] = number
         steps[:, column + 1] = number - steps[:, column].astype(np.float64)
-    return np.ascontiguousarray(steps[::-1]) if bgr else steps
+    return steps

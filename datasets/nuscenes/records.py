@@ -61,9 +61,10 @@ def _records(path: Path, samples: Sequence[str], calibrations: Sequence[str]) ->
 
     def convert(rows: list[SampleDataRow]) -> Columns:
         files = [row.filename.encode("utf-8", "replace") for row in rows]
-        sides = [(r.height, r.width) if type(r.height) is type(r.width) is int else (0, 0) for r in rows]
         # a table of millions has a few different ones
-        known = {pair: size_of(*pair) or (0, 0) for pair in set(sides)}
+        sides = [(r.height, r.width) if type(r.height) is type(r.width) is int else (0, 0) for r in rows]
+        number_of = {pair: number for number, pair in enumerate(set(sides))}
+        sizes = np.array([size_of(*pair) or (0, 0) for pair in number_of], dtype=np.uint16).reshape(-1, 2)
         return {
             "record_time_us": np.array([row.timestamp for row in rows], dtype=np.int64),
             "record_sample": rows_of(path, [row.sample_token for row in rows], row_of_sample, "sample"),
@@ -72,7 +73,7 @@ def _records(path: Path, samples: Sequence[str], calibrations: Sequence[str]) ->
             ),
             "record_is_key": np.array([row.is_key_frame for row in rows], dtype=np.bool_),
             "record_name_bytes": np.array([len(name) for name in files], dtype=np.int32),
-            "record_size": np.array([known[pair] for pair in sides], dtype=np.uint16).reshape(-1, 2),
+            "record_size": sizes[np.fromiter((number_of[pair] for pair in sides), np.intp, len(sides))],
             "pose": packed([row.ego_pose_token for row in rows]),
             "names": np.frombuffer(b"".join(files), dtype=np.uint8),
         }

@@ -11,8 +11,9 @@ from typing import Any
 from perceptum.inputs import BrokenRecord, CameraImage, HDMap, LidarSweep, LogError, Poses, RadarSweep, Times
 from perceptum.inputs.once import get_or_make, once
 
-from ..reading.raw_image import Pixels, RawImage, all_rows, png_bytes
+from ..reading.raw_image import RawImage, all_rows, png_bytes
 from ..reading.reader import Reader
+from ..reading.video.image import video_image
 from ..reading.video.stream import VideoStream
 from .cloud import lidar_columns, radar_columns
 from .foxglove_fields import VIDEO
@@ -142,18 +143,13 @@ class RecordedLog(Reader):
         if self._recording.topics[camera].type == COMPRESSED:
             return CameraImage(read=read, **common)
         if self._recording.topics[camera].type in VIDEO:
-            return RawImage(read=read, read_pixels=partial(self._pixels, camera, index), **common)
+            return video_image(self._video(camera), index, **common)
         return RawImage(read=read, read_raw=partial(self._raw, camera, index), **common)
 
     def _picture(self, camera: str, index: int) -> bytes:
         if self._recording.topics[camera].type != COMPRESSED:
-            return png_bytes(self._pixels(camera, index))
+            return png_bytes(all_rows(self._raw(camera, index)))
         return compressed_bytes(self._message(camera, index), self._where_record(camera, index))
-
-    def _pixels(self, camera: str, index: int) -> Pixels:
-        if self._recording.topics[camera].type in VIDEO:
-            return self._video(camera).picture(index)
-        return all_rows(self._raw(camera, index))
 
     def _raw(self, camera: str, index: int) -> RawRows:
         return raw_rows(self._message(camera, index), self._where_record(camera, index))

@@ -196,9 +196,16 @@ def check_labels(frame, answers):
     return labels
 
 
+def projections(frame):
+    """The tensor, from the lidar's axes to the pixels of the recorded pictures."""
+    params = {"frame": "lidar", "augmented": False}
+    row = {"name": "camera_projection", "dtype": "float64", "shape": ["k", 4, 4], "params": params}
+    return dict(zip(frame.log.source.cameras, InputBuilder([row]).build(frame)["camera_projection"], strict=True))
+
+
 def check_pixels(frame, answers, within_px=1e-6):
     """Returns how many points are ahead and not far beside the picture, of each camera."""
-    counts = []
+    counts, tensor = [], projections(frame)
     sweep = frame.lidar
     points = np.stack([sweep.x, sweep.y, sweep.z, np.ones(len(sweep))]).astype(np.float64)
     world_from_lidar = frame.world_from_ego @ sweep.ego_from_sensor
@@ -212,6 +219,9 @@ def check_pixels(frame, answers, within_px=1e-6):
         np.testing.assert_array_equal(valid[np.abs(depth) > 1e-6], depth[np.abs(depth) > 1e-6] > 0)
         np.testing.assert_allclose(seen[near, 2], depth[near], rtol=0, atol=1e-8)
         np.testing.assert_allclose(pixels[near], np.column_stack([column, row])[near], rtol=0, atol=within_px)
+        q = tensor[name] @ points[:, near]
+        np.testing.assert_allclose(q[2], depth[near], rtol=0, atol=1e-8)
+        np.testing.assert_allclose(q[:2] / q[2], [column[near], row[near]], rtol=0, atol=within_px)
         counts.append(int(near.sum()))
     return counts
 

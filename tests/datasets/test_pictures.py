@@ -111,3 +111,23 @@ def test_depth_and_broken_pictures_are_refused_by_name(with_picture):
             text = str(caught.value)
             assert text.startswith(f"{picture.source or picture.camera}: {wanted}"), name
             assert "\n" not in text
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["real_nuscenes", "real_aimotive"])
+def test_parts_of_real_pictures_are_the_bytes_of_the_whole(name, request):
+    cv2 = pytest.importorskip("cv2")
+    cameras = open_log(request.getfixturevalue(name))[0].cameras
+    assert len(cameras) > 3
+    for picture in cameras.values():
+        whole = picture.decode()
+        theirs = cv2.imdecode(np.frombuffer(picture.encoded, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+        np.testing.assert_array_equal(whole, theirs)
+        height, width = picture.picture_size()
+        assert whole.shape == (height, width, 3)
+        for reduce in (1, 2, 4, 8):
+            smaller = picture.decode(reduce=reduce)
+            least = -(-height // reduce)
+            for first, last in [(int(least * 0.39), least), (least // 2 + 1, least - 3), (0, 5)]:
+                part = picture.decode(rows=(first, last), reduce=reduce)
+                np.testing.assert_array_equal(part, smaller[first:last])

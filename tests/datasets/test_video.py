@@ -195,6 +195,35 @@ def test_pictures_in_another_order_than_their_packets_are_refused_or_right():
     assert any("gives no picture, or a later one" in str(text) for text in found)
 
 
+class Late:
+    """A decoder that waits for pictures to put in order: each comes three packets later."""
+
+    def __init__(self, context):
+        self.context, self.waiting = context, []
+
+    def decode(self, packet):
+        self.waiting += self.context.decode(packet)
+        ready = len(self.waiting) if packet is None else max(len(self.waiting) - 3, 0)
+        out, self.waiting = self.waiting[:ready], self.waiting[ready:]
+        return out
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 1 << 24])
+def test_pictures_that_come_later_than_their_packets_are_right(monkeypatch, kept_bytes):
+    from perceptum.datasets.reading.video import with_pyav
+
+    real = with_pyav._context
+    monkeypatch.setattr(with_pyav, "_context", lambda codec: Late(real(codec)))
+    monkeypatch.setattr(with_pyav, "_KEPT_BYTES", kept_bytes)
+    at = GROUP + 3
+    stream, plain = stream_of("h264", {at: b"\xa5" * 50}), decoded("h264")
+    for index in [*range(COUNT), *np.random.default_rng(0).permutation(COUNT).tolist()]:
+        if at <= index < 2 * GROUP:
+            assert outcome(stream, index).startswith(f"BrokenRecord: video at {index}: ")
+        else:
+            assert outcome(stream, index) == plain[index].tobytes()
+
+
 def test_an_index_outside_is_an_error(library):
     for index in (-1, COUNT):
         with pytest.raises(LogError, match=f"the video has {COUNT} pictures, {index} was asked for"):

@@ -13,8 +13,7 @@ from perceptum.datasets.ros.foxglove import decode_foxglove
 from perceptum.datasets.ros.recording import Topic
 from perceptum.inputs import BrokenRecord, MissingRecord, decode_image
 
-from .made_recording import FIRST_NS, STEP_NS, Maker
-from .made_recording import write_mcap as write_ros
+from .made_recording import CONTAINERS, FIRST_NS, STEP_NS, write_as
 from .made_video import COUNT, GROUP, HEIGHT, WIDTH, D, K, Messages, decoded, encoded, write_recording
 
 WITHOUT_ID = "builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\nstring format\n"
@@ -114,19 +113,24 @@ def test_kannala_brandt_is_the_fisheye(tmp_path):
     assert picture.distortion_model == "fisheye"
 
 
-def test_a_ros_recording_takes_video_beside_its_own_messages(tmp_path):
-    """ROS 2 with CameraInfo and tf2, and Foxglove's message in cdr, of which the definition knows no id yet."""
-    maker, messages = Maker(), Messages("cdr")
-    mount = maker.transform(FIRST_NS, "base_link", "camera", (1, 0, 0))
-    rows = [("/tf_static", FIRST_NS, maker.tf(mount)), ("/front/camera_info", FIRST_NS, maker.camera_info(FIRST_NS))]
-    for i, data in enumerate(encoded("h264")):
-        time_ns = FIRST_NS + i * STEP_NS
-        message = messages.video(time_ns, data)
-        rows.append((CAMERA, time_ns, ("foxglove_msgs/msg/CompressedVideo", message)))
-    maker.store.register(get_types_from_msg(WITHOUT_ID, "foxglove_msgs/msg/CompressedVideo"))
-    log = open_log(write_ros(tmp_path / "a.mcap", rows, maker))
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_ros_recording_takes_video_beside_its_own_messages(tmp_path, container):
+    """With CameraInfo and tf, and Foxglove's message, of which the definition knows no id yet."""
+
+    def rows_of(maker):
+        maker.store.register(get_types_from_msg(WITHOUT_ID, "foxglove_msgs/msg/CompressedVideo"))
+        mount = maker.tf(maker.transform(FIRST_NS, "base_link", "camera", (1, 0, 0)))
+        rows = [("/tf_static", FIRST_NS, mount), ("/front/camera_info", FIRST_NS, maker.camera_info(FIRST_NS))]
+        for i, data in enumerate(encoded("h264")):
+            time_ns = FIRST_NS + i * STEP_NS
+            message = Messages("ros1" if maker.ros == 1 else "cdr").video(time_ns, data)
+            rows.append((CAMERA, time_ns, ("foxglove_msgs/msg/CompressedVideo", message)))
+        return rows
+
+    log = open_log(write_as(container, tmp_path, rows_of))
     assert log.source.cameras[CAMERA].tolist() == [FIRST_NS + i * STEP_NS for i in range(COUNT)]
-    np.testing.assert_array_equal(log[7].cameras[CAMERA].decode(), decoded("h264")[7])
+    for index in (7, 8, 2):
+        np.testing.assert_array_equal(log[index].cameras[CAMERA].decode(), decoded("h264")[index])
 
 
 @pytest.mark.parametrize("encoding", ["cdr", "ros1"])
@@ -200,3 +204,10 @@ def test_any_bytes_for_a_message_are_a_message_or_an_error_of_ours():
                     data[rng.integers(0, len(data))] = rng.integers(0, 256)
                 with suppress(BrokenRecord):
                     decode_foxglove(topic, bytes(data), "here")
+
+
+def test_a_part_of_a_picture_and_its_size(recording):
+    picture, plain = open_log(recording)[6].cameras[CAMERA], decoded("h264")[6]
+    assert picture.size == picture.picture_size() == (HEIGHT, WIDTH)
+    np.testing.assert_array_equal(picture.decode(rows=(10, 30)), plain[10:30])
+    assert picture.decode(reduce=2).shape == (HEIGHT // 2, WIDTH // 2, 3)

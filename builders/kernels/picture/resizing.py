@@ -62,17 +62,22 @@ def by_pillow(
     first, end = x_first.min(), x_first.max() + n_x
     end = min(end, (len(last) - 16) // 12 + 1)
     shown = 0
+    ascending = x_first[0] <= x_first[width - 1]
     for row in range(0, rows, ROWS):
-        for four in range(0, ROWS, 4):
-            r0, r1, r2, r3 = row + four, row + four + 1, row + four + 2, row + four + 3
-            a0 = last_at if r0 >= rows - 1 else pixels_at + r0 * stride
-            a1 = last_at if r1 >= rows - 1 else pixels_at + r1 * stride
-            a2 = last_at if r2 >= rows - 1 else pixels_at + r2 * stride
-            a3 = last_at if r3 >= rows - 1 else pixels_at + r3 * stride
-            for quad in range(first, end):
-                at = 12 * quad
-                quads(a0 + at, a1 + at, a2 + at, a3 + at, parted_at + 192 * quad + 4 * four)
+        turned = first
         for x in range(width):
+            needed = min(np.int64(x_first[x]) + n_x if ascending else end, end)
+            if turned < needed:
+                for four in range(0, ROWS, 4):
+                    r0, r1, r2, r3 = row + four, row + four + 1, row + four + 2, row + four + 3
+                    a0 = last_at if r0 >= rows - 1 else pixels_at + r0 * stride
+                    a1 = last_at if r1 >= rows - 1 else pixels_at + r1 * stride
+                    a2 = last_at if r2 >= rows - 1 else pixels_at + r2 * stride
+                    a3 = last_at if r3 >= rows - 1 else pixels_at + r3 * stride
+                    for quad in range(turned, min(needed + 7, end)):
+                        at = 12 * quad
+                        quads(a0 + at, a1 + at, a2 + at, a3 + at, parted_at + 192 * quad + 4 * four)
+                turned = min(needed + 7, end)
             to = across_at + (row // 4) * row_step + 12 * x
             weigh_across(parted_at + 192 * np.int64(x_first[x]), 192, x_at + 16 * n_x * x, n_x, to, row_step)
         ready = rows if row + ROWS >= rows else row + ROWS
@@ -92,7 +97,7 @@ def by_two(
     rows: int,
     last: Bytes,
     x_bytes: Words,
-    x_weights: Words,
+    x_weights: NDArray[np.int16],
     y_rows: Words,
     y_weights: Words,
     between: NDArray[np.int16],
@@ -102,8 +107,9 @@ def by_two(
 ) -> None:
     """OpenCV's INTER_LINEAR of bytes: along rows in 11 bits, less 4, then along columns.
 
-    pixels, last, out: as in `by_pillow`. x_bytes (w,): where in a row the first of the two pixels lies; x_weights (w,):
-    two shorts each; w: a multiple of 16. y_rows (h, 2), y_weights (h,): the same for rows. between (2, 4 w).
+    pixels, last, out: as in `by_pillow`. x_bytes (w,): where in a row the first of the two pixels lies; w: a multiple
+    of 16. x_weights (16 w,): as `two_taps` wants them. y_rows (h, 2): the two rows; y_weights (h,): two shorts each.
+    between (8 w,).
     """
     pixels_at, last_at = np.int64(pixels.ctypes.data) + begin, np.int64(last.ctypes.data)
     bytes_at, weights_at = np.int64(x_bytes.ctypes.data), np.int64(x_weights.ctypes.data)
@@ -128,7 +134,7 @@ def by_two(
                 place_upper = place
             source = last_at if row == rows - 1 else pixels_at + row * stride
             for x in range(0, width, PIXELS):
-                two_taps(source, bytes_at + 4 * x, weights_at + 4 * x, between_at + 8 * (place * width + x))
+                two_taps(source, bytes_at + 4 * x, weights_at + 32 * x, between_at + 8 * (place * width + x))
         a = between_at + (8 * width if held_1 == upper else 0)
         b = between_at + (8 * width if held_1 == lower else 0)
         weights: Any = np.int64(y_weights[y])

@@ -30,6 +30,10 @@ class VideoDecoder(Protocol):
         """
         ...
 
+    def size(self, index: int) -> tuple[int, int]:
+        """Returns the picture's height and width, px, and makes no colours of it; raises as `picture` does."""
+        ...
+
 
 def new_decoder(index: VideoIndex) -> VideoDecoder:
     """Returns a decoder by PyAV where that is installed, else by tensorcodec; raises LogError where neither is.

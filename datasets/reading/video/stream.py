@@ -32,14 +32,22 @@ class VideoStream:
 
     def picture(self, index: int) -> Pixels:
         """Returns (H, W, 3) uint8 RGB, the caller's own; raises as `VideoDecoder.picture` does."""
+        with self._lock.lock:
+            return self._decoder_for(index).picture(index)
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Returns the picture's height and width, px; raises as `picture` does."""
+        with self._lock.lock:
+            return self._decoder_for(index).size(index)
+
+    def _decoder_for(self, index: int) -> VideoDecoder:
         if not 0 <= index < len(self._packets):
             raise LogError(f"the video has {len(self._packets)} pictures, {index} was asked for")
-        with self._lock.lock:
-            if self._process != os.getpid():
-                self._leave_to_parent()
-            if self._decoder is None:
-                self._decoder = new_decoder(self._index)
-            return self._decoder.picture(index)
+        if self._process != os.getpid():
+            self._leave_to_parent()
+        if self._decoder is None:
+            self._decoder = new_decoder(self._index)
+        return self._decoder
 
     def _leave_to_parent(self) -> None:
         # a thread of the parent may have been in the middle of it when the process forked: not even to be freed here

@@ -55,14 +55,20 @@ class PyAvDecoder:
         """Picture -> frame, as decoded, the newest last."""
 
     def picture(self, index: int) -> NDArray[np.uint8]:
-        if index not in self._kept:
-            self._decode_to(index)
+        frame = self._frame(index)
         # left to itself it starts a thread for each processor, for each picture
-        rgb = self._to_rgb.reformat(self._kept[index], format="rgb24", threads=1)
+        rgb = self._to_rgb.reformat(frame, format="rgb24", threads=1)
         # its rows lie as far apart as FFmpeg likes them, where the width is not a multiple of 16
         return np.ascontiguousarray(rgb.to_ndarray())
 
-    def _decode_to(self, index: int) -> None:
+    def size(self, index: int) -> tuple[int, int]:
+        frame = self._frame(index)
+        return int(frame.height), int(frame.width)
+
+    def _frame(self, index: int) -> Any:
+        return self._kept[index] if index in self._kept else self._decode_to(index)
+
+    def _decode_to(self, index: int) -> Any:
         # what is wrong with this packet itself is the best message
         self._index.packet(index)
         self._check_not_behind_damage(index)
@@ -74,7 +80,9 @@ class PyAvDecoder:
         while index not in self._kept:
             self._step(index)
             self._check_not_behind_damage(index)
+        frame = self._kept[index]
         self._forget()
+        return frame
 
     def _check_not_behind_damage(self, index: int) -> None:
         damaged = self._damaged

@@ -46,11 +46,18 @@ class TensorcodecDecoder:
         """The first picture that could not be decoded of its group."""
 
     def picture(self, index: int) -> NDArray[np.uint8]:
+        # a copy: a view would hold all of the run
+        return self._view(index).copy()
+
+    def size(self, index: int) -> tuple[int, int]:
+        height, width, _ = self._view(index).shape
+        return height, width
+
+    def _view(self, index: int) -> NDArray[np.uint8]:
         step, self._last = index - self._last, index
         if index not in self._run:
             self._decode_from(index, step if 0 < step <= _LARGEST_STEP else 0)
-        # a copy: a view would hold all of the run
-        return self._run[index].copy()
+        return self._run[index]
 
     def _decode_from(self, index: int, step: int) -> None:
         where = self._index.packets.where
@@ -90,12 +97,14 @@ class TensorcodecDecoder:
 
     def _decode(self, key: int, wanted: Sequence[int]) -> None:
         """Replaces the last run by the wanted pictures of the group or groups that begin with a key frame."""
-        from tensorcodec.decoders import VideoDecoder
+        from tensorcodec import decoders
 
+        # it says that it is typed, and its functions are not
+        open_file: Any = decoders.VideoDecoder
         self._run.clear()
         numbers = range(key, wanted[-1] + 1)
         packets = [(self._index.packet(at), self._index.is_key(at)) for at in numbers]
-        with VideoDecoder(as_matroska(packets), dimension_order="NHWC") as decoder:
+        with open_file(as_matroska(packets), dimension_order="NHWC") as decoder:
             block: Any = decoder.get_frames_at([at - key for at in wanted]).data
         self._picture_bytes = block[0].nbytes
         self._run.update(zip(wanted, block, strict=True))

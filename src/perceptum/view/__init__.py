@@ -47,6 +47,9 @@ _GROUNDS: tuple[Range, ...] = tuple(
 )
 
 _LABEL_RGB = (0.16, 0.62, 0.29)
+_CAMERA_RGB = (0.95, 0.65, 0.07)
+_FRUSTUM_M = 2.0
+_FRUSTUM_EDGES = ((0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (2, 3), (3, 4), (4, 1))
 _MODEL_RGB = ((0.89, 0.34, 0.18), (0.18, 0.53, 0.67), (0.54, 0.31, 1.0))
 
 
@@ -160,16 +163,18 @@ class Scene:
         o3d.visualization.draw_geometries(self.geometries(), window_name=str(self.frame))
 
     def geometries(self) -> list[Any]:
-        """Returns the scene as open3d geometries: one cloud, and one set of lines per source of boxes."""
+        """Returns the scene as open3d geometries: one cloud, one set of lines per source of boxes, and per camera."""
         o3d = _open3d()
         cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(self.points.astype(np.float64)))
         cloud.paint_uniform_color((0.35, 0.35, 0.4))
         found = [cloud]
         if self.frame.labels is not None:
-            found.append(_lines(o3d, self.frame.labels.boxes, _LABEL_RGB))
+            found.append(_box_lines(o3d, self.frame.labels.boxes, _LABEL_RGB))
         for index, boxes in enumerate(self.boxes.values()):
-            found.append(_lines(o3d, boxes, _MODEL_RGB[index % len(_MODEL_RGB)]))
-        return found
+            found.append(_box_lines(o3d, boxes, _MODEL_RGB[index % len(_MODEL_RGB)]))
+        there = (one.view.projector for one in self.cameras if not one.view.missing)
+        edges = np.array(_FRUSTUM_EDGES)
+        return [*found, *(_lines(o3d, own.frustum(_FRUSTUM_M), edges, _CAMERA_RGB) for own in there)]
 
 
 def _points_row(feature: str, columns: Sequence[str], **params: Any) -> dict[str, Any]:
@@ -191,12 +196,14 @@ def predicted_boxes(model: Model, frame: Frame) -> NDArray[Any]:
     return problem.sure_boxes(model, model.infer(InputBuilder(model).build(frame)), frame)
 
 
-def _lines(o3d: Any, boxes: NDArray[Any], color: tuple[float, float, float]) -> Any:
+def _box_lines(o3d: Any, boxes: NDArray[Any], color: tuple[float, float, float]) -> Any:
     corners = box_corners(boxes)
     edges = (np.arange(len(corners))[:, None, None] * 8 + np.array(EDGES)).reshape(-1, 2)
-    lines = o3d.geometry.LineSet(
-        o3d.utility.Vector3dVector(corners.reshape(-1, 3)), o3d.utility.Vector2iVector(edges.astype(np.int32))
-    )
+    return _lines(o3d, corners.reshape(-1, 3), edges, color)
+
+
+def _lines(o3d: Any, points: NDArray[Any], edges: NDArray[Any], color: tuple[float, float, float]) -> Any:
+    lines = o3d.geometry.LineSet(o3d.utility.Vector3dVector(points), o3d.utility.Vector2iVector(edges.astype(np.int32)))
     lines.paint_uniform_color(color)
     return lines
 

@@ -16,7 +16,7 @@ from perceptum.features import Resolved, Spec, canonical
 from perceptum.features.camera import CameraImagesParams, CameraParams, ImageParams, PlacedCameraParams
 from perceptum.inputs import Frame
 
-from .projector import Projector
+from .projector import Bent, Projector
 
 __all__ = ["CameraView", "PictureRows", "camera_views", "pictures_of_log", "pictures_of_spec"]
 
@@ -41,6 +41,7 @@ class PictureRows:
             self._row("camera_time_lag", "float32", 1, self.images.to_dict()),
             self._row("camera_projection", "float64", 3, placed),
             self._row("camera_extrinsics", "float64", 3, placed),
+            self._row("camera_image_affine", "float64", 3, {**shared, "applied": "before_division"}),
         ]
 
     def _row(self, feature: str, dtype: str, axes: int, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +73,6 @@ class CameraView:
     """How long before the reference time it was taken."""
     missing: str
     """Why there is no picture; empty where there is one."""
-    lens: str
-    """The model of a lens that is in the picture, and not in the matrices; empty for a straight picture."""
     projector: Projector
 
     @property
@@ -129,18 +128,16 @@ def camera_views(frame: Frame, wanted: Iterable[PictureRows], built: Mapping[str
     for rows in wanted:
         cameras = rows.images.image.cameras or tuple(frame.log.source.cameras)
         pictures = rows.pixels(built[rows.name("camera_images")])
-        own = (built[rows.name(f"camera_{what}")] for what in ("valid", "time_lag", "projection", "extrinsics"))
-        for camera, picture, valid, lag_s, projection, pose in zip(cameras, pictures, *own, strict=True):
+        features = ("camera_valid", "camera_time_lag", "camera_projection", "camera_extrinsics", "camera_image_affine")
+        own = (built[rows.name(feature)] for feature in features)
+        for camera, picture, valid, lag_s, projection, pose, affine in zip(cameras, pictures, *own, strict=True):
             missing = "" if valid else _why_missing(frame, camera)
-            projector = Projector((picture.shape[0], picture.shape[1]), projection, pose)
-            lens = "" if missing or rows.images.image.undistort else _lens_of(frame, camera)
-            views.append(CameraView(camera, picture, float(lag_s), missing, lens, projector))
+            # the matrices of a picture that keeps its lens hold for its middle only
+            straight = missing or rows.images.image.undistort or frame.cameras[camera].distortion is None
+            bent = None if straight else Bent(frame.cameras[camera].lens, affine)
+            projector = Projector((picture.shape[0], picture.shape[1]), projection, pose, bent)
+            views.append(CameraView(camera, picture, float(lag_s), missing, projector))
     return views
-
-
-def _lens_of(frame: Frame, camera: str) -> str:
-    picture = frame.cameras[camera]
-    return "" if picture.distortion is None else picture.distortion_model
 
 
 def _why_missing(frame: Frame, camera: str) -> str:

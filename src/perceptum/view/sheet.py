@@ -155,8 +155,7 @@ def _title(one: Seen) -> str:
     lag_ms = view.time_lag_s * 1e3
     when = f"{abs(lag_ms):.1f} ms {'before' if lag_ms > 0 else 'after'}" if abs(lag_ms) >= 0.05 else "at this time"
     labels = [] if one.labels is None else [counted(count_boxes(one.labels), "label")]
-    straight = f" (drawn as without its lens, {view.lens})" if view.lens else ""
-    return f"{view.camera}, {when}: {', '.join([counted(len(one.points), 'point'), *labels])}{straight}"
+    return f"{view.camera}, {when}: {', '.join([counted(len(one.points), 'point'), *labels])}"
 
 
 def _draw_legend(figure: Figure, seen: Sequence[Seen], width: int, height: int) -> None:
