@@ -207,6 +207,22 @@ def test_through_a_lens_things_lie_where_its_model_says():
     assert len(scene.cameras[0].points) == 4
 
 
+def test_in_an_undistorted_picture_things_lie_where_the_matrix_says():
+    lens = {"distortion": np.array([-0.3, 0.1, 0.0, 0.0]), "distortion_model": "brown"}
+    log = log_of(picture("a", **lens), xyz=[(6, 2.5, 1)])
+    looks = []
+    for undistort in (False, True):
+        images = CameraImagesParams(image=ImageParams(cameras=("a",), undistort=undistort))
+        (one,) = Scene.of(log[0], pictures=[PictureRows("a", images)]).cameras
+        looks.append(one.view.projector)
+        assert len(one.points) == 1
+    assert looks[0].bent is not None
+    assert looks[1].bent is None
+    straight, _ = projector(mount()).pixels(np.array([[6, 2.5, 1]]))
+    np.testing.assert_allclose(looks[1].pixels(np.array([[6, 2.5, 1]]))[0], straight, atol=1e-9)
+    assert np.linalg.norm(looks[0].pixels(np.array([[6, 2.5, 1]]))[0] - straight) > 2
+
+
 def test_a_straight_line_is_a_curve_through_a_lens():
     wide = {"distortion": np.array([0.02, -0.003, 0.0004, -0.00002]), "distortion_model": "fisheye"}
     log = log_of(picture(intrinsics=np.array([[45.0, 0, 79.5], [0, 45, 44.5], [0, 0, 1]]), **wide))
