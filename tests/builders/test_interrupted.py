@@ -21,6 +21,8 @@ GRID = {"range": [-40, -40, -3, 40, 40, 3], "voxel": [1, 1, 1]}
 PARAMS = {group: {"grid": GRID} for group in ("lidar_voxels", "lidar_bev_occupancy", "lidar_bev_stats")}
 PARAMS["lidar_bev_stats"]["channels"] = ["count", "slice_height", "var_z", "max_i", "top_i"]
 PARAMS["lidar_bev_temporal"] = {"grid": GRID, "num_sweeps": 1}
+# a frame decides the sizes of pictures else, which cannot be stacked
+PARAMS |= {"image": {"cameras": ["CAM_FRONT", "CAM_BACK"], "crop": [12, 20]}}
 
 
 def everything(**options):
