@@ -18,8 +18,8 @@ from perceptum.datasets import memory_log, open_log
 from perceptum.inputs import Frame, LidarSweep, Log, RadarSweep
 from perceptum.inputs.poses import quaternion_from_rotation
 
-__all__ = ["CYCLES", "ONE", "SWEEP", "SWEEPS", "TEN", "made_nuscenes", "made_nuscenes_radars", "one_sweep"]
-__all__ += ["past_of_ten", "recorded", "ten_sweeps"]
+__all__ = ["CYCLES", "ONE", "SWEEP", "SWEEPS", "TEN", "made_nuscenes", "made_nuscenes_radars", "maker", "one_sweep"]
+__all__ += ["past_of_ten", "radar_sensors", "recorded", "ten_sweeps", "write_cycles"]
 
 ONE = 160_640
 """Points of one sweep of 64 beams."""
@@ -64,8 +64,8 @@ def recorded(points: NDArray[np.float32]) -> Frame:
     return memory_log([LidarSweep("lidar", 10**18, np.eye(4), x, y, z, intensity)])[0]
 
 
-def _maker() -> Any:
-    """The tests' own maker of nuScenes roots."""
+def maker() -> Any:
+    """Returns the tests' own maker of nuScenes roots."""
     tests = str(Path(__file__).parent.parent / "tests" / "datasets")
     sys.path.insert(0, tests)
     try:
@@ -77,20 +77,34 @@ def _maker() -> Any:
 
 def made_nuscenes_radars(folder: Path) -> Path:
     """Writes a made-up nuScenes root with cycles of five radars as the synthetic drive has them, and returns it."""
-    made = _maker()
-    drive = open_log("synthetic", frames=12, seed=0)
-    radars = {
+    made = maker()
+    root: Path = made.make(folder / "nuscenes", sensors=made.SENSORS | radar_sensors())
+    write_cycles(root)
+    return root
+
+
+def radar_sensors() -> dict[str, Any]:
+    """Returns five radars as the maker of nuScenes roots takes them, where the synthetic drive has them."""
+    found = {}
+    for k, (name, cycle) in enumerate(_of_radars().radars.items()):
+        place = cycle.ego_from_sensor
         # seven cycles in the half second of a sample, each radar at its own time
-        name: ("radar", [*times.ego_from_sensor[:3, 3]], [*quaternion_from_rotation(times.ego_from_sensor[:3, :3])], 7)
-        for name, times in drive[-1].radars.items()
-    }
-    timed = {name: (*own, -5_000 - 9_000 * k) for k, (name, own) in enumerate(radars.items())}
-    root: Path = made.make(folder / "nuscenes", sensors=made.SENSORS | timed)
-    cycles = {name: drive[-1].radar_sweeps(CYCLES, name) for name in radars}
+        timed = 7, -5_000 - 9_000 * k
+        found[name] = ("radar", [*place[:3, 3]], [*quaternion_from_rotation(place[:3, :3])], *timed)
+    return found
+
+
+def write_cycles(root: Path) -> None:
+    """Writes cycles of the synthetic drive over those of a made-up nuScenes root."""
+    made, frame = maker(), _of_radars()
+    cycles = {name: frame.radar_sweeps(CYCLES, name) for name in frame.radars}
     for number, path in enumerate(sorted(root.glob("s*/RADAR*/*.pcd"))):
         of_radar = cycles[path.parent.name]
         path.write_bytes(made.radar_pcd(_rows_of(of_radar[number % CYCLES])))
-    return root
+
+
+def _of_radars() -> Frame:
+    return open_log("synthetic", frames=12, seed=0)[-1]
 
 
 def _rows_of(cycle: RadarSweep) -> list[tuple[Any, ...]]:
@@ -117,7 +131,7 @@ def _rows_of(cycle: RadarSweep) -> list[tuple[Any, ...]]:
 
 def made_nuscenes(folder: Path) -> Path:
     """Writes a made-up nuScenes root with sweeps of SWEEP points, and returns it; the tests' own, with other points."""
-    root: Path = _maker().make(folder / "nuscenes")
+    root: Path = maker().make(folder / "nuscenes")
     frames = [frame.lidar for frame in _of_32_beams()]
     for number, path in enumerate(sorted(root.glob("s*/LIDAR_TOP/*.bin"))):
         sweep = frames[number % len(frames)]

@@ -24,7 +24,7 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "CenterPoint": (*_MEANS, *_PILLARS),
         "VoxelNeXt": _MEANS,
         "TransFusion": _MEANS,
-        "BEVFusion": (*_MEANS, *_RADAR_VOXELS, "radar_points", *_LIFTED, "camera_projection"),
+        "BEVFusion": (*_MEANS, *_RADAR_VOXELS, "radar_points", *_LIFTED, "camera_projection", "camera_depth"),
         "PV-RCNN": (*_MEANS, "lidar_points"),
         "PointRCNN": ("lidar_points",),
         "DSVT": (*_DYNAMIC_VOXELS, "lidar_voxel_mean"),
@@ -44,15 +44,16 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "SalsaNext": _RANGE_IMAGE,
         "RangeDet": _RANGE_IMAGE,
         "LaserNet": _RANGE_IMAGE,
-        "CRN": ("radar_points", *_LIFTED),
+        "CRN": ("radar_points", "radar_camera_points", "radar_camera_num_points", *_LIFTED, "camera_depth"),
         "PP-Radar": _RADAR_VOXELS,
         "LSS": _LIFTED,
         "BEVDet": _LIFTED,
-        "BEVDepth": _LIFTED,
+        "BEVDepth": (*_LIFTED, "camera_depth"),
         "PETR": _PROJECTED,
         "DETR3D": _PROJECTED,
         "BEVFormer": _PROJECTED,
         "CaDDN": ("camera_images", "camera_intrinsics", "camera_extrinsics"),
+        "PointPainting": ("lidar_points", "camera_images", "lidar_camera_pixels", "lidar_camera_index"),
     }
 )
 """Model -> the features that its published versions take, by name; not every version takes all of them."""

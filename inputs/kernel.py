@@ -31,6 +31,7 @@ with first_call([LOADING]):
     import numpy.ma
     from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
     from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.extending import _Intrinsic
 
 __all__ = ["inner", "kernel"]
 
@@ -175,7 +176,10 @@ class _Files(FunctionCache):  # type: ignore[misc, unused-ignore]
 
 
 def _made_of(function: Any, seen: set[Any]) -> Iterator[str]:
-    """Yields the file of a kernel, its constants, and the same of all kernels that it calls: it has them inside."""
+    """Yields the file of a kernel, its constants, and the same of all kernels that it calls: it has them inside.
+
+    And the files of the intrinsics that it calls, functions that write its code.
+    """
     if function in seen:
         return
     seen.add(function)
@@ -187,6 +191,8 @@ def _made_of(function: Any, seen: set[Any]) -> Iterator[str]:
     for name, value in values.items():
         if hasattr(value, "py_func"):
             yield from _made_of(value.py_func, seen)
+        elif isinstance(value, _Intrinsic):
+            yield _digest(value._defn.__code__.co_filename)
         elif isinstance(value, np.ndarray):
             yield f"{name} = {value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
         elif isinstance(value, EnumType):

@@ -37,6 +37,8 @@ class Writing:
     def write(self, picture: Picture, out: NDArray[Any]) -> None:
         from ..kernels.picture.writing import write_bytes, write_floats, write_scaled
 
+        # a view of it that is flat, not a copy
+        assert out.flags.c_contiguous
         where = picture.values, picture.begin, picture.stride, *self._size
         to = out.reshape(-1)
         if picture.values.dtype == np.float32:

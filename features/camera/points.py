@@ -13,7 +13,7 @@ from ..group import Group
 from ..lidar import CloudParams
 from ..parameter import About
 from ..radar import RadarCloudParams, RadarColumn, width_of
-from .presets import RADAR_POINTS
+from .presets import LIDAR_PIXELS, RADAR_POINTS
 from .sight import LIDAR, RADAR, RANGE, SightParams, check_points_range, check_radar_axes, meant, placed
 
 __all__ = ["GROUPS", "CameraRadarColumn", "LidarPixelsParams", "RadarCameraPointsParams", "SeenColumn"]
@@ -120,6 +120,7 @@ GROUPS = (
         name="lidar_camera_pixels",
         params=LidarPixelsParams(),
         drawing=drawings.lidar_camera_pixels,
+        presets=LIDAR_PIXELS,
         features=(
             Feature(
                 name="lidar_camera_pixels",

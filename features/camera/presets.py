@@ -8,7 +8,7 @@ import msgspec
 
 from ..preset import Preset
 
-__all__ = ["AFFINE", "DEPTH", "EXTRINSICS", "IMAGES", "INTRINSICS", "PROJECTION", "RADAR_POINTS"]
+__all__ = ["AFFINE", "DEPTH", "EXTRINSICS", "IMAGES", "INTRINSICS", "LIDAR_PIXELS", "PROJECTION", "RADAR_POINTS"]
 
 Presets = dict[str, Preset]
 Values = dict[str, Any]
@@ -22,6 +22,12 @@ _AT_THE_BOTTOM = {"crop_at": [1.0, 0.5], **_PUBLISHED}
 # BGR, and the weights were trained so
 _SWAPPED: Values = {"resampler": "pil_bicubic", "norm": "imagenet_255", "channel_order": "BGR"}
 _SWAPPED_SAID = "whose imnormalize exchanges the red and blue that Pillow read"
+
+# whatever segments the pictures scales them itself
+_PAINTING = (
+    "in the style of the paper (Vora et al. 2020, PointPainting), of which no code is public; the pictures are as "
+    "recorded, for any model of segmentation"
+)
 
 
 class _Model(msgspec.Struct, frozen=True):
@@ -144,6 +150,12 @@ _MODELS: dict[str, _Model] = {
         intrinsics={"layout": "3x4"},
         extrinsics=_LIDAR_TO_CAMERA,
     ),
+    "pointpainting_kitti": _Model(
+        {"cameras": ["image_2"]},
+        {"layout": "HWC"},
+        _PAINTING,
+        places={**_IN_LIDAR, **_AS_MOUNTED},
+    ),
 }
 """Name -> what the model is given. Whatever is random in training is that of testing."""
 
@@ -243,5 +255,11 @@ RADAR_POINTS: Presets = {
         follows="CRN scripts/gen_radar_bev.py, scripts/gen_radar_pv.py and datasets/nusc_det_dataset.py, "
         "transform_radar_pv (youngskkim), before rcs and velocities are scaled; it takes the cycles in the order of "
         "their age, and 1536 by chance where there are more",
+    ),
+}
+
+LIDAR_PIXELS: Presets = {
+    "pointpainting_kitti": Preset(
+        {"image": _MODELS["pointpainting_kitti"].image, **_IN_LIDAR, **_AS_MOUNTED}, follows=_PAINTING
     ),
 }

@@ -211,6 +211,10 @@ POINTS: Presets = {
     "dsvt_waymo": _points("dsvt_waymo", VOXELS["dsvt_waymo"].follows),
     "dsvt_pillar_waymo": _points("dsvt_pillar_waymo", VOXELS["dsvt_pillar_waymo"].follows),
     "cylinder3d": _points("cylinder3d", VOXELS["cylinder3d"].follows),
+    "pointpainting_kitti": Preset(
+        {"columns": _XYZI, **_KITTI_CLOUD},
+        follows="in the style of the paper (Vora et al. 2020, PointPainting), of which no code is public",
+    ),
 }
 
 

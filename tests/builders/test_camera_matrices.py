@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,11 +16,11 @@ from hypothesis import strategies as st
 from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log
 from perceptum.features import SpecError
-from perceptum.features.camera import IntrinsicsParams
+from perceptum.features.camera import IntrinsicsParams, Resampler
 from perceptum.inputs import BrokenRecord, CameraImage, LidarSweep, MissingRecord, Poses, RadarSweep
 from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
 
-from .cameras import SIZE, T0, intrinsics, mount, picture
+from .cameras import SIZE, T0, intrinsics, mount, picture, png
 
 MS = 1_000_000
 MATRICES = ["camera_intrinsics", "camera_extrinsics", "camera_projection", "camera_image_affine"]
@@ -467,3 +468,96 @@ def test_one_size_is_wanted_of_pictures_and_said_with_each():
     log = log_of(picture("front"), picture("left", size=(31, 47), seed=1))
     with pytest.raises(SpecError, match=r"2 pictures of one tensor have different sizes, 54 x 96 of front, 31 x 47 of"):
         InputBuilder(["camera_images", "camera_intrinsics"]).build(log[0])
+
+
+# ---- a dot in a picture moves to where the matrix says
+
+
+def with_dot(u, v, size, wide_px):
+    """A black picture with a soft round dot, the middle of which is at (u, v)."""
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    dot = 250 * np.exp(-((columns - u) ** 2 + (rows - v) ** 2) / (2 * wide_px**2))
+    return np.repeat(np.rint(dot)[..., None], 3, axis=2).astype(np.uint8)
+
+
+def middle_of(image):
+    """Where the dot is, (u, v), in (H, W, 3)."""
+    weight = image[..., 0].astype(np.float64)
+    rows, columns = np.mgrid[: weight.shape[0], : weight.shape[1]]
+    return np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+
+
+def build_dot(image, size, u, v, **how):
+    """Where the dot is in the tensor, and where the affine of the pixel convention says that it is."""
+    encoded = png(with_dot(u, v, size, 4))
+    log = log_of(picture(size=size, read=lambda: encoded))
+    shape = [1, "h", "w", 3]
+    rows = [
+        {
+            "name": "camera_images",
+            "dtype": "uint8",
+            "shape": shape,
+            "params": {"image": image, "layout": "HWC", **how},
+        },
+        {"name": "camera_image_affine", "dtype": "float64", "shape": [1, 4, 4], "params": {"image": image}},
+    ]
+    tensors = InputBuilder(rows).build(log[0])
+    return middle_of(tensors["camera_images"][0]), (tensors["camera_image_affine"][0] @ [u, v, 1, 1])[:2]
+
+
+DOTS = {
+    "as recorded": {},
+    "smaller": {"resize": 0.48},
+    "of sizes of its own": {"resize": [61, 200]},
+    "larger": {"resize": 1.7},
+    "cut": {"resize": "cover", "crop": [80, 200], "crop_at": [1, 0.5]},
+    "turned": {"resize": 0.7, "crop": [120, 190], "rotate": 11.0},
+    "flipped": {"resize": 0.48, "flip": True},
+    "all of it": {
+        "resize": 0.8,
+        "crop": [130, 220],
+        "crop_at": [0.3, 0.6],
+        "flip": True,
+        "rotate": -7,
+        "pad_multiple": 32,
+    },
+}
+
+
+@pytest.mark.parametrize("how", [*({"resampler": name} for name in get_args(Resampler)), {"compose": True}], ids=str)
+@pytest.mark.parametrize("image", DOTS.values(), ids=DOTS)
+def test_a_dot_is_where_the_matrix_says(image, how):
+    found, said = build_dot(image, (180, 300), 148.3, 101.6, **how)
+    # what is turned by the nearest pixel is as near as that
+    np.testing.assert_allclose(found, said, rtol=0, atol=0.15 if image.get("rotate") else 0.03)
+
+
+@pytest.mark.parametrize("resampler", get_args(Resampler))
+@pytest.mark.parametrize("flip", [False, True])
+def test_published_matrices_are_half_a_pixel_beside_it_less_the_factor(resampler, flip):
+    """u' = s u, where a pixel goes to s (u + .5) - .5; flipped W - s u, where it goes to W - s (u + .5) - .5."""
+    image = {"resize": 0.48, "flip": flip, "pixel_convention": "published"}
+    found, said = build_dot(image, (200, 300), 148.3, 101.6, resampler=resampler)
+    beside = [0.5 * (1 + 0.48) if flip else 0.5 * (1 - 0.48), 0.5 * (1 - 0.48)]
+    np.testing.assert_allclose(said - found, beside, rtol=0, atol=0.03)
+
+
+def test_a_picture_that_is_decoded_smaller_shows_a_dot_where_the_matrix_says():
+    found, said = build_dot({"resize": 0.4}, (180, 300), 148.3, 101.6, decode="reduced", resampler="pil_bicubic")
+    np.testing.assert_allclose(found, said, rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("resampler", "column"), [("pil_bilinear", 383.740), ("pil_bicubic", 383.784), ("cv2_linear", 384.0)]
+)
+def test_an_impulse_lands_where_it_was_measured_with_pillow_and_opencv(resampler, column):
+    """Column 800 of 1600, made 768 wide. An impulse of one pixel is not a dot: OpenCV looks at two pixels alone."""
+    line = np.zeros((25, 1600, 3), np.uint8)
+    line[:, 800] = 255
+    encoded = png(line)
+    log = log_of(picture(size=(25, 1600), read=lambda: encoded))
+    params = {"image": {"resize": 0.48}, "resampler": resampler, "layout": "HWC"}
+    row = {"name": "camera_images", "dtype": "uint8", "shape": [1, "h", "w", 3], "params": params}
+    (image,) = InputBuilder([row]).build(log[0])["camera_images"]
+    # a lobe of bicubic is negative, and black here
+    assert middle_of(image)[0] == pytest.approx(column, abs=0.02)

@@ -208,7 +208,7 @@ def test_only_rows_that_the_crop_needs_are_looked_at():
 
 def published_norm(values, norm):
     """torchvision's Normalize, or mmcv's imnormalize, of (..., 3) uint8 in the order of the norm's channels."""
-    values = values.astype(np.float32)
+    values = values.astype(np.float32, order="C")
     mean, std = np.array(norm.mean, np.float32), np.array(norm.std, np.float32)
     if norm.arithmetic == "divide":
         return ((values / np.float32(255) if norm.scale == "1/255" else values) - mean) / std
@@ -280,6 +280,23 @@ def test_what_is_scaled_first_is_resampled_in_float32(source, resized, crop, rot
     made = shown(pixels, t, "cv2_linear", Finish("HWC", bgr, norm, "start"), np.float32)
     first = published_norm(np.ascontiguousarray(pixels[..., ::-1]) if bgr else pixels, norm)
     assert_array_equal(made, by_opencv(first, t))
+
+
+@pytest.mark.parametrize("shift", [0, 1, 4, 16])
+@pytest.mark.parametrize("width", [320, 331])
+def test_large_tensors_hold_the_same_wherever_they_lie_in_memory(shift, width):
+    pixels, t = noise(300, width), transform((300, width), padded=(304, 336))
+    resampling = Resampling(t, "cv2_linear", Finish("CHW", True, NORMS["caffe_bgr"], "end"))
+    n = 3 * 304 * 336
+    memory = np.full(n + 64, 77, np.float32)
+    begin = -(memory.ctypes.data // 4) % 16 + shift
+    resampling.write(pixels, memory[begin : begin + n].reshape(3, 304, 336))
+    assert (memory[:begin] == 77).all()
+    assert (memory[begin + n :] == 77).all()
+    made = memory[begin : begin + n].reshape(3, 304, 336)
+    assert_array_equal(made[:, :300, :width].transpose(1, 2, 0), published_norm(pixels[..., ::-1], NORMS["caffe_bgr"]))
+    assert not made[:, 300:].any()
+    assert not made[:, :, width:].any()
 
 
 def test_black_is_scaled_at_the_end_and_zero_at_the_start():

@@ -13,6 +13,8 @@ import pytest
 import perceptum as pc
 from perceptum.builders import InputBuilder
 from perceptum.features import Spec, canonical
+from perceptum.inputs import encode_jpeg
+from perceptum.inputs.poses import quaternion_from_rotation
 
 TESTS = Path(__file__).resolve().parents[1]
 EXAMPLES = TESTS.parent / "examples"
@@ -35,6 +37,10 @@ MADE = {
     "waymo": ("made_waymo_v2.py", "make", ""),
     "view_of_delft": ("made_view_of_delft.py", "make", ""),
 }
+# what is not in the axes of its dataset
+IN_EGO = ("lss_nuscenes", "bevdet_v2_nuscenes", "bevdepth_nuscenes", "crn_nuscenes")
+# where a camera looks, to the left of ahead, in degrees
+YAWS = {"FRONT": 0, "FRONT_RIGHT": -55, "FRONT_LEFT": 55, "BACK": 180, "BACK_LEFT": 110, "BACK_RIGHT": -110}
 # ten sweeps and six cycles of each radar before the last frame
 STREET = {"frames": 12, "beams": 32, "azimuth_steps": 500, "image_size": (16, 16)}
 # the real logs have no radar
@@ -51,7 +57,45 @@ def dataset_of(spec: str) -> str:
     return next((name for name in sorted(AXES, key=len, reverse=True) if spec.endswith(f"_{name}")), "street")
 
 
-OF_REAL = [spec for spec in SPECS if dataset_of(spec) in REAL and "radar" not in spec]
+WITH_CAMERAS = [spec for spec, path in SPECS.items() if "camera_images" in path.read_text()]
+OF_REAL = [spec for spec in SPECS if dataset_of(spec) in REAL and "radar" not in spec and spec not in WITH_CAMERAS]
+
+
+def write_pictures(folder, size):
+    """The same picture in the place of every one, of the size that those of the dataset have."""
+    height, width = size
+    slopes = np.stack(np.broadcast_arrays(*np.ogrid[0 : 200 : height * 1j, 0 : 250 : width * 1j], 90), axis=-1)
+    encoded = encode_jpeg(slopes.astype(np.uint8))
+    for path in folder.rglob("*.jpg"):
+        path.write_bytes(encoded)
+
+
+def write_kitti(made, folder):
+    made["make_kitti"](folder)
+    write_pictures(folder, (375, 1242))
+    for path in folder.rglob("velodyne/*.bin"):
+        points = np.fromfile(path, "<f4").reshape(-1, 4)
+        # some of them in the camera's view
+        points[::2, 0] = 5 + 10 * abs(points[::2, 0])
+        points.tofile(path)
+
+
+def write_nuscenes(made, folder):
+    """With all six cameras, and pictures of 900 x 1600."""
+    cameras = {}
+    for name, degrees in YAWS.items():
+        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        looks = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
+        place, wxyz = [1.5 * c, 0.5 * s, 1.5], quaternion_from_rotation(looks).tolist()
+        cameras[f"CAM_{name}"] = ("camera", place, wxyz, 3, -20_000)
+    made["make"](folder, sensors=made["SENSORS"] | cameras)
+
+    def enlarge(rows):
+        for row in rows:
+            row.update({"height": 900, "width": 1600} if row["width"] else {})
+
+    made["change"](folder, "sample_data", enlarge)
+    write_pictures(folder, (900, 1600))
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +108,9 @@ def logs(once) -> Callable[[str], tuple[pc.inputs.Log, str]]:
             words = ",".join(f"{key}={size if key == 'image_size' else value}" for key, value in STREET.items())
             return pc.open_log("synthetic", **STREET), f"synthetic:{words}"
         file, make, inside = MADE[name]
-        write = runpy.run_path(str(TESTS / "datasets" / file))[make]
+        module = runpy.run_path(str(TESTS / "datasets" / file))
+        own = {"kitti": write_kitti, "nuscenes": write_nuscenes}.get(name)
+        write = module[make] if own is None else lambda folder: own(module, folder)
         folder = once(f"example_{name}", lambda folder: write(folder / "log")) / "log" / inside
         return pc.open_log(folder), str(folder)
 
@@ -98,7 +144,7 @@ def assert_as_asked(spec, tensors):
     assert all(n == dim for dim, n in sizes.items() if isinstance(dim, int))
     # CRN takes a part of the states; nothing is over a cap, or not finite
     lost = {why for why, n in tensors.dropped.items() if n}
-    assert lost == ({"detections in other states"} if spec == "crn_radar_nuscenes" else set())
+    assert lost == ({"detections in other states"} if spec.startswith("crn") else set())
     if "lidar_point_voxel_id" in tensors:
         # every point has its voxel, and every voxel a point, where there is no cap
         ids = tensors["lidar_point_voxel_id"]
@@ -140,13 +186,16 @@ def test_places_are_in_the_axes_that_the_model_was_trained_in(spec):
     for row, params in rows_of(spec):
         if "frame" in params.parts():
             wanted = AXES.get(dataset_of(spec), "ego_ground" if spec == "hdnet" else "ego")
-            assert params.frame == wanted, row.name
+            # CRN's radar is in the lidar's, its cameras are not
+            in_ego = spec in IN_EGO and not row.name.endswith("__radar")
+            assert params.frame == ("ego" if in_ego else wanted), row.name
 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_rows_are_a_preset_and_nothing_more(spec):
     presets = {row.params["preset"] for row, _ in rows_of(spec)}
-    assert len(presets) == 1
+    # the lidar's and the cameras'
+    assert len(presets) == (2 if spec == "bevfusion_nuscenes" else 1)
     assert all(list(row.params) == ["preset"] for row, _ in rows_of(spec))
 
 
@@ -240,5 +289,144 @@ def test_the_readme_lists_every_spec_with_what_it_takes():
     for spec, (_, takes, follows, _) in listed.items():
         assert re.findall(r"`(\w+)`", takes) == [row.name for row, _ in rows_of(spec)], spec
         # no paper's model is advertised as exact
-        said = {canonical().group_of(row.name).preset(row.params["preset"]).follows for row, _ in rows_of(spec)}
+        said = {
+            canonical().group_of(row.name.partition("__")[0]).preset(row.params["preset"]).follows
+            for row, _ in rows_of(spec)
+        }
         assert ("in the style of" in follows) == any("in the style of" in one for one in said), spec
+
+
+# ---- cameras
+
+
+def pixels_of(tensors, points):
+    """Where points (N, 3) of the frame of reference fall in the pictures of a spec, as its model works it out from what
+    it is given: u, v and depth, (K, N, 3)."""
+    homogeneous = np.column_stack([points, np.ones(len(points))]).T
+    if "camera_intrinsics" in tensors:
+        k, out = tensors["camera_intrinsics"].astype(np.float64), tensors["camera_extrinsics"].astype(np.float64)
+        # LSS and what came of it take where a camera is, CaDDN what takes points to it
+        inward = out if k.shape[-2:] == (3, 4) else np.linalg.inv(out)
+        q = k[:, :3, :3] @ inward[:, :3] @ homogeneous
+    else:
+        q = tensors["camera_projection"][:, :3].astype(np.float64) @ homogeneous
+    u, v, depth = q.transpose(1, 0, 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pixels = np.stack([u / depth, v / depth, depth, np.ones_like(depth)], axis=1)
+    if "camera_image_affine" in tensors:
+        pixels = tensors["camera_image_affine"].astype(np.float64) @ pixels
+    return pixels[:, :3].transpose(0, 2, 1)
+
+
+# spec -> factor, and top and left of the crop, of nuScenes' pictures
+PUBLISHED = {
+    "lss_nuscenes": (0.22, 48, 0),
+    "bevdet_nuscenes": (0.48, 176, 32),
+    "bevdet_v2_nuscenes": (0.44, 140, 0),
+    "bevdepth_nuscenes": (0.44, 140, 0),
+    "crn_nuscenes": (0.44, 140, 0),
+    "petr_nuscenes": (0.5, 130, 0),
+    "detr3d_nuscenes": (1, 0, 0),
+    "bevformer_nuscenes": (1, 0, 0),
+    "bevformer_tiny_nuscenes": (0.5, 0, 0),
+    "bevfusion_nuscenes": (0.48, 176, 32),
+}
+SIZES = {
+    "lss_nuscenes": (128, 352),
+    "petr_nuscenes": (320, 800),
+    "detr3d_nuscenes": (928, 1600),
+    "bevformer_nuscenes": (928, 1600),
+    "bevformer_tiny_nuscenes": (480, 800),
+}
+
+
+def test_every_camera_spec_of_nuscenes_has_its_numbers_here():
+    assert set(PUBLISHED) == {spec for spec in WITH_CAMERAS if dataset_of(spec) == "nuscenes"}
+
+
+def check_points(spec, frame, tensors, points):
+    """Float32 matrices bring points of the sweep to where float64 and the published formula do; returns the pixels."""
+    rows = {row.name: params for row, params in rows_of(spec)}
+    moved = spec not in ("lss_nuscenes", "bevdepth_nuscenes", "crn_nuscenes")
+    placed = next(params for name, params in rows.items() if name in ("camera_extrinsics", "camera_projection"))
+    ego_from_ref = np.eye(4) if placed.frame == "ego" else frame.ego_from_lidar
+    in_ego = ego_from_ref @ np.column_stack([points, np.ones(len(points))]).T
+    found = pixels_of(tensors, points)
+    scale, top, left = PUBLISHED[spec]
+    for k, name in enumerate(rows["camera_images"].image.cameras):
+        picture = frame.cameras[name]
+        then = frame.log.world_from_ego(picture.time_ns) if moved else frame.world_from_ego
+        u, v, depth = (
+            picture.intrinsics @ np.linalg.solve(then @ picture.ego_from_camera, frame.world_from_ego @ in_ego)[:3]
+        )
+        ahead = depth > 1
+        wanted = np.column_stack([u / depth * scale - left, v / depth * scale - top, depth])
+        near = ahead & (np.abs(wanted[:, :2]) < 4000).all(axis=1)
+        assert near.any()
+        np.testing.assert_allclose(found[k, near], wanted[near], rtol=2e-6, atol=5e-3)
+    return found
+
+
+@pytest.mark.parametrize("spec", PUBLISHED)
+def test_matrices_bring_points_to_the_pixels_of_the_published_pipelines(spec, logs, built):
+    log, _ = logs("nuscenes")
+    points = np.random.default_rng(0).uniform((-40, -40, -3), (40, 40, 3), (500, 3))
+    tensors = built(spec)
+    check_points(spec, log[-1], tensors, points)
+    assert tensors["camera_images"].shape == (6, 3, *SIZES.get(spec, (256, 704)))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("spec", PUBLISHED)
+def test_real_cameras_show_the_points_of_the_real_sweep(spec, real_data):
+    """Each picture shows about as many points of the sweep as its part of the recorded one does."""
+    frame = pc.open_log(real_data / REAL["nuscenes"])[0]
+    tensors = InputBuilder(Spec.from_json(SPECS[spec].read_bytes())).build(frame)
+    sweep = frame.lidar
+    points = np.column_stack([sweep.x, sweep.y, sweep.z]).astype(np.float64)
+    if spec in IN_EGO:
+        points = (frame.ego_from_lidar @ np.column_stack([points, np.ones(len(points))]).T)[:3].T
+    height, width = tensors["camera_images"].shape[2:]
+    u, v, depth = check_points(spec, frame, tensors, points).transpose(2, 0, 1)
+    seen = ((depth > 1) & (u >= 0) & (u < width) & (v >= 0) & (v < height)).sum(axis=1)
+    assert seen.min() > 1500
+    for picture in tensors["camera_images"]:
+        assert picture.std(axis=(1, 2)).min() > 0.1
+    if "camera_depth" in tensors:
+        assert min(np.count_nonzero(depth) for depth in tensors["camera_depth"]) > 200
+
+
+@pytest.mark.data
+def test_caddns_points_are_the_pixels_of_p2(real_data):
+    """All of the frame's points, which were cut to the camera's view; P2 times R0_rect times Tr_velo_to_cam."""
+    log = pc.open_log(real_data / REAL["kitti"])
+    tensors = InputBuilder(Spec.from_json(SPECS["caddn_kitti"].read_bytes())).build(log[0])
+    sweep = log[0].lidar
+    points = np.column_stack([sweep.x, sweep.y, sweep.z]).astype(np.float64)
+    text = (real_data / REAL["kitti"] / "training" / "calib" / f"{log[0].id}.txt").read_text()
+    lines = dict(line.split(":") for line in text.splitlines() if ":" in line)
+    p2, r0, tr = (np.array(lines[key].split(), np.float64) for key in ("P2", "R0_rect", "Tr_velo_to_cam"))
+    rectified = r0.reshape(3, 3) @ tr.reshape(3, 4) @ np.column_stack([points, np.ones(len(points))]).T
+    u, v, depth = p2.reshape(3, 4) @ np.vstack([rectified, np.ones(len(points))])
+    (found,) = pixels_of(tensors, points)
+    np.testing.assert_allclose(found[:, :2], np.column_stack([u / depth, v / depth]), rtol=0, atol=2e-3)
+    # the model takes z of the rectified camera for the depth, which is 2.7 mm less
+    np.testing.assert_allclose(found[:, 2] - rectified[2], p2[11], rtol=0, atol=1e-4)
+    height, width = tensors["camera_images"].shape[2:]
+    assert ((found[:, 0] >= 0) & (found[:, 0] < width) & (found[:, 1] >= 0) & (found[:, 1] < height)).all()
+    picture = log[0].cameras["image_2"].decode()
+    assert (tensors["camera_images"][0] == picture.transpose(2, 0, 1).astype(np.float32) / np.float32(255)).all()
+
+
+@pytest.mark.data
+def test_pointpainting_gives_every_point_its_pixel(real_data):
+    log = pc.open_log(real_data / REAL["kitti"])
+    spec = Spec.from_json(SPECS["pointpainting_kitti"].read_bytes())
+    tensors = InputBuilder(spec).build(log[0])
+    assert len(tensors["lidar_points"]) == len(tensors["lidar_camera_pixels"]) > 19_000
+    assert (tensors["lidar_camera_index"] == 0).mean() > 0.99
+    both = InputBuilder([*spec, {"name": "camera_projection", "dtype": "float64", "shape": [1, 4, 4],
+                                 "params": {"preset": "pointpainting_kitti"}}]).build(log[0])  # fmt: skip
+    (wanted,) = pixels_of({"camera_projection": both["camera_projection"]}, tensors["lidar_points"][:, :3])
+    seen = tensors["lidar_camera_index"] == 0
+    np.testing.assert_allclose(tensors["lidar_camera_pixels"][seen], wanted[seen], rtol=0, atol=2e-3)

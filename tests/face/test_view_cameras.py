@@ -207,6 +207,22 @@ def test_through_a_lens_things_lie_where_its_model_says():
     assert len(scene.cameras[0].points) == 4
 
 
+def test_in_an_undistorted_picture_things_lie_where_the_matrix_says():
+    lens = {"distortion": np.array([-0.3, 0.1, 0.0, 0.0]), "distortion_model": "brown"}
+    log = log_of(picture("a", **lens), xyz=[(6, 2.5, 1)])
+    looks = []
+    for undistort in (False, True):
+        images = CameraImagesParams(image=ImageParams(cameras=("a",), undistort=undistort))
+        (one,) = Scene.of(log[0], pictures=[PictureRows("a", images)]).cameras
+        looks.append(one.view.projector)
+        assert len(one.points) == 1
+    assert looks[0].bent is not None
+    assert looks[1].bent is None
+    straight, _ = projector(mount()).pixels(np.array([[6, 2.5, 1]]))
+    np.testing.assert_allclose(looks[1].pixels(np.array([[6, 2.5, 1]]))[0], straight, atol=1e-9)
+    assert np.linalg.norm(looks[0].pixels(np.array([[6, 2.5, 1]]))[0] - straight) > 2
+
+
 def test_a_straight_line_is_a_curve_through_a_lens():
     wide = {"distortion": np.array([0.02, -0.003, 0.0004, -0.00002]), "distortion_model": "fisheye"}
     log = log_of(picture(intrinsics=np.array([[45.0, 0, 79.5], [0, 45, 44.5], [0, 0, 1]]), **wide))
@@ -415,6 +431,28 @@ def test_a_models_pictures_are_drawn_by_its_spec(command):
     )
     told = command("view", SMALL, "--cameras", "--spec", "s.json", "--json", "--out", "p.png").json
     assert [(c["camera"], c["height"], c["width"]) for c in told["cameras"]] == [("CAM_BACK", 45, 80)]
+
+
+def test_cameras_are_moved_as_the_models_matrices_have_them():
+    frame = pc.open_log(SMALL)[1]
+    asked = {"camera_images": "crn_256x704"}, {"image": {"preset": "crn_256x704"}}
+    names = ["camera_images"], ["camera_images", "camera_projection"]
+    moved, mounted = (Scene.of(frame, pictures=pictures_of_spec(*of)) for of in zip(names, asked, strict=True))
+    for one, other in zip(moved.cameras, mounted.cameras, strict=True):
+        np.testing.assert_array_equal(
+            other.view.projector.ego_from_camera, frame.cameras[other.view.camera].ego_from_camera
+        )
+        away = one.view.projector.ego_from_camera[:3, 3] - other.view.projector.ego_from_camera[:3, 3]
+        speed = np.linalg.norm(away) / max(abs(one.view.time_lag_s), 1e-6)
+        assert 3 < speed < 20
+
+
+def test_what_is_said_of_image_is_said_of_matrices(command):
+    told = command("view", SMALL, "--cameras", "--params", "image=crn_256x704", "--json", "--out", "p.png").json
+    frame = pc.open_log(SMALL)[0]
+    rows = pictures_of_spec(["camera_images", "camera_projection"], {"image": {"preset": "crn_256x704"}})
+    assert not rows[0].motion_compensated
+    assert told["cameras"] == [one.to_dict() for one in Scene.of(frame, pictures=rows).cameras]
 
 
 def test_a_spec_without_cameras_has_no_pictures(refusal):

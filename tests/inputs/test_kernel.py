@@ -185,6 +185,33 @@ def test_a_kernel_is_compiled_anew_where_what_went_into_it_has_changed(compiling
     assert answers == [["10.0", "0"], ["20.0", "0"], ["60.0", "0"], ["95.0", "0"], ["95.0", "1"]]
 
 
+def test_a_kernel_is_compiled_anew_where_an_intrinsic_that_writes_its_code_has_changed(compiling):
+    caller = """
+        from perceptum.inputs.kernel import kernel
+        from written import number
+
+        @kernel
+        def total(values):
+            return values[0] + number()
+    """
+    written = """
+        import numba
+        from numba.extending import intrinsic
+
+        @intrinsic
+        def number(_):
+            def generate(context, builder, signature, arguments):
+                return context.get_constant(numba.types.float64, {number})
+            return numba.types.float64(), generate
+    """
+    (compiling.code / "made.py").write_text(textwrap.dedent(caller))
+    answers = []
+    for number in (1.0, 2.0, 2.0):
+        (compiling.code / "written.py").write_text(textwrap.dedent(written.format(number=number)))
+        answers.append(compiling("import sys; sys.dont_write_bytecode = True\n" + CALL)[::2])
+    assert answers == [["1.0", "0"], ["2.0", "0"], ["2.0", "1"]]
+
+
 def test_a_damaged_file_of_compiled_code_is_replaced(compiling):
     (compiling.code / "made.py").write_text(KERNEL)
     compiling(CALL)

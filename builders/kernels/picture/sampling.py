@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 
 @inner
 def _take(
-    pixels_at: int, stride: int, rows: int, columns: int, u: Any, v: Any, spare_at: int, floats: bool, out_at: int
+    pixels_at: Any, stride: int, rows: int, columns: int, u: Any, v: Any, spare_at: Any, floats: bool, out_at: Any
 ) -> None:
     """Writes one pixel, from between four, as OpenCV 5 does: in float32, bytes rounded to even; black beyond.
 

@@ -23,6 +23,7 @@ __all__ = [
     "show_across",
     "show_planes",
     "show_swapped",
+    "stream_planes",
     "two_rows",
     "two_taps",
     "weigh",
@@ -292,8 +293,10 @@ _ACROSS = [range(begin, begin + _LANES) for begin in range(0, BLOCK, _LANES)]
 _SWAPPED = [[3 * (k // 3) + 2 - k % 3 for k in some] for some in _ACROSS]
 
 
-def _to_show(order: Sequence[Sequence[int]]) -> Any:
+def _to_show(order: Sequence[Sequence[int]], streamed: bool = False) -> Any:
     """Makes what writes 16 pixels as float32, scaled: the bytes that `order` says to three places, 16 each.
+
+    streamed: the places are multiples of 64, and are written past the caches, without reading what was there.
 
     steps: of (3, 5, 16) float32, per place a and more of a, the mean, b and more of b: x a less the mean, times b. What
     a number is more than float32 can say stands beside it: multiplied with both, the result is rounded as that of the
@@ -313,7 +316,13 @@ def _to_show(order: Sequence[Sequence[int]]) -> Any:
                     _load(builder, _FLOAT, _LANES, steps, 64 * (5 * k + step)) for step in range(5)
                 )
                 value = builder.uitofp(_pick(builder, bytes_, order[k]), ir.VectorType(_FLOAT, _LANES))
-                _store(builder, times(builder.fsub(times(value, a, a_more), mean), b, b_more), place)
+                value = times(builder.fsub(times(value, a, a_more), mean), b, b_more)
+                if streamed:
+                    to = builder.inttoptr(place, value.type.as_pointer())
+                    never_again = builder.module.add_metadata([_WORD(1)])
+                    builder.store(value, to, align=64).set_metadata("nontemporal", never_again)
+                else:
+                    _store(builder, value, place)
             return context.get_dummy_value()
 
         word = numba.types.int64
@@ -345,6 +354,7 @@ part: Any = intrinsic(_to_part)
 show_across: Any = intrinsic(_to_show(_ACROSS))
 show_planes: Any = intrinsic(_to_show(_PLANES))
 show_swapped: Any = intrinsic(_to_show(_SWAPPED))
+stream_planes: Any = intrinsic(_to_show(_PLANES, streamed=True))
 two_rows: Any = intrinsic(_to_two_rows)
 two_taps: Any = intrinsic(_to_two_taps)
 weigh: Any = intrinsic(_to_weigh)

@@ -113,7 +113,11 @@ def _pictures_of_spec(spec: str | None, params: list[str] | None, cameras: bool)
         return []
     if not cameras:
         raise UsageError(f"{'--params' if spec is None else '--spec'} is for the cameras' pictures: add --cameras")
-    return pictures_of_spec(["camera_images"] if spec is None else open_rows(spec), given)
+    if spec is not None:
+        return pictures_of_spec(open_rows(spec), given)
+    # what is said of image says of matrices too whether the motion is taken out
+    names = ["camera_images", "camera_projection"] if "image" in (given or {}) else ["camera_images"]
+    return pictures_of_spec(names, given)
 
 
 def _checked(
