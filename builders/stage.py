@@ -156,8 +156,20 @@ class Stages:
 
         Stages keep this for `each`: if it kept them in turn, a lane's scratch would wait for the collector.
         """
-        stages, self._stages, self._taken = tuple(self._stages.values()), {}, {}
-        return stages
+        # not as they were made: a stage may learn later that it needs another
+        ordered: dict[Stage, None] = {}
+        for stage in self._stages.values():
+            _after_needs(stage, ordered)
+        self._stages, self._taken = {}, {}
+        return tuple(ordered)
+
+
+def _after_needs(stage: Stage, ordered: dict[Stage, None]) -> None:
+    """Adds what a stage needs, and then the stage."""
+    if stage not in ordered:
+        for need in stage.needs:
+            _after_needs(need, ordered)
+        ordered[stage] = None
 
 
 def closure(stage: Stage) -> set[Stage]:

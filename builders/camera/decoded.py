@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,47 +12,49 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.features.camera import ImageParams, ImageTransform
+from perceptum.features.camera import ImageTransform
 from perceptum.inputs import BrokenRecord, CameraImage
 
 from ..sample import Sample
 from ..scratch import Scratch
 from ..stage import Stage, Stages
-from .views import Views
+from .views import View, Views
 
-__all__ = ["Decoded", "reduce_of"]
+__all__ = ["Asker", "Decoded", "reduce_of"]
 
 Pixels = NDArray[np.uint8]
+Rows = Callable[[int], tuple[int, int]]
+"""Of a camera, half-open."""
 
 
 class _Slot:
-    """One camera's picture of the frame."""
+    """One camera's picture of the frame, at one scale."""
 
-    def __init__(self, uses: int) -> None:
+    def __init__(self) -> None:
         self.lock = Lock()
-        self.uses = uses
-        """How many tensors have still to show it."""
+        self.askers: list[tuple[Asker, int]] = []
+        """The tensors that will ask for it once, each with its own number of the camera."""
+        self.left = 0
+        """How many of them have still to show it."""
         self.begun = False
         self.scratch: Scratch | None = None
         self.pixels: Pixels | None = None
         self.first = 0
-        self.good = False
 
 
 class Decoded(Stage):
     """Yields the pixels of each camera's picture, decoded when they are first asked for: a thread that decodes a
     picture goes on with it while it lies in its caches, and a build of six needs memory for as many as it has threads.
+
+    One for all tensors: two models that crop a picture in different ways show the same pixels, decoded once.
     """
 
-    def __init__(self, image: ImageParams, required: bool, decode: Literal["full", "reduced"], stages: Stages) -> None:
+    title = "pictures"
+
+    def __init__(self, stages: Stages) -> None:
         super().__init__()
-        self.title = f"pictures ({'decoded' if decode == 'full' else 'decoded smaller'})"
-        self.views = stages.share(Views, image, required)
-        self.needs = (self.views,)
-        self._reduced = decode == "reduced"
-        self._rows: list[Callable[[int], tuple[int, int]]] = []
-        self._uses = 0
-        self._slots: list[_Slot] = []
+        self._askers: list[Asker] = []
+        self._slots: dict[tuple[str, int], _Slot] = {}
         self._free: list[Scratch] = []
         self._all: list[Scratch] = []
 
@@ -59,80 +62,56 @@ class Decoded(Stage):
     def nbytes(self) -> int:
         return sum(scratch.array.nbytes for scratch in self._all)
 
-    def join(self, rows: Callable[[int], tuple[int, int]] | None = None) -> None:
-        """Called when the lane is made, for each tensor that will ask for every picture once.
-
-        rows: which rows of a camera's (reduced) picture it looks at; None: it wants to know that the pictures are good.
-        """
-        self.views.measure()
-        self._uses += 1
-        if rows is not None:
-            self._rows.append(rows)
+    def join(self, asker: Asker) -> None:
+        """Called when the lane is made, once for each time that every picture will be asked for."""
+        asker.views.measure()
+        if asker.views not in self.needs:
+            self.needs = (*self.needs, asker.views)
+        self._askers.append(asker)
 
     def run(self, sample: Sample) -> None:
         # what a build that failed half way still held is free again
-        self._free = list(self._all)
-        self._slots = [_Slot(self._uses) for _ in self.views.cameras]
+        self._free, self._slots = list(self._all), {}
+        for asker in self._askers:
+            for camera, view in enumerate(asker.views.views):
+                key = asker.key(view)
+                if key is not None:
+                    slot = self._slots.setdefault(key, _Slot())
+                    slot.askers.append((asker, camera))
+                    slot.left += 1
 
-    @contextmanager
-    def pixels(self, camera: int) -> Iterator[tuple[Pixels | None, int]]:
-        """Gives (rows, W, 3) uint8 RGB and the number of its first row; None where there is no good picture."""
-        slot = self._slots[camera]
+    def slot(self, key: tuple[str, int] | None) -> _Slot | None:
+        return None if key is None else self._slots[key]
+
+    def leave(self, slot: _Slot) -> None:
+        """Called when a tensor has shown the picture."""
         with slot.lock:
-            if not slot.begun:
-                slot.begun = True
-                self._decode(camera, slot)
-        try:
-            yield slot.pixels, slot.first
-        finally:
-            self._leave(slot)
-
-    def is_good(self, camera: int) -> bool:
-        """Whether the picture is there and can be decoded. In a log that raises for what is broken a picture that is
-        there is good, or a build that shows it fails: it is not decoded for this alone."""
-        if self.views.frame.log.on_error == "raise":
-            self._leave(self._slots[camera])
-            return self.views.views[camera] is not None
-        with self.pixels(camera):
-            return self._slots[camera].good
-
-    def _leave(self, slot: _Slot) -> None:
-        with slot.lock:
-            slot.uses -= 1
-            if slot.uses == 0 and slot.scratch is not None:
+            slot.left -= 1
+            if slot.left == 0 and slot.scratch is not None:
                 slot.pixels = None
                 self._free.append(slot.scratch)
                 slot.scratch = None
 
-    def _decode(self, camera: int, slot: _Slot) -> None:
-        view = self.views.views[camera]
-        if view is None or view.transform is None:
-            return
-        frame = self.views.frame
-        what = f"camera/{view.camera} of {frame}"
-        read = partial(self._pixels, camera, self.views.picture(view.camera), view.transform, slot)
-        found = frame.log.or_skip(what, read)
-        slot.good = found is not None
-        if found is not None:
-            slot.pixels, slot.first = found
-
-    def _pixels(self, camera: int, picture: CameraImage, transform: ImageTransform, slot: _Slot) -> tuple[Pixels, int]:
+    def decode(self, picture: CameraImage, transform: ImageTransform, reduce: int, slot: _Slot) -> Pixels:
+        """Returns as many rows of the picture as anyone looks at, and sets the number of the first; raises
+        BrokenRecord."""
         height, width = found = picture.picture_size()
         if found != transform.source:
             raise BrokenRecord(
                 f"{picture.source or picture.camera}: the picture is {height} x {width} pixels, and {picture.camera} "
                 f"was calibrated for {transform.source[0]} x {transform.source[1]}"
             )
-        reduce = reduce_of(transform) if self._reduced else 1
-        ranges = [rows(camera) for rows in self._rows]
+        ranges = [asker.rows_of(camera) for asker, camera in slot.askers if asker.rows is not None]
         first = min((low for low, high in ranges if high > low), default=0)
         last = max((high for low, high in ranges if high > low), default=0)
-        if not self._rows:
+        if not ranges:
             # only to know whether it is whole
             last = -(-height // reduce)
-        slot.scratch = self._take()
+        if slot.scratch is None:
+            slot.scratch = self._take()
+        slot.first = first
         scratch = slot.scratch.reserve(-(-height // reduce) * -(-width // reduce) * 3)
-        return picture.decode(rows=(first, last), reduce=reduce, scratch=scratch), first
+        return picture.decode(rows=(first, last), reduce=reduce, scratch=scratch)
 
     def _take(self) -> Scratch:
         try:
@@ -141,6 +120,90 @@ class Decoded(Stage):
             scratch = Scratch(np.uint8)
             self._all.append(scratch)
             return scratch
+
+
+class Asker:
+    """A tensor's way to the pictures that it shows.
+
+    rows: a method that says which rows of a camera's picture, as it is decoded, it looks at; None: it wants to know that
+    the pictures are good.
+    """
+
+    def __init__(
+        self, decoded: Decoded, views: Views, decode: Literal["full", "reduced"], rows: Rows | None = None
+    ) -> None:
+        self.views = views
+        self._rows = None if rows is None else weakref.WeakMethod(rows)
+        # weak, both: the stage knows who asks, and a builder goes at once and not when the collector comes by
+        self._weakly = weakref.ref(decoded)
+        self._reduced = decode == "reduced"
+
+    @property
+    def _decoded(self) -> Decoded:
+        decoded = self._weakly()
+        assert decoded is not None
+        return decoded
+
+    @property
+    def rows(self) -> Rows | None:
+        return None if self._rows is None else self._rows()
+
+    def key(self, view: View | None) -> tuple[str, int] | None:
+        """Returns the camera and how many times smaller its picture is decoded; None where nothing is known of it."""
+        if view is None or view.transform is None:
+            return None
+        return view.camera, reduce_of(view.transform) if self._reduced else 1
+
+    def rows_of(self, camera: int) -> tuple[int, int]:
+        """Returns the rows that it looks at; none where it cannot show the picture, which it says itself."""
+        rows = self.rows
+        assert rows is not None
+        try:
+            return rows(camera)
+        except BrokenRecord:
+            return 0, 0
+
+    @contextmanager
+    def pixels(self, camera: int) -> Iterator[tuple[Pixels | None, int]]:
+        """Gives (rows, W, 3) uint8 RGB and the number of its first row; None where there is no good picture."""
+        view = self.views.views[camera]
+        slot = self._decoded.slot(self.key(view))
+        if view is None or slot is None:
+            yield None, 0
+            return
+        try:
+            yield self._found(camera, view, slot), slot.first
+        finally:
+            self._decoded.leave(slot)
+
+    def is_good(self, camera: int) -> bool:
+        """Whether the picture is there and can be decoded. In a log that raises for what is broken a picture that is
+        there is good, or a build that shows it fails: it is not decoded for this alone."""
+        view = self.views.views[camera]
+        if self.views.frame.log.on_error == "raise":
+            slot = self._decoded.slot(self.key(view))
+            if slot is not None:
+                self._decoded.leave(slot)
+            return view is not None
+        with self.pixels(camera) as (pixels, _):
+            return pixels is not None
+
+    def _found(self, camera: int, view: View, slot: _Slot) -> Pixels | None:
+        assert view.transform is not None
+        what = f"camera/{view.camera} of {self.views.frame}"
+        rows = self.rows
+        # what prevents this tensor alone, such as a broken lens
+        if rows is not None and self.views.or_skip(what, lambda: rows(camera)) is None:
+            return None
+        picture, key = self.views.picture(view.camera), self.key(view)
+        assert key is not None
+        decode = partial(self._decoded.decode, picture, view.transform, key[1], slot)
+        with slot.lock:
+            # where it is broken, once more for each that requires it, whose error it is
+            if not slot.begun or (slot.pixels is None and self.views.required):
+                slot.begun = True
+                slot.pixels = self.views.or_skip(what, decode)
+            return slot.pixels
 
 
 def reduce_of(transform: ImageTransform) -> int:

@@ -15,7 +15,7 @@ from perceptum.inputs import Lens, undistortion_map
 from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .decoded import Decoded, reduce_of
+from .decoded import Asker, Decoded, reduce_of
 from .maps import Maps
 from .resampling import Finish, Resampling
 from .views import Views
@@ -33,9 +33,12 @@ class CameraImages(Filler):
         self.params: CameraImagesParams = params
         self._stages = stages
         self.views = stages.share(Views, params.image, params.required)
-        self.decoded = stages.share(Decoded, params.image, params.required, params.decode)
+        self.decoded = stages.share(Decoded)
         self.needs = (self.views, self.decoded)
-        self._kept: dict[tuple[ImageTransform, str, Lens | None], Resampling] = {}
+        self._pictures = Asker(self.decoded, self.views, params.decode, self._rows)
+        self._whole = Asker(self.decoded, self.views, params.decode)
+        self._shows = False
+        self._kept: dict[tuple[ImageTransform, Lens | None], Resampling] = {}
         self._size = (0, 0)
 
     @property
@@ -46,12 +49,15 @@ class CameraImages(Filler):
         if feature == "camera_images":
             if dtype == "uint8" and self.params.norm is not None:
                 raise SpecError(f"'{feature}' as uint8 holds values from 0 to 255: take norm null, or float32")
-            self.decoded.join(lambda camera: self._resampling(camera, dtype).rows)
+            self._shows = True
+            self.decoded.join(self._pictures)
         elif feature == "camera_valid":
-            self.decoded.join()
+            self.decoded.join(self._whole)
 
     def run(self, sample: Sample) -> None:
-        self._size = self.views.one_size()
+        # what is said of each camera alone is said of pictures of any sizes
+        if self._shows:
+            self._size = self.views.one_size()
 
     def sizes(self) -> Mapping[str, int]:
         height, width = self._size
@@ -65,7 +71,7 @@ class CameraImages(Filler):
         n = min(len(self.views.cameras), len(pictures))
         if feature == "camera_valid":
             for camera in range(n):
-                out[camera] = self.decoded.is_good(camera)
+                out[camera] = self._whole.is_good(camera) and self._sees(camera)
         elif feature == "camera_time_lag":
             now_ns = self.views.frame.time_ns
             for camera, view in enumerate(self.views.views[:n]):
@@ -85,11 +91,11 @@ class CameraImages(Filler):
             )
 
     def _show(self, camera: int, out: NDArray[Any]) -> None:
-        with self.decoded.pixels(camera) as (pixels, first):
+        with self._pictures.pixels(camera) as (pixels, first):
             if pixels is None:
                 out.fill(0)
                 return
-            resampling = self._resampling(camera, out.dtype.name)
+            resampling = self._resampling(camera)
             low, high = resampling.rows
             own = self._own(out)
             # a spec that fixes a larger picture has black below it and to its right
@@ -103,13 +109,25 @@ class CameraImages(Filler):
         height, width = self._size
         return out[:, :height, :width] if self.params.layout == "CHW" else out[:height, :width]
 
-    def _resampling(self, camera: int, dtype: str) -> Resampling:
+    def _sees(self, camera: int) -> bool:
+        """Whether the lens is known, where it is to be taken out. As for pictures, this is not asked of a log that
+        raises for what is broken."""
+        frame, view = self.views.frame, self.views.views[camera]
+        if not self.params.image.undistort or frame.log.on_error == "raise" or view is None:
+            return True
+        picture = self.views.picture(view.camera)
+        return self.views.or_skip(f"camera/{view.camera} of {frame}", lambda: picture.lens) is not None
+
+    def _rows(self, camera: int) -> tuple[int, int]:
+        return self._resampling(camera).rows
+
+    def _resampling(self, camera: int) -> Resampling:
         """Returns what makes the camera's picture of its pixels, made once for pictures of one size and lens."""
         p, view = self.params, self.views.views[camera]
         assert view is not None
         assert view.transform is not None
         lens = self.views.picture(view.camera).lens if p.image.undistort else None
-        key = (view.transform, dtype, lens)
+        key = (view.transform, lens)
         found = self._kept.get(key)
         if found is None:
             finish = Finish(p.layout, p.channel_order == "BGR", p.scaling(), p.norm_at)

@@ -150,7 +150,7 @@ class Sight(Stage):
         self.depths: tuple[float, float, bool] = (low, np.inf if high is None else high, params.depth_along == "ray")
         """From where and up to where points are shown, and whether that is along their rays."""
         self.within = False
-        """Whether the recorded picture's border is looked at."""
+        """Whether it is looked at what the recorded picture has, or what was cut out of it."""
 
     def cut(self, size: Sequence[int]) -> NDArray[np.float64]:
         """Returns `cameras` for maps of a height and width, of which more may not be shown."""
@@ -194,7 +194,7 @@ class Sight(Stage):
         if self.params.image.undistort or self.params.lens == "none":
             return _pinhole()
         frame, picture = self.views.frame, self.views.picture(view.camera)
-        return frame.log.or_skip(f"camera/{view.camera} of {frame}", lambda: picture.lens)
+        return self.views.or_skip(f"camera/{view.camera} of {frame}", lambda: picture.lens)
 
     def _cells(self, transform: ImageTransform) -> tuple[int, int]:
         """Returns the height and width of what is shown, in cells."""
@@ -203,15 +203,24 @@ class Sight(Stage):
 
     def _sizes(self, transform: ImageTransform) -> tuple[float, ...]:
         """Returns what lies between kernels.SIZE and MODEL: where what is shown ends, and the recorded picture."""
-        (height, width), (_, _, own_height, own_width) = transform.source, transform.crop
+        _, _, own_height, own_width = transform.crop
         half = 0.5 if self.params.pixel in ("edge", "round") else 0.0
         ends = (np.inf, np.inf) if transform.padded is None else (own_height - half, own_width - half)
-        margin = self.params.margin
-        if margin is None:
-            within = (_JUST_BELOW, width - 0.5, _JUST_BELOW, height - 0.5)
-        else:
-            within = (margin, width - margin, margin, height - margin)
-        return (*self._cells(transform), *ends, *within)
+        return (*self._cells(transform), *ends, *self._within(transform))
+
+    def _within(self, transform: ImageTransform) -> tuple[float, ...]:
+        """Returns the least u, most u, least v and most v of the recorded picture, themselves outside."""
+        margin, turns, ends = self.params.margin, transform.rotate_deg % 360 != 0, list[float]()
+        for axis in (1, 0):
+            recorded, first, many = transform.source[axis], transform.crop[axis], transform.crop[2 + axis]
+            low, high = (_JUST_BELOW, recorded - 0.5) if margin is None else (margin, recorded - margin)
+            if turns:
+                # only what was cut out is turned: the corners that this leaves are black
+                ratio = recorded / transform.resized[axis]
+                low = max(low, np.nextafter(first * ratio - 0.5, -np.inf))
+                high = min(high, (first + many) * ratio - 0.5)
+            ends += [low, high]
+        return tuple(ends)
 
     def _ends(self, transform: ImageTransform) -> tuple[float, float, float]:
         """Returns the least u and v, the most u and the most v of what is shown, a pixel and a cell farther out."""
@@ -272,4 +281,4 @@ def _has_black(transform: ImageTransform) -> bool:
     """Whether the tensor's picture shows places that were not recorded."""
     top, left, height, width = transform.crop
     inside = top >= 0 and left >= 0 and top + height <= transform.resized[0] and left + width <= transform.resized[1]
-    return transform.rotate_deg != 0 or not inside
+    return transform.rotate_deg % 360 != 0 or not inside

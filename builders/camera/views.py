@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,8 @@ from ..sensors import known_sensors
 from ..stage import Stage, Stages
 
 __all__ = ["View", "Views"]
+
+Found = TypeVar("Found")
 
 _log = logging.getLogger(__name__)
 
@@ -98,11 +102,16 @@ class Views(Stage):
         """Returns the record of a camera that has a view."""
         return self.frame.cameras[camera]
 
+    def or_skip(self, what: str, read: Callable[[], Found]) -> Found | None:
+        """Returns what `read` gives; None where a broken record prevents it, the log skips those, and the spec does not
+        require the cameras."""
+        return read() if self.required else self.frame.log.or_skip(what, read)
+
     def _view(self, frame: Frame, name: str) -> View | None:
         if name not in frame.cameras:
             self._report_none(frame, name)
             return None
-        return frame.log.or_skip(f"camera/{name} of {frame}", partial(self._seen, frame, name))
+        return self.or_skip(f"camera/{name} of {frame}", partial(self._seen, frame, name))
 
     def _seen(self, frame: Frame, name: str) -> View:
         picture = frame.cameras[name]
@@ -110,7 +119,7 @@ class Views(Stage):
         transform = None if picture.size is None else self._known.get(picture.size)
         if transform is None and (self._measures or picture.size is not None):
             where = f"camera/{name} of {frame}: its size"
-            transform = frame.log.or_skip(where, partial(self._transform, picture))
+            transform = self.or_skip(where, partial(self._transform, picture))
         source = picture.source or picture.camera
         return View(name, picture.time_ns, known.intrinsics, known.ego_from_camera, transform, source)
 

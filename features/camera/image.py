@@ -65,7 +65,7 @@ class ImageTransform:
         )
         if self.flip:
             matrix = np.array([[-1.0, 0.0, width - 2 * half], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]) @ matrix
-        if self.rotate_deg:
+        if self.rotate_deg % 360:
             c, s = cos(radians(self.rotate_deg)), sin(radians(self.rotate_deg))
             u, v = width / 2 - half, height / 2 - half
             turn = np.array([[c, s, u - c * u - s * v], [-s, c, v + s * u - c * v], [0.0, 0.0, 1.0]])

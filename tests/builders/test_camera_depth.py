@@ -14,7 +14,7 @@ from perceptum.features import SpecError
 from perceptum.features.camera import ImageParams
 from perceptum.inputs.poses import rigid
 
-from .cameras import AHEAD, SIZE, T0, intrinsics, mount, picture
+from .cameras import AHEAD, SIZE, T0, intrinsics, mount, picture, png
 from .radars import cycle
 
 NAMES = ["front", "left", "gone", "back"]
@@ -266,6 +266,45 @@ def test_nothing_falls_where_black_was_added(sweep_of):
     # a quarter turn brings what is beside the picture into it
     turned = build(straight(sweep_of, [at(4, -1), at(4, 1)]), {"cameras": ["front"], "rotate": 90})
     assert np.argwhere(turned).tolist() == [[0, 3, 2]]
+
+
+@pytest.mark.parametrize("params", [{}, {"margin": 8.0}, {"pixel": "floor"}, {"stride": 4}])
+@pytest.mark.parametrize("resize", [None, 0.7])
+@pytest.mark.parametrize("rotate", [30.0, -17.0, 180.0, 720.0])
+def test_nothing_falls_where_a_turned_crop_is_black(sweep_of, points, rotate, resize, params):
+    """What lies beside a crop was recorded, but is not turned into the picture."""
+    top, left, height, width = 9, 12, 20, 30
+    image = {"crop": [height, width], "crop_offset": [top, left], "rotate": rotate}
+    image |= {"resize": resize} if resize else {}
+    resized = transform_of(image).resized
+    recorded = seen(points, 0.0, image)[3]
+    u, v = ((recorded[:, axis] + 0.5) * resized[1 - axis] / SIZE[1 - axis] for axis in range(2))
+    cut_out = (left <= u) & (u < left + width) & (top <= v) & (v < top + height)
+    frame = log_of(sweep_of(points), *around())[0]
+    got = build(frame, image, **params)[0]
+    turned = points[cut_out] if rotate % 360 else points
+    assert got.tobytes() == slow(turned, image, **params)[0].tobytes()
+    if rotate % 180:
+        assert got.tobytes() != slow(points, image, **params)[0].tobytes()
+    # through a lens they are found one by one
+    lens = {"distortion": np.zeros(4), "distortion_model": "brown"}
+    assert build(log_of(sweep_of(points), *around(**lens))[0], image, **params)[0].tobytes() == got.tobytes()
+
+
+def test_a_turned_picture_is_black_where_no_depth_is(sweep_of):
+    white = png(np.full((*SIZE, 3), 255, np.uint8))
+    random = np.random.default_rng(0)
+    u, v = random.uniform(-20, 116, 9000), random.uniform(-20, 74, 9000)
+    rays = np.stack([u, v, np.ones_like(u)]).T @ np.linalg.inv(intrinsics()).T
+    places = (9 * rays @ mount()[:3, :3].T + mount()[:3, 3]).astype(np.float32)
+    frame = log_of(sweep_of(places), picture("front", read=lambda: white))[0]
+    image = {"crop": [30, 40], "crop_offset": [9, 12], "rotate": 25.0}
+    params = {"image": image, "camera_images": {"resampler": "cv2_linear"}}
+    tensors = InputBuilder(["camera_images", "camera_depth"], params=params).build(frame)
+    black, shown = tensors["camera_images"][0, 0] == 0, tensors["camera_depth"][0] > 0
+    assert black.sum() > 100
+    assert not (black & shown).any()
+    assert shown[~black].mean() > 0.4
 
 
 def test_rows_and_columns_that_are_no_whole_stride_are_left_out(sweep_of):

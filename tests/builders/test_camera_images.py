@@ -115,6 +115,64 @@ def test_a_picture_is_decoded_once_for_all_that_show_it(monkeypatch):
             assert np.array_equal(tensors["camera_images__b"], tensors["camera_images__c"])
 
 
+def test_models_that_do_other_things_to_a_picture_share_its_decoding(monkeypatch):
+    decoded, decode = [], CameraImage.decode
+    monkeypatch.setattr(
+        CameraImage, "decode", lambda self, *a, **k: (decoded.append(self.camera), decode(self, *a, **k))[1]
+    )
+    models = {
+        "small": {"image": {"cameras": ["front", "left"], "resize": 0.5, "crop": [20, 40], "crop_at": [1.0, 0.5]}},
+        "top": {"image": {"cameras": ["left"], "crop": [9, 90], "crop_offset": [1, 3], "flip": True}, "norm": "unit"},
+        "all": {"image": {"undistort": True}, "required": True, "compose": True},
+    }
+    specs = {
+        name: [
+            {"name": "camera_images", "dtype": "float32", "shape": [None, 3, None, None], "params": params},
+            {"name": "camera_valid", "dtype": "uint8", "shape": [None], "params": params},
+        ]
+        for name, params in models.items()
+    }
+    lens = {"distortion": np.array([0.1, 0, 0, 0]), "distortion_model": "brown"}
+    log = log_of(picture("front"), picture("left", seed=1, **lens))
+    alone = {name: InputBuilder(spec).build(log[0]) for name, spec in specs.items()}
+    for threads in (1, 3):
+        builder = InputBuilder(specs, threads=threads)
+        for on_error in ("raise", "skip"):
+            decoded.clear()
+            log.on_error = on_error
+            got = builder.build(log[0])
+            assert sorted(decoded) == ["front", "left"]
+            for name, tensors in alone.items():
+                for feature, tensor in tensors.items():
+                    assert got[name][feature].tobytes() == tensor.tobytes()
+    decoded.clear()
+    smaller = {
+        name: [{**row, "params": {**row["params"], "decode": "reduced"}} for row in specs[name]]
+        for name in ("small", "top")
+    }
+    InputBuilder(smaller).build(log[0])
+    # half as large for one, whole for the other
+    assert sorted(decoded) == ["front", "left", "left"]
+
+
+def test_a_lens_that_is_none_spoils_only_pictures_that_are_undistorted():
+    broken = picture("front", distortion=np.array([np.nan] * 4), distortion_model="brown")
+    log = log_of(broken, picture("left", seed=1), on_error="skip")
+    straight, bent = ({"image": {"cameras": ["front", "left"], "undistort": undistort}} for undistort in (True, False))
+    rows = [
+        {"name": name + suffix, "dtype": dtype, "shape": [None] * axes, "params": params}
+        for suffix, params in (("__straight", straight), ("__bent", bent))
+        for name, dtype, axes in (("camera_images", "uint8", 4), ("camera_valid", "uint8", 1))
+    ]
+    got = InputBuilder(rows).build(log[0])
+    assert got["camera_valid__straight"].tolist() == [0, 1]
+    assert got["camera_valid__bent"].tolist() == [1, 1]
+    assert not got["camera_images__straight"][0].any()
+    assert got["camera_images__straight"][1].tobytes() == got["camera_images__bent"][1].tobytes()
+    # whether it is good does not depend on who else asks
+    assert InputBuilder(rows[1:2]).build(log[0])["camera_valid__straight"].tolist() == [0, 1]
+
+
 def test_matrices_and_masks_decode_nothing(monkeypatch):
     monkeypatch.setattr(CameraImage, "decode", lambda *a, **k: pytest.fail("decoded"))
     names = ["camera_valid", "camera_time_lag", "camera_intrinsics", "camera_projection"]
@@ -171,6 +229,24 @@ def test_where_broken_pictures_are_skipped_one_is_black_and_the_rest_is_right(wh
         )
 
 
+@pytest.mark.parametrize("names", [NAMES, ["camera_valid"], ["camera_images"]])
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_picture_that_is_required_is_an_error_where_others_are_skipped(what, names):
+    changes, said = BROKEN[what]
+    log = log_of(replace(picture("front"), **changes), picture("left", seed=1), on_error="skip")
+    image = {"cameras": ["front", "left"], "crop": [50, 90]}
+    with pytest.raises(BrokenRecord) as refused:
+        build(log[0], image, names, required=True)
+    assert str(refused.value).startswith(said)
+    # another model's, which can do without
+    easy = {"name": "camera_valid", "dtype": "uint8", "shape": [2], "params": {"image": image}}
+    strict = {**easy, "params": {"image": image, "required": True}}
+    for specs in ({"a": [easy], "b": [strict]}, {"b": [strict], "a": [easy]}):
+        with pytest.raises(BrokenRecord):
+            InputBuilder(specs).build(log[0])
+    assert InputBuilder([easy]).build(log[0])["camera_valid"].tolist() == [0, 1]
+
+
 def test_a_crop_beyond_the_picture_names_both():
     frame = log_of(picture("front"))[0]
     said = (
@@ -190,6 +266,8 @@ def test_pictures_of_different_sizes_want_to_be_made_alike():
     with pytest.raises(SpecError, match=r"different sizes, 54 x 96 of front, 31 x 47 of left; set image\.crop"):
         build(frame)
     assert build(frame, {"pad": [64, 96]})["camera_images"].shape == (2, 3, 64, 96)
+    # what is said of each picture by itself has no size
+    assert build(frame, names=["camera_valid", "camera_time_lag"])["camera_valid"].tolist() == [1, 1]
 
 
 def test_a_camera_without_a_picture_in_time_is_black_and_said_once(caplog):
