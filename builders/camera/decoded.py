@@ -125,8 +125,8 @@ class Decoded(Stage):
 class Asker:
     """A tensor's way to the pictures that it shows.
 
-    rows: a method that says which rows of a camera's picture, as it is decoded, it looks at; None: it wants to know that
-    the pictures are good.
+    rows: a method that says which rows of a camera's picture, as it is decoded, it looks at; None: it wants to know
+    whether the pictures are good.
     """
 
     def __init__(
