@@ -20,6 +20,8 @@ __all__ = [
     "Pose",
     "bev_by_bincount",
     "bev_by_ufunc_at",
+    "depth_by_columns",
+    "depth_by_ufunc_at",
     "devkit_radar_sweeps",
     "devkit_sweeps",
     "range_image_by_argsort",
@@ -271,3 +273,42 @@ def range_image_by_argsort(
         return np.concatenate([out_range[None], out_xyz.transpose(2, 0, 1), out_remission[None]])
 
     return image
+
+
+def depth_by_columns(columns: Sequence[Points], matrices: NDArray[np.float64], size: tuple[int, int]) -> Points:
+    """Returns (K, H, W) the nearest of depths [1, 60) on each pixel, 0 where there is none; all in float32.
+
+    Columns x, y, z without gaps; the depth is tested first, then u of what is left, then v. matrices: (K, 3, 4).
+    """
+    x, y, z = columns
+    height, width = size
+    out = np.empty((len(matrices), height, width), np.float32)
+    for own, (row_u, row_v, row_d) in zip(out, matrices.astype(np.float32), strict=True):
+        depth = row_d[0] * x + row_d[1] * y + row_d[2] * z + row_d[3]
+        kept = np.flatnonzero((depth >= 1) & (depth < 60))
+        depth, of_x, of_y, of_z = depth[kept], x[kept], y[kept], z[kept]
+        u = (row_u[0] * of_x + row_u[1] * of_y + row_u[2] * of_z + row_u[3]) / depth + np.float32(0.5)
+        kept = np.flatnonzero((u >= 0) & (u < width))
+        depth, u, of_x, of_y, of_z = depth[kept], u[kept], of_x[kept], of_y[kept], of_z[kept]
+        v = (row_v[0] * of_x + row_v[1] * of_y + row_v[2] * of_z + row_v[3]) / depth + np.float32(0.5)
+        kept = np.flatnonzero((v >= 0) & (v < height))
+        flat = own.reshape(-1)
+        flat[:] = np.inf
+        np.minimum.at(flat, v[kept].astype(np.int32) * width + u[kept].astype(np.int32), depth[kept])
+        flat[np.isinf(flat)] = 0
+    return out
+
+
+def depth_by_ufunc_at(points: Points, matrices: NDArray[np.float64], size: tuple[int, int]) -> Points:
+    """The same as it is usually written: all points (N, 3) are projected in float64, then tested."""
+    height, width = size
+    out = np.full((len(matrices), height, width), np.inf, np.float32)
+    places = np.column_stack([points, np.ones(len(points))])
+    for own, matrix in zip(out, matrices, strict=True):
+        q = places @ matrix.T
+        depth = q[:, 2].astype(np.float32)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            u, v = np.floor(q[:, 0] / q[:, 2] + 0.5), np.floor(q[:, 1] / q[:, 2] + 0.5)
+        kept = (depth >= 1) & (depth < 60) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+        np.minimum.at(own, (v[kept].astype(np.int64), u[kept].astype(np.int64)), depth[kept])
+    return np.where(np.isinf(out), np.float32(0), out)

@@ -33,8 +33,15 @@ class Crew:
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
         self._starting = threading.Lock()
         self._started = 0
+        self._busy: set[object] = set()
+        """The others who are at work."""
         # they wait on the queue, and know nothing of the crew
         weakref.finalize(self, _send_home, self._queue, threads - 1).atexit = False
+
+    @property
+    def spare(self) -> int:
+        """How many of the others have nothing to do at the moment."""
+        return self.threads - 1 - len(self._busy)
 
     def each(self, work: Callable[[Item], object], items: Iterable[Item]) -> None:
         """Calls `work` on every item; the first error is raised once no one is working any more."""
@@ -62,7 +69,10 @@ class Crew:
         with self._starting:
             if self._started < self.threads - 1:
                 thread = threading.Thread(
-                    target=_worker, args=(self._queue,), name=f"perceptum-build-{self._started}", daemon=True
+                    target=_worker,
+                    args=(self._queue, self._busy),
+                    name=f"perceptum-build-{self._started}",
+                    daemon=True,
                 )
                 try:
                     thread.start()
@@ -73,9 +83,12 @@ class Crew:
         self._queue.put(work)
 
 
-def _worker(queue: SimpleQueue[Work | None]) -> None:
+def _worker(queue: SimpleQueue[Work | None], busy: set[object]) -> None:
+    me = object()
     while (work := queue.get()) is not None:
+        busy.add(me)
         work()
+        busy.discard(me)
         # what it holds must not live until there is more to do
         del work
 

@@ -115,6 +115,11 @@ class Stages:
         """The thread budget of a build."""
         return self._crew.threads
 
+    @property
+    def spare_threads(self) -> int:
+        """How many threads beside this one have nothing to do at the moment; no byte may depend on it."""
+        return self._crew.spare
+
     def share(self, make: Callable[..., S], *key: Hashable) -> S:
         """Returns the stage make(*key, self), made once per key. What is made meanwhile needs it, and runs after it."""
         where = (make, *key)

@@ -156,6 +156,9 @@ class Voxelization(Stage):
         most, owners = self._most(len(ids)), self._parts(len(ids))
         # where max_voxels cuts, the points' order counts; a frame like the last one is likely to be cut too
         shared = owners > 1 and self._rows.is_shared and not self._overflows
+        # two threads look at every point, 6.2 ms together, one alone takes 3.9: it pays where the other waits. A frame
+        # of BEVFusion, whose pictures are decoded meanwhile, takes 27.6 ms with two threads, 30.5 if they always share
+        shared = shared and self._stages.spare_threads >= owners - 1
         if not (shared and self._rows.assign_shared(self._places, most, ids, owners, self._stages.each)):
             self._rows.assign(self._places, most, self._stops, ids, owners)
 

@@ -13,7 +13,7 @@ from .errors import BrokenRecord, LogError
 from .jpeg import JPEG, size_and_orientation
 from .jpeg_pixels import LEAST_SCALED, decode_jpeg
 from .picture_part import PicturePart
-from .picture_size import READING
+from .picture_size import FORMATS, READING
 
 __all__ = ["decode_image", "encode_jpeg"]
 
@@ -61,7 +61,7 @@ def _decode_with_pillow(
     except ImportError as error:
         raise LogError(f"{READING}: {install_command('camera')}") from error
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
+        with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             _check_colours(image.mode, source)
             part.shape((image.height, image.width), source)
             if part.reduce > 1 and encoded.startswith(JPEG) and min(image.size) >= LEAST_SCALED:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,12 @@ _READ_AHEAD = 8
 _NUMBERS = (1, 8)
 """For quantisation tables: by the first few pixels are as light as they can be, by the second each datum is seen."""
 _MOST_SCANS = 64
+_MOST_SEGMENTS = 1000
+"""Of a picture that warns; what stands in a header may take any time to go through again and again."""
+_MOST_TRIES = 50
+"""Decodings of a picture that warns, or of as many bytes and pixels of its parts: a whole one takes 16 at most for each
+of its scans, and one that was made for it would take hours."""
+_LEAST_COST = 1 << 24
 _WIDEST_BLOCKS = 4000
 _TURNED = 0x0112
 """The tag of EXIF's orientation."""
@@ -66,7 +73,10 @@ class _Marker(NamedTuple):
 
 def past_warnings(encoded: bytes, warning: str, decode: Decode) -> tuple[bytes, bool]:
     """Returns the picture that `decode`, strictly, refused with `warning`, without what it warned of, and whether it is
-    to be decoded strictly; raises ValueError where it is not whole."""
+    to be decoded strictly; raises ValueError where it is not whole, and where finding out takes too long."""
+    if sum(marker.code not in _RESTARTS for marker in markers_of(encoded)) > _MOST_SEGMENTS:
+        raise ValueError(warning)
+    decode = _bounded(decode, encoded)
     plain = _with_plain_headers(encoded)
     if plain != encoded:
         tried = _tried(plain, decode)
@@ -88,6 +98,26 @@ def past_warnings(encoded: bytes, warning: str, decode: Decode) -> tuple[bytes, 
         if isinstance(tried, str):
             _without_filler(piece, warning, decode, tried)
     return plain, False
+
+
+def _bounded(decode: Decode, picture: bytes) -> Decode:
+    """Returns `decode` for _MOST_TRIES times the work of the picture; from then on it raises ValueError."""
+    left = _MOST_TRIES * max(_cost(picture), _LEAST_COST)
+
+    def decode_while_left(encoded: bytes, strict: bool) -> Pixels:
+        nonlocal left
+        left -= _cost(encoded)
+        if left < 0:
+            raise ValueError("it takes too long to find out whether it is whole")
+        return decode(encoded, strict)
+
+    return decode_while_left
+
+
+def _cost(encoded: bytes) -> int:
+    """How many bytes a decoder reads and writes."""
+    height, width = size_of(encoded) or (0, 0)
+    return len(encoded) + 3 * height * width
 
 
 def _tried(encoded: bytes, decode: Decode) -> Pixels | str:
@@ -242,10 +272,10 @@ def _with_plain_headers(encoded: bytes) -> bytes:
     frame = next((m for m in markers if m.code in (*_SEQUENTIAL, 0xC2)), None)
     components = encoded[frame.segment + 7] if frame is not None and len(encoded) > frame.segment + 7 else 3
     sequential = frame is not None and frame.code in _SEQUENTIAL
-    changed, dropped = bytearray(encoded), []
+    changed, kept = bytearray(encoded), [0]
     for marker in markers:
         if not marker.in_scan and marker.at > marker.gap_from:
-            dropped.append((marker.gap_from, marker.at))
+            kept += [marker.gap_from, marker.at]
         text = marker.segment + 2
         if marker.code == 0xE0 and encoded.startswith(b"JFIF\0", text) and encoded[text + 5 : text + 6] != b"\x01":
             changed[text + 5 : text + 7] = b"\x01\x01"
@@ -257,12 +287,11 @@ def _with_plain_headers(encoded: bytes) -> bytes:
             # which part of the spectrum a scan holds: a sequential one holds all, whatever it says
             end = marker.segment + length_at(encoded, marker.segment)
             changed[end - 3 : end] = b"\x00\x3f\x00"
-    for first, end in reversed(dropped):
-        del changed[first:end]
-    return bytes(changed)
+    kept.append(len(changed))
+    return b"".join(changed[first:end] for first, end in zip(kept[::2], kept[1::2], strict=True))
 
 
-def _pieces(encoded: bytes) -> list[bytes] | None:
+def _pieces(encoded: bytes) -> Iterator[bytes] | None:
     """Returns what is between restarts, each as a picture of its own; None where there are none, or in several scans.
 
     Raises ValueError where restarts are missing, too many or out of order.
@@ -281,15 +310,19 @@ def _pieces(encoded: bytes) -> list[bytes] | None:
     count = -(-layout.blocks // interval)
     if not within or within[-1].code != _END or numbers != [_RESTARTS[i % 8] for i in range(count - 1)]:
         raise ValueError(f"{len(numbers)} restarts, wanted {count - 1} in order")
-    pieces, start = [], data_from
-    for i, marker in enumerate(within):
-        blocks = min(interval, layout.blocks - i * interval)
-        head = layout.head(encoded[:data_from], frame.segment, blocks)
-        if head is None:
-            return None
-        pieces.append(head + encoded[start : marker.at] + bytes([0xFF, _END]))
-        start = marker.segment
-    return pieces
+    # the last of them may have fewer blocks
+    of_all, of_last = (
+        layout.head(encoded[:data_from], frame.segment, blocks)
+        for blocks in (min(interval, layout.blocks), layout.blocks - (count - 1) * interval)
+    )
+    if of_all is None or of_last is None:
+        return None
+    heads = [*repeat(of_all, count - 1), of_last]
+    starts = [data_from, *(marker.segment for marker in within)]
+    return (
+        head + encoded[start : marker.at] + bytes([0xFF, _END])
+        for head, start, marker in zip(heads, starts, within, strict=False)
+    )
 
 
 class _Layout(NamedTuple):

@@ -12,14 +12,13 @@ from .errors import BrokenRecord, LogError
 from .jpeg import past_warnings, size_of
 from .jpeg_rows import without_upper_rows
 from .picture_part import PicturePart, room_for
+from .picture_size import MOST_PIXELS
 
 __all__ = ["LEAST_SCALED", "decode_jpeg"]
 
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
 
-_MOST_PIXELS = 178_956_970
-"""As Pillow's own bound."""
 LEAST_SCALED = 8
 """Pixels of height and width; of smaller ones the libraries take another scale than the one that is wanted."""
 
@@ -101,7 +100,6 @@ def _checked(size: Size | None, encoded: bytes, simplejpeg: Any) -> Size:
         # it says what is wrong
         simplejpeg.decode_jpeg_header(encoded)
         raise ValueError("its header does not say how large it is")
-    # the decoder makes room for whatever a header says
-    if size[0] * size[1] > _MOST_PIXELS:
-        raise ValueError(f"{size[1]} x {size[0]}, wanted at most {_MOST_PIXELS} pixels")
+    if size[0] * size[1] > MOST_PIXELS:
+        raise ValueError(f"{size[1]} x {size[0]}, wanted at most {MOST_PIXELS} pixels")
     return size

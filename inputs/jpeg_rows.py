@@ -218,7 +218,7 @@ def _flat_units(header: _Header, values: list[int], bits_before: int) -> str | N
         return None
     left = []
     for value, component in zip(values, header.components, strict=True):
-        steps = _steps(value, codes[component.dc])
+        steps = _steps(value, codes[component.dc], header.units_across * component.blocks)
         if steps is None:
             return None
         left.append(steps)
@@ -229,8 +229,6 @@ def _flat_units(header: _Header, values: list[int], bits_before: int) -> str | N
             flat, end = codes[component.dc][_FLAT], codes[component.ac][_FLAT]
             blocks += [(todo.pop() if todo else flat) + end for _ in range(component.blocks)]
         units.append("".join(blocks))
-    if len(units) > header.units_across:
-        return None
     flat_unit = "".join((codes[c.dc][_FLAT] + codes[c.ac][_FLAT]) * c.blocks for c in header.components)
     row = "".join(units) + flat_unit * (header.units_across - len(units))
     missing = (bits_before - len(row)) % 8
@@ -259,12 +257,13 @@ def _codes(table: bytes) -> Codes:
     return codes
 
 
-def _steps(value: int, codes: Codes) -> list[str] | None:
-    """The bits of differences that make up a DC value, in any order; None where there are no codes for them."""
+def _steps(value: int, codes: Codes, most: int) -> list[str] | None:
+    """The bits of `most` differences at most that make up a DC value, in any order; None where there are no codes for
+    that."""
     sizes, steps = sorted(size for size in codes if 0 < size < 16), list[str]()
     while value:
         size = next((s for s in reversed(sizes) if s <= abs(value).bit_length()), None)
-        if size is None:
+        if size is None or len(steps) == most:
             return None
         step = min(abs(value), (1 << size) - 1)
         # those below 0 are the lower half

@@ -31,7 +31,9 @@ COEFFICIENTS: Mapping[str, tuple[int, ...]] = {
 
 _KEPT_LENSES = 256
 _STEEPEST = 1e12
-"""A coefficient beyond is nonsense, and would overflow."""
+"""A coefficient or an intrinsic number beyond is nonsense, and would overflow."""
+_FARTHEST = 1e3
+"""Mei's xi; those of real lenses are below 3, and of greater ones the digits of a ray are lost."""
 _FLATTEST = 1e-9
 """The sine of the least angle between the rows and the columns of a picture."""
 _OFF_AXIS = 0.01
@@ -62,7 +64,7 @@ class Lens:
 
     def __post_init__(self) -> None:
         matrix = np.array(self.intrinsics, dtype=np.float64)
-        if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or matrix[2].tolist() != [0, 0, 1]:
+        if matrix.shape != (3, 3) or not (abs(matrix) <= _STEEPEST).all() or matrix[2].tolist() != [0, 0, 1]:
             raise BrokenRecord(f"intrinsics are {matrix.tolist()}, wanted 3 x 3 finite numbers, the last row 0 0 1")
         if not _sine(matrix[0, :2], matrix[1, :2]) > _FLATTEST:
             raise BrokenRecord(f"intrinsics {matrix.tolist()} are singular: the whole picture would be one line")
@@ -75,8 +77,12 @@ class Lens:
             raise BrokenRecord(f"distortion of {self.model} has shape {numbers.shape}, wanted {wanted} numbers")
         if not (np.abs(numbers) <= _STEEPEST).all():
             raise BrokenRecord(f"distortion of {self.model} is {numbers.tolist()}, wanted finite numbers")
-        if self.model == "mei" and numbers[0] < 0:
-            raise BrokenRecord(f"distortion of mei has xi {numbers[0]}, wanted 0 or more")
+        if self.model == "mei" and not 0 <= numbers[0] <= _FARTHEST:
+            raise BrokenRecord(f"distortion of mei has xi {numbers[0]}, wanted 0 to {_FARTHEST:.0f}")
+        if len(numbers) == 14 and self.model == "brown" and not (np.cos(numbers[12:]) > _FLATTEST).all():
+            raise BrokenRecord(
+                f"distortion of brown tilts the sensor by {numbers[12:].tolist()} rad, wanted less than a quarter turn"
+            )
         if self.model.startswith("ftheta") and not (abs(numbers[0]) <= _OFF_AXIS and numbers[1] > 1 / _STEEPEST):
             raise BrokenRecord(
                 f"distortion of {self.model} begins with {numbers[:2].tolist()}, wanted about 0 and a number above 0"
@@ -245,7 +251,7 @@ def _polynomial_end(p: Matrix, backward: bool) -> float:
     if turn < np.inf and polynomial(turn) < np.pi:
         return turn
     low, high = 0.0, min(turn, 1.0)
-    while polynomial(high) < np.pi:
+    while high < turn and polynomial(high) < np.pi:
         high = min(turn, 2 * high)
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)

@@ -168,10 +168,19 @@ class Log:
         read = partial(self.source.read_labels, time_ns)
         return self.cache.get(("labels", time_ns), lambda: self._record("labels", time_ns, read))
 
-    def pixels(self, picture: CameraImage, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
-        """Returns picture.decode(out); None where it cannot be read or decoded and the log skips what is broken."""
+    def pixels(
+        self,
+        picture: CameraImage,
+        out: NDArray[np.uint8] | None = None,
+        *,
+        rows: tuple[int, int] | None = None,
+        reduce: int = 1,
+        scratch: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8] | None:
+        """Returns what `picture.decode` does; None where it cannot be read or decoded and the log skips what is
+        broken."""
         what = f"camera/{picture.camera} at {picture.time_ns} ns"
-        return self.or_skip(what, lambda: picture.decode(out))
+        return self.or_skip(what, partial(picture.decode, out, rows=rows, reduce=reduce, scratch=scratch))
 
     def _record(self, what: str, which: int, read: Callable[[], Shared | None]) -> Shared | None:
         record = self._read(what, f"{what} {which}", read)

@@ -10,9 +10,13 @@ from perceptum.install import install_command
 from .errors import BrokenRecord, LogError
 from .jpeg import JPEG, size_of
 
-__all__ = ["READING", "picture_size"]
+__all__ = ["FORMATS", "MOST_PIXELS", "READING", "picture_size"]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+MOST_PIXELS = 178_956_970
+"""Of a picture that is decoded, as Pillow's own bound: a header may promise any number, and a decoder makes room."""
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "PPM", "GIF")
+"""What Pillow is asked for. It knows many more, such as PostScript, which is a program that it would run."""
 READING = "reading pictures needs simplejpeg or Pillow"
 
 
@@ -47,7 +51,7 @@ def _size_by_pillow(encoded: bytes) -> tuple[int, int] | None:
     except ImportError as error:
         raise LogError(f"{READING}: {install_command('camera')}") from error
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
+        with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             return _reversed(image.size)
     # as in decoding: a broken header shows as any of these
     except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError):

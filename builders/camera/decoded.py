@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -124,16 +125,28 @@ class Decoded(Stage):
 class Asker:
     """A tensor's way to the pictures that it shows.
 
-    rows: which rows of a camera's picture, as it is decoded, it looks at; None: it wants to know that the pictures are
-    good.
+    rows: a method that says which rows of a camera's picture, as it is decoded, it looks at; None: it wants to know
+    whether the pictures are good.
     """
 
     def __init__(
         self, decoded: Decoded, views: Views, decode: Literal["full", "reduced"], rows: Rows | None = None
     ) -> None:
         self.views = views
-        self.rows = rows
-        self._decoded, self._reduced = decoded, decode == "reduced"
+        self._rows = None if rows is None else weakref.WeakMethod(rows)
+        # weak, both: the stage knows who asks, and a builder goes at once and not when the collector comes by
+        self._weakly = weakref.ref(decoded)
+        self._reduced = decode == "reduced"
+
+    @property
+    def _decoded(self) -> Decoded:
+        decoded = self._weakly()
+        assert decoded is not None
+        return decoded
+
+    @property
+    def rows(self) -> Rows | None:
+        return None if self._rows is None else self._rows()
 
     def key(self, view: View | None) -> tuple[str, int] | None:
         """Returns the camera and how many times smaller its picture is decoded; None where nothing is known of it."""
@@ -143,9 +156,10 @@ class Asker:
 
     def rows_of(self, camera: int) -> tuple[int, int]:
         """Returns the rows that it looks at; none where it cannot show the picture, which it says itself."""
-        assert self.rows is not None
+        rows = self.rows
+        assert rows is not None
         try:
-            return self.rows(camera)
+            return rows(camera)
         except BrokenRecord:
             return 0, 0
 

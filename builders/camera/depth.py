@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,12 @@ from perceptum.features.camera import DepthParams
 from ..kernels.camera.depth import draw, pool
 from ..sample import Sample
 from ..scratch import Scratch, address
+from ..split import is_much
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .sight import Chosen, Sight, Works, cloud_of
+from .sight import Looked, Sight, Works, cloud_of
 
 __all__ = ["Depth"]
-
-_NO_NUMBERS = np.zeros(0, np.int32)
 
 
 class Depth(Filler):
@@ -33,20 +32,31 @@ class Depth(Filler):
         self.sight = stages.share(Sight, params.sight(), 1 if self._pools else params.stride)
         self.cloud = cloud_of(params.cloud(), stages)
         self.needs = (self.sight, self.cloud)
-        self._chosen = Chosen(params.range)
+        self._looked = Looked(params.range)
         self._heights = None if params.heights is None else np.array(params.heights, np.float32)
         self._raised = Scratch(np.float32, rows=3)
         self._pixels = Scratch(np.float32)
         self._works = Works()
+        self._boxes = np.zeros((0, 3, 2), np.float32)
+        self._maps = np.zeros((0, 0, 0), np.float32)
         self._size = (0, 0)
 
     @property
     def nbytes(self) -> int:
-        return self._chosen.nbytes + self._raised.array.nbytes + self._pixels.array.nbytes
+        return self._looked.nbytes + self._raised.array.nbytes + self._pixels.array.nbytes
 
     def run(self, sample: Sample) -> None:
-        height, width = self.sight.views.one_size()
+        height, width = size = self.sight.views.one_size()
         self._size = height // self.params.stride, width // self.params.stride
+        self._looked.choose(self.cloud.points)
+        if self._heights is not None:
+            self._raise(self._heights)
+        self._boxes = self._looked.boxes()
+        if self._pools:
+            many = len(self.sight.cameras)
+            pixels = self._pixels.reserve(many * height * width)[: many * height * width]
+            self._maps = pixels.reshape(many, *size)
+            self._draw(self._maps)
 
     def sizes(self) -> Mapping[str, int]:
         names = self.params.axes()
@@ -58,54 +68,54 @@ class Depth(Filler):
     def fill(self, feature: str, out: NDArray[Any], written: Written) -> None:
         maps = out[:, 0] if self.params.layout == "K1HW" else out
         n = min(len(self.sight.cameras), len(maps))
-        shown = self.sight.shown[self.sight.shown < n]
-        for camera in set(range(n)).difference(shown.tolist()):
+        for camera in set(range(n)).difference(self.sight.shown.tolist()):
             maps[camera] = 0
         if self._pools:
-            self._pool(maps, n)
+            self._pool(maps)
         else:
             self._draw(maps)
         written.clear_rows(n, out)
 
+    def _each(self, work: Callable[[int], object], maps: NDArray[np.float32]) -> None:
+        """Calls `work` for each camera of the maps that has a picture."""
+        shown = [k for k in self.sight.shown.tolist() if k < len(maps)]
+        if is_much(self._looked.n * len(shown), self._stages.threads):
+            self._stages.each(work, shown)
+        else:
+            for camera in shown:
+                work(camera)
+
     def _draw(self, maps: NDArray[np.float32]) -> None:
-        """Writes the maps of the cameras that have a picture."""
-        sight, points = self.sight, self.cloud.points
-        self._chosen.choose(points)
-        columns, chosen, n = points.lying[:3], self._chosen.numbers, self._chosen.n
-        if self._heights is not None:
-            columns, chosen, n = self._raise(self._heights), _NO_NUMBERS, n * len(self._heights)
-        cameras = sight.cut(maps.shape[1:])
-        parts = [own[own < len(maps)] for own in sight.parts(n)]
+        sight, looked, boxes = self.sight, self._looked, self._boxes
+        cameras, last = sight.cut(maps.shape[1:]), self.params.collision != "nearest"
         near, far, along_ray = sight.depths
-        last = self.params.collision != "nearest"
 
-        def write(part: int) -> None:
-            given: list[Any] = [columns, chosen, n, cameras, parts[part], sight.rule, float(sight.stride), near, far]
-            given += [along_ray, sight.within, last, *self._works[part], maps]
-            draw(*given)
+        def write(camera: int) -> None:
+            with self._works.take() as (places, seen, depths, cells, _):
+                given: list[Any] = [looked.columns, looked.numbers, looked.n, boxes, cameras[camera]]
+                given += [sight.rule, float(sight.stride), near, far, along_ray, sight.within, last]
+                given += [places, seen, depths, cells, maps[camera]]
+                draw(*given)
 
-        self._works.reserve(len(parts))
-        self._stages.each(write, range(len(parts)))
+        self._each(write, maps)
 
-    def _pool(self, maps: NDArray[np.float32], n: int) -> None:
-        height, width = self.sight.views.one_size()
-        pixels = self._pixels.reserve(n * height * width)[: n * height * width].reshape(n, height, width)
-        self._draw(pixels)
+    def _pool(self, maps: NDArray[np.float32]) -> None:
         rows, columns = (min(a, b) for a, b in zip(self._size, maps.shape[1:], strict=True))
 
         def write(camera: int) -> None:
             maps[camera] = 0
-            pool(pixels[camera], self.params.stride, rows, columns, maps[camera])
+            pool(self._maps[camera], self.params.stride, rows, columns, maps[camera])
 
-        self._stages.each(write, [k for k in self.sight.shown.tolist() if k < n])
+        self._each(write, maps)
 
-    def _raise(self, heights: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Returns where the points are in memory that stand at all heights in the place of each."""
-        numbers = self._chosen.numbers if self.params.range is not None else slice(None)
+    def _raise(self, heights: NDArray[np.float32]) -> None:
+        """Puts points at all heights in the place of each that is looked at."""
+        looked = self._looked
+        numbers = looked.numbers if self.params.range is not None else slice(None)
         x, y, _ = self.cloud.points.values[:3]
-        many = self._chosen.n
-        raised = self._raised.reserve(many * len(heights))
-        wide = raised[:, : many * len(heights)].reshape(3, many, len(heights))
+        n = looked.n * len(heights)
+        raised = self._raised.reserve(n)
+        wide = raised[:, :n].reshape(3, looked.n, len(heights))
         wide[0], wide[1], wide[2] = x[numbers, None], y[numbers, None], heights
         at = address(raised) + raised.strides[0] * np.arange(3)
-        return np.stack([at, np.full(3, 4)], axis=1)
+        looked.replace(np.stack([at, np.full(3, 4)], axis=1), n)

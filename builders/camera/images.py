@@ -35,7 +35,7 @@ class CameraImages(Filler):
         self.views = stages.share(Views, params.image, params.required)
         self.decoded = stages.share(Decoded)
         self.needs = (self.views, self.decoded)
-        self._pictures = Asker(self.decoded, self.views, params.decode, lambda camera: self._resampling(camera).rows)
+        self._pictures = Asker(self.decoded, self.views, params.decode, self._rows)
         self._whole = Asker(self.decoded, self.views, params.decode)
         self._shows = False
         self._kept: dict[tuple[ImageTransform, Lens | None], Resampling] = {}
@@ -117,6 +117,9 @@ class CameraImages(Filler):
             return True
         picture = self.views.picture(view.camera)
         return self.views.or_skip(f"camera/{view.camera} of {frame}", lambda: picture.lens) is not None
+
+    def _rows(self, camera: int) -> tuple[int, int]:
+        return self._resampling(camera).rows
 
     def _resampling(self, camera: int) -> Resampling:
         """Returns what makes the camera's picture of its pixels, made once for pictures of one size and lens."""

@@ -18,10 +18,10 @@ from ..lidar.cloud import Cloud
 from ..radar.cloud import RadarCloud
 from ..sample import Sample
 from ..scratch import Scratch, address
-from ..split import split
+from ..split import shares, split
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .sight import Chosen, Sight, Works
+from .sight import Looked, Sight, Works
 
 __all__ = ["LidarPixels", "RadarCameraPoints"]
 
@@ -38,37 +38,36 @@ class LidarPixels(Filler):
         self.cloud = stages.share(Cloud, params.cloud())
         self.cloud.want()
         self.needs = (self.sight, self.cloud)
-        self._chosen = Chosen(params.range)
+        self._looked = Looked(params.range)
         self._index = Scratch(np.int32)
         self._pixels = Scratch(np.float32)
-        self._off: list[NDArray[np.float64]] = []
         self._works = Works()
         self._n = 0
 
     @property
     def nbytes(self) -> int:
-        return self._chosen.nbytes + self._index.array.nbytes + self._pixels.array.nbytes
+        return self._looked.nbytes + self._index.array.nbytes + self._pixels.array.nbytes
 
     def run(self, sample: Sample) -> None:
         sight, points, most = self.sight, self.cloud.points, self.params.max_points
-        self._chosen.choose(points)
-        n = self._n = self._chosen.n if most is None else min(self._chosen.n, most)
-        self.dropped = {"points over max_points": self._chosen.n - n}
+        self._looked.choose(points)
+        n = self._n = self._looked.n if most is None else min(self._looked.n, most)
+        self.dropped = {"points over max_points": self._looked.n - n}
         index, pixels = self._results()
         near, far, along_ray = sight.depths
         middles = self._middles()
-        parts = split(n, self._stages.threads)
-        columns, take = points.lying[:3], _TAKES[self.params.take]
-        while len(self._off) < len(parts):
-            self._off.append(np.zeros(BLOCK))
-        self._works.reserve(len(parts))
+        boxes, take = self._looked.boxes(), _TAKES[self.params.take]
+        # whole blocks, whose boxes are known
+        blocks = shares(-(-n // BLOCK), len(split(n, self._stages.threads)))
+        parts = [(own.start * BLOCK, min(own.stop * BLOCK, n)) for own in blocks]
 
         def find(number: int) -> None:
-            part = parts[number]
-            given: list[Any] = [columns, self._chosen.numbers, part.start, part.stop - part.start, sight.cameras]
+            start, stop = parts[number]
+            given: list[Any] = [self._looked.columns, self._looked.numbers, start, stop - start, boxes, sight.cameras]
             given += [sight.shown, sight.rule, near, far, along_ray, sight.within, take, middles]
-            given += [*self._works[number], self._off[number], index, pixels]
-            kernels.find_pixels(*given)
+            with self._works.take() as work:
+                given += [*work, index, pixels]
+                kernels.find_pixels(*given)
 
         self._stages.each(find, range(len(parts)))
 
@@ -84,7 +83,8 @@ class LidarPixels(Filler):
         return index, self._pixels.reserve(3 * many * n)[: 3 * many * n].reshape(3 * many, n)
 
     def sizes(self) -> Mapping[str, int]:
-        return {"num_points": self._n, "num_cameras": len(self.sight.cameras)}
+        cameras = {"num_cameras": len(self.sight.cameras)} if self.params.take == "all" else {}
+        return {"num_points": self._n, **cameras}
 
     def clearing(self, feature: str) -> Clearing:
         return "whole" if feature == "lidar_camera_index" else "own"
@@ -118,36 +118,36 @@ class RadarCameraPoints(Filler):
         self.sight = stages.share(Sight, params.sight(), 1)
         self.cloud = stages.share(RadarCloud, params.cloud())
         self.needs = (self.sight, self.cloud)
-        self._chosen = Chosen(params.range)
+        self._looked = Looked(params.range)
         self._listed = Scratch(np.int32)
         self._pixels = Scratch(np.float32)
         self._counts: list[int] = []
         self._works = Works()
-        self._works.reserve(1)
 
     @property
     def nbytes(self) -> int:
-        return self._chosen.nbytes + self._listed.array.nbytes + self._pixels.array.nbytes
+        return self._looked.nbytes + self._listed.array.nbytes + self._pixels.array.nbytes
 
     def want(self, feature: str, dtype: str) -> None:
         self.cloud.want(self.params.radar_columns())
 
     def run(self, sample: Sample) -> None:
         sight, points, most = self.sight, self.cloud.points, self.params.max_points
-        self._chosen.choose(points)
-        n, columns = self._chosen.n, points.lying[:3]
+        self._looked.choose(points)
+        n, columns = self._looked.n, self._looked.columns
         near, far, along_ray = sight.depths
         found = dict.fromkeys(range(len(sight.cameras)), 0)
-        for camera in sight.shown.tolist():
-            given: list[Any] = [columns, self._chosen.numbers, n, sight.cameras[camera], sight.rule, near, far]
-            given += [along_ray, sight.within, *self._works[0], *self._lists(camera)]
-            found[camera] = kernels.list_seen(*given)
+        with self._works.take() as (places, seen, depths, cells, _):
+            for camera in sight.shown.tolist():
+                given: list[Any] = [columns, self._looked.numbers, n, sight.cameras[camera], sight.rule, near, far]
+                given += [along_ray, sight.within, places, seen, depths, cells, *self._lists(camera)]
+                found[camera] = kernels.list_seen(*given)
         self._counts = [min(many, most) for many in found.values()]
         self.dropped = {"detections over max_points": sum(found.values()) - sum(self._counts)}
 
     def _lists(self, camera: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """(n,) int32 and (3, n) float32 of a camera."""
-        n, many = self._chosen.n, len(self.sight.cameras)
+        n, many = self._looked.n, len(self.sight.cameras)
         listed = self._listed.reserve(many * n)[camera * n : (camera + 1) * n]
         pixels = self._pixels.reserve(3 * many * n)[3 * camera * n : 3 * (camera + 1) * n]
         return listed, pixels.reshape(3, n)

@@ -194,7 +194,7 @@ def _intrinsics(picture: CameraImage) -> NDArray[np.float64]:
             "finite numbers with focal lengths above 0"
         )
     mount = np.asarray(picture.ego_from_camera, dtype=np.float64)
-    if mount.shape != (4, 4) or not np.isfinite(mount).all() or abs(np.linalg.det(mount[:3, :3])) < 0.5:
+    if mount.shape != (4, 4) or not np.isfinite(mount).all() or np.linalg.det(mount[:3, :3]) < 0.5:
         raise BrokenRecord(
             f"{picture.source or picture.camera}: ego_from_camera of {picture.camera} is {mount.tolist()}, wanted a "
             "4 x 4 rotation and translation"

@@ -10,10 +10,11 @@ import numpy as np
 
 from perceptum.inputs import BrokenRecord, Matrix, MissingRecord
 
+from ..reading.calibrated_lens import CalibratedLens
 from ..reading.files import read_bytes
 from ..reading.picture_file import size_of
 
-__all__ = ["Calibration", "Lens", "read_calibration"]
+__all__ = ["Calibration", "read_calibration"]
 
 
 _ORTHONORMAL_WITHIN = 1e-3
@@ -28,16 +29,6 @@ class _Sensor(msgspec.Struct):
     xi: float = 0.0
     image_resolution_px: Any = None
     """Width and height."""
-
-
-class Lens(msgspec.Struct, frozen=True):
-    """A camera's, with the distortion in the order that a CameraImage wants."""
-
-    intrinsics: Matrix
-    distortion: Matrix
-    distortion_model: str
-    size: tuple[int, int] | None
-    """Height and width, px."""
 
 
 class Calibration:
@@ -68,7 +59,7 @@ class Calibration:
             raise BrokenRecord(f"{self._path}: RT_body_from_sensor of {name} is not a rotation and translation")
         return transform
 
-    def lens_of(self, name: str) -> Lens:
+    def lens_of(self, name: str) -> CalibratedLens:
         """Returns the lens: brown (k1 k2 p1 p2 k3), or mei (xi k1 k2 p1 p2) for a fisheye."""
         sensor = self._named(name)
         lengths = [
@@ -85,7 +76,7 @@ class Calibration:
         intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
         sides = sensor.image_resolution_px
         size = size_of(sides[1], sides[0]) if isinstance(sides, list) and len(sides) == 2 else None
-        return Lens(intrinsics, *self._distortion(name, sensor), size)
+        return CalibratedLens(intrinsics, *self._distortion(name, sensor), size)
 
     def _distortion(self, name: str, sensor: _Sensor) -> tuple[Matrix, str]:
         if sensor.model == "opencv_pinhole":

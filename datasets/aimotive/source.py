@@ -113,12 +113,9 @@ class AiMotive(Reader):
             path,
             camera,
             int(self.cameras[camera][index]),
-            lens.intrinsics,
-            self.calibration.ego_from(camera),
-            "the picture is missing",
-            lens.distortion,
-            lens.distortion_model,
-            lens.size,
+            ego_from_camera=self.calibration.ego_from(camera),
+            what="the picture is missing",
+            **vars(lens),
         )
 
     def read_labels(self, time_ns: int) -> Labels | None:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord, Labels, Lens, Matrix
 from perceptum.inputs.poses import inverse, rotation_from_quaternion, yaw_from_rotation
 
+from ..reading.calibrated_lens import CalibratedLens
+from ..reading.picture_file import size_of
+
 __all__ = ["label_boxes", "lens_of", "lidar_columns", "radar_columns"]
 
 Column = NDArray[Any]
@@ -75,23 +78,25 @@ def radar_columns(radar: Any) -> dict[str, Any]:
     }
 
 
-def lens_of(metadata: Any, source: str) -> tuple[Matrix, Matrix | None, str]:
-    """Returns intrinsics, distortion and its model; raises BrokenRecord for a camera of another kind."""
+def lens_of(metadata: Any, source: str) -> CalibratedLens:
+    """Returns what the camera's metadata say of its lens; raises BrokenRecord for a camera of another kind."""
     kind = type(metadata).__name__
+    size = size_of(getattr(metadata, "height", None), getattr(metadata, "width", None))
     if kind == "PinholeCameraMetadata" and metadata.intrinsics is not None:
         matrix = np.array(metadata.intrinsics.camera_matrix, dtype=np.float64)
         if metadata.distortion is None or not np.any(metadata.distortion.array):
-            return matrix, None, "none"
-        return matrix, np.array(metadata.distortion.array, dtype=np.float64), "brown"
+            return CalibratedLens(matrix, None, "none", size)
+        return CalibratedLens(matrix, np.array(metadata.distortion.array, dtype=np.float64), "brown", size)
     if kind == "FisheyeMEICameraMetadata" and metadata.projection is not None:
         p, d = metadata.projection, metadata.distortion
         matrix = np.array([[p.gamma1, 0, p.u0], [0, p.gamma2, p.v0], [0, 0, 1]], dtype=np.float64)
         bent = [0.0] * 4 if d is None else [d.k1, d.k2, d.p1, d.p2]
-        return matrix, np.array([metadata.mirror_parameter or 0.0, *bent], dtype=np.float64), "mei"
+        distortion = np.array([metadata.mirror_parameter or 0.0, *bent], dtype=np.float64)
+        return CalibratedLens(matrix, distortion, "mei", size)
     if kind == "FThetaCameraMetadata" and metadata.intrinsics is not None:
         # the forward polynomial, by which the library projects
         lens = Lens.ftheta((metadata.intrinsics.cx, metadata.intrinsics.cy), metadata.intrinsics.fw_poly)
-        return lens.intrinsics, lens.coefficients, lens.model
+        return CalibratedLens(lens.intrinsics, lens.coefficients, lens.model, size)
     raise BrokenRecord(
         f"{source}: a camera of the kind {kind}, wanted a pinhole, a mei fisheye or an f-theta camera with intrinsics"
     )

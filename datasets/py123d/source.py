@@ -24,7 +24,6 @@ from perceptum.inputs import (
 )
 from perceptum.inputs.once import once
 
-from ..reading.picture_file import size_of
 from ..reading.raw_image import RawImage, colours, png_bytes
 from ..reading.reader import Reader, first_times
 from .library import Py123dFolder
@@ -90,17 +89,14 @@ class Py123dLog(Reader):
         key, time_ns = f"camera.{camera}", int(self.cameras[camera][index])
         source, metadata = self._source(key, time_ns), self._folder.metadata[key]
         with self._folder.told(source):
-            intrinsics, distortion, model = lens_of(metadata, source)
+            lens = lens_of(metadata, source)
             ego_from_camera = np.array(metadata.camera_to_imu_se3.transformation_matrix, dtype=np.float64)
         common: dict[str, Any] = {
             "camera": camera,
             "time_ns": time_ns,
-            "intrinsics": intrinsics,
             "ego_from_camera": ego_from_camera,
-            "distortion": distortion,
-            "distortion_model": model,
             "source": source,
-            "size": size_of(getattr(metadata, "height", None), getattr(metadata, "width", None)),
+            **vars(lens),
         }
         if self._folder.holds_bytes(key):
             return CameraImage(read=partial(self._folder.encoded, key, index, source), **common)

@@ -56,8 +56,12 @@ class RawImage(CameraImage):
 
     @once
     def _pixels(self) -> Pixels:
-        # kept with the record: who asks for its size decodes next, and a video would be decoded twice
+        # kept with the record: who asks for its size decodes next
         return colours(self.read_pixels(), self.source)
+
+    def _own_pixels(self) -> Pixels:
+        """The pixels in memory of the caller's own: who writes into a picture changes no other one."""
+        return self._pixels.copy()
 
     def picture_size(self) -> tuple[int, int]:
         raw = self._raw
@@ -76,7 +80,7 @@ class RawImage(CameraImage):
     ) -> Pixels:
         part, raw = PicturePart(rows, reduce), self._raw
         if raw is None:
-            return part.of(self._pixels, self.source, out)
+            return part.of(self._own_pixels(), self.source, out, scratch)
         first, last = part.whole_rows(raw.size, self.source)
         shape = (last - first, raw.size[1], 3)
         straight = out is not None and out.shape == shape and out.flags.c_contiguous

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from perceptum.inputs import BrokenRecord, Matrix
 
+from ..reading.calibrated_lens import CalibratedLens
 from ..reading.picture_file import size_of
 
-__all__ = ["Lens", "compressed_bytes", "lens_of"]
+__all__ = ["compressed_bytes", "lens_of"]
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _DEPTHS = ("16UC1", "16SC1", "32FC1")
@@ -22,18 +22,7 @@ _MODELS = {"plumb_bob": "brown", "rational_polynomial": "brown", "equidistant": 
 _COUNTS = {"brown": (4, 5, 8), "fisheye": (4,)}
 
 
-@dataclass(frozen=True)
-class Lens:
-    """What a CameraInfo says: how the picture of one camera came to be."""
-
-    intrinsics: Matrix
-    distortion: Matrix | None
-    model: str
-    size: tuple[int, int] | None
-    """Height and width of the pictures, px."""
-
-
-def lens_of(info: Any, rectified: bool, where: str) -> Lens:
+def lens_of(info: Any, rectified: bool, where: str) -> CalibratedLens:
     """Returns the lens of a CameraInfo message; raises BrokenRecord.
 
     `rectified`: the pictures are undistorted, and the projection matrix P holds their intrinsics. Binning and the
@@ -53,8 +42,8 @@ def lens_of(info: Any, rectified: bool, where: str) -> Lens:
     height, width = int(info.roi.height) or int(info.height), int(info.roi.width) or int(info.width)
     size = size_of(height // int(binning[1]), width // int(binning[0]))
     if rectified:
-        return Lens(intrinsics, None, "none", size)
-    return Lens(intrinsics, *_distortion(info, where), size)
+        return CalibratedLens(intrinsics, None, "none", size)
+    return CalibratedLens(intrinsics, *_distortion(info, where), size)
 
 
 def info_value(info: Any, name: str) -> Any:

@@ -11,13 +11,14 @@ from typing import Any
 from perceptum.inputs import BrokenRecord, CameraImage, HDMap, LidarSweep, LogError, Poses, RadarSweep, Times
 from perceptum.inputs.once import get_or_make, once
 
+from ..reading.calibrated_lens import CalibratedLens
 from ..reading.raw_image import RawImage, all_rows, png_bytes
 from ..reading.reader import Reader
 from ..reading.video.image import video_image
 from ..reading.video.stream import VideoStream
 from .cloud import lidar_columns, radar_columns
 from .foxglove_fields import VIDEO
-from .image import Lens, compressed_bytes, lens_of
+from .image import compressed_bytes, lens_of
 from .index import NeverStamped, streams_of
 from .motion import Motion
 from .options import RecordingOptions
@@ -61,7 +62,7 @@ class RecordedLog(Reader):
                 raise left_out[self._sensors.reference][0]
             raise LogError(f"{path}: {self._sensors.reference} has no messages; name another as reference")
         self.times_ns: Times = self._streams[self._sensors.reference].times_ns
-        self._lenses: dict[str, tuple[Lens, str]] = {}
+        self._lenses: dict[str, tuple[CalibratedLens, str]] = {}
         self._videos: dict[str, VideoStream] = {}
         self._motion = Motion(recording, options, self._reference_frame)
 
@@ -133,12 +134,9 @@ class RecordedLog(Reader):
         common: dict[str, Any] = {
             "camera": camera,
             "time_ns": time_ns,
-            "intrinsics": lens.intrinsics,
             "ego_from_camera": self._motion.ego_from(frame, time_ns),
-            "distortion": lens.distortion,
-            "distortion_model": lens.model,
             "source": self._where(camera, time_ns),
-            "size": lens.size,
+            **vars(lens),
         }
         if self._recording.topics[camera].type == COMPRESSED:
             return CameraImage(read=read, **common)
@@ -163,11 +161,11 @@ class RecordedLog(Reader):
 
         return get_or_make(self._videos, camera, opened)
 
-    def _lens_and_frame(self, camera: str) -> tuple[Lens, str]:
+    def _lens_and_frame(self, camera: str) -> tuple[CalibratedLens, str]:
         """The lens and the frame_id, from the camera's first CameraInfo."""
         return get_or_make(self._lenses, camera, partial(self._read_lens, camera))
 
-    def _read_lens(self, camera: str) -> tuple[Lens, str]:
+    def _read_lens(self, camera: str) -> tuple[CalibratedLens, str]:
         topic = self._recording.topics[self._sensors.infos[camera]]
         where = f"{self.location}: {topic.name}"
         first = next(iter(self._recording.scan([topic.name], WHOLE)), None)

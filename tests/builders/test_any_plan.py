@@ -255,10 +255,12 @@ def check_batch(row, batch, single, nodes):
 def test_two_models_that_want_the_same_tensors_get_them(drive, group):
     """They share the filler, and it fills side by side: it is stopped before each of its lines until all other tensors
     are there."""
+    # pictures are decoded behind a lock, where every line is waited for in vain
+    every = 5 if "image" in SCHEMA.group(group).params.parts() else 1
     for params in choices_of(group):
         rows = rows_of_group(group, params)
         builder = InputBuilder({"one": rows, "other": rows}, schema=SCHEMA)
-        for built, where in held_builds(builder, drive[4], lambda label: label.startswith("one/")):
+        for built, where in held_builds(builder, drive[4], lambda label: label.startswith("one/"), every):
             for name, row in product(built, rows):
                 assert shown(built[name][row["name"]]) == alone(row, drive[4], None, 4), (name, row, where)
 
@@ -272,7 +274,7 @@ def test_stages_that_run_side_by_side_on_what_they_share_change_no_byte(drive):
             rows += rows_of_group(group.name, params, f"__{k}")
     builder = InputBuilder(rows, schema=SCHEMA)
     tensors = {row["name"] for row in rows}
-    for built, where in held_builds(builder, drive[4], lambda label: label not in tensors, every=61, patience_s=0.2):
+    for built, where in held_builds(builder, drive[4], lambda label: label not in tensors, every=97, patience_s=0.2):
         for row in rows:
             assert shown(built[row["name"]]) == alone(row, drive[4], None, 4), (row, where)
 

@@ -12,6 +12,7 @@ from perceptum.builders import InputBuilder, split
 from perceptum.datasets import memory_log
 from perceptum.features import SpecError
 from perceptum.features.camera import ImageParams
+from perceptum.inputs.poses import rigid
 
 from .cameras import AHEAD, SIZE, T0, intrinsics, mount, picture, png
 from .radars import cycle
@@ -148,6 +149,29 @@ def test_the_nearest_is_shown_in_whatever_order_points_come(points, sweep_of, fr
     turned = {"turning": points, "backwards": points[::-1], "by chance": np.random.default_rng(1).permutation(points)}
     other = log_of(sweep_of(turned[order]), *around())[0]
     assert build(other).tobytes() == build(frame).tobytes()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_point_is_missed_wherever_a_camera_looks(sweep_of, seed):
+    """Most blocks of points are passed over by the box around them: of clouds and cameras of any kind."""
+    random = np.random.default_rng(seed)
+    turn, _ = np.linalg.qr(random.normal(size=(3, 3)))
+    turn *= np.linalg.det(turn)
+    place, spread = random.normal(0, 20, 3), 10.0 ** random.uniform(-1, 2.5, 3)
+    points = (random.normal(0, 1, (4000, 3)) * spread).astype(np.float32)
+    points = points[np.argsort(points[:, random.integers(3)])] if seed % 3 else points
+    focal_px, size = 10.0 ** random.uniform(0.7, 2.7), (40, 50)
+    matrix = np.array([[focal_px, 0, random.uniform(-20, 70)], [0, focal_px, 20], [0, 0, 1]])
+    one = picture(size=size, intrinsics=matrix, ego_from_camera=rigid(turn, place))
+    got = build(log_of(sweep_of(points), one)[0], {"cameras": ["front"]}, depth_range=[0, None])[0]
+    camera = (points.astype(np.float64) - place) @ turn
+    with np.errstate(all="ignore"):
+        u, v = np.floor((camera @ matrix.T)[:, :2] / camera[:, 2:] + 0.5).T
+    sees = (camera[:, 2] > 0) & (u >= 0) & (u < 50) & (v >= 0) & (v < 40)
+    expected = np.full(size, np.inf)
+    np.minimum.at(expected, (v[sees].astype(int), u[sees].astype(int)), camera[sees, 2])
+    expected[np.isinf(expected)] = 0
+    assert np.allclose(got, expected, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("collision", ["nearest", "last", "last_of_pixel"])

@@ -193,6 +193,7 @@ BROKEN = {
     ),
     "singular": ({"intrinsics": np.zeros((3, 3))}, "front.png: intrinsics of front are"),
     "not finite": ({"intrinsics": intrinsics() * np.nan}, "front.png: intrinsics of front are"),
+    "mirrored": ({"ego_from_camera": np.diag([1.0, 1, -1, 1])}, "front.png: ego_from_camera of front is"),
     "no rotation": ({"ego_from_camera": np.zeros((4, 4))}, "front.png: ego_from_camera of front is"),
 }
 

@@ -174,3 +174,24 @@ def test_a_thread_that_comes_late_keeps_nothing_alive_that_the_work_held():
     gc.collect()
     assert watch() is None
     go_on.set()
+
+
+def test_who_has_nothing_to_do_is_spare():
+    crew, begun, go_on, end = Crew(3), threading.Event(), threading.Event(), threading.Event()
+
+    def busy():
+        begun.set()
+        go_on.wait()
+
+    assert (Crew(1).spare, crew.spare) == (0, 2)
+    crew.call(busy)
+    begun.wait()
+    assert crew.spare == 1
+    go_on.set()
+    crew.call(end.set)
+    end.wait()
+    for _ in range(1000):
+        if crew.spare == 2:
+            return
+        time.sleep(0.001)
+    raise AssertionError("who is done is still counted as busy")

@@ -25,6 +25,8 @@ NAMES = [f.name for f in canonical()]
 GRID = {"range": [-40, -40, -3, 40, 40, 3], "voxel": [2, 2, 2]}
 PARAMS = {group: {"grid": GRID} for group in ("lidar_voxels", "lidar_bev_occupancy", "lidar_bev_stats")}
 PARAMS |= {"lidar_range_image": {"height": 8, "width": 64}}
+# a frame decides the sizes of pictures else, which cannot be stacked
+PARAMS |= {"image": {"cameras": ["CAM_FRONT", "CAM_BACK"], "crop": [12, 20]}}
 
 
 def everything(**options):

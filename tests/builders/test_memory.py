@@ -25,6 +25,8 @@ PARAMS = {
     "lidar_bev_temporal": {"grid": SMALL, "num_sweeps": 2},
     "lidar_range_image": {"height": 8, "width": 64},
 }
+# a frame decides the sizes of pictures else, which cannot be stacked
+PARAMS |= {"image": {"cameras": ["CAM_FRONT", "CAM_BACK"], "crop": [12, 20]}}
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ PARAMS = {
 }
 PARAMS |= {"lidar_range_image": {"height": 8, "width": 64}}
 NAMES = [feature.name for feature in canonical()]
+# a frame decides the sizes of pictures else, which cannot be stacked
+PARAMS |= {"image": {"cameras": ["CAM_FRONT", "CAM_BACK"], "crop": [12, 20]}}
 
 
 class Tight:

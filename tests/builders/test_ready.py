@@ -15,6 +15,8 @@ from .strangers import Nothing, feature
 NAMES = [f.name for f in canonical()]
 GRID = {"range": [-40, -40, -3, 40, 40, 3], "voxel": [2, 2, 2]}
 PARAMS = {group: {"grid": GRID} for group in ("lidar_voxels", "lidar_bev_occupancy", "lidar_bev_stats")}
+# a frame decides the sizes of pictures else, which cannot be stacked
+PARAMS |= {"image": {"cameras": ["CAM_FRONT", "CAM_BACK"], "crop": [12, 20]}}
 
 
 @pytest.fixture(scope="module")

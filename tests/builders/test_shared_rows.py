@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptum.builders import cpus
+from perceptum.builders import InputBuilder, cpus
+from perceptum.builders.crew import Crew
 from perceptum.builders.voxel_rows import VoxelRows
 from perceptum.features import Grid
 
@@ -75,6 +76,24 @@ def test_the_rows_are_those_of_one_thread(dtype, seed, owners, side_by_side):
             # more than an owner has room for: then one thread does it, with the same memory
             shared.assign(PLACES, len(ids), False, ids)
             assert_same(shared, alone)
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_rows_are_shared_only_with_a_thread_that_has_nothing_else_to_do(frame_of, build, street, monkeypatch, is_busy):
+    """Together they look at every point twice: a frame whose pictures keep the other thread busy took longer."""
+    params = {"lidar_voxels": {"grid": {"range": [-51.2, -51.2, -5, 51.2, 51.2, 3], "voxel": [0.1, 0.1, 0.2]}}}
+    points = street(60_000)
+    frame, names = frame_of(points[:, :3], points[:, 3]), ["lidar_voxels", "lidar_voxel_coords"]
+    shared, wanted = [], build(names, frame, params)
+    assign_shared = VoxelRows.assign_shared
+    monkeypatch.setattr(VoxelRows, "assign_shared", lambda *given: shared.append(1) or assign_shared(*given))
+    builder = InputBuilder(names, params=params, threads=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Crew, "spare", property(lambda crew: 0 if is_busy else 1))
+        built = builder.build(frame)
+    assert len(shared) == (0 if is_busy else 1)
+    for name in names:
+        assert np.array_equal(built[name], wanted[name]), name
 
 
 def test_spread_points_are_shared():

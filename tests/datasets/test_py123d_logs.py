@@ -290,6 +290,7 @@ def test_cameras_have_their_lens_and_bytes_or_pixels(library, folder):
     np.testing.assert_allclose(front.ego_from_camera[:3, 3], [1.6, 0, 1.4])
     fisheye = log[1].cameras["fmcam_l0"]
     assert (fisheye.distortion_model, fisheye.distortion.tolist()) == ("mei", [1.5, 0.1, 0.2, 0.3, 0.4])
+    fisheye.decode()[:] = 0
     assert (fisheye.decode() == 1).all()
     assert fisheye.encoded.startswith(b"\x89PNG")
 
@@ -298,7 +299,8 @@ def test_an_ftheta_camera_is_seen_through_its_forward_polynomial():
     class FThetaCameraMetadata:
         intrinsics = space(cx=20.0, cy=10.0, fw_poly=np.array([0, 480.0, -8, 22, -60, 14]), bw_poly=np.zeros(6))
 
-    lens = Lens(*(lens_of(FThetaCameraMetadata(), "here")[at] for at in (0, 2, 1)))
+    said_of = lens_of(FThetaCameraMetadata(), "here")
+    lens = Lens(said_of.intrinsics, said_of.distortion_model, said_of.distortion)
     angle = 0.4
     (pixel,), _ = lens.project([[np.sin(angle), 0, np.cos(angle)]])
     radius = np.polynomial.polynomial.polyval(angle, FThetaCameraMetadata.intrinsics.fw_poly)

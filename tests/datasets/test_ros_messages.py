@@ -313,19 +313,19 @@ def test_a_lens_is_k_and_the_distortion(ros):
     lens = lens_of(info(ros=ros), False, "here")
     assert lens.intrinsics.tolist() == [[700, 0, 20], [0, 690, 10], [0, 0, 1]]
     assert lens.distortion.tolist() == [-0.2, 0.1, 0.001, 0.002, 0.0]
-    assert lens.model == "brown"
+    assert lens.distortion_model == "brown"
 
 
 def test_a_rectified_pictures_lens_is_p_without_distortion():
     lens = lens_of(info(), True, "here")
-    assert (lens.intrinsics[0, 0], lens.distortion, lens.model) == (650, None, "none")
+    assert (lens.intrinsics[0, 0], lens.distortion, lens.distortion_model) == (650, None, "none")
 
 
 def test_other_lenses_have_their_models():
-    assert lens_of(info(model="rational_polynomial", d=range(8)), False, "here").model == "brown"
-    assert lens_of(info(model="equidistant", d=(1, 2, 3, 4)), False, "here").model == "fisheye"
+    assert lens_of(info(model="rational_polynomial", d=range(8)), False, "here").distortion_model == "brown"
+    assert lens_of(info(model="equidistant", d=(1, 2, 3, 4)), False, "here").distortion_model == "fisheye"
     assert lens_of(info(d=()), False, "here").distortion is None
-    assert lens_of(info(d=(0,) * 5), False, "here").model == "none"
+    assert lens_of(info(d=(0,) * 5), False, "here").distortion_model == "none"
 
 
 def test_binning_and_a_region_of_interest_move_the_intrinsics():

@@ -1,11 +1,13 @@
 """Pictures of a video by their number: in any order, from any thread, with either decoder, of damaged videos too."""
 
+import importlib.util
 import multiprocessing
 import os
 import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from perceptum.datasets.reading.video.packets import Packet, VideoIndex
 from perceptum.datasets.reading.video.stream import VideoStream
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 
-from .made_video import CODECS, COUNT, GROUP, Listed, decoded, encoded, scene
+from .made_video import CODECS, COUNT, GROUP, HEIGHT, WIDTH, Listed, decoded, encoded, scene
 
 
 @pytest.fixture(params=["pyav", "tensorcodec"])
@@ -200,6 +202,7 @@ class Late:
 
     def __init__(self, context):
         self.context, self.waiting = context, []
+        self.width = self.height = 0
 
     def decode(self, packet):
         self.waiting += self.context.decode(packet)
@@ -286,3 +289,48 @@ def test_neither_decoder_is_imported_before_a_picture_is_asked_for():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_after_a_ctrl_c_the_pictures_are_right(library):
+    class Interrupted(Listed):
+        left = -1
+
+        def packet(self, index):
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+            return super().packet(index)
+
+    plain = decoded("h264")
+    # wherever it comes: packets are looked at for key frames, and then decoded
+    for reads in range(1, 12):
+        packets = Interrupted("h264", encoded("h264"))
+        stream = VideoStream(packets)
+        stream.picture(1)
+        packets.left = reads
+        with suppress(KeyboardInterrupt):
+            stream.picture(GROUP - 1)
+        for index in (GROUP - 1, 4, GROUP):
+            np.testing.assert_array_equal(stream.picture(index), plain[index])
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_picture_larger_than_any_is_refused_before_there_is_memory_for_it(codec, library, monkeypatch):
+    for module in ("pyav", "tensorcodec"):
+        monkeypatch.setattr(f"perceptum.datasets.reading.video.with_{module}.MOST_PIXELS", 6000)
+    # libdav1d reports neither size nor bound
+    said = "out of range" if (codec, library) == ("av1", "pyav") else f"{WIDTH} x {HEIGHT}, wanted at most 6000 pixels"
+    with pytest.raises(BrokenRecord, match=rf"^video at 0: the {codec} packet cannot be decoded \(.*{said}\)$"):
+        stream_of(codec).picture(0)
+
+
+def test_a_decoder_that_cannot_be_imported_is_passed_over_and_named(monkeypatch):
+    monkeypatch.setattr(decoders, "find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "av.video.reformatter", None)
+    if importlib.util.find_spec("tensorcodec") is not None:
+        np.testing.assert_array_equal(stream_of("h264").picture(3), decoded("h264")[3])
+    monkeypatch.setitem(sys.modules, "tensorcodec.decoders", None)
+    with pytest.raises(
+        LogError, match=r"PyAV is installed and cannot be imported .*; tensorcodec is installed and can"
+    ):
+        stream_of("h264").picture(0)

@@ -211,3 +211,9 @@ def test_a_part_of_a_picture_and_its_size(recording):
     assert picture.size == picture.picture_size() == (HEIGHT, WIDTH)
     np.testing.assert_array_equal(picture.decode(rows=(10, 30)), plain[10:30])
     assert picture.decode(reduce=2).shape == (HEIGHT // 2, WIDTH // 2, 3)
+
+
+def test_who_writes_into_a_picture_changes_no_other(recording):
+    picture = open_log(recording)[6].cameras[CAMERA]
+    picture.decode()[:] = 0
+    np.testing.assert_array_equal(picture.decode(), decoded("h264")[6])

@@ -38,7 +38,7 @@ MADE = {
     "view_of_delft": ("made_view_of_delft.py", "make", ""),
 }
 # what is not in the axes of its dataset
-IN_EGO = ("lss_nuscenes", "bevdet2_nuscenes", "bevdepth_nuscenes", "crn_nuscenes")
+IN_EGO = ("lss_nuscenes", "bevdet_v2_nuscenes", "bevdepth_nuscenes", "crn_nuscenes")
 # where a camera looks, to the left of ahead, in degrees
 YAWS = {"FRONT": 0, "FRONT_RIGHT": -55, "FRONT_LEFT": 55, "BACK": 180, "BACK_LEFT": 110, "BACK_RIGHT": -110}
 # ten sweeps and six cycles of each radar before the last frame
@@ -322,7 +322,7 @@ def pixels_of(tensors, points):
 PUBLISHED = {
     "lss_nuscenes": (0.22, 48, 0),
     "bevdet_nuscenes": (0.48, 176, 32),
-    "bevdet2_nuscenes": (0.44, 140, 0),
+    "bevdet_v2_nuscenes": (0.44, 140, 0),
     "bevdepth_nuscenes": (0.44, 140, 0),
     "crn_nuscenes": (0.44, 140, 0),
     "petr_nuscenes": (0.5, 130, 0),

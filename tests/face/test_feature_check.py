@@ -39,6 +39,12 @@ OWN = {
     "radar_points": [None, {"columns": ["x", "v_radial_comp", "pdh0_ordinal"], "missing_columns": "fill"}],
     "radar_voxels": [{"grid": GRID, "filter": "none", "max_voxels": 60, "max_points_per_voxel": 3, "min_rows": 2}],
     "radar_bev": [{"grid": GRID, "filter": "none", "oldest_first": True}],
+    "camera_depth": [
+        {"image": {"crop": [20, 24]}},
+        {"image": {"crop": [20, 24]}, "source": "radar", "radar": {"filter": "none"}, "stride": 3, "heights": [0, 1]},
+    ],
+    "lidar_camera_pixels": [None, {"take": "all", "max_points": 200}],
+    "radar_camera_points": [{"radar": {"filter": "none"}, "max_points": 7}],
 }
 
 

@@ -41,6 +41,7 @@ def test_these_models_have_a_spec():
         *("PointPillars", "SECOND", "CenterPoint", "VoxelNeXt", "PV-RCNN", "DSVT", "Cylinder3D"),
         *("PIXOR", "HDNet", "Complex-YOLO", "MV3D", "MotionNet", "FaF", "LaserNet", "RangeNet++", "RangeDet"),
         *("RadarNet", "BEVFusion", "CRN", "PP-Radar"),
+        *("LSS", "BEVDet", "BEVDepth", "PETR", "DETR3D", "BEVFormer", "CaDDN", "PointPainting"),
     }
     assert {model_of(path.stem) for path in SPECS} == wanted
 

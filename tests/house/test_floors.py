@@ -160,7 +160,9 @@ def test_only_the_decorator_of_kernels_and_what_speaks_to_the_processor_import_n
     importing = {
         m for m, path in modules(ROOT).items() for f in imports_of(m, path) if f.target.split(".")[0] == "numba"
     }
-    kernels = {f"perceptum.builders.kernels.{name}" for name in ("processor", "record", "tally", "turns")}
+    kernels = {
+        f"perceptum.builders.kernels.{name}" for name in ("picture.vectors", "processor", "record", "tally", "turns")
+    }
     assert importing == {"perceptum.inputs.kernel", *kernels}
 
 

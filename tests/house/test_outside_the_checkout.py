@@ -28,6 +28,7 @@ print(*tensors["lidar_bev_occupancy"].shape, int(tensors["lidar_num_points"].sum
 
 BUILDERS = (
     "conftest.py",
+    "cameras.py",
     "radars.py",
     "strangers.py",
     "test_batches.py",

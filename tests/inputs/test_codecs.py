@@ -230,6 +230,35 @@ def test_a_jpeg_that_warns_and_is_whole_is_what_others_make_of_it(name, decoder)
         assert np.abs(got - PICTURE).max() <= 40
 
 
+def comment(size):
+    return b"\xff\xfe" + struct.pack(">H", size + 2) + bytes(size)
+
+
+# each part between restarts is looked at with the header before it
+SLOW = {
+    "parts with a large header": before(jpeg(cv2.IMWRITE_JPEG_RST_INTERVAL, 1), b"\xff\xd0", bytes(8)).replace(
+        b"\xff\xdb", comment(60_000) * 8 + b"\xff\xdb", 1
+    ),
+    "segments and bytes between": WHOLE[:2] + (comment(0) + b"\0") * 20_000 + WHOLE[2:],
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_jpeg_that_is_made_to_take_long_is_refused(name, monkeypatch):
+    read = []
+
+    def counted(picture, **options):
+        read.append(len(picture))
+        return decode_jpeg(picture, **options)
+
+    decode_jpeg = simplejpeg.decode_jpeg
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", counted)
+    monkeypatch.setattr("perceptum.inputs.jpeg._LEAST_COST", 0)
+    assert refused(SLOW[name]).startswith("not a complete JPEG picture (Corrupt JPEG data: ")
+    assert sum(read) <= 51 * (len(SLOW[name]) + PICTURE.nbytes)
+    assert len(read) < 200
+
+
 @pytest.mark.parametrize("name", CUT)
 def test_a_jpeg_that_is_not_whole_stays_refused(name):
     assert refused(CUT[name]).startswith("not a complete JPEG picture (")
@@ -583,3 +612,12 @@ def test_whatever_is_damaged_is_a_part_of_a_picture_or_one_line(picture, changes
     except BrokenRecord as error:
         said = str(error)
     assert len(said.splitlines()) <= 1
+
+
+def test_programs_are_no_pictures():
+    """Pillow hands PostScript to Ghostscript, which runs it."""
+    script = encoded(Image.fromarray(PICTURE), "EPS")
+    assert Image.open(io.BytesIO(script)).size == (PICTURE.shape[1], PICTURE.shape[0])
+    assert refused(script).startswith("not a complete picture (cannot identify image file")
+    with pytest.raises(BrokenRecord):
+        picture_size(script)

@@ -321,6 +321,11 @@ def test_a_picture_that_does_not_decode_is_skipped_and_told_where_the_log_skips(
         Log(source).pixels(Log(source)[0].cameras["front"])
     good = Log(Made(), on_error="skip")
     assert good.pixels(good[0].cameras["CAM_A"]).shape == (4, 6, 3)
+    scratch = np.empty(72, np.uint8)
+    part = good.pixels(good[0].cameras["CAM_A"], rows=(1, 2), scratch=scratch)
+    np.testing.assert_array_equal(part, good[0].cameras["CAM_A"].decode(rows=(1, 2)))
+    assert good.pixels(good[0].cameras["CAM_A"], reduce=2).shape == (2, 3, 3)
+    assert np.shares_memory(part, scratch)
 
 
 def test_records_out_of_order_are_left_out_and_told_where_the_log_skips():

@@ -199,7 +199,7 @@ def test_tables_without_the_codes_for_flat_blocks_are_left_to_the_decoder(monkey
 def test_a_value_is_made_of_the_sizes_that_a_table_has(sizes, value):
     from perceptum.inputs.jpeg_rows import _steps
 
-    steps = _steps(value, {0: "0", **{size: f"1{size:04b}" for size in sizes}})
+    steps = _steps(value, {0: "0", **{size: f"1{size:04b}" for size in sizes}}, 5000)
     total = 0
     for step in steps or ():
         size, bits = int(step[1:5], 2), step[5:]
@@ -207,3 +207,13 @@ def test_a_value_is_made_of_the_sizes_that_a_table_has(sizes, value):
         total += int(bits, 2) if bits[0] == "1" else int(bits, 2) - (1 << size) + 1
     assert steps is None or total == value
     assert steps is not None or 1 not in sizes
+
+
+def test_a_value_that_takes_more_differences_than_a_row_has_is_left_to_the_decoder():
+    from perceptum.inputs.jpeg_rows import _steps
+
+    codes = {0: "0", 1: "10"}
+    assert _steps(-40, codes, 40) == ["100"] * 40
+    assert _steps(-41, codes, 40) is None
+    # at once, whatever a damaged picture adds up to
+    assert _steps(10**12, codes, 40) is None

@@ -8,7 +8,7 @@ import numpy as np
 
 from perceptum.inputs.kernel import kernel
 
-from .sight import BLOCK, box_of, can_see, cells_of, gather, pixels_of
+from .sight import BLOCK, can_see, cells_of, gather, pixels_of
 
 __all__ = ["ALL", "FIRST", "MIDDLE", "find_pixels", "list_seen"]
 
@@ -22,6 +22,7 @@ def find_pixels(
     chosen: Any,
     start: int,
     n: int,
+    boxes: Any,
     cameras: Any,
     numbers: Any,
     rule: int,
@@ -32,7 +33,6 @@ def find_pixels(
     take: int,
     middles: Any,
     xyz: Any,
-    box: Any,
     seen: Any,
     depths: Any,
     cells: Any,
@@ -42,7 +42,7 @@ def find_pixels(
 ) -> None:
     """Writes by which camera each of the points [start, start + n) is seen, -1 if by none, and at which u, v and depth.
 
-    middles: (K, 2) float64, the middle of each picture. off: (BLOCK,) float64, for the work as the others.
+    start: a multiple of BLOCK. middles: (K, 2) float64, the middle of each picture. off: (BLOCK,) float64.
     index: (1, N) int32, for ALL (K, N). out: (3, N) float32, for ALL (3 K, N); 0 where a point is not seen. The rest as
     in `draw`.
     """
@@ -52,15 +52,15 @@ def find_pixels(
         out[k, start : start + n] = 0
     for first in range(start, start + n, BLOCK):
         many = min(BLOCK, start + n - first)
-        gather(columns, chosen, first, many, xyz)
-        box_of(xyz, many, box)
+        gather(columns, chosen, first, xyz[:, :many])
+        x, y, z = xyz[0, :many], xyz[1, :many], xyz[2, :many]
         off[:many] = np.inf
         for k in range(len(numbers)):
             number = numbers[k]
             camera = cameras[number]
-            if not can_see(camera, box):
+            if not can_see(camera, boxes[first // BLOCK]):
                 continue
-            pixels_of(camera, xyz, many, along_ray, within, seen)
+            pixels_of(camera, x, y, z, along_ray, within, seen)
             cells_of(camera, many, rule, 1.0, near, far, 1, seen, depths, cells)
             at = number if take == ALL else 0
             for i in range(many):
@@ -92,7 +92,6 @@ def list_seen(
     along_ray: bool,
     within: bool,
     xyz: Any,
-    box: Any,
     seen: Any,
     depths: Any,
     cells: Any,
@@ -106,11 +105,8 @@ def list_seen(
     found = 0
     for first in range(0, n, BLOCK):
         many = min(BLOCK, n - first)
-        gather(columns, chosen, first, many, xyz)
-        box_of(xyz, many, box)
-        if not can_see(camera, box):
-            continue
-        pixels_of(camera, xyz, many, along_ray, within, seen)
+        gather(columns, chosen, first, xyz[:, :many])
+        pixels_of(camera, xyz[0, :many], xyz[1, :many], xyz[2, :many], along_ray, within, seen)
         cells_of(camera, many, rule, 1.0, near, far, 1, seen, depths, cells)
         for i in range(many):
             if cells[i] >= 0:

@@ -16,7 +16,19 @@ from perceptum.inputs.lens_kernel import PARAMETERS, PINHOLE, pixel_of
 from ..record import floats, value
 
 __all__ = ["AFFINE", "BLOCK", "CAMERA", "EDGE", "FLOOR", "LENS", "MODEL", "NUMBERS", "PIXEL", "PLANES", "RECORDED"]
-__all__ += ["ROUND", "SIZE", "TRUNCATE", "WITHIN", "can_see", "cells_of", "gather", "pixels_of"]
+__all__ += [
+    "ROUND",
+    "SIZE",
+    "TRUNCATE",
+    "WITHIN",
+    "boxes_of",
+    "can_see",
+    "cells_at_once",
+    "cells_of",
+    "gather",
+    "pixels_of",
+]
+__all__ += ["side_by_side"]
 
 BLOCK = 256
 """Points that are looked at together. A spinning lidar fires them within a few degrees: most cameras see none."""
@@ -41,23 +53,25 @@ EDGE, FLOOR, ROUND, TRUNCATE = range(4)
 
 
 @kernel
-def gather(columns: Any, chosen: Any, first: int, n: int, xyz: Any) -> None:
-    """Writes the places of the points [first, first + n), or of those that are listed there, to xyz (3, BLOCK) float32.
+def gather(columns: Any, chosen: Any, first: int, xyz: Any) -> None:
+    """Writes the places of the points from number `first` on, or of those that are listed there, to xyz (3, n) float32.
 
     columns: (3, 2) int64, where x, y and z are in memory. chosen: int32 point numbers; empty: all points.
     """
     for axis in range(3):
         at, step, out = columns[axis, 0], columns[axis, 1], xyz[axis]
         if len(chosen) > 0:
-            for i in range(n):
+            for i in range(len(out)):
                 out[i] = value(at, step, int(chosen[first + i]))
-        elif step == 4:
-            side_by_side = floats(at, first, n)
-            for i in range(n):
-                out[i] = side_by_side[i]
         else:
-            for i in range(n):
+            for i in range(len(out)):
                 out[i] = value(at, step, first + i)
+
+
+@inner
+def side_by_side(columns: Any, chosen: Any) -> bool:
+    """Whether the points can be looked at where they are in memory."""
+    return len(chosen) == 0 and columns[0, 1] == 4 and columns[1, 1] == 4 and columns[2, 1] == 4
 
 
 @inner
@@ -67,23 +81,31 @@ def _turned(bits: Any) -> Any:
 
 
 @inner
-def _bounds(bits: Any, n: int) -> Any:
-    """Returns the least and the greatest of float32 numbers by their bits. Of these the compiler looks at eight at a
-    time, of the numbers at one, since there might be some that are none."""
-    least, most = np.int32(2**31 - 1), np.int32(-(2**31))
-    for i in range(n):
+def _write_bounds(numbers: Any, bounds: Any) -> None:
+    """Writes the least and the greatest of float32 numbers, found by their bits: of these the compiler looks at eight
+    at a time, of the numbers at one, since there might be some that are none."""
+    least, most, bits, out = np.int32(2**31 - 1), np.int32(-(2**31)), numbers.view(np.int32), bounds.view(np.int32)
+    for i in range(len(bits)):
         ordered = _turned(bits[i])
         least, most = min(least, ordered), max(most, ordered)
-    return least, most
+    out[0], out[1] = _turned(least), _turned(most)
 
 
 @kernel
-def box_of(xyz: Any, n: int, box: Any) -> None:
-    """Writes the box around n places, (3, BLOCK) float32, to box (3, 2) float32."""
-    bits = box.view(np.int32)
-    for axis in range(3):
-        least, most = _bounds(xyz[axis].view(np.int32), n)
-        bits[axis, 0], bits[axis, 1] = _turned(least), _turned(most)
+def boxes_of(columns: Any, chosen: Any, n: int, xyz: Any, boxes: Any) -> None:
+    """Writes the box around each block of BLOCK points, of n points in all, to boxes (B, 3, 2) float32.
+
+    xyz: (3, BLOCK) float32, for the work. The rest as in `gather`.
+    """
+    as_they_are = side_by_side(columns, chosen)
+    for block in range(len(boxes)):
+        first = block * BLOCK
+        many = min(BLOCK, n - first)
+        if not as_they_are:
+            gather(columns, chosen, first, xyz[:, :many])
+        for axis in range(3):
+            places = floats(columns[axis, 0], first, many) if as_they_are else xyz[axis, :many]
+            _write_bounds(places, boxes[block, axis])
 
 
 @kernel
@@ -107,16 +129,15 @@ def _row(camera: Any, at: int) -> Any:
 
 
 @kernel
-def _through_lens(camera: Any, xyz: Any, n: int, along_ray: bool, within: bool, seen: Any) -> None:
+def _through_lens(camera: Any, x: Any, y: Any, z: Any, along_ray: bool, within: bool, seen: Any) -> None:
     """Does what `pixels_of` does, of a camera that is no pinhole."""
-    x, y, z = xyz[0], xyz[1], xyz[2]
     u, v, depth = seen[0], seen[1], seen[2]
     (xx, xy, xz, x0), (yx, yy, yz, y0) = _row(camera, CAMERA), _row(camera, CAMERA + 4)
     zx, zy, zz, z0 = _row(camera, CAMERA + 8)
     (uu, uv, u1, vu), (vv, v1) = _row(camera, AFFINE), (camera[AFFINE + 4], camera[AFFINE + 5])
     left, right, top, bottom = _row(camera, WITHIN)
     model, lens = int(camera[MODEL]), camera[LENS : LENS + PARAMETERS]
-    for i in range(n):
+    for i in range(len(x)):
         px, py, pz = np.float64(x[i]), np.float64(y[i]), np.float64(z[i])
         to_right, down = xx * px + xy * py + xz * pz + x0, yx * px + yy * py + yz * pz + y0
         ahead = zx * px + zy * py + zz * pz + z0
@@ -129,15 +150,16 @@ def _through_lens(camera: Any, xyz: Any, n: int, along_ray: bool, within: bool, 
 
 
 @kernel
-def pixels_of(camera: Any, xyz: Any, n: int, along_ray: bool, within: bool, seen: Any) -> None:
-    """Writes u, v and depth of n places to seen (3, BLOCK) float64; the depth of what the camera cannot see is 0.
+def pixels_of(camera: Any, x: Any, y: Any, z: Any, along_ray: bool, within: bool, seen: Any) -> None:
+    """Writes u, v and depth of n <= BLOCK places to seen (3, BLOCK) float64; the depth of what is not seen is 0.
 
-    along_ray: the depth is the distance from the camera. within: it is 0 too where the recorded picture ends.
+    x, y, z: (n,) float32. along_ray: the depth is the distance from the camera. within: it is 0 too where the recorded
+    picture ends.
     """
     if camera[MODEL] != PINHOLE:
-        _through_lens(camera, xyz, n, along_ray, within, seen)
+        _through_lens(camera, x, y, z, along_ray, within, seen)
         return
-    x, y, z = xyz[0], xyz[1], xyz[2]
+    n = len(x)
     u, v, depth = seen[0], seen[1], seen[2]
     (ux, uy, uz, u0), (vx, vy, vz, v0) = _row(camera, PIXEL), _row(camera, PIXEL + 4)
     dx, dy, dz, d0 = _row(camera, PIXEL + 8)
@@ -209,3 +231,38 @@ def cells_of(
             inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (u[i] < right) & (v[i] < bottom)
             inside = inside & (away > 0) & (away >= near) & (away < far)
             cells[i] = np.int32(row * per_row + column if inside else -1.0)
+
+
+@kernel
+def cells_at_once(
+    camera: Any,
+    x: Any,
+    y: Any,
+    z: Any,
+    half: float,
+    share: float,
+    near: float,
+    far: float,
+    wide: int,
+    depths: Any,
+    cells: Any,
+) -> None:
+    """Does what `pixels_of` and `cells_of` do for a pinhole, EDGE (half = 0.5) or FLOOR (0), strides of 2, 4, 8, .. (of
+    which `share`, 1 / stride, is exact), along the axis and not within: the usual case in one loop with two divisions.
+    Six maps from 322 970 points take 2.2 ms of kernels so, and 3.0 otherwise.
+    """
+    (ux, uy, uz, u0), (vx, vy, vz, v0) = _row(camera, PIXEL), _row(camera, PIXEL + 4)
+    dx, dy, dz, d0 = _row(camera, PIXEL + 8)
+    height, width, bottom, right = _row(camera, SIZE)
+    per_row = np.float64(wide)
+    for i in range(len(x)):
+        px, py, pz = np.float64(x[i]), np.float64(y[i]), np.float64(z[i])
+        ahead = dx * px + dy * py + dz * pz + d0
+        u, v = (ux * px + uy * py + uz * pz + u0) / ahead, (vx * px + vy * py + vz * pz + v0) / ahead
+        column, row = np.floor((u + half) * share), np.floor((v + half) * share)
+        depth = np.float32(ahead)
+        away = np.float64(depth)
+        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (u < right) & (v < bottom)
+        inside = inside & (away > 0) & (away >= near) & (away < far)
+        cells[i] = np.int32(row * per_row + column if inside else -1.0)
+        depths[i] = depth

@@ -41,15 +41,29 @@ def new_decoder(index: VideoIndex) -> VideoDecoder:
     PyAV takes packet by packet, keeps its state from one to the next, and reports pictures that it could only patch
     up. tensorcodec takes files alone: it is given one for each run of pictures.
     """
-    if find_spec("av") is not None:
-        from .with_pyav import PyAvDecoder
-
-        return PyAvDecoder(index)
-    if find_spec("tensorcodec") is not None:
-        from .with_tensorcodec import TensorcodecDecoder
-
-        return TensorcodecDecoder(index)
+    broken = ""
+    for module, library, decoder in (("av", "PyAV", _by_pyav), ("tensorcodec", "tensorcodec", _by_tensorcodec)):
+        if find_spec(module) is not None:
+            try:
+                return decoder(index)
+            # its own libraries may be missing, or made for another system
+            except ImportError as error:
+                broken += f"; {library} is installed and cannot be imported ({error})"
     raise LogError(
         f"pictures of a video need a decoder: {install_command('video')} (tensorcodec, LGPL), or "
-        f"{install_command('pyav')} (PyAV, whose wheel has GPL encoders in it)"
+        f"{install_command('pyav')} (PyAV, whose wheel has GPL encoders in it){broken}"
     )
+
+
+def _by_pyav(index: VideoIndex) -> VideoDecoder:
+    from .with_pyav import PyAvDecoder
+
+    return PyAvDecoder(index)
+
+
+def _by_tensorcodec(index: VideoIndex) -> VideoDecoder:
+    import tensorcodec.decoders  # noqa: F401
+
+    from .with_tensorcodec import TensorcodecDecoder
+
+    return TensorcodecDecoder(index)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ..raw_image import RawImage, png_bytes
+from ..raw_image import Pixels, RawImage, png_bytes
 from .stream import VideoStream
 
 __all__ = ["VideoImage", "video_image"]
@@ -19,12 +19,15 @@ def _no_size() -> tuple[int, int]:
 
 @dataclass(frozen=True, eq=False)
 class VideoImage(RawImage):
-    """A picture that is decoded each time it is asked for, by its stream's decoder, and not kept."""
+    """A picture that is decoded each time it is asked for, by its stream's decoder, and not kept with the record."""
 
     read_size: Callable[[], tuple[int, int]] = field(default=_no_size, repr=False)
 
     def picture_size(self) -> tuple[int, int]:
         return self.read_size()
+
+    def _own_pixels(self) -> Pixels:
+        return self.read_pixels()
 
 
 def video_image(stream: VideoStream, number: int, **common: Any) -> VideoImage:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from perceptum.inputs import LogError
@@ -32,13 +34,25 @@ class VideoStream:
 
     def picture(self, index: int) -> Pixels:
         """Returns (H, W, 3) uint8 RGB, the caller's own; raises as `VideoDecoder.picture` does."""
-        with self._lock.lock:
-            return self._decoder_for(index).picture(index)
+        with self._asked(index) as decoder:
+            return decoder.picture(index)
 
     def size(self, index: int) -> tuple[int, int]:
         """Returns the picture's height and width, px; raises as `picture` does."""
+        with self._asked(index) as decoder:
+            return decoder.size(index)
+
+    @contextmanager
+    def _asked(self, index: int) -> Iterator[VideoDecoder]:
         with self._lock.lock:
-            return self._decoder_for(index).size(index)
+            try:
+                yield self._decoder_for(index)
+            except LogError:
+                raise
+            # a Ctrl-C, anywhere in it: which packets it took is not known, and it would go on with wrong pictures
+            except BaseException:
+                self._decoder = None
+                raise
 
     def _decoder_for(self, index: int) -> VideoDecoder:
         if not 0 <= index < len(self._packets):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
+from perceptum.inputs.picture_size import MOST_PIXELS
 
 from .packets import Codec, VideoIndex
 
@@ -102,6 +103,8 @@ class PyAvDecoder:
 
     def _step(self, index: int) -> None:
         """Decodes the next packet on the way to a picture, or what is left in the decoder where there is none."""
+        from av.error import FFmpegError
+
         at = self._next
         is_last = not self._begun or at == len(self._index.packets) or at > index + _MOST_DELAYED
         if is_last or (at > index and self._index.is_key(at)):
@@ -120,9 +123,9 @@ class PyAvDecoder:
             return
         try:
             frames = self._context.decode(_packet(packet.data, at)) if packet.data else []
-        # PyAV's own error is a ValueError, of many kinds; an empty packet would end the video
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            self._fail(at, index, f"cannot be decoded ({_said(error)})")
+        # what it raises of its own is a ValueError, an OverflowError and more; an empty packet would end the video
+        except (FFmpegError, ValueError, OSError, RuntimeError, MemoryError) as error:
+            self._fail(at, index, f"cannot be decoded ({_said(error, self._context)})")
             return
         self._take(frames, index)
 
@@ -163,11 +166,13 @@ def _context(codec: Codec) -> Any:
     # a thread for each caller: what is built side by side are cameras and frames
     context.thread_count = 1
     context.flags |= _LOW_DELAY
-    context.options = _OPTIONS[codec]
+    context.options = {**_OPTIONS[codec], "max_pixels": str(MOST_PIXELS)}
     return context
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception, context: Any) -> str:
+    if context.width * context.height > MOST_PIXELS:
+        return f"{context.width} x {context.height}, wanted at most {MOST_PIXELS} pixels"
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord, LogError, MissingRecord
+from perceptum.inputs.picture_size import MOST_PIXELS
 
 from .matroska import as_matroska
 from .packets import VideoIndex
@@ -105,6 +106,9 @@ class TensorcodecDecoder:
         numbers = range(key, wanted[-1] + 1)
         packets = [(self._index.packet(at), self._index.is_key(at)) for at in numbers]
         with open_file(as_matroska(packets), dimension_order="NHWC") as decoder:
+            size = decoder.metadata
+            if size.width * size.height > MOST_PIXELS:
+                raise ValueError(f"{size.width} x {size.height}, wanted at most {MOST_PIXELS} pixels")
             block: Any = decoder.get_frames_at([at - key for at in wanted]).data
         self._picture_bytes = block[0].nbytes
         self._run.update(zip(wanted, block, strict=True))
