@@ -36,7 +36,9 @@ class _Slot:
         """The tensors that will ask for it once, each with its own number of the camera."""
         self.left = 0
         """How many of them have still to show it."""
-        self.begun = False
+        self.shown_by = 0
+        """How many show it at the moment."""
+        self.broken = False
         self.scratch: Scratch | None = None
         self.pixels: Pixels | None = None
         self.first = 0
@@ -83,11 +85,13 @@ class Decoded(Stage):
     def slot(self, key: tuple[str, int] | None) -> _Slot | None:
         return None if key is None else self._slots[key]
 
-    def leave(self, slot: _Slot) -> None:
-        """Called when a tensor has shown the picture."""
+    def leave(self, slot: _Slot, has_shown: bool = True) -> None:
+        """Called when a tensor has shown the picture, or will not."""
         with slot.lock:
             slot.left -= 1
-            if slot.left == 0 and slot.scratch is not None:
+            slot.shown_by -= has_shown
+            # whoever asks more often than was said has it decoded again
+            if slot.left <= 0 and slot.shown_by == 0 and slot.scratch is not None:
                 slot.pixels = None
                 self._free.append(slot.scratch)
                 slot.scratch = None
@@ -171,6 +175,8 @@ class Asker:
         if view is None or slot is None:
             yield None, 0
             return
+        with slot.lock:
+            slot.shown_by += 1
         try:
             yield self._found(camera, view, slot), slot.first
         finally:
@@ -183,7 +189,7 @@ class Asker:
         if self.views.frame.log.on_error == "raise":
             slot = self._decoded.slot(self.key(view))
             if slot is not None:
-                self._decoded.leave(slot)
+                self._decoded.leave(slot, has_shown=False)
             return view is not None
         with self.pixels(camera) as (pixels, _):
             return pixels is not None
@@ -200,9 +206,9 @@ class Asker:
         decode = partial(self._decoded.decode, picture, view.transform, key[1], slot)
         with slot.lock:
             # where it is broken, once more for each that requires it, whose error it is
-            if not slot.begun or (slot.pixels is None and self.views.required):
-                slot.begun = True
+            if slot.pixels is None and (not slot.broken or self.views.required):
                 slot.pixels = self.views.or_skip(what, decode)
+                slot.broken = slot.pixels is None
             return slot.pixels
 
 

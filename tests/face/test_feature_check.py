@@ -39,6 +39,14 @@ OWN = {
     "radar_points": [None, {"columns": ["x", "v_radial_comp", "pdh0_ordinal"], "missing_columns": "fill"}],
     "radar_voxels": [{"grid": GRID, "filter": "none", "max_voxels": 60, "max_points_per_voxel": 3, "min_rows": 2}],
     "radar_bev": [{"grid": GRID, "filter": "none", "oldest_first": True}],
+    "camera_images": [
+        {"image": {"crop": [20, 24]}},
+        {"image": {"resize": [20, 24], "flip": True, "pad_multiple": 16}, "layout": "HWC", "norm": "imagenet_255"},
+    ],
+    "camera_intrinsics": [{"image": {"resize": 0.5}}, {"augmented": False, "layout": "4x4"}],
+    "camera_extrinsics": [None, {"frame": "lidar", "direction": "camera_from_ref", "layout": "3x4"}],
+    "camera_projection": [{"image": {"crop": [20, 24]}}, {"motion_compensated": False}],
+    "camera_image_affine": [{"image": {"crop": [20, 24]}, "inverse": True}, {"applied": "before_division"}],
     "camera_depth": [
         {"image": {"crop": [20, 24]}},
         {"image": {"crop": [20, 24]}, "source": "radar", "radar": {"filter": "none"}, "stride": 3, "heights": [0, 1]},

@@ -16,7 +16,7 @@ from perceptum.inputs import CameraImage, HDMap, LaneGraph, RadarSweep, Shapes
 from perceptum.inputs.poses import Poses
 
 MOST_LETTERS = 500
-MOST_LINES = 40
+MOST_LINES = 80
 TABLES = {"explanation", "catalogue"}
 """Those that are printed as tables."""
 
