@@ -261,6 +261,27 @@ def test_a_crop_beyond_the_picture_names_both():
     assert not got[0, :, 54:].any()
 
 
+def test_pictures_that_a_crop_reaches_beyond_are_black_and_said_once(caplog):
+    log = log_of(picture("front"), picture("left", size=(80, 96)), on_error="skip", times_ns=[T0, T0 + 1])
+    builder = InputBuilder(NAMES, params={"image": {"crop": [60, 40]}})
+    got, _ = (builder.build(frame) for frame in log)
+    assert got["camera_valid"].tolist() == [0, 1]
+    said = [record.message for record in caplog.records]
+    assert len(said) == 1
+    assert "front.png: 54 x 96 pixels of front: the crop of rows 0 to 60 and columns 28 to 68 reaches beyond" in said[0]
+    assert said[0].endswith("its pictures of this size are black (reported once)")
+    with pytest.raises(BrokenRecord, match="reaches beyond"):
+        build(log[0], {"crop": [60, 40]}, required=True)
+
+
+def test_a_crop_beyond_the_size_that_the_spec_resizes_to_is_refused_when_planning():
+    with pytest.raises(SpecError, match=r"the crop of rows 0 to 400 .* reaches beyond the picture, 320 x 576 after"):
+        InputBuilder(["camera_images"], params={"image": {"resize": [320, 576], "crop": [400, 576]}})
+    InputBuilder(
+        ["camera_images"], params={"image": {"resize": [320, 576], "crop": [400, 576], "crop_beyond": "black"}}
+    )
+
+
 def test_pictures_of_different_sizes_want_to_be_made_alike():
     frame = log_of(picture("front"), picture("left", size=(31, 47)))[0]
     with pytest.raises(SpecError, match=r"different sizes, 54 x 96 of front, 31 x 47 of left; set image\.crop"):

@@ -82,8 +82,21 @@ def test_sizes_are_whole_numbers_worked_out_as_said(values, resized, crop, size)
         ({"crop": [0, 5]}, r"image.crop must be a height and a width from 1 to 32768, got \[0, 5\]"),
         ({"pad": [5, 40_000]}, r"image.pad must be a height and a width from 1 to 32768, got \[5, 40000\]"),
         ({"crop_offset": [1, 1]}, "image.crop_offset says where image.crop lies: set that too"),
-        ({"crop_at": [1.5, 0]}, r"image.crop_at must be two shares from 0 to 1, got \[1.5, 0"),
-        ({"crop_at": [0, math.nan]}, "image.crop_at must be two shares from 0 to 1"),
+        ({"crop_at": [1, 0.5]}, "image.crop_at says where image.crop lies: set that too"),
+        (
+            {"crop": [5, 5], "crop_at": [1, 0.5], "crop_offset": [1, 1]},
+            "image.crop_at and image.crop_offset both say where image.crop lies: set one of them; beside a preset",
+        ),
+        (
+            {"resize": [320, 576], "crop": [400, 576]},
+            "the crop of rows 0 to 400 and columns 0 to 576 reaches beyond the picture, 320 x 576 after resizing",
+        ),
+        (
+            {"resize": [320, 576], "crop": [300, 576], "crop_offset": [21, 0]},
+            "the crop of rows 21 to 321 and columns 0 to 576 reaches beyond the picture, 320 x 576 after resizing",
+        ),
+        ({"crop": [5, 5], "crop_at": [1.5, 0]}, r"image.crop_at must be two shares from 0 to 1, got \[1.5, 0"),
+        ({"crop": [5, 5], "crop_at": [0, math.nan]}, "image.crop_at must be two shares from 0 to 1"),
         ({"rotate": math.inf}, "image.rotate must be finite"),
         ({"pad_multiple": 0}, "image.pad_multiple must be at least 1, got 0"),
         ({"pad_multiple": 40_000}, "image.pad_multiple must be at most 32768, got 40000"),
@@ -174,7 +187,9 @@ def by_hand(transform, u, v):
 
 
 IMAGES = st.builds(
-    lambda resize, crop, **more: image(resize=resize, crop=crop, crop_beyond="black", **more),
+    lambda resize, crop, crop_at, **more: image(
+        resize=resize, crop=crop, crop_beyond="black", **more, **({} if crop is None else {"crop_at": crop_at})
+    ),
     resize=st.none() | st.floats(0.05, 3) | st.tuples(st.integers(1, 900), st.integers(1, 900)),
     crop=st.none() | st.tuples(st.integers(1, 1000), st.integers(1, 1000)),
     crop_at=st.tuples(st.floats(0, 1), st.floats(0, 1)),
