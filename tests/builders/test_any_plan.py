@@ -153,7 +153,19 @@ def specs(draw):
             dtype = draw(st.sampled_from(SCHEMA[name].dtypes))
             shape = tuple(f"{group.name}_{d}" if isinstance(d, str) else d for d in shape)
             rows.append({"name": name + suffix, "dtype": dtype, "shape": shape, "params": params or None})
-    return rows
+    # rows that belong to another tensor's under other params are refused
+    named = {row["name"]: row for row in rows}
+    return [row for row in rows if fits(row, named)]
+
+
+def fits(row, named):
+    base, *suffix = row["name"].split("__")
+    whose = named.get("__".join([SCHEMA[base].rows_of or "", *suffix]))
+    if whose is None:
+        return True
+    both = ((base, row), (SCHEMA[base].rows_of, whose))
+    own, theirs = (SCHEMA.group_of(name).params.replace(one["params"] or {}, name) for name, one in both)
+    return bool(own.size_key("num_points") == theirs.size_key("num_points"))
 
 
 _alone: dict[str, bytes] = {}
