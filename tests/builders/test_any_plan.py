@@ -283,7 +283,8 @@ def test_stages_that_run_side_by_side_on_what_they_share_change_no_byte(drive):
     rows = []
     for group in SCHEMA.groups:
         for k, params in enumerate(choices_of(group.name)):
-            rows += rows_of_group(group.name, params, f"__{k}")
+            # a suffix of its own: rows that belong to another group's would have to have its params
+            rows += rows_of_group(group.name, params, f"__{group.name}_{k}")
     builder = InputBuilder(rows, schema=SCHEMA)
     tensors = {row["name"] for row in rows}
     for built, where in held_builds(builder, drive[4], lambda label: label not in tensors, every=97, patience_s=0.2):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perceptum import features
 from perceptum.features import SpecError, canonical
 from perceptum.features.camera import NORMS, CameraImagesParams, ImageNorm, ImageParams, table_of
 
@@ -363,6 +364,21 @@ def test_caddns_values_are_divided_by_255_alone():
     assert (table == np.arange(256).astype(np.float32) / 255).all()
 
 
+def test_a_norm_by_name_is_shown_in_numbers():
+    described = catalogue_text()
+    for said in (
+        "imagenet_unit: scale 1/255, mean 0.485 0.456 0.406, std 0.229 0.224 0.225, divide;",
+        "caffe_bgr: scale 1, mean 103.53 116.28 123.675, std 1 1 1, multiply, BGR only;",
+    ):
+        assert said in described
+    assert all(f"{name}: " in described for name in NORMS)
+
+
+def catalogue_text():
+    (said,) = (p["prose"] for p in features().describe("camera_images")["parameters"] if p["name"] == "norm")
+    return said
+
+
 def test_a_norm_by_name_means_its_numbers():
     named, numbers = CameraImagesParams(norm="imagenet_255"), CameraImagesParams(norm=NORMS["imagenet_255"])
     assert named.meaning() == numbers.meaning()
@@ -386,6 +402,13 @@ def test_a_norm_that_divides_by_nothing_is_refused(values, said):
     ("values", "said"),
     [
         ({"camera_axis": False}, "camera_axis false wants one camera, named by image.cameras"),
+        *[
+            (
+                {"norm": norm},
+                f'norm "{norm}" has numbers for channel_order "BGR", which is "RGB": set channel_order, or give',
+            )
+            for norm in ("caffe_bgr", "caffe_bgr_old", "petr_bgr")
+        ],
         ({"norm_at": "start"}, 'norm_at "start" scales before resampling: it wants a norm, and resampler "cv2_linear"'),
         (
             {"norm_at": "start", "norm": "unit", "resampler": "pil_bicubic"},
