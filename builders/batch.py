@@ -100,12 +100,13 @@ def check_collation(rows: Sequence[Resolved]) -> None:
         if isinstance(collate, Stack):
             raise SpecError(
                 f"'{row.name}' cannot be stacked into a batch: a frame decides its size '{row.sizes[ragged[0]]}'; "
-                "fix it in the spec"
+                f"fix it in the spec{_how_to_fix(row, ragged)}"
             )
         if ragged != [collate.axis]:
             raise SpecError(
                 f"'{row.name}' cannot be joined into a batch along axis {collate.axis}: a frame also decides its size "
                 f"'{row.sizes[next(axis for axis in ragged if axis != collate.axis)]}'; fix that in the spec"
+                f"{_how_to_fix(row, [axis for axis in ragged if axis != collate.axis])}"
             )
         if collate.index == "offset" and _numbered(row, rows) is None:
             raise SpecError(
@@ -119,6 +120,13 @@ def check_collation(rows: Sequence[Resolved]) -> None:
                 f"'{name}' and '{row.name}' would both have the pointer '{pointer}' in a batch, but different sizes; "
                 "no feature but its group's first may have the group's name"
             )
+
+
+def _how_to_fix(row: Resolved, axes: Sequence[int]) -> str:
+    """Returns which params would make the sizes of axes whole numbers: ": name image.cameras"; empty if none does."""
+    with row.group.asking("fixed_by"):
+        said = [row.params.fixed_by(str(row.sizes[axis])) for axis in axes]
+    return f": {', and '.join(dict.fromkeys(filter(None, said)))}" if any(said) else ""
 
 
 def _pointer_name(row: Resolved) -> str:

@@ -46,7 +46,8 @@ class InputBuilder(Generic[Built]):
             {"a": model_a, "b": model_b}: then one plan serves all, and results come by the same names.
         schema: what the names mean; the canonical schema if not given.
         params: parameters or a preset's name per group, for rows that bring none: {"lidar_voxels": "bevfusion"}; or
-            the frame of reference for all rows that have one: {"frame": "lidar"}, the only one that can be said so.
+            a part for all rows that have it: the frame of reference, {"frame": "lidar"}, or what is done to pictures,
+            {"image": {"resize": 0.5}}.
         threads: how many threads one build may use, the caller's included; no byte depends on it.
         writable: False: tensors are read-only, and reused memory is cleared only where it was written.
             True: they may be changed in place, and reused memory is cleared as a whole, which takes longer.

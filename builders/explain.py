@@ -83,6 +83,8 @@ class TensorLine:
     """What it is, and in which axes, in words."""
     said: dict[str, Any]
     """The parameters that differ from the schema's own, whoever said them: the row, its preset, or the builder."""
+    stands_for: dict[str, Any]
+    """Of those the ones that are said by a name -> what it stands for, such as a norm in numbers."""
     preset: str | None
     ms: float | None
 
@@ -253,6 +255,9 @@ def _tensor(
     last: LastBuild | None,
 ) -> TensorLine:
     row = wanted.row
+    said = _differing(row.group.params.to_dict(), row.params.to_dict())
+    with row.group.asking("meaning"):
+        meant = row.params.meaning()
     sizes = tuple(s if n is None else n for n, s in zip(row.fixed, row.sizes, strict=True))
     shape: tuple[int | str, ...] = sizes if last is None else last.shapes.get(wanted, sizes)
     known = [n for n in shape if isinstance(n, int)]
@@ -270,7 +275,12 @@ def _tensor(
         copies=copies,
         params=row.params.to_dict(),
         meaning=_meaning(row),
-        said=_differing(row.group.params.to_dict(), row.params.to_dict()),
+        said=said,
+        stands_for={
+            name: meant[name]
+            for name, value in said.items()
+            if isinstance(value, str) and meant.get(name, value) != value
+        },
         preset=(row.row.params or {}).get("preset"),
         ms=_ms(last.times_s.get(wanted.label)) if last is not None else None,
     )
@@ -330,7 +340,11 @@ def _meaning_lines(tensors: Iterable[TensorLine], elsewhere: Container[str]) -> 
     for t in tensors:
         name = f"{t.model}/{t.name}" if t.model else t.name
         yield f"  {name}: {t.meaning}"
-        said = ", ".join(f"{key} {json.dumps(value)}" for key, value in t.said.items() if key not in elsewhere)
+        said = ", ".join(
+            f"{key} {json.dumps(value)}" + (f" = {json.dumps(t.stands_for[key])}" if key in t.stands_for else "")
+            for key, value in t.said.items()
+            if key not in elsewhere
+        )
         named = [] if t.preset is None else [f"preset {t.preset}"]
         line = ": ".join([*named, said] if said else named)
         if line:

@@ -40,8 +40,8 @@ parameters of a published model. `pc.features()` is the list in Python.
   batch axis: `build_batch` adds a first axis, or joins rows and says in `..._batch_ptr` where each frame begins.
 - **Names** are family and thing: `lidar_voxels`. A second instance takes a suffix: `lidar_voxels__fine`.
 - **Parameters** are given under the group that a section is about: `params={"lidar_points": {"num_sweeps": 5}}`, also
-  those that several groups take. Headings over those, such as the cloud, are for reading and are not keys. Only `frame`
-  may be said once for all rows: `params={"frame": "lidar"}`.
+  those that several groups take. Headings over those, such as the cloud, are for reading and are not keys. `frame` and
+  `image` alone may be said once for all rows: `params={"frame": "lidar"}`.
 - **Presets** hold the values of testing and running; a builder made with `training=True` takes those in training
   instead, where a row does not say its own. Numbers are rounded to six digits in these pages.
 - **Meaning.** A fingerprint covers all that decides a tensor's bytes: shape, closed words, parameters, and the version

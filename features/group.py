@@ -163,6 +163,10 @@ def check_references(features: Mapping[str, Feature]) -> None:
     """Raises SpecError where a feature counts, or points into, one that is not there."""
     for feature in features.values():
         points_into = feature.collate.offset_of if isinstance(feature.collate, Concat) else None
-        for field, other in (("counts", feature.counts), ("offset_of", points_into)):
+        for field, other in (
+            ("counts", feature.counts),
+            ("rows_of", feature.rows_of),
+            ("offset_of", points_into),
+        ):
             if other is not None and other not in features:
                 raise SpecError(f"feature '{feature.name}': {field} names '{other}', which is not a feature here")

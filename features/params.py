@@ -39,6 +39,13 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """
         return (dim,) if dim in self.__struct_fields__ else ()
 
+    def fixed_by(self, dim: str) -> str:
+        """Returns what to say so that a size that the frame decides is one number: "name image.cameras".
+
+        For the message that frames of different size cannot be one batch. By default nothing: a spec may fix it.
+        """
+        return ""
+
     def column_names(self) -> tuple[str, ...]:
         """Returns what the columns or channels of a tensor whose unit is "mixed" hold, in order: words of COLUMN_UNITS.
 

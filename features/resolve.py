@@ -90,6 +90,7 @@ def resolve_spec(schema: Lookup, spec: Spec) -> tuple[Resolved, ...]:
     _check_parts(rows)
     _check_cuts(rows)
     _check_nodes(rows)
+    _check_rows_of(rows)
     _check_together(rows)
     _check_symbols(rows)
     return rows
@@ -282,6 +283,55 @@ def _check_together(rows: tuple[Resolved, ...]) -> None:
                 )
 
 
+def _check_rows_of(rows: tuple[Resolved, ...]) -> None:
+    """Rows that are another tensor's, one by one, must be those: the pixels of other points would look like theirs."""
+    tensors = {(resolved.feature.name, resolved.suffix): resolved for resolved in rows}
+    for resolved in rows:
+        whose = tensors.get((resolved.feature.rows_of or "", resolved.suffix))
+        if whose is None:
+            continue
+        own, theirs = resolved.sizes[0], whose.sizes[0]
+        if isinstance(own, str) and isinstance(theirs, str) and resolved.size_key(own) != whose.size_key(theirs):
+            apart = _apart(whose, resolved, theirs) or "their params differ"
+            raise SpecError(
+                f"the rows of '{resolved.name}' belong to those of '{whose.name}', one by one, but {apart}; give both "
+                f"the same, or a suffix to one: {resolved.feature.name}__b"
+            )
+
+
+def _apart(one: Resolved, other: Resolved, size: str) -> str:
+    """Returns which params make a frame's own size of two rows different: "points has range null, pixels [0,...]"."""
+    said, theirs = [], _by_name(other.params)
+    for name, (path, value) in _by_name(one.params).items():
+        other_path, others = theirs.get(name, (path, value))
+        if others == value:
+            continue
+        change: dict[str, Any] = {path[-1]: msgspec.to_builtins(others)}
+        for outer in reversed(path[:-1]):
+            change = {outer: change}
+        try:
+            tried = msgspec.structs.replace(one, params=one.params.replace(change, ""))
+        except SpecError:
+            continue
+        if tried.size_key(size) != one.size_key(size):
+            also = "" if path == other_path else f"{'.'.join(other_path)} "
+            said.append(f"'{one.name}' has {'.'.join(path)} {_plain(value)}, '{other.name}' {also}{_plain(others)}")
+    return " and ".join(said)
+
+
+def _by_name(params: Params) -> dict[str, tuple[tuple[str, ...], Any]]:
+    """Returns name -> where it is and its value, of a group's own parameters and of those of a cloud that it holds:
+    {"num_sweeps": (("lidar", "num_sweeps"), 1)}."""
+    own = {name: getattr(params, name) for name in params.__struct_fields__}
+    clouds = {name: value for name, value in own.items() if isinstance(value, Params)}
+    inner = {
+        name: ((outer, name), getattr(cloud, name))
+        for outer, cloud in clouds.items()
+        for name in cloud.__struct_fields__
+    }
+    return inner | {name: ((name,), value) for name, value in own.items() if name not in clouds}
+
+
 def _limit(count: Resolved, size: str, rows: int) -> str:
     """Returns the params that make a count stop at so many rows: the parameter that bounds the size is looked for."""
     for field in count.params.__struct_fields__:
@@ -309,10 +359,13 @@ def _check_symbols(rows: tuple[Resolved, ...]) -> None:
                 continue
             other, other_axis = first.setdefault(symbol, (resolved, axis))
             if _source(resolved, axis) != _source(other, other_axis):
+                # two sizes of one name: what makes them differ is in the params
+                same = _size(other, other_axis) == _size(resolved, axis) and str(other.sizes[other_axis])
+                apart = _apart(other, resolved, same) if same else ""
                 raise SpecError(
                     f"the symbol '{symbol}' has one value across a spec, but it stands for axis {other_axis} of "
                     f"'{other.name}' ({_size(other, other_axis)}) and axis {axis} of '{resolved.name}' "
-                    f"({_size(resolved, axis)}); use two symbols"
+                    f"({_size(resolved, axis)}); {f'{apart}: give both the same, or ' if apart else ''}use two symbols"
                 )
 
 

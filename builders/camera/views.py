@@ -145,6 +145,10 @@ class Views(Stage):
                 self._known[size] = self.image.transform(*size)
             except SpecError as error:
                 where = f"{picture.source or picture.camera}: {size[0]} x {size[1]} pixels of {picture.camera}"
+                skips = not self.required and self.frame.log.on_error == "skip"
+                if skips and self._stages.first_time((Views, "transform", picture.camera)):
+                    # all pictures of the camera may be black for a slip in the spec
+                    _log.warning("%s: %s; its pictures of this size are black (reported once)", where, error)
                 raise BrokenRecord(f"{where}: {error}") from error
         return self._known[size]
 

@@ -6,11 +6,12 @@ from .depth import DepthParams
 from .image import ImageParams, ImageTransform, PixelConvention
 from .images import CameraImagesParams, Resampler
 from .matrices import AffineParams, ExtrinsicsParams, IntrinsicsParams, ProjectionParams
-from .norms import NORMS, ImageNorm, table_of
+from .norms import BGR_NORMS, NORMS, ImageNorm, table_of
 from .points import LidarPixelsParams, RadarCameraPointsParams
 from .sight import PixelRule, SightParams
 
 __all__ = [
+    "BGR_NORMS",
     "GROUPS",
     "NORMS",
     "AffineParams",

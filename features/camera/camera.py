@@ -41,6 +41,13 @@ class CameraParams(Params, frozen=True, kw_only=True):
     def decided_by(self, dim: str) -> tuple[str, ...]:
         return ("image",) if dim in ("num_cameras", "image_height", "image_width") else ()
 
+    def fixed_by(self, dim: str) -> str:
+        if dim == "num_cameras":
+            return "name image.cameras"
+        if dim in ("image_height", "image_width"):
+            return "give image.resize as a height and a width, image.crop or image.pad"
+        return super().fixed_by(dim)
+
     def size_key(self, dim: str) -> Hashable:
         if dim == "num_cameras":
             # a log's cameras are the same for all that does not name its own

@@ -21,6 +21,9 @@ PixelConvention = Literal["center", "published"]
 _MOST_PX = 2**15
 """Along an edge: OpenCV's and Pillow's tables count in int16 and int32."""
 
+_MIDDLE = (0.5, 0.5)
+"""Where a crop lies if nothing is said."""
+
 
 @dataclass(frozen=True)
 class ImageTransform:
@@ -119,7 +122,7 @@ class ImageParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             "1 and 0.5, the lower edge and the middle.",
             "ratio",
         ),
-    ] = (0.5, 0.5)
+    ] = _MIDDLE
     crop_offset: Annotated[
         tuple[int, int] | None,
         About("Top and left of what is cut out, instead of `crop_at`; may be below 0.", "px"),
@@ -168,8 +171,7 @@ class ImageParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             size = getattr(self, name)
             if size is not None:
                 _check_size(name, size)
-        if self.crop is None and self.crop_offset is not None:
-            raise SpecError("image.crop_offset says where image.crop lies: set that too")
+        self._check_crop_place()
         if not all(0 <= share <= 1 for share in self.crop_at):
             raise SpecError(f"image.crop_at must be two shares from 0 to 1, got {list(self.crop_at)}")
         finite("image.rotate", (self.rotate,))
@@ -182,6 +184,20 @@ class ImageParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         size = self._cut()
         if size is not None and self.pad is not None and (self.pad[0] < size[0] or self.pad[1] < size[1]):
             raise SpecError(f"image.pad {list(self.pad)} is smaller than the picture, {list(size)}; crop it")
+        if isinstance(self.resize, tuple):
+            # what is cut of a picture that is resized to a size is known before there is one
+            self._crop(self.resize)
+
+    def _check_crop_place(self) -> None:
+        moved = self.crop_at != _MIDDLE
+        if self.crop is None and (moved or self.crop_offset is not None):
+            name = "crop_at" if moved else "crop_offset"
+            raise SpecError(f"image.{name} says where image.crop lies: set that too")
+        if moved and self.crop_offset is not None:
+            raise SpecError(
+                "image.crop_at and image.crop_offset both say where image.crop lies: set one of them; beside a preset "
+                f"that sets the other, null for crop_offset or {list(_MIDDLE)} for crop_at"
+            )
 
     def _check_resize(self) -> None:
         resize = self.resize

@@ -12,7 +12,7 @@ from ..feature import Axes, Feature
 from ..group import Group
 from ..parameter import About
 from .camera import CAMERA_AXIS, CameraParams
-from .norms import NORMS, ImageNorm, NormName
+from .norms import BGR_NORMS, NORMS, NORMS_IN_NUMBERS, ImageNorm, NormName
 from .presets import IMAGES
 
 __all__ = ["GROUPS", "CameraImagesParams", "Resampler"]
@@ -36,7 +36,9 @@ class CameraImagesParams(CameraParams, frozen=True, kw_only=True):
     ] = "pil_bilinear"
     norm: Annotated[
         ImageNorm | NormName | None,
-        About("How values are scaled, by name or in numbers; null: they are from 0 to 255."),
+        About(
+            f"How values are scaled, by name or in numbers; null: they are from 0 to 255. {NORMS_IN_NUMBERS}.",
+        ),
     ] = None
     norm_at: Annotated[
         Literal["end", "start"],
@@ -66,6 +68,11 @@ class CameraImagesParams(CameraParams, frozen=True, kw_only=True):
         super().__post_init__()
         if not self.camera_axis and (self.image.cameras is None or len(self.image.cameras) != 1):
             raise SpecError("camera_axis false wants one camera, named by image.cameras")
+        if self.norm in BGR_NORMS and self.channel_order != "BGR":
+            raise SpecError(
+                f'norm "{self.norm}" has numbers for channel_order "BGR", which is "{self.channel_order}": set '
+                "channel_order, or give the norm in numbers"
+            )
         if self.norm_at == "start" and (self.norm is None or self.resampler != "cv2_linear"):
             raise SpecError('norm_at "start" scales before resampling: it wants a norm, and resampler "cv2_linear"')
         if self.compose and (self.norm_at == "start" or self.decode == "reduced"):

@@ -14,7 +14,7 @@ from ..checks import finite
 from ..errors import SpecError
 from ..parameter import About
 
-__all__ = ["NORMS", "ImageNorm", "NormName", "table_of"]
+__all__ = ["BGR_NORMS", "NORMS", "NORMS_IN_NUMBERS", "ImageNorm", "NormName", "table_of"]
 
 NormName = Literal["imagenet_unit", "imagenet_255", "caffe_bgr", "caffe_bgr_old", "petr_bgr", "unit"]
 
@@ -58,7 +58,21 @@ NORMS: Mapping[str, ImageNorm] = MappingProxyType(
         "unit": ImageNorm(scale="1/255", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
     }
 )
-"""Name -> what it stands for. Those with bgr in their names want `channel_order` BGR."""
+"""Name -> what it stands for."""
+
+BGR_NORMS = frozenset({"caffe_bgr", "caffe_bgr_old", "petr_bgr"})
+"""Their numbers are those of blue, green and red: they want `channel_order` BGR. Those of the others are of red, green
+and blue, and are applied as they are to the other order too, as BEVDet does."""
+
+
+def _in_numbers(name: str, norm: ImageNorm) -> str:
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (norm.mean, norm.std))
+    order = ", BGR only" if name in BGR_NORMS else ""
+    return f"{name}: scale {norm.scale}, mean {mean}, std {std}, {norm.arithmetic}{order}"
+
+
+NORMS_IN_NUMBERS = "; ".join(_in_numbers(name, norm) for name, norm in NORMS.items())
+"""What each name stands for, in words."""
 
 
 def table_of(norm: ImageNorm | None) -> NDArray[np.float32]:

@@ -130,6 +130,7 @@ GROUPS = (
                 frame="image",
                 cut="first_rows",
                 collate=Concat(),
+                rows_of="lidar_points",
                 prose="For each row of lidar_points of the same points: on which pixel of its camera's picture it "
                 "falls, u, v and the depth; all 0 where no camera sees it. What a model paints points with: image "
                 "features or scores at (v, u) of the picture that lidar_camera_index names. A point that another "
@@ -144,6 +145,7 @@ GROUPS = (
                 fill=-1,
                 cut="first_rows",
                 collate=Concat(),
+                rows_of="lidar_points",
                 prose="For each row of lidar_camera_pixels the number of its camera, from 0 in the order of "
                 '`image.cameras` or of the log; -1 where no camera sees the point. With take "all" that of each '
                 "camera that does, in its own column.",

@@ -116,3 +116,21 @@ def test_ids_number_the_rows_of_whatever_is_fixed_beside_them(name):
     assert batch[name].shape[:2] == (2, 4000)
     second = np.where(single[1] >= 0, single[1] + 4000, -1)
     np.testing.assert_array_equal(batch["lidar_point_voxel_id"], np.concatenate([single[0], second]))
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (
+            {},
+            "'camera_images' cannot be stacked into a batch: a frame decides its size 'num_cameras'; fix it in the "
+            "spec: name image.cameras, and give image.resize as a height and a width, image.crop or image.pad",
+        ),
+        ({"crop": [9, 9]}, "'num_cameras'; fix it in the spec: name image.cameras"),
+    ],
+)
+def test_what_fixes_a_size_that_a_frame_decides_is_said(image, said):
+    builder = InputBuilder(["camera_images"], params={"image": image} if image else {})
+    with pytest.raises(SpecError) as refused:
+        builder.build_batch(open_log("synthetic", frames=2).frames(0, 2))
+    assert str(refused.value).endswith(said)

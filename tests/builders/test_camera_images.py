@@ -12,7 +12,7 @@ import pytest
 from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log
 from perceptum.features import SpecError
-from perceptum.features.camera import NORMS
+from perceptum.features.camera import BGR_NORMS, NORMS
 from perceptum.inputs import BrokenRecord, CameraImage, MissingRecord, Poses
 
 from .cameras import SIZE, T0, intrinsics, picture, pixels, png
@@ -64,12 +64,16 @@ def test_layout_order_dtype_and_axis(layout, channel_order, dtype, camera_axis):
 def test_a_norm_by_name_is_that_norm_in_numbers(name):
     frame, norm = log_of(picture())[0], NORMS[name]
     numbers = {"scale": norm.scale, "mean": list(norm.mean), "std": list(norm.std), "arithmetic": norm.arithmetic}
-    by_name, by_numbers = (build(frame, norm=value)["camera_images"] for value in (name, numbers))
+    order = "BGR" if name in BGR_NORMS else "RGB"
+    by_name, by_numbers = (build(frame, norm=value, channel_order=order)["camera_images"] for value in (name, numbers))
     assert by_name.tobytes() == by_numbers.tobytes()
-    value = pixels().transpose(2, 0, 1).astype(np.float64) / (255 if norm.scale == "1/255" else 1)
+    shown = pixels()[..., ::-1] if order == "BGR" else pixels()
+    value = shown.transpose(2, 0, 1).astype(np.float64) / (255 if norm.scale == "1/255" else 1)
     expected = (value - np.array(norm.mean)[:, None, None]) / np.array(norm.std)[:, None, None]
     assert np.abs(by_name[0] - expected).max() < 2e-5 * max(1, np.abs(expected).max())
-    one, other = (InputBuilder(NAMES, params={"camera_images": {"norm": n}}) for n in (name, numbers))
+    one, other = (
+        InputBuilder(NAMES, params={"camera_images": {"norm": n, "channel_order": order}}) for n in (name, numbers)
+    )
     assert one.fingerprint == other.fingerprint
 
 
@@ -261,6 +265,27 @@ def test_a_crop_beyond_the_picture_names_both():
     assert not got[0, :, 54:].any()
 
 
+def test_pictures_that_a_crop_reaches_beyond_are_black_and_said_once(caplog):
+    log = log_of(picture("front"), picture("left", size=(80, 96)), on_error="skip", times_ns=[T0, T0 + 1])
+    builder = InputBuilder(NAMES, params={"image": {"crop": [60, 40]}})
+    got, _ = (builder.build(frame) for frame in log)
+    assert got["camera_valid"].tolist() == [0, 1]
+    said = [record.message for record in caplog.records]
+    assert len(said) == 1
+    assert "front.png: 54 x 96 pixels of front: the crop of rows 0 to 60 and columns 28 to 68 reaches beyond" in said[0]
+    assert said[0].endswith("its pictures of this size are black (reported once)")
+    with pytest.raises(BrokenRecord, match="reaches beyond"):
+        build(log[0], {"crop": [60, 40]}, required=True)
+
+
+def test_a_crop_beyond_the_size_that_the_spec_resizes_to_is_refused_when_planning():
+    with pytest.raises(SpecError, match=r"the crop of rows 0 to 400 .* reaches beyond the picture, 320 x 576 after"):
+        InputBuilder(["camera_images"], params={"image": {"resize": [320, 576], "crop": [400, 576]}})
+    InputBuilder(
+        ["camera_images"], params={"image": {"resize": [320, 576], "crop": [400, 576], "crop_beyond": "black"}}
+    )
+
+
 def test_pictures_of_different_sizes_want_to_be_made_alike():
     frame = log_of(picture("front"), picture("left", size=(31, 47)))[0]
     with pytest.raises(SpecError, match=r"different sizes, 54 x 96 of front, 31 x 47 of left; set image\.crop"):
@@ -288,12 +313,36 @@ def test_a_camera_without_a_picture_in_time_is_black_and_said_once(caplog):
 
 def test_a_camera_that_the_log_lacks(caplog):
     log = log_of(picture("front"))
-    with pytest.raises(MissingRecord, match="no sensor 'nowhere'; the log has front"):
+    with pytest.raises(MissingRecord, match=r"no camera 'nowhere'; the log has front; image\.cameras names the"):
         build(log[0], {"cameras": ["nowhere"]})
     with pytest.raises(MissingRecord, match="no camera 'nowhere'; the log has front, and the spec requires it"):
         build(log[0], {"cameras": ["front", "nowhere"]}, required=True)
     assert build(log[0], {"cameras": ["front", "nowhere"], "crop": [9, 9]})["camera_valid"].tolist() == [1, 0]
-    assert "no camera 'nowhere'; the log has front: it has no pictures" in caplog.text
+    assert "no camera 'nowhere', so no pictures of it; the log has front (reported once; the param" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("named", "there", "misspelt"),
+    [
+        ("CAM_FRNT", "CAM_FRONT", True),
+        ("cam_front", "CAM_FRONT", True),
+        ("CAMFRONT", "CAM_FRONT", True),
+        ("CAM_FRONT_LEFT", "CAM_FRONT_RIGHT", False),
+        ("CAM_FRONT_LEFT", "CAM_FRONT", False),
+        ("image_2", "image_3", False),
+        ("M_FISHEYE_L", "M_FISHEYE_R", False),
+    ],
+)
+def test_a_misspelt_camera_is_an_error_and_another_one_is_not(named, there, misspelt, caplog):
+    log = log_of(picture("other"), picture(there))
+    if misspelt:
+        with pytest.raises(MissingRecord, match=f"no camera '{named}'; did you mean '{there}'. the log has other, "):
+            build(log[0], {"cameras": ["other", named]})
+        # what it is a slip of is there too
+        build(log[0], {"cameras": ["other", there, named], "crop": [9, 9]})
+        assert f"no camera '{named}', so no pictures of it" in caplog.text
+    else:
+        assert build(log[0], {"cameras": ["other", named]})["camera_valid"].tolist() == [1, 0]
 
 
 def test_a_log_without_cameras_gives_none():

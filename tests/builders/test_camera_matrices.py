@@ -119,7 +119,7 @@ def image_values():
             "rotate": st.floats(-180, 180),
             "pad_multiple": st.sampled_from([1, 32]),
         },
-    )
+    ).map(lambda values: values if "crop" in values else {k: v for k, v in values.items() if k != "crop_at"})
 
 
 CAMERAS = st.lists(

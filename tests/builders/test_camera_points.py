@@ -107,8 +107,23 @@ def test_rows_that_are_not_those_of_lidar_points_do_not_share_their_symbol():
         {"name": "lidar_points", "dtype": "float32", "shape": ["num_points", 5]},
         {"name": "lidar_camera_index", "dtype": "int32", "shape": ["num_points"]},
     ]
-    with pytest.raises(SpecError, match="num_points"):
+    with pytest.raises(SpecError, match=r"lidar_points' has num_sweeps 1, 'lidar_camera_index' lidar\.num_sweeps 2;"):
         InputBuilder(rows, params={"lidar_camera_pixels": {"lidar": {"num_sweeps": 2}}})
+    rows[1]["shape"] = ["other"]
+    with pytest.raises(SpecError) as refused:
+        InputBuilder(rows, params={"lidar_points": {"range": [0, -9, -3, 40, 9, 4]}})
+    assert str(refused.value) == (
+        "the rows of 'lidar_camera_index' belong to those of 'lidar_points', one by one, but 'lidar_points' has range "
+        "[0.0,-9.0,-3.0,40.0,9.0,4.0], 'lidar_camera_index' null; give both the same, or a suffix to one: "
+        "lidar_camera_index__b"
+    )
+    with pytest.raises(
+        SpecError, match=r"lidar\.num_sweeps 2 and 'lidar_points' has max_points null, '.*' 9; give both"
+    ):
+        InputBuilder(rows, params={"lidar_camera_pixels": {"lidar": {"num_sweeps": 2}, "max_points": 9}})
+    rows[1] = {**rows[1], "name": "lidar_camera_index__b"}
+    InputBuilder(rows, params={"lidar_points": {"range": [0, -9, -3, 40, 9, 4]}})
+    rows[1] = {**rows[1], "name": "lidar_camera_index", "shape": ["num_points"]}
     InputBuilder(rows, params={"lidar_camera_pixels": {"lidar": {"intensity_mode": "raw"}}})
 
 

@@ -232,6 +232,18 @@ def test_an_object_that_says_nothing_is_the_default():
 def test_parameters_of_a_preset_are_shown_without_the_object_that_is_shown_above():
     names, image = ["camera_images", "camera_image_affine"], {"preset": "bevdet_256x704"}
     text = str(InputBuilder(names, params={"image": image}).explain())
-    assert '    preset bevdet_256x704: resampler "pil_bicubic", norm "imagenet_unit"' in text.splitlines()
+    assert (
+        '    preset bevdet_256x704: resampler "pil_bicubic", norm "imagenet_unit" = {"scale": "1/255", "mean": [0.485, '
+        '0.456, 0.406], "std": [0.229, 0.224, 0.225], "arithmetic": "divide"}'
+    ) in text.splitlines()
     assert "    preset bevdet_256x704" in text.splitlines()
     assert "  cameras (CAM_FRONT_LEFT and 5 more) " in text
+
+
+def test_a_norm_by_name_is_explained_in_numbers():
+    params = {"camera_images": {"norm": "petr_bgr", "channel_order": "BGR"}}
+    text = str(InputBuilder(["camera_images"], params=params).explain())
+    assert (
+        'norm "petr_bgr" = {"scale": "1", "mean": [103.53, 116.28, 123.675], "std": [57.375, 57.12, 58.395], '
+        '"arithmetic": "multiply"}'
+    ) in text

@@ -237,8 +237,8 @@ def test_a_lidar_that_the_log_lacks_is_left_out_and_reported_once_unless_it_is_r
     for _ in range(2):
         assert len(builder.build(frame)["lidar_points"]) == 1
     assert caplog.messages == [
-        "memory: no lidar 'roof'; the log has top: it has no points (reported once; the param \"required\" makes it an "
-        "error)"
+        "memory: no lidar 'roof', so no points of it; the log has top (reported once; the param \"required\" makes it "
+        "an error)"
     ]
     builder = InputBuilder(["lidar_points"], params=points_params(sensors=["roof", "top"], required=True))
     with pytest.raises(MissingRecord, match="memory: no lidar 'roof'; the log has top, and the spec requires it"):

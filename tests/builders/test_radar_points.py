@@ -214,8 +214,8 @@ def test_a_missing_radar_is_empty_and_not_valid_unless_it_is_required(caplog):
     assert found["radar_valid"].tolist() == [1, 0]
     assert len(found["radar_points"]) > 0
     assert [r.getMessage() for r in caplog.records] == [
-        "memory: no radar 'left'; the log has front, back: it has no detections (reported once; the param \"required\" "
-        "makes it an error)"
+        "memory: no radar 'left', so no detections of it; the log has front, back (reported once; the param "
+        '"required" makes it an error)'
     ]
     with pytest.raises(MissingRecord, match="no radar 'left'; the log has front, back, and the spec requires it"):
         build(log[-1], {"sensors": ["back", "left"], "required": True})

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perceptum import features
 from perceptum.features import SpecError, canonical
 from perceptum.features.camera import NORMS, CameraImagesParams, ImageNorm, ImageParams, table_of
 
@@ -82,8 +83,21 @@ def test_sizes_are_whole_numbers_worked_out_as_said(values, resized, crop, size)
         ({"crop": [0, 5]}, r"image.crop must be a height and a width from 1 to 32768, got \[0, 5\]"),
         ({"pad": [5, 40_000]}, r"image.pad must be a height and a width from 1 to 32768, got \[5, 40000\]"),
         ({"crop_offset": [1, 1]}, "image.crop_offset says where image.crop lies: set that too"),
-        ({"crop_at": [1.5, 0]}, r"image.crop_at must be two shares from 0 to 1, got \[1.5, 0"),
-        ({"crop_at": [0, math.nan]}, "image.crop_at must be two shares from 0 to 1"),
+        ({"crop_at": [1, 0.5]}, "image.crop_at says where image.crop lies: set that too"),
+        (
+            {"crop": [5, 5], "crop_at": [1, 0.5], "crop_offset": [1, 1]},
+            "image.crop_at and image.crop_offset both say where image.crop lies: set one of them; beside a preset",
+        ),
+        (
+            {"resize": [320, 576], "crop": [400, 576]},
+            "the crop of rows 0 to 400 and columns 0 to 576 reaches beyond the picture, 320 x 576 after resizing",
+        ),
+        (
+            {"resize": [320, 576], "crop": [300, 576], "crop_offset": [21, 0]},
+            "the crop of rows 21 to 321 and columns 0 to 576 reaches beyond the picture, 320 x 576 after resizing",
+        ),
+        ({"crop": [5, 5], "crop_at": [1.5, 0]}, r"image.crop_at must be two shares from 0 to 1, got \[1.5, 0"),
+        ({"crop": [5, 5], "crop_at": [0, math.nan]}, "image.crop_at must be two shares from 0 to 1"),
         ({"rotate": math.inf}, "image.rotate must be finite"),
         ({"pad_multiple": 0}, "image.pad_multiple must be at least 1, got 0"),
         ({"pad_multiple": 40_000}, "image.pad_multiple must be at most 32768, got 40000"),
@@ -174,7 +188,9 @@ def by_hand(transform, u, v):
 
 
 IMAGES = st.builds(
-    lambda resize, crop, **more: image(resize=resize, crop=crop, crop_beyond="black", **more),
+    lambda resize, crop, crop_at, **more: image(
+        resize=resize, crop=crop, crop_beyond="black", **more, **({} if crop is None else {"crop_at": crop_at})
+    ),
     resize=st.none() | st.floats(0.05, 3) | st.tuples(st.integers(1, 900), st.integers(1, 900)),
     crop=st.none() | st.tuples(st.integers(1, 1000), st.integers(1, 1000)),
     crop_at=st.tuples(st.floats(0, 1), st.floats(0, 1)),
@@ -348,6 +364,21 @@ def test_caddns_values_are_divided_by_255_alone():
     assert (table == np.arange(256).astype(np.float32) / 255).all()
 
 
+def test_a_norm_by_name_is_shown_in_numbers():
+    described = catalogue_text()
+    for said in (
+        "imagenet_unit: scale 1/255, mean 0.485 0.456 0.406, std 0.229 0.224 0.225, divide;",
+        "caffe_bgr: scale 1, mean 103.53 116.28 123.675, std 1 1 1, multiply, BGR only;",
+    ):
+        assert said in described
+    assert all(f"{name}: " in described for name in NORMS)
+
+
+def catalogue_text():
+    (said,) = (p["prose"] for p in features().describe("camera_images")["parameters"] if p["name"] == "norm")
+    return said
+
+
 def test_a_norm_by_name_means_its_numbers():
     named, numbers = CameraImagesParams(norm="imagenet_255"), CameraImagesParams(norm=NORMS["imagenet_255"])
     assert named.meaning() == numbers.meaning()
@@ -371,6 +402,13 @@ def test_a_norm_that_divides_by_nothing_is_refused(values, said):
     ("values", "said"),
     [
         ({"camera_axis": False}, "camera_axis false wants one camera, named by image.cameras"),
+        *[
+            (
+                {"norm": norm},
+                f'norm "{norm}" has numbers for channel_order "BGR", which is "RGB": set channel_order, or give',
+            )
+            for norm in ("caffe_bgr", "caffe_bgr_old", "petr_bgr")
+        ],
         ({"norm_at": "start"}, 'norm_at "start" scales before resampling: it wants a norm, and resampler "cv2_linear"'),
         (
             {"norm_at": "start", "norm": "unit", "resampler": "pil_bicubic"},
