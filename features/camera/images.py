@@ -114,8 +114,8 @@ GROUPS = (
                 frame="none",
                 cut="first_rows",
                 prose="Per camera, whether the frame has a picture of it that can be decoded. 0 is one of two: the "
-                "frame has none, and then its matrices are the identity and its depths and time lag 0; or, in a log that "
-                "skips what is broken, it does not decode, and then only camera_images is 0.",
+                "frame has none, and then its matrices are the identity and its depths and time lag 0; or, in a log "
+                "that skips what is broken, it does not decode, and then only camera_images is 0.",
             ),
             Feature(
                 name="camera_time_lag",

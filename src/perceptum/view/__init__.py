@@ -79,6 +79,7 @@ class Scene:
         matrices that the same builder makes. In a log that skips what is broken, what cannot be built is not seen;
         where pictures are asked for and the frame cannot be built at all, that is raised.
         """
+        pictures = [part for own in pictures for part in own.of_one_size(frame)]
         rows = [_points_row("lidar_points", ("x", "y", "z"))]
         if pictures and frame.log.source.radars:
             of_now = {"num_sweeps": 1, "filter": "none", "max_points": None, "missing_columns": "fill"}
