@@ -572,6 +572,20 @@ def test_the_title_says_the_place_and_the_colours_of_the_models_tensor():
     assert [title(one)[:4] for one in scene_of(log).cameras] == ["0 a,", "1 b,", "2 la"]
 
 
+def test_what_several_builders_report_is_logged_once(code_package, caplog):
+    """Each model has a builder, which reported again that there is no picture."""
+    params = {"image": {"cameras": ["front", "late"]}}
+    inputs = [{"name": "camera_valid", "dtype": "uint8", "shape": [2], "params": params}]
+    source = DETECTOR.replace("ego_pose", "camera_valid")
+    packages = [code_package(source, OUTPUTS, inputs=inputs, name=name) for name in ("one", "two")]
+    log = log_of(picture("front"), picture("late", time_ns=95_000_000))
+    for _ in range(2):
+        caplog.clear()
+        pictures = pictures_of_spec(["camera_images"], params)
+        assert len(Scene.of(log[0], packages, True, pictures).boxes) == 2
+        assert [record.getMessage().count("has no picture of 'late'") for record in caplog.records] == [1]
+
+
 def test_the_window_shows_where_the_cameras_are():
     why = "open3d, or a system library that it needs, is not here; `make system-libs` installs those"
     pytest.importorskip("open3d", reason=why, exc_type=ImportError)
