@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from perceptum.features import ReferenceParams
 from perceptum.features.camera import CameraFrame, ImageParams, ImageTransform
+from perceptum.inputs import PoseUnknown
 
 from ..motion import ref_from_sensors
 from ..reference import Reference
@@ -43,7 +44,13 @@ class CameraPoses(Stage):
             ref_from_ego = self._reference.ref_from_ego
             moving = [(k, view) for k, view in there if self._moves and view.time_ns != frame.time_ns]
             asked = [([view.time_ns], view.ego_from_camera) for _, view in moving]
-            paths = ref_from_sensors(frame.poses, frame.time_ns, asked, ref_from_ego) if asked else []
+            try:
+                paths = ref_from_sensors(frame.poses, frame.time_ns, asked, ref_from_ego) if asked else []
+            except PoseUnknown as error:
+                raise PoseUnknown(
+                    f"{frame}: where its cameras were when they took their pictures: {error}; the param "
+                    '"motion_compensated": false takes them as mounted'
+                ) from error
             if len(moving) < len(there):
                 for k, view in there:
                     out[k] = ref_from_ego @ view.ego_from_camera

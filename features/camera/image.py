@@ -151,6 +151,10 @@ class ImageParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = "center"
 
     def __post_init__(self) -> None:
+        # left out of plain data, and of fingerprints, is what is the default itself: a 0.5 that is said is another
+        for name, default in zip(self.__struct_fields__, self.__struct_defaults__, strict=True):
+            if getattr(self, name) == default:
+                msgspec.structs.force_setattr(self, name, default)
         if self.cameras is not None:
             distinct("image.cameras", self.cameras)
         if self.new_intrinsics is not None:

@@ -17,7 +17,7 @@ from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log
 from perceptum.features import SpecError
 from perceptum.features.camera import IntrinsicsParams, Resampler
-from perceptum.inputs import BrokenRecord, CameraImage, LidarSweep, MissingRecord, Poses, RadarSweep
+from perceptum.inputs import BrokenRecord, CameraImage, LidarSweep, MissingRecord, Poses, PoseUnknown, RadarSweep
 from perceptum.inputs.poses import quaternion_from_yaw, rigid, rotation_from_quaternion
 
 from .cameras import SIZE, T0, intrinsics, mount, picture, png
@@ -269,6 +269,22 @@ def test_a_camera_lies_where_it_was_when_it_took_its_picture():
     # at T0 the car stands along x; 100 ms ago it was turned by -0.03, and its camera was 1.5 m ahead
     wanted = rigid(np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]), [-1, 0, -0.05]) @ mount()
     np.testing.assert_allclose(moved[0], wanted, rtol=0, atol=1e-12)
+
+
+def test_a_pose_that_is_not_known_says_that_cameras_want_it():
+    log = memory_log(
+        cameras=[picture("front", T0 - 60 * MS)],
+        poses=Poses(np.array([T0, T0 + 10**8]), np.eye(4)[[0, 0]], np.zeros((2, 3))),
+        times_ns=[T0],
+    )
+    said = (
+        rf"^frame 0 .*: where its cameras were when they took their pictures: no pose at {T0 - 60 * MS} ns: .*; "
+        'the param "motion_compensated": false takes them as mounted$'
+    )
+    with pytest.raises(PoseUnknown, match=said):
+        InputBuilder(["camera_extrinsics"]).build(log[0])
+    mounted = InputBuilder(["camera_extrinsics"], params={"camera_extrinsics": {"motion_compensated": False}})
+    assert np.array_equal(mounted.build(log[0])["camera_extrinsics"][0], mount().astype(np.float32))
 
 
 def test_a_picture_of_the_reference_time_needs_no_poses():

@@ -97,8 +97,10 @@ def test_it_tells_which_tensors_share_a_stage():
     stages = {s.title: s.serves for s in builder.explain().stages}
     lidar = [name for name in NAMES if name.startswith("lidar") and "range" not in name]
     group_of = {feature.name: group.name for group in canonical().groups for feature in group}
-    assert stages["cloud (1 sweep, ego frame)"] == tuple(lidar)
-    assert stages["cells (1024 x 1024 x 40)"] == tuple(n for n in lidar if group_of[n] != "lidar_points")
+    seen = ("camera_depth", "lidar_camera_pixels", "lidar_camera_index")
+    assert stages["cloud (1 sweep, ego frame)"] == tuple(n for n in NAMES if n in lidar or n in seen)
+    of_points = ("lidar_points", "lidar_camera_pixels")
+    assert stages["cells (1024 x 1024 x 40)"] == tuple(n for n in lidar if group_of[n] not in of_points)
     rows = tuple(n for n in lidar if group_of[n] in ("lidar_voxels", "lidar_pillars"))
     assert stages["voxel rows (hash)"] == rows
     assert stages["ego"] == ("ego_pose", "reference_stamp")

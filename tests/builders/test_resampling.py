@@ -272,6 +272,9 @@ def test_bytes_keep_their_values_in_any_layout(layout, bgr):
         ((90, 160), None, None, 3.0),
         ((90, 160), None, None, 0.0),
         ((2, 7), (3, 2), None, 0.0),
+        # places that fall on a pixel by the ratio of sizes, and just beside it by its inverse's inverse
+        ((85, 106), (47, 157), None, 0.0),
+        ((130, 70), (46, 87), None, 0.0),
     ],
 )
 def test_what_is_scaled_first_is_resampled_in_float32(source, resized, crop, rotate_deg, bgr):

@@ -382,3 +382,14 @@ def test_a_norm_that_divides_by_nothing_is_refused(values, said):
 def test_pictures_whose_options_contradict_each_other_are_refused(values, said):
     with pytest.raises(SpecError, match=said):
         canonical().group("camera_images").params.replace(values, "test")
+
+
+@pytest.mark.parametrize(
+    "said", [{"crop_at": [0.5, 0.5]}, {"rotate": 0}, {"rotate": -0.0}, {"cameras": None, "flip": False}]
+)
+def test_a_default_that_is_said_means_the_same(said):
+    params = [{"image": {"resize": 0.5, **more}} for more in ({}, said)]
+    names, schema = ["camera_images", "camera_depth"], canonical()
+    wanted, found = (schema.fingerprint_of(schema.spec(names, own)) for own in params)
+    assert found == wanted
+    assert msgspec.to_builtins(msgspec.convert(said, ImageParams)) == {}
