@@ -112,7 +112,8 @@ GROUPS = (
                 "does. Points behind a camera are not shown, nor those that another hides on the same number; what is "
                 "hidden otherwise is not known. In what `image.pad` adds nothing is shown, nor where a rotated picture "
                 "or a crop beyond it is black. Rows and columns that are no whole stride are left out. Of a camera "
-                "without a picture all is 0: see camera_valid.",
+                "that the frame has no picture of all is 0; where there is one that does not decode the depths are as "
+                "of any other, though camera_valid is 0.",
             ),
         ),
     ),

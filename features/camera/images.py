@@ -120,7 +120,9 @@ GROUPS = (
                 units="flag",
                 frame="none",
                 cut="first_rows",
-                prose="Per camera, whether the frame has a picture of it that can be decoded.",
+                prose="Per camera, whether the frame has a picture of it that can be decoded. 0 is one of two: the "
+                "frame has none, and then its matrices are the identity and its depths and time lag 0; or, in a log "
+                "that skips what is broken, it does not decode, and then only camera_images is 0.",
             ),
             Feature(
                 name="camera_time_lag",
@@ -130,7 +132,7 @@ GROUPS = (
                 frame="none",
                 cut="first_rows",
                 prose="Per camera, how long before the reference time its picture was taken; negative if after, 0 "
-                "where there is none.",
+                "where there is none. That of a picture that does not decode is known too.",
             ),
         ),
     ),

@@ -23,7 +23,10 @@ _AUGMENTED = About(
     "true: of the pictures as the tensor has them, after resize, crop, flip and rotation; false: as they were recorded "
     "(or undistorted)."
 )
-_WITHOUT = "Of a camera without a picture it is the identity, which models can invert: see camera_valid."
+_WITHOUT = (
+    "Of a camera that the frame has no picture of it is the identity, which models can invert; where there is one that "
+    "does not decode it is as of any other, though camera_valid is 0."
+)
 
 
 class IntrinsicsParams(CameraParams, frozen=True, kw_only=True):

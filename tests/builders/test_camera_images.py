@@ -251,6 +251,23 @@ def test_a_broken_picture_that_is_required_is_an_error_where_others_are_skipped(
     assert InputBuilder([easy]).build(log[0])["camera_valid"].tolist() == [0, 1]
 
 
+def test_no_picture_and_one_that_does_not_decode_are_told_apart_by_what_else_is_known():
+    """camera_valid is 0 of both; matrices and the time lag are unknown only where there is no picture."""
+    late, torn = T0 + 10 * MS, {"read": lambda: cut(png(pixels()))}
+    names = ["camera_images", "camera_valid", "camera_time_lag", "camera_projection", "camera_image_affine"]
+    image = {"cameras": ["front", "left"], "crop": [50, 90]}
+    builder = InputBuilder(names, params={"image": image, "camera_projection": {"motion_compensated": False}})
+    good = builder.build(log_of(picture("front", late), picture("left"))[0])
+    broken = builder.build(log_of(picture("front", late, **torn), picture("left"), on_error="skip")[0])
+    none = builder.build(log_of(picture("front", T0 + 10**9), picture("left"))[0])
+    assert [got["camera_valid"].tolist() for got in (good, broken, none)] == [[1, 1], [0, 1], [0, 1]]
+    assert not broken["camera_images"][0].any()
+    assert not none["camera_images"][0].any()
+    for name in names[2:]:
+        assert np.array_equal(broken[name], good[name])
+        assert np.array_equal(none[name][0], np.eye(4) if name != "camera_time_lag" else 0)
+
+
 def test_a_crop_beyond_the_picture_names_both():
     frame = log_of(picture("front"))[0]
     said = (

@@ -41,7 +41,7 @@ OWN = {
     "radar_bev": [{"grid": GRID, "filter": "none", "oldest_first": True}],
     "camera_images": [
         {"image": {"crop": [20, 24]}},
-        {"image": {"resize": [20, 24], "flip": True, "pad_multiple": 16}, "layout": "HWC", "norm": "imagenet_255"},
+        {"image": {"resize": [20, 24], "flip": True, "pad_multiple": 16}, "layout": "HWC", "resampler": "cv2_linear"},
     ],
     "camera_intrinsics": [{"image": {"resize": 0.5}}, {"augmented": False, "layout": "4x4"}],
     "camera_extrinsics": [None, {"frame": "lidar", "direction": "camera_from_ref", "layout": "3x4"}],

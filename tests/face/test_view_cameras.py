@@ -14,14 +14,16 @@ from PIL import Image
 import perceptum as pc
 from perceptum.datasets import memory_log
 from perceptum.errors import UsageError
+from perceptum.features import SpecError
 from perceptum.features.camera import CameraImagesParams, ImageNorm, ImageParams
-from perceptum.inputs import BrokenRecord, CameraImage, Labels, LidarSweep, RadarSweep
+from perceptum.inputs import BrokenRecord, CameraImage, Labels, LidarSweep, MissingRecord, RadarSweep
 from perceptum.inputs.poses import rigid
+from perceptum.plural import counted
 from perceptum.view import Scene, pictures_of_log, pictures_of_spec
 from perceptum.view.boxes import box_lines
 from perceptum.view.cameras import CameraView, PictureRows
 from perceptum.view.projector import NEAR_M, Projector
-from perceptum.view.sheet import arrange
+from perceptum.view.sheet import arrange, title
 
 SMALL = "synthetic:frames=2,beams=16,azimuth_steps=300,image_size=160x90"
 LABEL_RGB, MODEL_RGB = (0x2A, 0x9D, 0x4A), (0xE4, 0x57, 0x2E)
@@ -379,7 +381,7 @@ def test_labels_and_models_boxes_are_drawn_in_the_pictures(tmp_path, code_packag
     scale = 1280 / 160
     for color, box in ((LABEL_RGB, log[0].labels.boxes[0]), (MODEL_RGB, scene.boxes["made of code"][0])):
         ((u, v),), _ = scene.cameras[0].view.projector.pixels(box[None, :3])
-        rows, columns = np.nonzero(np.abs(rgb[50 : 50 + 720] - color).max(axis=2) < 30)
+        rows, columns = np.nonzero(np.abs(rgb[68 : 68 + 720] - color).max(axis=2) < 30)
         assert len(rows) > 100
         middle = (columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2
         np.testing.assert_allclose(middle, ((u + 0.5) * scale + 8, (v + 0.5) * scale), atol=3 * scale)
@@ -417,7 +419,8 @@ def test_the_command_draws_the_cameras_and_counts_what_falls_into_each(command):
     scene = Scene.of(frame, pictures=pictures_of_log(frame))
     assert told["cameras"] == [one.to_dict() for one in scene.cameras]
     front = told["cameras"][0]
-    assert list(front) == ["camera", "height", "width", "missing", "time_lag_s", "points", "radar", "labels", "boxes"]
+    of_camera = ["camera", "number", "channel_order", "yaw_rad", "height", "width", "missing", "time_lag_s"]
+    assert list(front) == [*of_camera, "points", "radar", "labels", "boxes"]
     assert (front["camera"], front["height"], front["width"], front["missing"]) == ("CAM_FRONT", 90, 160, None)
     assert front["time_lag_s"] == 0.05
     assert min(camera["points"] for camera in told["cameras"]) > 50
@@ -493,13 +496,99 @@ def test_what_is_missing_is_said_in_its_place(tmp_path):
     scene = Scene.of(log[0], pictures=[rows])
     assert [one.view.missing for one in scene.cameras] == [
         "",
-        "its picture is broken",
+        "b.jpg: its picture is broken",
         "no picture within 60 ms; the nearest is 95.0 ms off",
         "the log has no such camera",
     ]
     assert [len(one.points) for one in scene.cameras] == [1, 0, 0, 0]
     scene.draw_cameras(tmp_path / "p.png")
     assert scene.cameras[2].to_dict()["missing"] == "no picture within 60 ms; the nearest is 95.0 ms off"
+
+
+def test_a_file_that_is_missing_is_not_called_broken(tmp_path):
+    def read():
+        raise MissingRecord(f"{tmp_path}/gone.jpg: no such file; the picture is missing")
+
+    gone = picture("gone", read=read, source=str(tmp_path / "gone.jpg"))
+    other = picture("other", size=(900, 1600), source=str(tmp_path / "other.jpg"))
+    other = replace(other, read=picture().read)
+    log = log_of(picture("front"), gone, other)
+    log.on_error = "skip"
+    scene = scene_of(log)
+    assert [one.view.missing for one in scene.cameras] == [
+        "",
+        "gone.jpg: the file is missing",
+        "other.jpg: its picture or its calibration is broken",
+    ]
+
+
+def test_pictures_of_different_sizes_in_one_tensor_are_drawn_all_the_same(tmp_path):
+    """A model is refused them; whoever looks at them wants to see why."""
+    log = log_of(
+        picture("a"), picture("late", time_ns=95_000_000), picture("b", yaw_deg=90, size=(40, 100)), picture("c")
+    )
+    names = ["a", "late", "nowhere", "b", "c"]
+    params = {"image": {"cameras": names, "resize": 0.5}}
+    with pytest.raises(SpecError, match="pictures of one tensor have different sizes"):
+        pc.InputBuilder(["camera_images"], params=params).build(log[0])
+    scene = Scene.of(log[0], pictures=pictures_of_spec(["camera_images"], params))
+    views = [one.view for one in scene.cameras]
+    assert [(view.number, view.camera) for view in views] == list(enumerate(names))
+    assert [view.picture.shape[:2] for view in views if not view.missing] == [(45, 80), (20, 50), (45, 80)]
+    assert [bool(view.missing) for view in views] == [False, True, True, False, False]
+    scene.draw_cameras(tmp_path / "p.png")
+
+
+def test_pictures_of_one_size_are_one_tensor():
+    log = log_of(picture("a"), picture("b", yaw_deg=90, size=(40, 100)))
+    fixed = pictures_of_spec(["camera_images"], {"image": {"resize": [20, 30]}})
+    assert fixed[0].of_one_size(log[0]) == fixed
+    (open_,) = pictures_of_spec(["camera_images"])
+    assert open_.of_one_size(log_of(picture("a"), picture("b", yaw_deg=90))[0]) == [open_]
+
+
+@pytest.mark.parametrize(
+    ("yaw_deg", "words"),
+    [
+        (0, "ahead"),
+        (0.4, "ahead"),
+        (55, "55° left"),
+        (-110.2, "110° right"),
+        (179.8, "back"),
+        (-180, "back"),
+        (-179.4, "179° right"),
+    ],
+)
+def test_the_title_says_where_a_camera_looks(yaw_deg, words):
+    one = scene_of(log_of(picture("a", yaw_deg=yaw_deg))).cameras[0]
+    assert title(one) == f"0 a, RGB, looks {words}\nat this time: {counted(len(one.points), 'point')}, 0 labels"
+
+
+def test_the_title_says_the_place_and_the_colours_of_the_models_tensor():
+    log = log_of(picture("a"), picture("b", yaw_deg=90), picture("late", time_ns=95_000_000))
+    params = {"image": {"cameras": ["b", "late", "a"]}, "camera_images": {"channel_order": "BGR"}}
+    scene = Scene.of(log[0], pictures=pictures_of_spec(["camera_images"], params))
+    assert [title(one).partition("\n")[0] for one in scene.cameras] == [
+        "0 b, BGR, looks 90° left",
+        "1 late, BGR",
+        "2 a, BGR, looks ahead",
+    ]
+    assert [scene.cameras[i].to_dict()["yaw_rad"] for i in range(3)] == [round(np.pi / 2, 6), None, 0]
+    assert [title(one)[:4] for one in scene_of(log).cameras] == ["0 a,", "1 b,", "2 la"]
+
+
+def test_what_several_builders_report_is_logged_once(code_package, caplog):
+    """Each model has a builder, which reported again that there is no picture."""
+    params = {"image": {"cameras": ["front", "late"]}}
+    inputs = [{"name": "camera_valid", "dtype": "uint8", "shape": [2], "params": params}]
+    source = DETECTOR.replace("ego_pose", "camera_valid")
+    packages = [code_package(source, OUTPUTS, inputs=inputs, name=name) for name in ("one", "two")]
+    log = log_of(picture("front"), picture("late", time_ns=95_000_000))
+    for _ in range(2):
+        caplog.clear()
+        pictures = pictures_of_spec(["camera_images"], params)
+        assert len(Scene.of(log[0], packages, True, pictures).boxes) == 2
+        assert [record.getMessage().count("has no picture of 'late'") for record in caplog.records] == [1]
 
 
 def test_the_window_shows_where_the_cameras_are():
@@ -525,6 +614,11 @@ def test_real_pictures_are_drawn_with_their_points(command, real_data):
     # a van beside the car, seen by a fisheye: without its lens one label was in its picture
     assert counts["M_FISHEYE_R"][0] > 60_000
     assert counts["M_FISHEYE_R"][1] == 8
+    # one of its pictures is larger than the others: no model is given all in one tensor
+    words = ("--cameras", "--params", 'image={"undistort":true}', "--json", "--out", "p.png")
+    straight = command("view", folder, *words).json["cameras"]
+    assert [(one["number"], one["camera"]) for one in straight] == list(enumerate(counts))
+    assert len({(one["height"], one["width"]) for one in straight}) == 2
     told = command("view", real_data / "nuscenes/scene-0061", "--cameras", "--json", "--out", "p.png").json
     counts = {camera["camera"]: camera["points"] for camera in told["cameras"]}
     # the devkit counts 3053 and 4820 more than a pixel from the edge and a metre away

@@ -21,6 +21,7 @@ from perceptum.install import install_command
 from perceptum.neuropod import Model, load_neuropod
 from perceptum.picture import RANGE_M, Picture
 from perceptum.problems import Detection
+from perceptum.quiet import logs_once
 
 from .boxes import EDGES, box_corners
 from .cameras import PictureRows, camera_views, pictures_of_log, pictures_of_spec
@@ -77,8 +78,15 @@ class Scene:
 
         pictures: of the cameras, by `pictures_of_log` or `pictures_of_spec`; what falls into them is projected by the
         matrices that the same builder makes. In a log that skips what is broken, what cannot be built is not seen;
-        where pictures are asked for and the frame cannot be built at all, that is raised.
+        where pictures are asked for and the frame cannot be built at all, that is raised. What a builder reports and a
+        model's builder again is logged once.
         """
+        with logs_once("perceptum"):
+            return cls._of(frame, packages, trust, pictures)
+
+    @classmethod
+    def _of(cls, frame: Frame, packages: Iterable[Path], trust: bool, pictures: Sequence[PictureRows]) -> Scene:
+        pictures = [part for own in pictures for part in own.of_one_size(frame)]
         rows = [_points_row("lidar_points", ("x", "y", "z"))]
         if pictures and frame.log.source.radars:
             of_now = {"num_sweeps": 1, "filter": "none", "max_points": None, "missing_columns": "fill"}

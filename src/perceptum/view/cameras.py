@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.errors import UsageError
-from perceptum.features import Resolved, Spec, canonical
+from perceptum.features import Resolved, Spec, SpecError, canonical
 from perceptum.features.camera import CameraImagesParams, CameraParams, ImageParams, PlacedCameraParams
-from perceptum.inputs import Frame
+from perceptum.inputs import BrokenRecord, Frame, MissingRecord
 
 from .projector import Bent, Projector
 
@@ -28,6 +29,33 @@ class PictureRows:
     suffix: str
     images: CameraImagesParams
     motion_compensated: bool = True
+    first: int = 0
+    """The number that its first camera has in the model's tensor, or in the log."""
+
+    def of_one_size(self, frame: Frame) -> list[PictureRows]:
+        """Returns these; where pictures of one tensor would have different sizes, a tensor for each run of equal ones.
+
+        A model cannot be given those together, but they can be looked at.
+        """
+        image = self.images.image
+        if image.size() is not None:
+            return [self]
+        runs: list[tuple[tuple[int, int] | None, list[str]]] = []
+        for camera in image.cameras or tuple(frame.log.source.cameras):
+            size = _built_size(frame, camera, image)
+            # a picture that is not there has any size
+            if runs and (size is None or runs[-1][0] in (None, size)):
+                runs[-1] = (runs[-1][0] or size, [*runs[-1][1], camera])
+            else:
+                runs.append((size, [camera]))
+        if len(runs) <= 1:
+            return [self]
+        parts, first = [], self.first
+        for number, (_, cameras) in enumerate(runs):
+            images = msgspec.structs.replace(self.images, image=msgspec.structs.replace(image, cameras=tuple(cameras)))
+            parts.append(replace(self, suffix=f"{self.suffix}part{number}", images=images, first=first))
+            first += len(cameras)
+        return parts
 
     def to_spec(self) -> list[dict[str, Any]]:
         """Returns the rows, all of one suffix and of open sizes."""
@@ -74,6 +102,10 @@ class CameraView:
     missing: str
     """Why there is no picture; empty where there is one."""
     projector: Projector
+    number: int = 0
+    """Which one it is in the model's tensor, from 0, or in the log."""
+    channel_order: str = "RGB"
+    """Of the model's tensor; `picture` is RGB."""
 
     @property
     def azimuth_rad(self) -> float:
@@ -88,7 +120,7 @@ def pictures_of_log(frame: Frame) -> list[PictureRows]:
     if not cameras:
         raise UsageError(f"{frame.log.source.location}: the log has no cameras; leave out --cameras")
     images = [CameraImagesParams(image=ImageParams(cameras=(camera,)), layout="HWC") for camera in cameras]
-    return [PictureRows(f"view{number}", params) for number, params in enumerate(images)]
+    return [PictureRows(f"view{number}", params, first=number) for number, params in enumerate(images)]
 
 
 def pictures_of_spec(
@@ -130,13 +162,15 @@ def camera_views(frame: Frame, wanted: Iterable[PictureRows], built: Mapping[str
         pictures = rows.pixels(built[rows.name("camera_images")])
         features = ("camera_valid", "camera_time_lag", "camera_projection", "camera_extrinsics", "camera_image_affine")
         own = (built[rows.name(feature)] for feature in features)
-        for camera, picture, valid, lag_s, projection, pose, affine in zip(cameras, pictures, *own, strict=True):
+        of_each = enumerate(zip(cameras, pictures, *own, strict=True), rows.first)
+        for number, (camera, picture, valid, lag_s, projection, pose, affine) in of_each:
             missing = "" if valid else _why_missing(frame, camera)
             # the matrices of a picture that keeps its lens hold for its middle only
             straight = missing or rows.images.image.undistort or frame.cameras[camera].distortion is None
             bent = None if straight else Bent(frame.cameras[camera].lens, affine)
             projector = Projector((picture.shape[0], picture.shape[1]), projection, pose, bent)
-            views.append(CameraView(camera, picture, float(lag_s), missing, projector))
+            order = rows.images.channel_order
+            views.append(CameraView(camera, picture, float(lag_s), missing, projector, number, order))
     return views
 
 
@@ -145,8 +179,33 @@ def _why_missing(frame: Frame, camera: str) -> str:
     if times is None:
         return "the log has no such camera"
     if camera in frame.cameras:
-        return "its picture is broken"
+        return _why_broken(frame, camera)
     limit_ms = frame.log.camera_tolerance_ns * 1e-6
     nearest_ns = min((abs(int(time_ns) - frame.time_ns) for time_ns in times), default=None)
     nearest = "" if nearest_ns is None else f"; the nearest is {nearest_ns * 1e-6:.1f} ms off"
     return f"no picture within {limit_ms:g} ms{nearest}"
+
+
+def _why_broken(frame: Frame, camera: str) -> str:
+    picture = frame.cameras[camera]
+    name = Path(picture.source).name if picture.source else camera
+    try:
+        picture.decode()
+    except MissingRecord:
+        return f"{name}: the file is missing"
+    except BrokenRecord:
+        return f"{name}: its picture is broken"
+    # it may be of another size, or its calibration cannot be used
+    return f"{name}: its picture or its calibration is broken"
+
+
+def _built_size(frame: Frame, camera: str, image: ImageParams) -> tuple[int, int] | None:
+    """Returns the height and width of what becomes of a picture; None where there is none, or it cannot be built."""
+    if camera not in frame.cameras:
+        return None
+    picture = frame.cameras[camera]
+    try:
+        return image.transform(*(picture.size or picture.picture_size())).size
+    except (BrokenRecord, MissingRecord, SpecError):
+        # the build says so in its own words
+        return None

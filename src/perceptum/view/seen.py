@@ -76,6 +76,9 @@ class Seen:
         view = self.view
         return {
             "camera": view.camera,
+            "number": view.number,
+            "channel_order": view.channel_order,
+            "yaw_rad": None if view.missing else round(view.azimuth_rad, 6),
             "height": view.projector.size[0],
             "width": view.projector.size[1],
             "missing": view.missing or None,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["arrange", "draw_sheet"]
+__all__ = ["arrange", "draw_sheet", "title"]
 
 _AHEAD_RAD = math.radians(105)
 """Cameras that look no further to the side are in the front row: those of Waymo's at 90 degrees, Argoverse 2's at 99.
@@ -34,7 +34,7 @@ _RADAR_COLOR = "#ff2fd0"
 _DPI = 100
 _COMPRESSION = 3
 """Of the PNG: a third larger than at the usual 6, and written in a quarter of the time."""
-_EDGE_PX, _TITLE_PX, _TOP_PX, _FOOT_PX = 8, 20, 30, 46
+_EDGE_PX, _TITLE_PX, _TOP_PX, _FOOT_PX = 8, 38, 30, 46
 _SHEET_PX, _LEAST_PX, _MOST_PX = 1980, 420, 1280
 """How wide a sheet is about, and a picture at least and at most."""
 
@@ -101,7 +101,7 @@ def _draw_one(axes: Axes, one: Seen) -> None:
     view = one.view
     height, width = view.projector.size
     axes.set(xticks=[], yticks=[], facecolor="black")
-    axes.set_title(_title(one), loc="left", fontsize=9, pad=3)
+    axes.set_title(title(one), loc="left", fontsize=9, pad=3)
     if view.missing:
         axes.text(
             0.5,
@@ -148,14 +148,24 @@ def _model_colors(one: Seen) -> list[str]:
     return [MODEL_COLORS[i % len(MODEL_COLORS)] for i in range(len(one.boxes))]
 
 
-def _title(one: Seen) -> str:
+def title(one: Seen) -> str:
+    """Returns what is written over a picture, in two lines: at its least width there is no room for one."""
     view = one.view
+    who = f"{view.number} {view.camera}, {view.channel_order}"
     if view.missing:
-        return view.camera
+        return who
     lag_ms = view.time_lag_s * 1e3
     when = f"{abs(lag_ms):.1f} ms {'before' if lag_ms > 0 else 'after'}" if abs(lag_ms) >= 0.05 else "at this time"
     labels = [] if one.labels is None else [counted(count_boxes(one.labels), "label")]
-    return f"{view.camera}, {when}: {', '.join([counted(len(one.points), 'point'), *labels])}"
+    counts = ", ".join([counted(len(one.points), "point"), *labels])
+    return f"{who}, looks {_direction(view.azimuth_rad)}\n{when}: {counts}"
+
+
+def _direction(azimuth_rad: float) -> str:
+    """Returns 0 ahead, counterclockwise as words: a camera on the wrong side is seen at once."""
+    degrees = round(math.degrees(azimuth_rad))
+    side = "left" if degrees > 0 else "right"
+    return "ahead" if degrees == 0 else "back" if abs(degrees) == 180 else f"{abs(degrees)}° {side}"
 
 
 def _draw_legend(figure: Figure, seen: Sequence[Seen], width: int, height: int) -> None:
