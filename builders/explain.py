@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.features import FRAMES, UNITS, Resolved
+from perceptum.features import FRAMES, UNITS, Params, Resolved
 from perceptum.plural import counted
 
 from .errors import OURS, stage_failed
@@ -255,7 +255,7 @@ def _tensor(
     last: LastBuild | None,
 ) -> TensorLine:
     row = wanted.row
-    said = _differing(row.group.params.to_dict(), row.params.to_dict())
+    said = _said(row)
     with row.group.asking("meaning"):
         meant = row.params.meaning()
     sizes = tuple(s if n is None else n for n, s in zip(row.fixed, row.sizes, strict=True))
@@ -310,6 +310,14 @@ def _meaning(row: Resolved) -> str:
     if feature.units in _CODES:
         said.append(f"A value is {UNITS[feature.units]}")
     return ". ".join(said) + "."
+
+
+def _said(row: Resolved) -> dict[str, Any]:
+    """Returns the parameters that differ from the schema's own; of a cloud that they hold those of it that do."""
+    own = row.group.params.to_dict()
+    said = _differing(own, row.params.to_dict())
+    clouds = [name for name in said if isinstance(getattr(row.params, name), Params)]
+    return said | {name: _differing(own[name], said[name]) for name in clouds}
 
 
 def _differing(own: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,7 +75,12 @@ def _check_presets(schema: Schema, params: Mapping[str, Any], free: Iterable[Gro
             schema.preset(groups[0], preset)
         except SpecError as error:
             rows = ", ".join(group.name for group in groups)
-            raise SpecError(f"params for the rows of {rows}: {error}") from None
+            having = next((group.name for group in schema.groups if preset in group.presets), None)
+            hint = having and (
+                f"; name it under those alone, and say in the params of the others what "
+                f"`perceptum features {having} --preset {preset}` shows"
+            )
+            raise SpecError(f"params for the rows of {rows}: {error}{hint or ''}") from None
 
 
 def _spread(group: Group, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,24 @@ _FAMILIES = {"boxe": "box", "image": "camera", "picture": "camera"}
 """A word with which a name may begin -> the family that is meant."""
 
 
+_OTHER_NAMES = {
+    "lidar2img": "camera_projection",
+    "lidar2image": "camera_projection",
+    "cam2img": "camera_intrinsics",
+    "intrinsics": "camera_intrinsics",
+    "K": "camera_intrinsics",
+    "img_aug_matrix": "camera_image_affine",
+    "post_rots": "camera_image_affine",
+    "post_trans": "camera_image_affine",
+    "sensor2ego": "camera_extrinsics",
+    "cam2ego": "camera_extrinsics",
+    "camera2ego": "camera_extrinsics",
+    "imgs": "camera_images",
+    "img": "camera_images",
+}
+"""What published code calls tensors -> ours."""
+
+
 def _family(name: object) -> str:
     """lidar of lidar_points."""
     word = str(name).partition("_")[0].lower().removesuffix("s")
@@ -62,6 +80,9 @@ class UnknownFeature(SpecError):
         Another sensor's tensors are never what was meant: where the family has none, its records are pointed to.
         """
         names, family = list(known), _family(name)
+        meant = _OTHER_NAMES.get(str(name))
+        if meant in names:
+            return cls(f"no {what} '{name}'; that is '{meant}' here")
         own = [one for one in names if _family(one) == family]
         near = difflib.get_close_matches(str(name), own or names, 1)
         if not own and family in _RECORDS:

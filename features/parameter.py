@@ -16,7 +16,17 @@ from msgspec import inspect
 from .errors import SpecError
 from .vocabulary import Unit
 
-__all__ = ["About", "Parameter", "Shared", "least_of", "parameters_of", "said_in_words", "set_name", "shared_by"]
+__all__ = [
+    "About",
+    "Parameter",
+    "Shared",
+    "least_of",
+    "choices_of",
+    "parameters_of",
+    "said_in_words",
+    "set_name",
+    "shared_by",
+]
 
 
 @dataclass(frozen=True)
@@ -170,6 +180,14 @@ def _allowed(kind: inspect.Type, least: float | None = None) -> str:
     return "a value of its own kind"
 
 
+def choices_of(kind: type) -> dict[str, tuple[str, ...]]:
+    """Returns field -> its words, for the fields of a structure that are one of several words."""
+    types = {field.name: field.type for field in _fields(kind)}
+    literals = {name: one.type if isinstance(one, inspect.Metadata) else one for name, one in types.items()}
+    words = {name: one.values for name, one in literals.items() if isinstance(one, inspect.LiteralType)}
+    return {name: tuple(word for word in own if isinstance(word, str)) for name, own in words.items()}
+
+
 def _either(words: list[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
@@ -196,17 +214,31 @@ def said_in_words(error: msgspec.ValidationError, kind: type, plain: Any) -> str
         return f"{f'{name}.' if name else ''}{missing[1]} is missing"
     if _WRONG.match(what) and name:
         return f"{name} is {value!r}, wanted {_allowed(found, least)}"
-    return f"{name}: {what}" if name else what
+    # what an object says of its own fields may begin with its name
+    return f"{name}: {what}" if name and not what.startswith((f"{name}.", f"{name} ")) else what
 
 
 def _no_parameter(within: str, name: str, struct: inspect.StructType) -> str:
     prefix, known = f"{within}." if within else "", [field.name for field in struct.fields]
     # a level too high: voxel, which is grid.voxel
-    below = [f"{field.name}.{name}" for field in struct.fields if name in _field_names(field.type)]
-    near = below or difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean '{prefix}{near[0]}'? " if near else ""
+    below = [(field.name, name) for field in struct.fields if name in _field_names(field.type)]
+    outer, _, inner = name.partition(".")
+    # as the lists name it, which no JSON takes
+    below += [
+        (field.name, inner) for field in struct.fields if field.name == outer and inner in _field_names(field.type)
+    ]
+    near: list[tuple[str, ...]] = [*below[:1]] or [(one,) for one in difflib.get_close_matches(name, known, 1)]
+    path = [*filter(None, within.split(".")), *near[0]] if near else []
+    hint = f"did you mean {_nested(path)}? " if near else ""
     listed = ", ".join(prefix + field for field in known) or "none"
     return f"no parameter '{prefix}{name[:40]}'; {hint}there are {listed}"
+
+
+def _nested(path: list[str]) -> str:
+    """Returns how a parameter is written: 'range', or {"lidar": {"num_sweeps": ...}}."""
+    if len(path) == 1:
+        return f"'{path[0]}'"
+    return "".join(f'{{"{name}": ' for name in path) + "..." + "}" * len(path)
 
 
 def _field_names(kind: inspect.Type) -> list[str]:

@@ -13,6 +13,7 @@ from .collate import Concat
 from .errors import SpecError
 from .feature import Feature, fingerprint
 from .group import Group
+from .parameter import choices_of
 from .params import Params
 from .preset import Preset
 from .spec import Dim, Row, Spec
@@ -137,15 +138,30 @@ def params_of(schema: Lookup, name: str, given: Mapping[str, Any] | None) -> Par
 
 def _check_shape(resolved: Resolved) -> None:
     row, sizes = resolved.row, resolved.sizes
-    fits = len(row.shape) == len(sizes) and all(
-        not isinstance(dim, int) or isinstance(size, str) or dim == size
-        for dim, size in zip(row.shape, sizes, strict=True)
-    )
-    if not fits:
+    if not _fits(row.shape, sizes):
         raise SpecError(
             f"input '{row.name}' must be {_show(sizes)} {row.dtype}, the spec wants {_show(row.shape)}; "
-            f"sizes follow from the row's params{_deciding(resolved)}"
+            f"sizes follow from the row's params{_deciding(resolved)}{_fitting_choice(resolved)}"
         )
+
+
+def _fits(shape: tuple[Dim, ...], sizes: tuple[int | str, ...]) -> bool:
+    return len(shape) == len(sizes) and all(
+        not isinstance(dim, int) or isinstance(size, str) or dim == size for dim, size in zip(shape, sizes, strict=True)
+    )
+
+
+def _fitting_choice(resolved: Resolved) -> str:
+    """Returns the word of a parameter under which the sizes are those of the spec: "; layout "HWC" makes it so"."""
+    for name, words in choices_of(type(resolved.params)).items():
+        for word in words:
+            try:
+                sizes = resolved.feature.sizes(resolved.params.replace({name: word}, ""))
+            except SpecError:
+                continue
+            if _fits(resolved.row.shape, sizes):
+                return f'; {name} "{word}" makes it so'
+    return ""
 
 
 def _deciding(resolved: Resolved) -> str:
@@ -196,11 +212,23 @@ def _check_parts(rows: tuple[Resolved, ...]) -> None:
         for part, value in resolved.parts.items():
             other, others = first.setdefault((part, resolved.suffix), (resolved, value))
             if others != value:
+                same = f'give both the same, as params={{"{part}": ...}} does'
+                # what params= says is in the params of all rows but those that brought some
+                silent = next((one.name for one in (other, resolved) if _leaves_out(one.row, part)), None)
+                if silent is not None:
+                    same = (
+                        f"say it in the params of '{silent}' too, which are its own, so that params= does not reach it"
+                    )
                 raise SpecError(
                     f"'{other.name}' has the {part} {_plain(others)} and '{resolved.name}' {_plain(value)}, "
-                    f'but rows of one suffix share their {part}; give both the same, as params={{"{part}": ...}} does, '
-                    f"or a suffix to one: {resolved.feature.name}__b"
+                    f"but rows of one suffix share their {part}; {same}, or a suffix to one: "
+                    f"{resolved.feature.name}__b"
                 )
+
+
+def _leaves_out(row: Row, part: str) -> bool:
+    """Whether a row has params that say nothing of a part."""
+    return row.params is not None and part not in row.params and "preset" not in row.params
 
 
 def _plain(value: Any) -> str:

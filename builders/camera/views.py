@@ -180,7 +180,8 @@ class Views(Stage):
             each = ", ".join(f"{height} x {width} of {name}" for name, (height, width) in sizes.items())
             raise SpecError(
                 f"{counted(len(sizes), 'picture')} of one tensor have different sizes, {each}; set image.crop, "
-                "image.resize to a height and a width, or image.pad, or take a tensor for each camera (a suffix)"
+                "image.resize to a height and a width, or image.pad, or take a tensor for each camera, by "
+                "spec rows with a suffix: camera_images__front"
             )
         return next(iter(sizes.values()), (0, 0))
 

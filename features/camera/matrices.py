@@ -100,7 +100,8 @@ GROUPS = (
                 units="px",
                 frame="image",
                 cut="first_rows",
-                prose="Per camera fx 0 cx, 0 fy cy, 0 0 1, after what was done to the picture: K' = affine K. The lens "
+                prose="Per camera fx 0 cx, 0 fy cy, 0 0 1, of the built picture, K' = affine K, or with `augmented` "
+                "false of the recorded one, K. The lens "
                 f"is not in it: of a picture that is not undistorted it is that of its middle. {_WITHOUT}",
             ),
         ),

@@ -247,3 +247,12 @@ def test_a_norm_by_name_is_explained_in_numbers():
         'norm "petr_bgr" = {"scale": "1", "mean": [103.53, 116.28, 123.675], "std": [57.375, 57.12, 58.395], '
         '"arithmetic": "multiply"}'
     ) in text
+
+
+def test_of_a_cloud_that_params_hold_only_what_differs_is_explained():
+    text = str(
+        InputBuilder(
+            ["camera_depth"], params={"camera_depth": {"lidar": {"num_sweeps": 3}, "frame": "lidar"}}
+        ).explain()
+    )
+    assert '    frame "lidar", lidar {"num_sweeps": 3}' in text.splitlines()

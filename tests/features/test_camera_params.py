@@ -431,3 +431,63 @@ def test_a_default_that_is_said_means_the_same(said):
     wanted, found = (schema.fingerprint_of(schema.spec(names, own)) for own in params)
     assert found == wanted
     assert msgspec.to_builtins(msgspec.convert(said, ImageParams)) == {}
+
+
+# ---- what a newcomer writes
+
+
+def refused(rows, params=None):
+    schema = canonical()
+    with pytest.raises(SpecError) as error:
+        schema.resolve(schema.spec(rows, params))
+    return str(error.value)
+
+
+def test_a_layout_that_fits_the_shape_is_named():
+    image = {"cameras": ["a", "b"], "resize": [320, 576]}
+    row = {"name": "camera_images", "dtype": "float32", "shape": [2, 320, 576, 3], "params": {"image": image}}
+    assert refused([row]).endswith('; layout "HWC" makes it so')
+    assert "makes it so" not in refused([{**row, "shape": [2, 320, 577, 3]}])
+
+
+def test_a_row_with_params_of_its_own_is_named_where_params_do_not_reach_it():
+    row = {"name": "camera_images", "dtype": "float32", "shape": ["n", "h", "w", 3], "params": {"layout": "HWC"}}
+    said = refused([row, "camera_projection"], {"image": {"resize": 0.5}})
+    assert (
+        "rows of one suffix share their image; say it in the params of 'camera_images' too, which are its own, so that "
+        "params= does not reach it, or a suffix to one: camera_projection__b"
+    ) in said
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("lidar2img", "camera_projection"),
+        ("cam2img", "camera_intrinsics"),
+        ("K", "camera_intrinsics"),
+        ("img_aug_matrix", "camera_image_affine"),
+        ("post_rots", "camera_image_affine"),
+        ("post_trans", "camera_image_affine"),
+        ("sensor2ego", "camera_extrinsics"),
+        ("cam2ego", "camera_extrinsics"),
+        ("camera2ego", "camera_extrinsics"),
+        ("imgs", "camera_images"),
+        ("img", "camera_images"),
+    ],
+)
+def test_what_published_code_calls_a_tensor_leads_to_ours(theirs, ours):
+    assert refused([theirs]) == f"no feature '{theirs}'; that is '{ours}' here"
+
+
+def test_a_parameter_is_suggested_as_it_is_written():
+    assert 'did you mean {"lidar": {"num_sweeps": ...}}? ' in refused(
+        ["camera_depth"], {"camera_depth": {"num_sweeps": 2}}
+    )
+    assert 'did you mean {"image": {"resize": ...}}? ' in refused(
+        ["camera_images"], {"camera_images": {"image.resize": 2}}
+    )
+
+
+def test_what_an_object_says_of_itself_has_its_name_once():
+    said = refused(["camera_images"], {"image": {"crop": [10, 10], "pad": [9, 10]}})
+    assert said == "input 'camera_images': image.pad [9, 10] is smaller than the picture, [10, 10]; crop it"

@@ -368,7 +368,8 @@ def test_a_preset_that_groups_lack_is_refused_with_their_names():
     with pytest.raises(SpecError) as error:
         schema.spec(["picture", "projection", "depth"], {"image": {"preset": "mine"}})
     assert str(error.value) == (
-        "params for the rows of pictures: no preset 'mine' of pictures; it is a preset of projections"
+        "params for the rows of pictures: no preset 'mine' of pictures; it is a preset of projections; name it under "
+        "those alone, and say in the params of the others what `perceptum features projections --preset mine` shows"
     )
     # a row that is given what the preset means
     spec = schema.spec(["projection"], {"image": {"preset": "mine"}})

@@ -46,8 +46,8 @@ class Odd(Params, frozen=True, kw_only=True):
         ({"inner": {"size": [1]}}, "inner.size is [1], wanted a list of 2, each a number"),
         ({"inner": {"size": [1, "2"]}}, "inner.size[1] is '2', wanted a number"),
         ({"inner": {"names": "x"}}, "inner.names is 'x', wanted a list, each a text"),
-        ({"inner": {"sise": 1}}, "no parameter 'inner.sise'; did you mean 'inner.size'? there are inner.size, "
-                                 "inner.names"),
+        ({"inner": {"sise": 1}}, "no parameter 'inner.sise'; did you mean {\"inner\": {\"size\": ...}}? there are "
+                                 "inner.size, inner.names"),
         ({"inner": 5}, "inner is 5, wanted an object with size, names"),
         ({"perhaps": {"names": []}}, "perhaps.size is missing"),
         ({"perhaps": 5}, "perhaps is 5, wanted an object with size, names or null"),
@@ -55,8 +55,10 @@ class Odd(Params, frozen=True, kw_only=True):
         ({"text": 5}, "text is 5, wanted a text"),
         ({"wrod": "a"}, "no parameter 'wrod'; did you mean 'word'? there are word, flag, count, inner, perhaps, words, "
                         "text, table"),
-        ({"size": 1}, "no parameter 'size'; did you mean 'inner.size'? there are word, flag, count, inner, perhaps, "
-                      "words, text, table"),
+        ({"size": 1}, "no parameter 'size'; did you mean {\"inner\": {\"size\": ...}}? there are word, flag, count, "
+                      "inner, perhaps, words, text, table"),
+        ({"inner.size": 1}, "no parameter 'inner.size'; did you mean {\"inner\": {\"size\": ...}}? there are word, "
+                            "flag, count, inner, perhaps, words, text, table"),
         ({"qqqq": "a"}, "no parameter 'qqqq'; there are word, flag, count, inner, perhaps, words, text, table"),
     ],
 )  # fmt: skip
