@@ -4,6 +4,10 @@ if __name__ != "perceptum.builders":
     raise ImportError("import this folder as perceptum.builders, not by its bare name")
 
 from .builder import InputBuilder, Model
+from .camera.decoded import DecodedPictures
+from .camera.projection import CameraPixels, CameraPoses, Projection
+from .camera.sight import CameraSight
+from .camera.views import CameraView, CameraViews
 from .cells import GridCells, PointStage
 from .columns import Column, Columns
 from .errors import BuildError
@@ -24,11 +28,17 @@ from .written import Written
 
 __all__ = [
     "BuildError",
+    "CameraPixels",
+    "CameraPoses",
+    "CameraSight",
+    "CameraView",
+    "CameraViews",
     "Cells",
     "Clearing",
     "Cloud",
     "Column",
     "Columns",
+    "DecodedPictures",
     "Draw",
     "Explanation",
     "Filler",
@@ -41,6 +51,7 @@ __all__ = [
     "Plan",
     "PointStage",
     "Pool",
+    "Projection",
     "RadarCells",
     "RadarCloud",
     "Reference",

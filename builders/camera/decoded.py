@@ -18,9 +18,9 @@ from perceptum.inputs import BrokenRecord, CameraImage
 from ..sample import Sample
 from ..scratch import Scratch
 from ..stage import Stage, Stages
-from .views import View, Views
+from .views import CameraView, CameraViews
 
-__all__ = ["Asker", "Decoded", "reduce_of"]
+__all__ = ["Asker", "DecodedPictures", "reduce_of"]
 
 Pixels = NDArray[np.uint8]
 Rows = Callable[[int], tuple[int, int]]
@@ -44,7 +44,7 @@ class _Slot:
         self.first = 0
 
 
-class Decoded(Stage):
+class DecodedPictures(Stage):
     """Yields the pixels of each camera's picture, decoded when they are first asked for: a thread that decodes a
     picture goes on with it while it lies in its caches, and a build of six needs memory for as many as it has threads.
 
@@ -134,7 +134,7 @@ class Asker:
     """
 
     def __init__(
-        self, decoded: Decoded, views: Views, decode: Literal["full", "reduced"], rows: Rows | None = None
+        self, decoded: DecodedPictures, views: CameraViews, decode: Literal["full", "reduced"], rows: Rows | None = None
     ) -> None:
         self.views = views
         self._rows = None if rows is None else weakref.WeakMethod(rows)
@@ -143,7 +143,7 @@ class Asker:
         self._reduced = decode == "reduced"
 
     @property
-    def _decoded(self) -> Decoded:
+    def _decoded(self) -> DecodedPictures:
         decoded = self._weakly()
         assert decoded is not None
         return decoded
@@ -152,7 +152,7 @@ class Asker:
     def rows(self) -> Rows | None:
         return None if self._rows is None else self._rows()
 
-    def key(self, view: View | None) -> tuple[str, int] | None:
+    def key(self, view: CameraView | None) -> tuple[str, int] | None:
         """Returns the camera and how many times smaller its picture is decoded; None where nothing is known of it."""
         if view is None or view.transform is None:
             return None
@@ -194,7 +194,7 @@ class Asker:
         with self.pixels(camera) as (pixels, _):
             return pixels is not None
 
-    def _found(self, camera: int, view: View, slot: _Slot) -> Pixels | None:
+    def _found(self, camera: int, view: CameraView, slot: _Slot) -> Pixels | None:
         assert view.transform is not None
         what = f"camera/{view.camera} of {self.views.frame}"
         rows = self.rows

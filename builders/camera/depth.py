@@ -16,7 +16,7 @@ from ..scratch import Scratch, address
 from ..split import is_much
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .sight import Looked, Sight, Works, cloud_of
+from .sight import CameraSight, Looked, Works, cloud_of
 
 __all__ = ["Depth"]
 
@@ -29,7 +29,7 @@ class Depth(Filler):
         self._stages = stages
         # of each pixel the last, then the nearest of the pixels: two steps
         self._pools = params.collision == "last_of_pixel" and params.stride > 1
-        self.sight = stages.share(Sight, params.sight(), 1 if self._pools else params.stride)
+        self.sight = stages.share(CameraSight, params.sight(), 1 if self._pools else params.stride)
         self.cloud = cloud_of(params.cloud(), stages)
         self.needs = (self.sight, self.cloud)
         self._looked = Looked(params.range)

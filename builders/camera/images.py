@@ -15,10 +15,10 @@ from perceptum.inputs import Lens, undistortion_map
 from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .decoded import Asker, Decoded, reduce_of
+from .decoded import Asker, DecodedPictures, reduce_of
 from .maps import Maps
 from .resampling import Finish, Resampling
-from .views import Views
+from .views import CameraViews
 
 __all__ = ["CameraImages"]
 
@@ -32,8 +32,8 @@ class CameraImages(Filler):
         self.title = f"camera images ({params.layout}, {params.resampler})"
         self.params: CameraImagesParams = params
         self._stages = stages
-        self.views = stages.share(Views, params.image, params.required)
-        self.decoded = stages.share(Decoded)
+        self.views = stages.share(CameraViews, params.image, params.required)
+        self.decoded = stages.share(DecodedPictures)
         self.needs = (self.views, self.decoded)
         self._pictures = Asker(self.decoded, self.views, params.decode, self._rows)
         self._whole = Asker(self.decoded, self.views, params.decode)

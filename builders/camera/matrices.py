@@ -13,8 +13,8 @@ from perceptum.features.camera import AffineParams, ExtrinsicsParams, Intrinsics
 from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .projection import CameraPoses, Pixels, Projection
-from .views import Views
+from .projection import CameraPixels, CameraPoses, Projection
+from .views import CameraViews
 
 __all__ = ["Affine", "CameraProjection", "Extrinsics", "Intrinsics"]
 
@@ -22,7 +22,7 @@ __all__ = ["Affine", "CameraProjection", "Extrinsics", "Intrinsics"]
 class Matrices(Filler):
     """One matrix per camera; a subclass says which."""
 
-    views: Views
+    views: CameraViews
 
     def matrices(self) -> NDArray[np.float64]:
         """Returns (K, 3, 3), or (K, 4, 4) whose first rows are meant where fewer are wanted."""
@@ -50,7 +50,7 @@ class Intrinsics(Matrices):
     def __init__(self, params: IntrinsicsParams, stages: Stages) -> None:
         super().__init__(params, stages)
         self.title = "camera intrinsics"
-        self.pixels = stages.share(Pixels, params.image, params.required)
+        self.pixels = stages.share(CameraPixels, params.image, params.required)
         self.views, self.needs = self.pixels.views, (self.pixels,)
 
     def matrices(self) -> NDArray[np.float64]:
@@ -85,7 +85,7 @@ class Affine(Matrices):
     def __init__(self, params: AffineParams, stages: Stages) -> None:
         super().__init__(params, stages)
         self.title = "image affine"
-        self.pixels = stages.share(Pixels, params.image, params.required)
+        self.pixels = stages.share(CameraPixels, params.image, params.required)
         self.views, self.needs = self.pixels.views, (self.pixels,)
         self._of = self._made = np.empty((0, 3, 3))
 

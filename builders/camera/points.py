@@ -21,7 +21,7 @@ from ..scratch import Scratch, address
 from ..split import shares, split
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .sight import Looked, Sight, Works
+from .sight import CameraSight, Looked, Works
 
 __all__ = ["LidarPixels", "RadarCameraPoints"]
 
@@ -34,7 +34,7 @@ class LidarPixels(Filler):
         self.title = "pixels of points"
         self.params: LidarPixelsParams = params
         self._stages = stages
-        self.sight = stages.share(Sight, params.sight(), 1)
+        self.sight = stages.share(CameraSight, params.sight(), 1)
         self.cloud = stages.share(Cloud, params.cloud())
         self.cloud.want()
         self.needs = (self.sight, self.cloud)
@@ -115,7 +115,7 @@ class RadarCameraPoints(Filler):
         super().__init__()
         self.title = "radar points of cameras"
         self.params: RadarCameraPointsParams = params
-        self.sight = stages.share(Sight, params.sight(), 1)
+        self.sight = stages.share(CameraSight, params.sight(), 1)
         self.cloud = stages.share(RadarCloud, params.cloud())
         self.needs = (self.sight, self.cloud)
         self._looked = Looked(params.range)

@@ -13,7 +13,7 @@ from ..motion import ref_from_sensors
 from ..reference import Reference
 from ..sample import Sample
 from ..stage import Stage, Stages
-from .views import Views
+from .views import CameraViews
 
 __all__ = ["CameraPoses", "Projection"]
 
@@ -28,7 +28,7 @@ class CameraPoses(Stage):
     ) -> None:
         super().__init__()
         self.title = f"where the cameras are ({frame}{'' if motion_compensated else ', as mounted'})"
-        self.views = stages.share(Views, image, required)
+        self.views = stages.share(CameraViews, image, required)
         self._reference = stages.share(Reference, ReferenceParams(frame=frame))
         self.needs = (self.views, self._reference)
         self._moves = motion_compensated
@@ -70,7 +70,7 @@ class Projection(Stage):
         super().__init__()
         self.title = f"projection ({frame}{'' if motion_compensated else ', as mounted'})"
         self.poses = stages.share(CameraPoses, image, required, frame, motion_compensated)
-        self.pixels = stages.share(Pixels, image, required)
+        self.pixels = stages.share(CameraPixels, image, required)
         self.views = self.poses.views
         self.needs = (self.poses, self.pixels)
         self.full = np.empty((0, 4, 4))
@@ -85,14 +85,14 @@ class Projection(Stage):
         np.matmul(self.pixels.intrinsics, camera_from_ref[:, :3], out=self.plain[:, :3])
 
 
-class Pixels(Stage):
+class CameraPixels(Stage):
     """Yields per camera K, the affine of what is done to its picture, and both together, (K, 3, 3) float64: the same
     arrays until a calibration or a picture's size changes."""
 
     def __init__(self, image: ImageParams, required: bool, stages: Stages) -> None:
         super().__init__()
         self.title = "pixels of the cameras"
-        self.views = stages.share(Views, image, required)
+        self.views = stages.share(CameraViews, image, required)
         self.needs = (self.views,)
         self.intrinsics, self.affine, self.augmented = np.empty((3, 0, 3, 3))
         self._of: list[_Seen] = []

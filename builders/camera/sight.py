@@ -24,9 +24,9 @@ from ..sample import Sample
 from ..scratch import Scratch
 from ..stage import Stage, Stages
 from .projection import Projection
-from .views import View
+from .views import CameraView
 
-__all__ = ["HasPoints", "Looked", "Sight", "Works", "cloud_of"]
+__all__ = ["HasPoints", "Looked", "CameraSight", "Works", "cloud_of"]
 
 _RULES = {"edge": kernels.EDGE, "floor": kernels.FLOOR, "round": kernels.ROUND, "truncate": kernels.TRUNCATE}
 _ALL = np.zeros(0, np.int32)
@@ -126,7 +126,7 @@ class Looked:
         return boxes
 
 
-class Sight(Stage):
+class CameraSight(Stage):
     """Yields per camera the numbers by which kernels find on which pixel, or square of `stride`, a point falls."""
 
     def __init__(self, params: SightParams, stride: int, stages: Stages) -> None:
@@ -186,7 +186,7 @@ class Sight(Stage):
         numbers[:, kernels.PLANES : kernels.SIZE] = self._planes(around, camera[:, 2], ends).reshape(-1, 24)
         numbers[:, kernels.AFFINE :] = projection.pixels.affine[:, :2].reshape(-1, 6)
 
-    def _lens(self, view: View) -> Lens | None:
+    def _lens(self, view: CameraView) -> Lens | None:
         """Returns the lens through which the tensor's picture was taken; None in a log that skips what is broken.
 
         Raises BrokenRecord.

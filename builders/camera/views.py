@@ -21,7 +21,7 @@ from ..sample import Sample
 from ..sensors import known_sensors
 from ..stage import Stage, Stages
 
-__all__ = ["View", "Views"]
+__all__ = ["CameraView", "CameraViews"]
 
 Found = TypeVar("Found")
 
@@ -32,7 +32,7 @@ _FEW = 3
 
 
 @dataclass(frozen=True)
-class View:
+class CameraView:
     """One camera of a frame, without its pixels."""
 
     camera: str
@@ -56,8 +56,8 @@ class _Calibration:
     ego_from_camera: NDArray[np.float64]
 
 
-class Views(Stage):
-    """Yields per camera its View; None where the frame has no picture of it, or a broken one in a log that skips those.
+class CameraViews(Stage):
+    """Yields per camera its view; None where the frame has no picture of it, or a broken one in a log that skips those.
 
     Sizes come from the calibration, else from the pictures' own heads, which are read only where a matrix or a picture
     needs to know them.
@@ -76,7 +76,7 @@ class Views(Stage):
         self._frame: weakref.ref[Frame] | None = None
         self.cameras: tuple[str, ...] = ()
         """The cameras, in order: those that are named, or the log's."""
-        self.views: tuple[View | None, ...] = ()
+        self.views: tuple[CameraView | None, ...] = ()
         self._known: dict[tuple[int, int], ImageTransform] = {}
         self._checked: dict[str, _Calibration] = {}
 
@@ -107,13 +107,13 @@ class Views(Stage):
         require the cameras."""
         return read() if self.required else self.frame.log.or_skip(what, read)
 
-    def _view(self, frame: Frame, name: str) -> View | None:
+    def _view(self, frame: Frame, name: str) -> CameraView | None:
         if name not in frame.cameras:
             self._report_none(frame, name)
             return None
         return self.or_skip(f"camera/{name} of {frame}", partial(self._seen, frame, name))
 
-    def _seen(self, frame: Frame, name: str) -> View:
+    def _seen(self, frame: Frame, name: str) -> CameraView:
         picture = frame.cameras[name]
         known = self._calibration(name, picture)
         transform = None if picture.size is None else self._known.get(picture.size)
@@ -121,7 +121,7 @@ class Views(Stage):
             where = f"camera/{name} of {frame}: its size"
             transform = self.or_skip(where, partial(self._transform, picture))
         source = picture.source or picture.camera
-        return View(name, picture.time_ns, known.intrinsics, known.ego_from_camera, transform, source)
+        return CameraView(name, picture.time_ns, known.intrinsics, known.ego_from_camera, transform, source)
 
     def _calibration(self, name: str, picture: CameraImage) -> _Calibration:
         """Returns a camera's calibration, the same object for as long as the log repeats it: checked once, and what
@@ -146,7 +146,7 @@ class Views(Stage):
             except SpecError as error:
                 where = f"{picture.source or picture.camera}: {size[0]} x {size[1]} pixels of {picture.camera}"
                 skips = not self.required and self.frame.log.on_error == "skip"
-                if skips and self._stages.first_time((Views, "transform", picture.camera)):
+                if skips and self._stages.first_time((CameraViews, "transform", picture.camera)):
                     # all pictures of the camera may be black for a slip in the spec
                     _log.warning("%s: %s; its pictures of this size are black (reported once)", where, error)
                 raise BrokenRecord(f"{where}: {error}") from error
@@ -163,7 +163,7 @@ class Views(Stage):
             )
         if self.required:
             raise MissingRecord(f"{what}, and the spec requires one")
-        if self._stages.first_time((Views, "none", name)):
+        if self._stages.first_time((CameraViews, "none", name)):
             _log.warning(
                 "%s: its picture is black, its matrices the identity, and camera_valid 0 (reported once; the param "
                 '"required" makes it an error)',
