@@ -4,7 +4,7 @@ if __name__ != "perceptum.builders":
     raise ImportError("import this folder as perceptum.builders, not by its bare name")
 
 from .builder import InputBuilder, Model
-from .camera.decoded import DecodedPictures
+from .camera.decoded import DecodedPictures, PictureAsker
 from .camera.projection import CameraPixels, CameraPoses, Projection
 from .camera.sight import CameraSight
 from .camera.views import CameraView, CameraViews
@@ -48,6 +48,7 @@ __all__ = [
     "Memory",
     "Model",
     "Options",
+    "PictureAsker",
     "Plan",
     "PointStage",
     "Pool",

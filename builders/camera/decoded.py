@@ -20,7 +20,7 @@ from ..scratch import Scratch
 from ..stage import Stage, Stages
 from .views import CameraView, CameraViews
 
-__all__ = ["Asker", "DecodedPictures", "reduce_of"]
+__all__ = ["PictureAsker", "DecodedPictures", "reduce_of"]
 
 Pixels = NDArray[np.uint8]
 Rows = Callable[[int], tuple[int, int]]
@@ -32,7 +32,7 @@ class _Slot:
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.askers: list[tuple[Asker, int]] = []
+        self.askers: list[tuple[PictureAsker, int]] = []
         """The tensors that will ask for it once, each with its own number of the camera."""
         self.left = 0
         """How many of them have still to show it."""
@@ -55,7 +55,7 @@ class DecodedPictures(Stage):
 
     def __init__(self, stages: Stages) -> None:
         super().__init__()
-        self._askers: list[Asker] = []
+        self._askers: list[PictureAsker] = []
         self._slots: dict[tuple[str, int], _Slot] = {}
         self._free: list[Scratch] = []
         self._all: list[Scratch] = []
@@ -64,7 +64,7 @@ class DecodedPictures(Stage):
     def nbytes(self) -> int:
         return sum(scratch.array.nbytes for scratch in self._all)
 
-    def join(self, asker: Asker) -> None:
+    def join(self, asker: PictureAsker) -> None:
         """Called when the lane is made, once for each time that every picture will be asked for."""
         asker.views.measure()
         if asker.views not in self.needs:
@@ -126,7 +126,7 @@ class DecodedPictures(Stage):
             return scratch
 
 
-class Asker:
+class PictureAsker:
     """A tensor's way to the pictures that it shows.
 
     rows: a method that says which rows of a camera's picture, as it is decoded, it looks at; None: it wants to know

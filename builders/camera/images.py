@@ -15,7 +15,7 @@ from perceptum.inputs import Lens, undistortion_map
 from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
-from .decoded import Asker, DecodedPictures, reduce_of
+from .decoded import DecodedPictures, PictureAsker, reduce_of
 from .maps import Maps
 from .resampling import Finish, Resampling
 from .views import CameraViews
@@ -35,8 +35,8 @@ class CameraImages(Filler):
         self.views = stages.share(CameraViews, params.image, params.required)
         self.decoded = stages.share(DecodedPictures)
         self.needs = (self.views, self.decoded)
-        self._pictures = Asker(self.decoded, self.views, params.decode, self._rows)
-        self._whole = Asker(self.decoded, self.views, params.decode)
+        self._pictures = PictureAsker(self.decoded, self.views, params.decode, self._rows)
+        self._whole = PictureAsker(self.decoded, self.views, params.decode)
         self._shows = False
         self._kept: dict[tuple[ImageTransform, Lens | None], Resampling] = {}
         self._size = (0, 0)
