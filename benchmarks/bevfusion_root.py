@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from perceptum.datasets import open_log
 from perceptum.inputs.poses import inverse, quaternion_from_rotation, rigid, rotation_from_quaternion
 
-__all__ = ["CAMERAS", "SIZE", "made_bevfusion"]
+__all__ = ["CAMERAS", "SIZE", "encoded_pictures", "made_bevfusion"]
 
 SIZE = (900, 1600)
 CAMERAS = {
@@ -94,14 +94,21 @@ def _resize(rows: list[dict[str, Any]]) -> None:
 
 
 def _write_pictures(root: Path) -> None:
-    """Six different pictures, each camera's always the same."""
-    whole = _scene()
-    for number, camera in enumerate(CAMERAS):
-        scene = np.roll(whole, (137 * number, 211 * number), (0, 1))
-        # nuScenes' own have this quality and halved colours too, and so about as many bytes
-        encoded = simplejpeg.encode_jpeg(np.ascontiguousarray(scene), quality=_QUALITY, colorsubsampling="420")
+    """Each camera's always the same."""
+    for camera, encoded in zip(CAMERAS, encoded_pictures(), strict=True):
         for path in root.glob(f"s*/{camera}/*.jpg"):
             path.write_bytes(encoded)
+
+
+def encoded_pictures() -> list[bytes]:
+    """Six different pictures, as JPEG bytes."""
+    whole = _scene()
+    scenes = (np.roll(whole, (137 * number, 211 * number), (0, 1)) for number in range(len(CAMERAS)))
+    # nuScenes' own have this quality and halved colours too, and so about as many bytes
+    return [
+        simplejpeg.encode_jpeg(np.ascontiguousarray(scene), quality=_QUALITY, colorsubsampling="420")
+        for scene in scenes
+    ]
 
 
 def _scene() -> NDArray[np.uint8]:

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from harness import Result, machine
 
 BENCHMARKS = ("voxels", "voxel_points", "sweeps", "bev", "range_image", "core", "subset", "handoff", "infer")
-BENCHMARKS += ("importing", "store", "nuscenes_tables", "radar", "waymo", "pictures", "matrices", "depth", "bevfusion")
-BENCHMARKS += ("video",)
+BENCHMARKS += ("importing", "store", "nuscenes_tables", "radar", "waymo")
+BENCHMARKS += ("cameras", "pictures", "matrices", "depth", "bevfusion", "video")
 
 
 def main() -> int:
