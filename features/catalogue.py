@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -104,8 +105,14 @@ def _family_text(family: str, groups: tuple[Group, ...], wide: int | None, sente
     for group, f in rows:
         shape = ", ".join(str(d) for d in f.axes(group.params))
         table.append([f.name, "|".join(f.dtypes), f"({shape})", f.units, f.frame])
+    # a shape for which a line has no room is below it
+    others = sum(max(len(row[column]) for row in table) + 2 for column in (0, 1, 3, 4)) - 2
+    room = max(len("shape"), (wide or sys.maxsize) - others - 2)
+    below = ["" if len(row[2]) <= room else f"\n    {row[2]}" for row in table]
+    table = [[*row[:2], "" if more else row[2], *row[3:]] for row, more in zip(table, below, strict=True)]
     size = [max(len(row[column]) for row in table) for column in range(5)]
-    lines = ["  ".join(cell.ljust(n) for cell, n in zip(row, size, strict=True)).rstrip() for row in table]
+    cells = ["  ".join(cell.ljust(n) for cell, n in zip(row, size, strict=True)).rstrip() for row in table]
+    lines = [line + more for line, more in zip(cells, below, strict=True)]
     said = [f"{family}: {counted(len(rows), 'feature')}", lines[0]]
     for line, (_, feature) in zip(lines[1:], rows, strict=True):
         said += [line, folded(first_sentence(feature.prose), wide)] if sentences else [line]

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from .protobuf import doubles, fields_of
 
 __all__ = ["CALIBRATION", "READERS", "TRANSFORM", "VIDEO", "Reader", "Stamp", "is_described", "is_foxglove"]
@@ -115,6 +113,9 @@ def _counted(form: str, values: Sequence[float]) -> Sequence[float]:
 
 
 def _from_json(kind: str, data: bytes) -> dict[str, Any]:
+    # here, since a log of another kind is opened without it
+    import msgspec
+
     return _json_fields(kind, msgspec.json.decode(data))
 
 

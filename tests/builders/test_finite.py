@@ -69,7 +69,9 @@ def test_nothing_that_is_no_number_is_ever_written_into_a_tensor(
         for k in (0, 1)
     ]
     columns = ["x", "y", "z", "intensity", "time_lag", "ring"]
-    builder = InputBuilder(NAMES, params=params(columns, mode, features, frame))
+    # of all their points, and not of those of lidar_points
+    names = [f"{name}__own" if name.startswith("lidar_camera") else name for name in NAMES]
+    builder = InputBuilder(names, params=params(columns, mode, features, frame))
     tensors = builder.build(memory_log(sweeps, POSES)[1])
     for name, array in tensors.items():
         assert np.isfinite(array).all(), name

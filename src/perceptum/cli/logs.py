@@ -21,8 +21,10 @@ _KINDS = ("lidars", "radars", "cameras")
 
 _OF_SENSORS = (
     "gaps: how often records are more than 1.75 times the usual step apart\n"
-    "dropped: records that would fill the gaps; points: of a usual record, the median of three\n"
-    "size: width x height that a camera is calibrated for; lens: its distortion, none where pictures are undistorted"
+    "dropped: records that would fill the gaps; points: of a usual record, the median of three"
+)
+_OF_CAMERAS = (
+    "size: width x height that a camera is calibrated for\nlens: its distortion, none where pictures are undistorted"
 )
 _MEANINGS: Mapping[tuple[str, str], str] = {
     ("log", "first_id"): "the dataset's name of the first frame",
@@ -78,6 +80,9 @@ def info(log: LogPath, json: Json = False) -> None:
     if sensors:
         print_table([{"sensor": name, "kind": kind[:-1], **_short(values)} for name, (kind, values) in sensors.items()])
         typer.echo(_OF_SENSORS)
+    if found["cameras"]:
+        print_table([{"camera": name, **_optics(values)} for name, values in found["cameras"].items()])
+        typer.echo(_OF_CAMERAS)
     columns = _columns({name: values.get("columns", ()) for name, (_, values) in sensors.items()})
     if columns:
         print_table(columns)
@@ -97,11 +102,12 @@ def _explained(part: str, key: str, title: str, value: Any) -> dict[str, Any]:
 
 def _short(values: dict[str, Any]) -> dict[str, Any]:
     """Returns what fits a line."""
-    short = {k: v for k, v in values.items() if k not in ("start_ns", "columns")}
-    if short.get("size"):
-        height, width = short["size"]
-        short["size"] = f"{width} x {height}"
-    return short
+    return {k: v for k, v in values.items() if k not in ("start_ns", "columns", "size", "lens")}
+
+
+def _optics(values: Mapping[str, Any]) -> dict[str, Any]:
+    size = values.get("size")
+    return {"size": f"{size[1]} x {size[0]}" if size else None, "lens": values.get("lens")}
 
 
 def _columns(of_sensors: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
