@@ -20,7 +20,7 @@ from ..scratch import Scratch
 from ..stage import Stage, Stages
 from .views import CameraView, CameraViews
 
-__all__ = ["PictureAsker", "DecodedPictures", "reduce_of"]
+__all__ = ["DecodedPictures", "PictureAsker", "reduce_of"]
 
 Pixels = NDArray[np.uint8]
 Rows = Callable[[int], tuple[int, int]]

@@ -142,13 +142,10 @@ class CameraImages(Filler):
 
     def _undistortion(self, lens: Lens, size: tuple[int, int]) -> Maps | None:
         """Returns where an undistorted picture's pixels come from, made once for all that shares the log."""
-        given = self.params.image.new_intrinsics
-        if lens.model == "none" and given is None:
+        image = self.params.image
+        if lens.model == "none" and image.new_intrinsics is None:
             return None
-        intrinsics = None
-        if given is not None:
-            fx, fy, cx, cy = given
-            intrinsics = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-        key = ("undistortion", lens, size, given)
-        made: Maps = self.views.frame.log.cache.get(key, lambda: undistortion_map(lens, size, intrinsics))
+        key = ("undistortion", lens, size, image.new_intrinsics)
+        cache = self.views.frame.log.cache
+        made: Maps = cache.get(key, lambda: undistortion_map(lens, size, image.new_camera_matrix()))
         return made

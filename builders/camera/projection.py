@@ -15,7 +15,7 @@ from ..sample import Sample
 from ..stage import Stage, Stages
 from .views import CameraViews
 
-__all__ = ["CameraPoses", "Projection"]
+__all__ = ["CameraPixels", "CameraPoses", "Projection"]
 
 _EYE3, _EYE4 = np.eye(3), np.eye(4)
 

@@ -20,7 +20,6 @@ from .steps import (
     Resize,
     Step,
     Turn,
-    TurnFloats,
     TurnNearest,
     TwoFloatsResize,
     TwoResize,
@@ -124,6 +123,7 @@ def _chain(
         bend = Bend((undistortion[0][part], undistortion[1][part]), source, resize.columns[0])
         rows, steps = bend.rows, [bend, resize]
     if turns:
-        turn = TurnNearest if resampler != "cv2_linear" else TurnFloats if floats else Turn
-        steps.append(turn(transform.rotate_deg, (height, width)))
+        how = transform.rotate_deg, (height, width)
+        linear = resampler == "cv2_linear"
+        steps.append(Turn(*how, np.float32 if floats else np.uint8) if linear else TurnNearest(*how))
     return rows, tuple(steps)

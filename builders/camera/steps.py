@@ -15,7 +15,7 @@ from .axes import quads, two, two_floats
 from .maps import Maps
 from .picture import Canvas, Picture, bench
 
-__all__ = ["Bend", "Blank", "Cut", "PillowResize", "Step", "Turn", "TurnFloats", "TurnNearest", "TwoFloatsResize"]
+__all__ = ["Bend", "Blank", "Cut", "PillowResize", "Step", "Turn", "TurnNearest", "TwoFloatsResize"]
 __all__ += ["Resize", "TwoResize"]
 
 Size = tuple[int, int]
@@ -267,54 +267,31 @@ class Bend:
 
 
 class Turn:
-    """OpenCV's warpAffine, INTER_LINEAR, black beyond, about the picture's middle."""
+    """OpenCV's warpAffine, INTER_LINEAR, about the picture's middle, of uint8 or float32; 0 beyond."""
 
-    def __init__(self, rotate_deg: float, size: Size) -> None:
+    def __init__(self, rotate_deg: float, size: Size, dtype: type[np.uint8 | np.float32]) -> None:
         height, width = size
         self._canvas = Canvas(height, width, 0, 0, height, width)
         self._place = _turned_place(rotate_deg, width, height)
+        self._dtype = np.dtype(dtype)
 
     @property
     def nbytes(self) -> int:
-        return self._place.nbytes + self._canvas.size
+        return self._place.nbytes + self._dtype.itemsize * self._canvas.size
 
     def run(self, picture: Picture) -> Picture:
-        from ..kernels.picture.sampling import turned
+        from ..kernels.picture.sampling import turned, turned_floats
 
-        whole, _ = self._canvas.take("turned")
-        turned(
+        whole, _ = self._canvas.take("turned", self._dtype)
+        kernel = turned_floats if self._dtype == np.float32 else turned
+        kernel(
             picture.values,
             picture.begin,
             picture.stride,
             picture.rows,
             picture.columns,
             self._place,
-            np.zeros(24, np.uint8),
-            whole.values,
-            whole.stride,
-        )
-        return whole
-
-
-class TurnFloats(Turn):
-    """The same for float32; 0 beyond."""
-
-    @property
-    def nbytes(self) -> int:
-        return self._place.nbytes + 4 * self._canvas.size
-
-    def run(self, picture: Picture) -> Picture:
-        from ..kernels.picture.sampling import turned_floats
-
-        whole, _ = self._canvas.take("turned", np.float32)
-        turned_floats(
-            picture.values,
-            picture.begin,
-            picture.stride,
-            picture.rows,
-            picture.columns,
-            self._place,
-            np.zeros(24, np.float32),
+            np.zeros(24, self._dtype),
             whole.values,
             whole.stride,
         )

@@ -131,10 +131,8 @@ class CameraViews(Stage):
         if last is None or last.raw != raw:
             # copies: whose array it was may change it
             intrinsics, mount = _intrinsics(picture).copy(), np.array(picture.ego_from_camera, dtype=np.float64)
-            given = self.image.new_intrinsics
-            if given is not None:
-                fx, fy, cx, cy = given
-                intrinsics = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+            given = self.image.new_camera_matrix()
+            intrinsics = intrinsics if given is None else given
             last = self._checked[name] = _Calibration(raw, intrinsics, mount)
         return last
 

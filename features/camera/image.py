@@ -222,6 +222,13 @@ class ImageParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         many = self.pad_multiple
         return -(-size[0] // many) * many, -(-size[1] // many) * many
 
+    def new_camera_matrix(self) -> NDArray[np.float64] | None:
+        """Returns `new_intrinsics` as (3, 3) float64, px; None where the camera's own stay."""
+        if self.new_intrinsics is None:
+            return None
+        fx, fy, cx, cy = self.new_intrinsics
+        return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+
     @property
     def changes(self) -> bool:
         """Whether a result's pixels lie elsewhere than the picture's, so that matrices need to know its size."""
