@@ -17,7 +17,7 @@ from .memory import Lease, Memory, take_checked
 from .pool import Pool
 from .written import Written, WrittenPart
 
-__all__ = ["Batch", "check_collation", "size_in"]
+__all__ = ["Batch", "batch_rows", "check_collation", "size_in"]
 
 _GUESS = 1.25
 _ROOM_PER_FRAME = 2**26
@@ -33,7 +33,12 @@ class Batch:
     """
 
     def __init__(
-        self, rows: Sequence[Resolved], memory: Memory, frames: int, strided: Container[str], doubtful: bool
+        self,
+        rows: Sequence[Resolved],
+        memory: Memory,
+        frames: int,
+        strided: Container[str],
+        doubtful: bool,
     ) -> None:
         self._rows = rows
         self._memory = memory
@@ -53,6 +58,11 @@ class Batch:
 
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Lease:
         return self._blocks[name].take(shape)
+
+    def take_whole(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Lease:
+        """The same for who writes every element, and notes nothing."""
+        block = self._blocks[name]
+        return block.take(shape, whole=True) if isinstance(block, _Joined) else block.take(shape)
 
     def cut(self, name: str, rows: int) -> None:
         """Called when a tensor of the frame has fewer rows than it took."""
@@ -88,6 +98,22 @@ class Batch:
         for array in out.values():
             array.flags.writeable = writable
         return out
+
+
+def batch_rows(rows: Sequence[Resolved]) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+    """Returns what a batch's tensors are: name -> dtype and shape, None where the frames decide, or their number."""
+    found: dict[str, tuple[str, tuple[int | None, ...]]] = {}
+    pointers: dict[str, tuple[str, tuple[int | None, ...]]] = {}
+    for row in rows:
+        collate, shape = row.feature.collate, tuple(row.fixed)
+        if None not in shape:
+            shape = (None, *shape)
+        elif isinstance(collate, Concat):
+            pointers[_pointer_name(row)] = ("int32", (None,))
+            if collate.axis == 0 and collate.index == "column":
+                shape = (None, None if shape[1] is None else shape[1] + 1, *shape[2:])
+        found[row.name] = (row.row.dtype, shape)
+    return found | pointers
 
 
 def check_collation(rows: Sequence[Resolved]) -> None:
@@ -232,17 +258,26 @@ class _Joined:
         self._column = collate.index == "column"
         self._beside = self._column and not strided
         self._lease: Lease | None = None
+        self._copied = False
+        """Whether a frame of this batch was written without a note."""
         self._in_the_block: NDArray[Any]
         self.last: NDArray[Any]
         self.starts = [0]
 
-    def take(self, shape: tuple[int, ...]) -> Lease:
+    def take(self, shape: tuple[int, ...], whole: bool = False) -> Lease:
         start, stop = self.starts[-1], self.starts[-1] + shape[0]
         rest = (shape[1] + 1, *shape[2:]) if self._column else shape[1:]
         if self._lease is None or stop > len(self._lease.array):
             self._grow(start, shape[0], rest)
         assert self._lease is not None
         array, block = self._lease
+        if whole:
+            self._copied = block.copied = True
+        elif block.copied:
+            # only now: where all frames are copied there is nothing to clear, 112 MB of a batch of BEVFusion
+            array[start : max(block.rows, start)] = 0
+            block.per_row(len(array))[start:] = 0
+            block.rows, block.copied = min(block.rows, start), self._copied
         rows = array[start:stop]
         held = min(max(block.rows - start, 0), len(rows))
         if self._column:
@@ -265,6 +300,7 @@ class _Joined:
         # copies: a memory that gives the same piece every time gives it again, longer
         kept = None if old is None else (old.array[:start].copy(), old.written.per_row(start).copy())
         self._lease = lease = self._blocks.take("joined", (max(least, start + rows), *rest), self._frames)
+        lease.written.copied |= self._copied
         if kept is not None:
             lease.array[:start], lease.written.per_row(len(lease.array))[:start] = kept
             lease.written.rows = max(lease.written.rows, start)

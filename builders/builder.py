@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import deque
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from perceptum.features import Row, Schema, Spec, SpecError, UnknownFeature, canonical
@@ -13,9 +13,12 @@ from perceptum.foreign import foreign
 from perceptum.inputs import Frame
 from perceptum.plural import a_or_an, counted
 
+from .augment import Augment
 from .batch import Batch, check_collation
+from .cache import TensorCache
 from .crew import Crew
 from .explain import Explanation, LastBuild, explain
+from .handover import Handover, Owner, Receiver, allocator_of, is_memory, is_model, owner_of
 from .lane import Lane, OnReady
 from .memory import Memory
 from .pages import allocate_pages
@@ -24,7 +27,7 @@ from .pool import Allocate, Pool
 from .sample import Draw, Sample
 from .tensors import Tensors
 
-__all__ = ["InputBuilder", "Model", "SpecLike"]
+__all__ = ["Into", "InputBuilder", "Model", "SpecLike"]
 
 SpecLike = Iterable[str | Row | Mapping[str, Any]]
 Built = TypeVar("Built")
@@ -32,10 +35,18 @@ Of = TypeVar("Of")
 
 
 class Model(Protocol):
-    """Anything that says what it wants. It may also have `allocator`, which owns the memory to fill."""
+    """Anything that says what it wants.
+
+    It may also have `allocator`, an `Allocate` that gives the model's own memory to fill, and `seal(name, array)`, by
+    which it hears that a tensor is written while others are still being made.
+    """
 
     @property
     def inputs(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+Into = Memory | Model | Mapping[str, Memory | Model] | None
+"""Who owns the memory of a build: a memory, or a model, which also gets each tensor as soon as it is ready."""
 
 
 class InputBuilder(Generic[Built]):
@@ -52,7 +63,10 @@ class InputBuilder(Generic[Built]):
         writable: False: tensors are read-only, and reused memory is cleared only where it was written.
             True: they may be changed in place, and reused memory is cleared as a whole, which takes longer.
         training: True: where a preset has other values in training, such as fewer voxels, those are taken, unless the
-            row says its own. `spec` shows them.
+            row says its own; `spec` shows them. Only then may targets, such as gt_boxes, be asked for.
+        augment: what may happen at random to samples that have a draw; fingerprints do not change.
+        cache: where built tensors are kept and found again for as long as nothing that they came from changes: a
+            TensorCache, or the path of its folder. It changes no byte.
 
     Raises SpecError here, not later, for whatever cannot be built. Any number of threads may call one builder at once:
     each call takes a lane of its own. It can be pickled and used in other processes, forked or spawned, where its
@@ -69,6 +83,8 @@ class InputBuilder(Generic[Built]):
         threads: int = 1,
         writable: bool = False,
         training: bool = False,
+        augment: Augment | None = None,
+        cache: TensorCache | str | os.PathLike[str] | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -80,6 +96,8 @@ class InputBuilder(Generic[Built]):
         threads: int = 1,
         writable: bool = False,
         training: bool = False,
+        augment: Augment | None = None,
+        cache: TensorCache | str | os.PathLike[str] | None = None,
     ) -> None: ...
 
     def __init__(
@@ -91,8 +109,10 @@ class InputBuilder(Generic[Built]):
         threads: int = 1,
         writable: bool = False,
         training: bool = False,
+        augment: Augment | None = None,
+        cache: TensorCache | str | os.PathLike[str] | None = None,
     ) -> None:
-        options = Options(threads, writable, training)
+        options = Options(threads, writable, training, augment, TensorCache.of(cache))
         schema = schema or canonical()
         several = _several(wanted)
         # a model's `inputs` and a plug-in's parameters are others' code
@@ -100,7 +120,7 @@ class InputBuilder(Generic[Built]):
             specs = _specs(schema, wanted if several else {SINGLE: wanted}, params, training)
             self.plan = Plan(schema, specs, options)
         models: dict[str, Any] = dict(wanted) if several else {SINGLE: wanted}
-        allocators = {name: getattr(model, "allocator", None) or allocate_pages for name, model in models.items()}
+        allocators = {name: allocator_of(model) or allocate_pages for name, model in models.items()}
         self._start(models, allocators)
         # a stage may still have something to say against its parameters
         self._lanes.append(self._new_lane())
@@ -113,6 +133,8 @@ class InputBuilder(Generic[Built]):
         self._last: LastBuild | None = None
         self.pools = {name: Pool(allocators.get(name, allocate_pages)) for name in self.plan.specs}
         """Model -> its memory, which is the model's own where that has an allocator."""
+        self._receivers: dict[int, Receiver] = {}
+        """By the id of a model into which something was built."""
         _builders.add(self)
 
     def _start_in_child(self) -> None:
@@ -138,6 +160,11 @@ class InputBuilder(Generic[Built]):
     def pool(self) -> Pool:
         """The memory of the only model; for several, see `pools`."""
         return self._only(self.pools, "pools")
+
+    @property
+    def cache(self) -> TensorCache | None:
+        """Where tensors are kept; None: nowhere."""
+        return self.plan.options.cache
 
     @property
     def schema(self) -> Schema:
@@ -169,36 +196,51 @@ class InputBuilder(Generic[Built]):
         frame: Frame,
         *,
         draw: Draw | None = None,
-        into: Memory | Mapping[str, Memory] | None = None,
+        into: Into = None,
         on_ready: OnReady | None = None,
     ) -> Built:
         """Returns the frame's tensors. They are yours for as long as you hold them or a view of them.
 
         Args:
             draw: from which all random choices follow, in training; None: nothing is random.
-            into: who owns the memory, where it is not the builder's pool or the model's allocator; of several models
-                {name: memory}, for some or all.
+            into: who owns the memory, where it is not the builder's pool or the model's allocator: a memory, or a
+                model; of several models {name: memory or model}, for some or all. A model also gets each tensor as soon
+                as it is written (`seal`, where it has that, and where tensors are not writable); `infer` takes what is
+                returned as it is.
             on_ready: called as on_ready(model, name, array) for every tensor as soon as it is written, while others
                 are still being made; in the thread that wrote it, `model` "" where there is only one.
         """
         _check_frame(frame, "build")
-        lane = self._take_lane()
-        built = lane.run(Sample(frame, draw), self._memories(into), on_ready)
-        self._keep(lane, built, built)
+        _check_draw(draw, "build")
+        if into is None:
+            lane = self._take_lane()
+            built = lane.run(Sample(frame, draw), self.pools, on_ready)
+            self._keep(lane, built, built)
+        else:
+            built = self._build_into(Sample(frame, draw), into, on_ready)
         return built[SINGLE] if self.plan.single else built  # type: ignore[return-value]
+
+    def _build_into(self, sample: Sample, into: Into, on_ready: OnReady | None) -> dict[str, Tensors]:
+        memories, receivers, owners = self._targets(into)
+        lane = self._take_lane()
+        built = lane.run(sample, memories, Handover(receivers, on_ready))
+        self._keep(lane, built, built, owners)
+        return built
 
     def build_batch(
         self,
         frames: Iterable[Frame],
         *,
         draws: Iterable[Draw] | None = None,
-        into: Memory | Mapping[str, Memory] | None = None,
+        into: Into = None,
+        on_frame: Callable[[int], object] | None = None,
     ) -> Built:
         """Returns the tensors of several frames as one.
 
         Tensors whose size the frame decides stand one after the other, with `<group>_batch_ptr` (B + 1,) int32
         saying where each frame begins; voxel coordinates get the frame's number as their first column. All
-        others get a new first axis. draws: one per frame.
+        others get a new first axis. draws: one per frame. into: as of build; but a batch, which is not what a model's
+        spec says, is not handed over. on_frame: called with each frame's number in the batch, before it is built.
         """
         if not isinstance(frames, Iterable):
             raise TypeError(f"build_batch wants frames, got {a_or_an(type(frames).__name__)}; one frame goes to build")
@@ -207,12 +249,17 @@ class InputBuilder(Generic[Built]):
             _check_frame(frame, "build_batch")
         if not frames:
             raise ValueError("a batch needs at least one frame")
+        if isinstance(draws, Draw):
+            raise TypeError("build_batch wants draws, one for each frame, got one Draw; of one frame it goes to build")
         drawn = [None] * len(frames) if draws is None else list(draws)
         if len(drawn) != len(frames):
             raise ValueError(f"a batch of {counted(len(frames), 'frame')} needs as many draws, got {len(drawn)}")
+        for draw in drawn:
+            _check_draw(draw, "build_batch")
         for rows in self.plan.rows.values():
             check_collation(rows)
-        memories, writable = self._memories(into), self.plan.options.writable
+        writable = self.plan.options.writable
+        memories, _, owners = self._targets(into)
         lane = self._take_lane()
         batches = {
             model: Batch(rows, memories[model], len(frames), lane.strided(model), writable)
@@ -220,7 +267,9 @@ class InputBuilder(Generic[Built]):
         }
         out = {model: Tensors({}) for model in batches}
         last: dict[str, Tensors] = {}
-        for frame, draw in zip(frames, drawn, strict=True):
+        for number, (frame, draw) in enumerate(zip(frames, drawn, strict=True)):
+            if on_frame is not None:
+                on_frame(number)
             last = lane.run(Sample(frame, draw), batches, None, blocks=False)
             sizes = lane.sizes()
             for model, batch in batches.items():
@@ -230,14 +279,18 @@ class InputBuilder(Generic[Built]):
                 _add(out[model].once_s, last[model].once_s)
         for model, batch in batches.items():
             out[model].update(batch.tensors(writable))
-        self._keep(lane, last, out)
+        self._keep(lane, last, out, owners)
         return out[SINGLE] if self.plan.single else out  # type: ignore[return-value]
 
     def explain(self) -> Explanation:
         """Returns the plan, with sizes and times once a frame has been built. Print it."""
         last = self._last
         lane = last.lane if last is not None else self._new_lane()
-        return explain(self.plan, lane, self._models, len(self._lanes), last)
+        into = last.into if last is not None else {}
+        owners = {
+            name: into.get(name) or owner_of(self._models.get(name), pool.allocate) for name, pool in self.pools.items()
+        }
+        return explain(self.plan, lane, owners, len(self._lanes), last)
 
     def _take_lane(self) -> Lane:
         try:
@@ -245,11 +298,17 @@ class InputBuilder(Generic[Built]):
         except IndexError:
             return self._new_lane()
 
-    def _keep(self, lane: Lane, last: Mapping[str, Tensors], whole: Mapping[str, Tensors]) -> None:
+    def _keep(
+        self,
+        lane: Lane,
+        last: Mapping[str, Tensors],
+        whole: Mapping[str, Tensors],
+        into: Mapping[str, Owner] | None = None,
+    ) -> None:
         """Only after all went well: what an interrupted lane's scratch holds nobody knows, so that it is let go."""
         once_s = dict(self._last.once_s) if self._last is not None else {}
         _add(once_s, next(iter(whole.values())).once_s)
-        self._last = LastBuild.of(lane, last, once_s)
+        self._last = LastBuild.of(lane, last, once_s, into or {})
         self._lanes.append(lane)
 
     def _only(self, of_models: Mapping[str, Of], name: str) -> Of:
@@ -257,9 +316,10 @@ class InputBuilder(Generic[Built]):
             raise SpecError(f"this builder has the {name} of {', '.join(of_models)}; take builder.{name}[model]")
         return next(iter(of_models.values()))
 
-    def _memories(self, into: Memory | Mapping[str, Memory] | None) -> Mapping[str, Memory]:
+    def _targets(self, into: Into) -> tuple[Mapping[str, Memory], Mapping[str, Receiver], Mapping[str, Owner]]:
+        """Returns each spec's memory, the models that are handed tensors, and what is to be said of those in `into`."""
         if into is None:
-            return self.pools
+            return self.pools, {}, {}
         if not isinstance(into, Mapping):
             if not self.plan.single:
                 names = ", ".join(self.specs)
@@ -268,7 +328,34 @@ class InputBuilder(Generic[Built]):
         unknown = [model for model in into if model not in self.specs]
         if unknown:
             raise ValueError(f"into: there is no model '{unknown[0]}'; there are {', '.join(self.specs)}")
-        return {**self.pools, **into}
+        memories: dict[str, Memory] = dict(self.pools)
+        receivers: dict[str, Receiver] = {}
+        owners: dict[str, Owner] = {}
+        for name, one in into.items():
+            if is_memory(one):
+                memories[name], owners[name] = one, Owner("caller's memory")
+            elif is_model(one):
+                receiver = self._receiver(one)
+                # of its own model the builder has the memory already; in a forked child that is the child's
+                own = None if one is self._models.get(name) else receiver.pool
+                memories[name] = pool = own or self.pools[name]
+                owners[name] = owner_of(one, pool.allocate)
+                # what may still be changed is not ready, and what lies elsewhere the model cannot begin with
+                if not self.plan.options.writable and (receiver.pool is None or pool.allocate is not allocate_pages):
+                    receivers[name] = receiver
+            else:
+                raise TypeError(f"into must be a memory, with `take`, or a model, got {a_or_an(type(one).__name__)}")
+        return memories, receivers, owners
+
+    def _receiver(self, model: object) -> Receiver:
+        receiver = self._receivers.get(id(model))
+        if receiver is None or receiver.model is not model:
+            for number, other in list(self._receivers.items()):
+                if other.model is None:
+                    self._receivers.pop(number, None)
+            # of two callers at once both get the same
+            receiver = self._receivers.setdefault(id(model), Receiver(model))
+        return receiver
 
 
 def _check_frame(frame: object, door: str) -> None:
@@ -276,6 +363,12 @@ def _check_frame(frame: object, door: str) -> None:
         several = "; several go to build_batch" if door == "build" else ""
         wanted, found = "one frame" if several else "frames", a_or_an(type(frame).__name__)
         raise TypeError(f"{door} wants {wanted}, got {found}{several}")
+
+
+def _check_draw(draw: object, door: str) -> None:
+    if draw is not None and not isinstance(draw, Draw):
+        wanted = "a Draw" if door == "build" else "a Draw for each frame"
+        raise TypeError(f"{door} wants {wanted}, or None, got {draw!r}; Draw(seed, epoch, index) makes one")
 
 
 _builders: weakref.WeakSet[InputBuilder[Any]] = weakref.WeakSet()

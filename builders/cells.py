@@ -66,6 +66,11 @@ class PointStage(Stage):
     """Whether its points are PointsInCells."""
 
     @property
+    def is_shuffled(self) -> bool:
+        """Whether a draw has ordered this frame's points."""
+        return False
+
+    @property
     def points(self) -> Points:
         """The points of the frame, as columns."""
         raise NotImplementedError
@@ -111,6 +116,11 @@ class GridCells(Stage):
         if self._number is not None:
             return cast(PointsInCells, self._cloud.points).cells(self._number)
         return self._ids.array[: self._cloud.points.n]
+
+    @property
+    def is_shuffled(self) -> bool:
+        """Whether a draw has ordered this frame's points."""
+        return self._cloud.is_shuffled
 
     @property
     def load_number(self) -> int:

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -16,16 +16,18 @@ from perceptum.features import Grid
 from perceptum.features.lidar import PointColumn
 from perceptum.inputs import LidarSweep
 
+from .augment.chances import NONE, Chances
 from .cells import LookAlong
 from .kernels import cells
 from .kernels import load as kernels
-from .kernels.carry import carry
+from .kernels.carry import carry, carry_pieces
 from .kernels.record import ABSENT, BLOCK, FLOAT32, KINDS
 from .scratch import Scratch, address
 from .split import split
 from .stage import Stages
 
 __all__ = ["HALVES", "INTENSITY_MODES", "LATER", "STAY", "Column", "Columns", "Move", "Recorded", "Rules", "Work"]
+__all__ += ["tables_of_moves"]
 
 
 class Column(IntEnum):
@@ -43,6 +45,9 @@ class Column(IntEnum):
     """The ring's rank by elevation, 0 highest; -1 where it is not known."""
     OFFSET_NS = 9
     HEIGHT_ABOVE_GROUND = 10
+    SEMANTIC = 11
+    """The code of its class, by the log's labels of points; -1 where the sweep has none."""
+    INSTANCE = 12
 
     @classmethod
     def picks(cls, names: tuple[PointColumn, ...]) -> NDArray[np.int64]:
@@ -56,7 +61,13 @@ _WITH_XYZ = (Column.INTENSITY, Column.TIME_LAG, Column.RING)
 LATER = frozenset(Column) - {Column.X, Column.Y, Column.Z, *_WITH_XYZ}
 """Columns that few ask for: they come in passes of their own, so that the others lose no time."""
 
-_PASSES = ((Column.ELONGATION, Column.RETURN_INDEX), (Column.RANK, Column.OFFSET_NS))
+_PASSES = (
+    (Column.ELONGATION, Column.RETURN_INDEX),
+    (Column.RANK, Column.OFFSET_NS),
+    (Column.SEMANTIC, Column.INSTANCE),
+)
+_BY_TABLE = (Column.RANK, Column.SEMANTIC)
+"""First columns of a pass that are looked up in a table, and are -1 where it does not know them."""
 _NO_RANKS = np.zeros(0, np.int32)
 
 HALVES = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
@@ -80,10 +91,19 @@ class Rules:
     drop_intensity: bool = False
     """Whether a point whose intensity is not finite is dropped."""
     intensity_mode: Literal["raw", "unit", "tanh"] = "raw"
+    chances: Chances = NONE
+    """What a draw does: which points it drops first of all, as if the record did not have them, and their order."""
 
     def close_of(self, recorded: Recorded) -> float:
         """Returns `close_m`, or 0 for a sweep whose close points stay."""
         return 0.0 if recorded.keeps_close else self.close_m
+
+    def chances_of(self, several: Sequence[Recorded]) -> NDArray[np.int64]:
+        """Returns (S, 2) int64, which points of each record a draw drops: key and below, as kernels take them."""
+        found = np.zeros((len(several), 2), np.int64)
+        if self.chances.below:
+            found[:] = [self.chances.drop_of(recorded.sweep) for recorded in several]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +132,7 @@ class Work:
         self._xyz = {kind: np.zeros((3, BLOCK), kind) for kind in (np.float32, np.float64)}
         self.values = np.zeros((2, BLOCK), np.float32)
         self.times = np.zeros(BLOCK, np.int64)
+        self.rows = np.zeros(BLOCK, np.int32)
 
     def xyz(self, recorded: Recorded) -> NDArray[Any]:
         """(3, BLOCK) of a dtype that holds the record's coordinates to the last bit."""
@@ -119,6 +140,17 @@ class Work:
 
 
 _Pass = tuple[NDArray[np.int64], Column, Column, bool, NDArray[np.int32]]
+
+
+class _Passes:
+    """The same pass of several records."""
+
+    def __init__(self, of_records: Sequence[_Pass]) -> None:
+        _, self.first, self.second, self.by_rank, _ = of_records[0]
+        self.places = np.array([places for places, *_ in of_records], np.int64)
+        tables = [ranks for *_, ranks in of_records]
+        self.ranks = np.concatenate(tables)
+        self.ends = np.array([0, *accumulate(map(len, tables))], np.int64)
 
 
 class Recorded:
@@ -161,8 +193,13 @@ class Recorded:
 
     def carrying(self, first: Column, second: Column) -> _Pass:
         """Returns what `carry` takes to fetch two columns that few ask for, in the places of ring and offset."""
+        passengers: tuple[NDArray[Any] | None, NDArray[Any] | None]
         if first == Column.RANK:
             passengers, table = (self.sweep.ring, self.sweep.offset_ns), self.sweep.row_of_ring
+        elif first == Column.SEMANTIC:
+            codes = self.sweep.semantic
+            passengers = (codes, self.sweep.instance)
+            table = None if codes is None else np.arange(codes.max(initial=-1) + 1, dtype=np.int32)
         else:
             passengers, table = (self.sweep.elongation, self.sweep.return_index), None
         # a copy: for read-only arrays numba would compile the kernel once more
@@ -173,7 +210,7 @@ class Recorded:
         self._add(passengers[0], np.float32)
         self._add(passengers[1], np.int64)
         again[4:], self.numbers = np.reshape(self.numbers, (2, 3)), kept
-        return again, first, second, first == Column.RANK, ranks
+        return again, first, second, first in _BY_TABLE, ranks
 
     @property
     def places(self) -> NDArray[np.int64]:
@@ -196,7 +233,7 @@ class Recorded:
         if len(self.sweep) == 0:
             return None
         args = (rules.close_of(self), rules.drop_intensity, HALVES, work.xyz(self), work.values, work.times)
-        first, last, kept = kernels.span(self.places, len(self.sweep), *args)
+        first, last, kept = kernels.span(self.places, len(self.sweep), *args, work.rows)
         return (first, last) if kept else None
 
 
@@ -208,8 +245,11 @@ class _Part:
     at: int
     backwards: bool = False
     pieces: list[tuple[int, int, int]] = field(default_factory=list)
+    shuffled: slice = field(default_factory=lambda: slice(0, 0))
+    """In place of those, of all pieces that a draw has ordered."""
     end: int = 0
     nonfinite: int = 0
+    dropped: int = 0
     kept: dict[int, int] = field(default_factory=dict)
     """Sweep -> how many of its points."""
 
@@ -231,7 +271,7 @@ class Columns:
         self._first = 0
         self._lying = np.zeros((len(Column), 2), np.int64)
         self.ends: Sequence[int] = ()
-        """Where each sweep's points end: those of sweep k are [ends[k - 1], ends[k])."""
+        """Where each sweep's points end: those of sweep k are [ends[k - 1], ends[k]); empty where they are shuffled."""
         self._stays = 0
         """How many of the first columns lie there."""
         self._left: weakref.ref[LidarSweep] | None = None
@@ -239,6 +279,8 @@ class Columns:
         self.n = 0
         self.nonfinite = 0
         """Points that were dropped because they were not finite."""
+        self.dropped = 0
+        """Points that a draw dropped."""
 
     def __repr__(self) -> str:
         return f"<Columns: {self.n} points of {' '.join(column.name.lower() for column in sorted(self.wanted))}>"
@@ -299,7 +341,11 @@ class Columns:
         to_change: x, y, z will be written to, so they must lie in our block.
         """
         self.load_number += 1
-        apart = to_change or not self.wanted.isdisjoint(LATER)
+        self.dropped = 0
+        if rules.chances.shuffled_by is not None:
+            self._load_shuffled(sweeps, rules)
+            return
+        apart = to_change or not self.wanted.isdisjoint(LATER) or rules.chances.picks
         if apart or not self._leave(sweeps, rules):
             self._load(sweeps, rules, self._flags(with_xyz=True))
 
@@ -370,30 +416,82 @@ class Columns:
         block, ids = self._block.reserve(sum(sizes)), self._ids.reserve(sum(sizes))
         parts = self._parts(sizes)
         mode, passes = INTENSITY_MODES[rules.intensity_mode], self._passes(sweeps)
+        chances = rules.chances_of([recorded for recorded, _, _ in sweeps]).tolist()
 
         def run(part: _Part) -> None:
             work, part.end = part.work, part.at
             for number, start, n in reversed(part.pieces) if part.backwards else part.pieces:
                 recorded, move, lag_ns = sweeps[number]
                 close_m = rules.close_of(recorded)
-                points: list[Any] = [recorded.places, start, n, part.backwards, close_m, rules.drop_intensity]
+                points: list[Any] = [recorded.places, start, n, *chances[number], 0]
+                points += [part.backwards, close_m, rules.drop_intensity]
                 points += [mode, recorded.sweep.intensity_scale, lag_ns]
                 points += [move.how, move.knots, move.first_ns, move.step_ns, flags]
-                points += [HALVES, work.xyz(recorded), work.values, work.times]
+                points += [HALVES, work.xyz(recorded), work.values, work.times, work.rows]
                 points += [part.end, block, *self._grid_arrays, ids]
                 before = part.end
-                part.end, nonfinite = kernels.load(*points)
+                part.end, nonfinite, dropped = kernels.load(*points)
                 part.nonfinite += nonfinite
+                part.dropped += dropped
                 part.kept[number] = abs(part.end - before)
                 for places, first, second, by_rank, ranks in passes[number]:
-                    given: list[Any] = [places, start, n, close_m, rules.drop_intensity, by_rank, ranks]
-                    given += [HALVES, work.xyz(recorded), work.values, work.times, min(before, part.end)]
+                    given: list[Any] = [places, start, n, *chances[number], 0, close_m, rules.drop_intensity]
+                    given += [by_rank, ranks, HALVES, work.xyz(recorded), work.values, work.times, work.rows]
+                    given += [min(before, part.end)]
                     given += [block[first], block[second]]
                     carry(*given)
 
         self._stages.each(run, parts)
-        self.nonfinite = sum(part.nonfinite for part in parts)
         self.ends = tuple(accumulate(sum(part.kept.get(k, 0) for part in parts) for k in range(len(sweeps))))
+        self._finish(parts, block, ids)
+
+    def _load_shuffled(self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules) -> None:
+        """As `_load`, piece by piece in the order that a draw says, whatever the threads."""
+        several = [recorded for recorded, _, _ in sweeps]
+        pieces, words = rules.chances.order([len(recorded.sweep) for recorded in several])
+        total = int(pieces[:, 2].sum())
+        block, ids = self._block.reserve(total), self._ids.reserve(total)
+        columns = np.array([recorded.numbers for recorded in several], np.int64).reshape(-1, 6, 3)
+        chances = rules.chances_of(several)
+        closes = np.array([rules.close_of(recorded) for recorded in several], np.float64)
+        tables, flags = tables_of_moves(sweeps), self._flags(with_xyz=True)
+        passes = [_Passes(own) for own in zip(*self._passes(sweeps), strict=True)]
+        widest = next((recorded for recorded in several if recorded.is_fine), several[0] if several else None)
+
+        def run(part: _Part) -> None:
+            work, own = part.work, (pieces[part.shuffled], words[part.shuffled])
+            if widest is None or len(own[0]) == 0:
+                part.end = part.at
+                return
+            scratch = [HALVES, work.xyz(widest), work.values, work.times, work.rows]
+            given: list[Any] = [*own, columns, chances, *tables, closes, part.backwards, rules.drop_intensity]
+            given += [INTENSITY_MODES[rules.intensity_mode], flags, *scratch, part.at]
+            given += [block, *self._grid_arrays, ids]
+            part.end, part.nonfinite, part.dropped = kernels.load_pieces(*given)
+            for one in passes:
+                given = [*own, one.places, chances, closes, rules.drop_intensity, one.by_rank, one.ranks, one.ends]
+                given += [*scratch, min(part.at, part.end), block[one.first], block[one.second]]
+                carry_pieces(*given)
+
+        parts = self._shuffled_parts(np.cumsum(pieces[:, 2]), total)
+        self._stages.each(run, parts)
+        self.ends = ()
+        self._finish(parts, block, ids)
+
+    def _shuffled_parts(self, ends: NDArray[np.int64], total: int) -> list[_Part]:
+        """Splits the pieces among threads. The first part is filled backwards, as in `_parts`. ends: of each piece."""
+        stops = [own.stop for own in split(total, self._stages.threads)]
+        bounds = [0, *np.searchsorted(ends, stops[:-1], side="right").tolist(), len(ends)]
+        begins = [0, *ends.tolist()]
+        parts = [_Part(self.work(k), begins[a], shuffled=slice(a, b)) for k, (a, b) in enumerate(pairwise(bounds))]
+        if len(parts) > 1:
+            parts[0].backwards, parts[0].at = True, begins[bounds[1]]
+        return parts
+
+    def _finish(self, parts: Sequence[_Part], block: NDArray[np.float32], ids: NDArray[np.int32]) -> None:
+        """Notes what was loaded, once it lies without a gap."""
+        self.nonfinite = sum(part.nonfinite for part in parts)
+        self.dropped = sum(part.dropped for part in parts)
         self._first, end = _close_gaps(parts, (block, ids))
         self.n = end - self._first
         self._left = None
@@ -441,3 +539,15 @@ def _grid_arrays(grids: Sequence[Grid]) -> tuple[NDArray[Any], NDArray[Any], NDA
     voxels = np.array([grid.voxel for grid in grids], dtype=np.float32).reshape(-1, 3)
     sizes = np.array([grid.size for grid in grids], dtype=np.int64).reshape(-1, 3)
     return lows, voxels, sizes
+
+
+def tables_of_moves(sweeps: Sequence[tuple[Recorded, Move, int]]) -> list[Any]:
+    """(S, 5) int64, (S, 2) float64 and (K, 3, 4) float64: how sweeps are moved, as kernels take it."""
+    moves, scales, first = [], [], 0
+    for recorded, move, lag_ns in sweeps:
+        last = first + len(move.knots) - 1
+        moves.append((move.how, first, last, move.first_ns, lag_ns))
+        scales.append((move.step_ns, recorded.sweep.intensity_scale))
+        first = last + 1
+    knots = np.concatenate([*(move.knots for _, move, _ in sweeps), STAY.knots])
+    return [np.array(moves, np.int64).reshape(-1, 5), np.array(scales, np.float64).reshape(-1, 2), knots]

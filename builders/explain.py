@@ -16,9 +16,10 @@ from perceptum.features import FRAMES, UNITS, Params, Resolved
 from perceptum.plural import counted
 
 from .errors import OURS, stage_failed
+from .handover import Owner
 from .lane import Lane, Wanted
-from .pages import allocate_pages
 from .plan import Plan
+from .pool import Allocate
 from .stage import Stage
 from .tensors import Tensors
 
@@ -37,15 +38,22 @@ class LastBuild:
     dropped: Mapping[Stage, Mapping[str, int]]
     once_s: Mapping[str, float]
     """Over the builder's life so far."""
+    into: Mapping[str, Owner]
+    """Those who owned the memory in the place of the builder's own."""
+    found: frozenset[Wanted]
+    """What came from the cache."""
 
     @classmethod
-    def of(cls, lane: Lane, built: Mapping[str, Tensors], once_s: Mapping[str, float]) -> LastBuild:
+    def of(
+        cls, lane: Lane, built: Mapping[str, Tensors], once_s: Mapping[str, float], into: Mapping[str, Owner]
+    ) -> LastBuild:
         """built: model -> what the lane made of the frame, alone or as the last of a batch."""
         shapes = {wanted: built[wanted.model][wanted.name].shape for wanted in lane.ragged}
-        dropped = {stage: dict(stage.dropped) for stage in lane.stages if stage.dropped}
+        dropped = {stage: dict(stage.dropped) for stage in lane.stages if stage in lane.ran and stage.dropped}
         for wanted, lost in lane.cut.items():
             dropped.setdefault(wanted.filler, {}).update(lost)
-        return cls(lane, next(iter(built.values())).times_s, shapes, dropped, once_s)
+        found = frozenset(wanted for wanted in lane.wanted if wanted.found is not None)
+        return cls(lane, next(iter(built.values())).times_s, shapes, dropped, once_s, into, found)
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class TensorLine:
     """What it takes at most, where the parameters bound every size that a frame decides; None: nothing bounds it."""
     stage: str
     owner: str
-    """Who owns the memory: the builder's pool, or the model."""
+    """Who owns the memory: the builder's pool, the model, which may share it with its worker process, or the caller."""
     block_offset: int | None
     """Where it begins in the block of small tensors; None: it has memory of its own."""
     copies: str
@@ -87,6 +95,8 @@ class TensorLine:
     """Of those the ones that are said by a name -> what it stands for, such as a norm in numbers."""
     preset: str | None
     ms: float | None
+    cached: bool
+    """Whether the last build had it from the cache."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,10 @@ class Explanation:
     """What first builds of this builder took besides, and no later one: loading kernels, compiling them."""
     built_fingerprints: dict[str, str]
     """Model -> the fingerprint of what is built for it, training values included; `fingerprint` is the schema's."""
+    augmentation: str
+    """What may happen to samples that have a draw; empty: nothing."""
+    cache: str
+    """The folder in which tensors are kept; empty: they are built each time."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -136,6 +150,8 @@ class Explanation:
         ]
         if self.training:
             lines.append("presets give their training values")
+        if self.augmentation:
+            lines.append(f"augmentation, of samples with a draw: {self.augmentation}")
         prints = [f"{model}: {own}" if model else own for model, own in self.built_fingerprints.items()]
         lines.append(f"fingerprint of these tensors: {', '.join(prints)}")
         lines += ["stages, each once per frame:", *_table([_stage_cells(s, self.built) for s in self.stages])]
@@ -151,6 +167,8 @@ class Explanation:
             f"{counted(self.threads, 'thread')} per build; {counted(self.lanes, 'lane')}, one per frame in flight"
             + (f", of {_size(sum(s.scratch_bytes for s in self.stages))} scratch" if self.built else "")
         )
+        if self.cache:
+            lines.append(f"tensors are kept in {self.cache}, and found again while nothing that they came from changes")
         lines += [f"once, and in none of these times: {what} {ms:.1f} ms" for what, ms in self.once_ms.items()]
         lines.append(f"tensors are {'writable' if self.writable else 'read-only'}, 64-byte aligned")
         return "\n".join(lines)
@@ -171,7 +189,7 @@ class Explanation:
 def explain(
     plan: Plan,
     lane: Lane,
-    models: Mapping[str, Any],
+    owners: Mapping[str, Owner],
     lanes: int,
     last: LastBuild | None,
 ) -> Explanation:
@@ -190,9 +208,9 @@ def explain(
         )
         for stage in lane.stages
     )
-    copies = {model: _copies(models.get(model), own) for model, own in lane.by_model.items()}
+    copies = {model: _copies(owners[model], own) for model, own in lane.by_model.items()}
     tensors = tuple(
-        _tensor(w, labels, models.get(w.model), copies[w.model].get(w.name, "none"), last) for w in lane.wanted
+        _tensor(w, labels, owners[w.model].words, copies[w.model].get(w.name, "none"), last) for w in lane.wanted
     )
     blocks = tuple(
         BlockLine(model, len(layout.places), layout.nbytes) for model, layout in plan.layouts.items() if layout.places
@@ -212,6 +230,8 @@ def explain(
         last is not None,
         {what: round(seconds * 1e3, 3) for what, seconds in once_s.items()},
         plan.fingerprints,
+        "" if plan.options.augment is None else plan.options.augment.said(),
+        "" if plan.options.cache is None else str(plan.options.cache.folder),
     )
 
 
@@ -230,27 +250,29 @@ def _by_frame(row: Resolved) -> dict[str, int | None]:
     return {str(size): row.cap(str(size)) for fixed, size in sizes if fixed is None}
 
 
-def _copies(model: object | None, tensors: list[Wanted]) -> Mapping[str, str]:
+def _copies(owner: Owner, tensors: list[Wanted]) -> Mapping[str, str]:
     """Returns why the model's framework will copy a tensor, for those that it will; the model says it."""
-    tell = getattr(model, "copies", None)
+    tell = getattr(owner.model(), "copies", None)
     if tell is None:
         return {}
-    reasons: Mapping[str, str] = tell({wanted.row.name: _like(wanted) for wanted in tensors})
+    reasons: Mapping[str, str] = tell({wanted.row.name: _like(wanted, owner.allocate) for wanted in tensors})
     return reasons
 
 
-def _like(wanted: Wanted) -> NDArray[Any]:
+def _like(wanted: Wanted, allocate: Allocate) -> NDArray[Any]:
     """Returns an array in memory such as the pool gives, with one row where the frame decides; it is never touched."""
     shape = tuple(1 if n is None else n for n in wanted.row.fixed)
     nbytes = prod(shape) * wanted.dtype.itemsize
-    array: NDArray[Any] = np.ndarray(shape, wanted.dtype, allocate_pages(wanted.row.name, nbytes))
-    return array
+    # at least a byte: an empty tensor lies somewhere too. Over a memoryview, as in the pool, which keeps the memory
+    memory = memoryview(allocate(wanted.row.name, max(nbytes, 1)))
+    array: NDArray[Any] = np.frombuffer(memory, wanted.dtype, prod(shape))
+    return array.reshape(shape)
 
 
 def _tensor(
     wanted: Wanted,
     labels: Mapping[Stage, str],
-    model: object | None,
+    owner: str,
     copies: str,
     last: LastBuild | None,
 ) -> TensorLine:
@@ -270,7 +292,7 @@ def _tensor(
         nbytes=prod(known) * wanted.dtype.itemsize if len(known) == len(shape) else None,
         most_bytes=_most_bytes(wanted),
         stage=labels[wanted.filler],
-        owner="model" if getattr(model, "allocator", None) else "builder's pool",
+        owner=owner,
         block_offset=None if wanted.place is None else wanted.place[0],
         copies=copies,
         params=row.params.to_dict(),
@@ -283,6 +305,7 @@ def _tensor(
         },
         preset=(row.row.params or {}).get("preset"),
         ms=_ms(last.times_s.get(wanted.label)) if last is not None else None,
+        cached=last is not None and wanted in last.found,
     )
 
 
@@ -365,7 +388,8 @@ def _ms(seconds: float | None) -> float | None:
 
 
 def _stage_cells(s: StageLine, built: bool) -> list[str]:
-    dropped = ", ".join(f"{n} {reason} dropped" for reason, n in s.dropped.items())
+    said = (f"{n} {reason}" + ("" if "dropped" in reason else " dropped") for reason, n in s.dropped.items())
+    dropped = ", ".join(said)
     shared = "shared by" if len(s.serves) > 1 else "for"
     scratch = _size(s.scratch_bytes) + " scratch" if built else ""
     return [s.title, _time(s.ms), scratch, f"{shared} {', '.join(s.serves)}", dropped]
@@ -377,7 +401,8 @@ def _tensor_cells(t: TensorLine) -> list[str]:
     where = f"in {t.owner}" + ("" if t.block_offset is None else f", byte {t.block_offset} of the block")
     most = "by frame" if t.most_bytes is None else f"up to {_size(t.most_bytes)}"
     size = most if t.nbytes is None else _size(t.nbytes)
-    return [name, f"{shape} {t.dtype}", size, _time(t.ms), where, f"copies: {t.copies}"]
+    cells = [name, f"{shape} {t.dtype}", size, _time(t.ms), where, f"copies: {t.copies}"]
+    return [*cells, "from the cache"] if t.cached else cells
 
 
 def _time(ms: float | None) -> str:
@@ -395,5 +420,7 @@ def _size(nbytes: int) -> str:
 
 
 def _table(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
+    columns = max(map(len, rows), default=0)
+    rows = [[*row, *[""] * (columns - len(row))] for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(columns)]
     return ["  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -17,11 +17,16 @@ from perceptum.features.layout import BLOCK
 from perceptum.foreign import foreign
 from perceptum.inputs.first_calls import FirstCall, first_calls_since, latest, seconds
 
+from .augment.paste.paster import Paster
 from .batch import Batch, size_in
+from .cache.reuse import Lookup, Reuse
+from .cache.tensor_cache import Found
 from .crew import Crew
 from .errors import OURS, stage_failed
 from .memory import Memory, take_checked
+from .pages import allocate_pages
 from .plan import Plan
+from .pool import Pool
 from .sample import Sample
 from .stage import Filler, Stage, Stages, closure
 from .table import filler_of
@@ -34,6 +39,10 @@ OnReady = Callable[[str, str, NDArray[Any]], object]
 """(model, name, array): a tensor is written; other stages may still run."""
 
 _log = logging.getLogger(__name__)
+
+_CACHE = "cache"
+"""Among the times of a build: to look tensors up, and to keep those that were built."""
+_MOST_GRAPHS = 64
 
 
 @dataclass(eq=False)
@@ -59,6 +68,8 @@ class Wanted:
         """Size -> how many of it are kept, where the spec fixes less than a frame can have."""
         self.layout = ("one", type(self.filler), self.feature, self.row.params, self.dtype)
         """By which `Written` knows whether it was this that wrote."""
+        self.found: Found | None = None
+        """What a cache had for the frame in flight; the filler has not run then."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,6 +97,8 @@ class Wanted:
     @property
     def own_sizes(self) -> Mapping[str, int]:
         """What the filler says of the frame that it last ran on; raises BuildError where it cannot."""
+        if self.found is not None:
+            return self.found.sizes
         try:
             return dict(self.filler.sizes())
         except OURS:
@@ -101,7 +114,9 @@ class Lane:
         self._crew = crew
         self._writable = plan.options.writable
         self._layouts = {model: layout for model, layout in plan.layouts.items() if layout.places}
-        stages = Stages(crew, said)
+        augment = plan.options.augment
+        stages = Stages(crew, said, augment)
+        self._paster = None if augment is None or augment.paste is None else Paster(augment.paste, Stages(crew, said))
         self.wanted = [
             _wanted(model, row, plan.layouts[model], stages) for model, rows in plan.rows.items() for row in rows
         ]
@@ -120,8 +135,13 @@ class Lane:
         }
         self.labels = dict(zip(self.stages, _labels(self.stages), strict=True))
         """Stage -> its title, with a number if others have the same."""
-        self._steps, self._needs, self._then = self._graph()
-        self.step_labels = [s.label if isinstance(s, Wanted) else self.labels[s] for s in self._steps]
+        self._graph = _Graph.of(self.stages, self.wanted, self.labels)
+        self.step_labels = self._graph.labels
+        self._pruned: dict[frozenset[Wanted], _Graph] = {}
+        cache = plan.options.cache
+        self._reuse = None if cache is None else Reuse(cache, self.wanted, augment is not None)
+        self.ran: Collection[Stage] = self.stages
+        """The stages that ran on the last frame; the others were not needed."""
 
     def __repr__(self) -> str:
         return f"<Lane: {len(self.stages)} stages for {len(self.wanted)} tensors>"
@@ -137,9 +157,31 @@ class Lane:
 
         memories: model -> who owns its memory. blocks: small tensors lie in one block, as the plan's layout says.
         """
-        flight = _Flight(self, sample, memories, on_ready, self._layouts if blocks else {})
-        self._crew.steps(flight.step, self._needs, self._then)
+        if self._paster is not None:
+            sample = self._paster.pasted(sample)
+        lookup = None if self._reuse is None else self._looked_up(sample, self._reuse)
+        graph = self._graph if lookup is None or not lookup.found else self._graph_without(lookup)
+        flight = _Flight(self, graph, lookup, sample, memories, on_ready, self._layouts if blocks else {})
+        self._crew.steps(flight.step, graph.needs, graph.then)
         return flight.land()
+
+    def _looked_up(self, sample: Sample, reuse: Reuse) -> Lookup | None:
+        lookup = reuse.look_up(sample)
+        for wanted in self.wanted:
+            wanted.found = None if lookup is None else lookup.found.get(wanted)
+        self.ran = self.stages if lookup is None else lookup.stages
+        return lookup
+
+    def _graph_without(self, lookup: Lookup) -> _Graph:
+        """Returns the steps without the stages that only tensors need which a cache had."""
+        found = frozenset(lookup.found)
+        graph = self._pruned.get(found)
+        if graph is None:
+            if len(self._pruned) >= _MOST_GRAPHS:
+                self._pruned.clear()
+            stages = [stage for stage in self.stages if stage in lookup.stages]
+            graph = self._pruned[found] = _Graph.of(stages, self.wanted, self.labels, found)
+        return graph
 
     def strided(self, model: str) -> set[str]:
         """Returns the tensors whose filler can write rows that do not lie side by side."""
@@ -152,8 +194,10 @@ class Lane:
     def dropped(self, model: str) -> dict[str, int]:
         """Returns what was left out of the last frame, by reason: the most that a stage of this model left out."""
         total: dict[str, int] = {}
-        for stage in self._stages_of[model]:
-            for reason, count in stage.dropped.items():
+        dropped: list[Mapping[str, int]] = [s.dropped for s in self._stages_of[model] if s in self.ran]
+        dropped += [wanted.found.dropped for wanted in self.by_model[model] if wanted.found is not None]
+        for one in dropped:
+            for reason, count in one.items():
                 total[reason] = max(total.get(reason, 0), count)
         return total
 
@@ -173,20 +217,39 @@ class Lane:
                     max(cut.values()),
                 )
 
-    def _graph(self) -> tuple[list[Stage | Wanted], list[int], list[list[int]]]:
-        """Returns the steps, each stage directly followed by the tensors it fills, so they are ready early."""
-        steps: list[Stage | Wanted] = []
-        for stage in self.stages:
+
+@dataclass(frozen=True, eq=False)
+class _Graph:
+    """The steps of a run, each stage directly followed by the tensors it fills, so they are ready early."""
+
+    steps: list[Stage | Wanted]
+    needs: list[int]
+    """How many steps each waits for."""
+    then: list[list[int]]
+    """Which steps each is awaited by."""
+    labels: list[str]
+
+    @classmethod
+    def of(
+        cls,
+        stages: Iterable[Stage],
+        wanted: Sequence[Wanted],
+        labels: Mapping[Stage, str],
+        found: Collection[Wanted] = (),
+    ) -> _Graph:
+        """found: tensors that need no stage, and come first."""
+        steps: list[Stage | Wanted] = [one for one in wanted if one in found]
+        for stage in stages:
             steps.append(stage)
-            steps += [wanted for wanted in self.wanted if wanted.filler is stage]
+            steps += [one for one in wanted if one.filler is stage and one not in found]
         number = {step: k for k, step in enumerate(steps)}
         needs, then = [0] * len(steps), [[] for _ in steps]  # type: list[int], list[list[int]]
         for k, step in enumerate(steps):
             before: Iterable[Stage] = step.needs if isinstance(step, Stage) else (step.filler,)
-            for need in before:
+            for need in () if step in found else before:
                 needs[k] += 1
                 then[number[need]].append(k)
-        return steps, needs, then
+        return cls(steps, needs, then, [s.label if isinstance(s, Wanted) else labels[s] for s in steps])
 
 
 class _Flight:
@@ -195,13 +258,17 @@ class _Flight:
     def __init__(
         self,
         lane: Lane,
+        graph: _Graph,
+        lookup: Lookup | None,
         sample: Sample,
         memories: Mapping[str, Memory],
         on_ready: OnReady | None,
         layouts: Mapping[str, Layout],
     ) -> None:
         self._lane = lane
-        self._steps = lane._steps
+        self._graph = graph
+        self._steps = graph.steps
+        self._lookup = lookup
         self._sample = sample
         self._memories = memories
         self._on_ready = on_ready
@@ -209,17 +276,20 @@ class _Flight:
         self._settling: list[Written] = []
         self._blocks = {model: self._block(memories[model], layout) for model, layout in layouts.items()}
         self._arrays: dict[Wanted, NDArray[Any]] = {}
-        self._times_s = [0.0] * len(lane._steps)
+        self._times_s = [0.0] * len(graph.steps)
         self._first_calls: list[FirstCall] = []
 
     def step(self, k: int) -> None:
         step = self._steps[k]
         start = perf_counter()
         if isinstance(step, Wanted):
-            self._fill(step)
+            if step.found is None:
+                self._fill(step)
+            else:
+                self._hand_out(step, step.found)
         else:
             try:
-                step.run(self._sample)
+                step.run(self._sample if self._lookup is None else self._lookup.sample_for(step))
             except OURS:
                 raise
             # a plug-in's may raise anything, SystemExit too
@@ -277,6 +347,29 @@ class _Flight:
             array = array[:rows]
             if isinstance(memory, Batch):
                 memory.cut(wanted.name, rows)
+        self._done(wanted, array)
+
+    def _hand_out(self, wanted: Wanted, found: Found) -> None:
+        """Hands out what a cache had: as it is mapped, or copied once to where it is wanted."""
+        memory = self._memories[wanted.model]
+        if wanted.place is not None and self._blocks:
+            offset, shape = wanted.place
+            array: NDArray[Any] = np.ndarray(shape, wanted.dtype, self._blocks[wanted.model], offset)
+        elif isinstance(memory, Pool) and memory.allocate is allocate_pages:
+            # nobody's memory in particular: the mapped file is as good
+            self._done(wanted, found.array[...])
+            return
+        else:
+            take = memory.take_whole if isinstance(memory, Batch) else partial(take_checked, memory)
+            array, written = take(wanted.name, found.array.shape, wanted.dtype)
+            array = array[: len(found.array)] if found.array.ndim else array[...]
+            # a layout of its own: what a filler notes of its memory does not hold for this
+            written.begin(array, ("found", wanted.feature, wanted.dtype, array.shape[1:]), self._writable)
+            self._settling.append(written)
+        found.copy_into(array)
+        self._done(wanted, array)
+
+    def _done(self, wanted: Wanted, array: NDArray[Any]) -> None:
         if not self._writable:
             array.flags.writeable = False
         self._arrays[wanted] = array
@@ -287,7 +380,11 @@ class _Flight:
         for written in self._settling:
             written.settle()
         lane, arrays = self._lane, self._arrays
-        times_s = dict(zip(lane.step_labels, self._times_s, strict=True))
+        times_s = dict(zip(self._graph.labels, self._times_s, strict=True))
+        if self._lookup is not None:
+            start = perf_counter()
+            self._lookup.keep(arrays)
+            times_s[_CACHE] = self._lookup.took_s + perf_counter() - start
         once_s = seconds(self._first_calls)
         built = {
             model: Tensors({w.name: arrays[w] for w in own}, lane.dropped(model), times_s, once_s)

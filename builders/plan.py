@@ -10,6 +10,8 @@ from typing import Any
 from perceptum.features import Layout, Resolved, Schema, Spec, SpecError, canonical
 from perceptum.plural import counted
 
+from .augment import Augment
+from .cache.tensor_cache import TensorCache
 from .table import filler_of
 
 __all__ = ["SINGLE", "Options", "Plan"]
@@ -24,12 +26,16 @@ _MOST_THREADS = 1024
 
 @dataclass(frozen=True)
 class Options:
-    """How to build; no byte depends on it."""
+    """How to build; without `augment` and a draw no byte depends on it."""
 
     threads: int = 1
     writable: bool = False
     training: bool = False
-    """Whether rows have their presets' training values. The rows say them, so that this changes nothing by itself."""
+    """Whether rows have their presets' training values, which they say themselves, and may be of targets."""
+    augment: Augment | None = None
+    """What may happen to samples that have a draw."""
+    cache: TensorCache | None = None
+    """Where tensors are kept, and found again; it changes no byte."""
 
     def __post_init__(self) -> None:
         if isinstance(self.threads, bool) or not isinstance(self.threads, int):
@@ -39,6 +45,8 @@ class Options:
         for name in ("writable", "training"):
             if not isinstance(getattr(self, name), bool):
                 raise SpecError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if self.augment is not None and not isinstance(self.augment, Augment):
+            raise SpecError(f"augment must be an Augment, got {self.augment!r}")
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Plan:
     """Model -> where its small tensors of fixed size lie in one block."""
 
     def __post_init__(self) -> None:
-        rows = {model: _resolve(self.schema, model, spec) for model, spec in self.specs.items()}
+        rows = {model: _resolve(self.schema, model, spec, self.options.training) for model, spec in self.specs.items()}
         object.__setattr__(self, "specs", MappingProxyType(dict(self.specs)))
         object.__setattr__(self, "rows", MappingProxyType(rows))
         object.__setattr__(self, "layouts", MappingProxyType({m: Layout.of(s) for m, s in self.specs.items()}))
@@ -99,13 +107,18 @@ def _plan_again(schema: Schema | None, specs: Mapping[str, Spec], options: Optio
     return Plan(schema or canonical(), specs, options)
 
 
-def _resolve(schema: Schema, model: str, spec: Spec) -> tuple[Resolved, ...]:
+def _resolve(schema: Schema, model: str, spec: Spec, training: bool) -> tuple[Resolved, ...]:
     try:
         if len(spec) == 0:
             raise SpecError("the spec has no rows: there is nothing to build")
         rows = schema.resolve(spec)
         for row in rows:
             filler_of(row)
+            if row.feature.target and not training:
+                raise SpecError(
+                    f"input '{row.name}' is a target, what a model is to learn, which is made for training only: "
+                    "InputBuilder(..., training=True), or --training; leave it out of what a model takes"
+                )
         return rows
     except SpecError as error:
         raise error if model == SINGLE else type(error)(f"model '{model}': {error}") from error

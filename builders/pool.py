@@ -27,7 +27,13 @@ _PAGE = mmap.PAGESIZE
 _KEEP_BYTES = 2**31
 
 Allocate = Callable[[str, int], Any]
-"""(tensor's name, bytes) -> zeroed, writable memory with the buffer protocol, aligned to 64 bytes."""
+"""(tensor's name, bytes) -> zeroed, writable memory with the buffer protocol, aligned to 64 bytes.
+
+The memory may have `in_use`, a function without arguments: True while others still read it, such as a model's worker
+process, so that it must not be written to. It answers at once, from any thread, and asks no pool for memory. The
+function that makes the memory may have `owner`, the words by which `explain` calls it, and `sparse`: True where pages
+that are never touched cost nothing.
+"""
 
 
 class _Buffer:
@@ -40,6 +46,7 @@ class _Buffer:
         if view.ctypes.data % ALIGNMENT or self.memory.readonly:
             raise ValueError(f"the memory for '{key[0]}' must be writable and aligned to {ALIGNMENT} bytes")
         self.key = key
+        self.in_use: Callable[[], bool] | None = getattr(memory, "in_use", None)
         self.capacity = len(view)
         self.written = Written()
         self.lent: _Lent | None = None
@@ -65,13 +72,17 @@ class _Lent(weakref.ref[NDArray[Any]]):
 class Pool:
     """Buffers by tensor. What comes back is looked at when memory is next asked for.
 
+    Memory that others still use then (`in_use` of `Allocate`) is passed over, and looked at again the next time. It is
+    kept like any other, within `keep_bytes`; what is let go of is its owner's, who knows when nobody uses it.
+
     Args:
         allocate: makes memory.
         keep_bytes: how much memory that nobody uses is kept for later frames; what came back first goes first.
     """
 
     def __init__(self, allocate: Allocate = allocate_pages, *, keep_bytes: int = _KEEP_BYTES) -> None:
-        self._allocate = allocate
+        self.allocate = allocate
+        """What makes its memory."""
         self._keep_bytes = keep_bytes
         self._lock = Lock()
         self._returned: deque[_Lent] = deque()
@@ -90,7 +101,7 @@ class Pool:
 
     @property
     def kept_bytes(self) -> int:
-        """Memory that was written to, is kept, and is not in use at the moment."""
+        """Memory that was written to, is kept, and that no tensor lies in at the moment."""
         with self._lock:
             self._sort_in()
             return self._kept_bytes
@@ -125,23 +136,38 @@ class Pool:
         return buffer.lend(shape, dtype, number, self._returned)
 
     def _reuse(self, key: tuple[str, str], need: int) -> _Buffer | None:
-        free = self._by_key.get(key, {})
-        while free:
-            buffer, _ = free.popitem()
+        free = self._by_key.get(key)
+        if not free:
+            return None
+        for buffer in [*reversed(free)]:
+            if buffer.in_use is not None and self._in_use(buffer, free):
+                continue
+            del free[buffer]
             self._let_go(buffer)
             if buffer.capacity >= need:
                 return buffer
         return None
 
+    def _in_use(self, buffer: _Buffer, free: dict[_Buffer, None]) -> bool:
+        """Whether others still use a free buffer. One whose owner cannot say is let go of, and its error raised once:
+        it would fail every later build too."""
+        assert buffer.in_use is not None
+        try:
+            return buffer.in_use()
+        except BaseException:
+            del free[buffer]
+            self._let_go(buffer)
+            raise
+
     def _make(self, key: tuple[str, str], need: int, room: int) -> _Buffer:
         self.allocated += 1
         nbytes = int(need * _HEADROOM + 1)
-        if room > nbytes and self._allocate is allocate_pages:
+        if room > nbytes and (self.allocate is allocate_pages or getattr(self.allocate, "sparse", False)):
             try:
-                return _Buffer(key, allocate_pages(key[0], _whole_pages(room)))
+                return _Buffer(key, self.allocate(key[0], _whole_pages(room)))
             except MemoryError:
                 pass
-        return _Buffer(key, self._allocate(key[0], _whole_pages(nbytes)))
+        return _Buffer(key, self.allocate(key[0], _whole_pages(nbytes)))
 
     def _sort_in(self) -> None:
         """Each line may be the last, if an interrupt comes: what it leaves is put right the next time."""

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from perceptum.features import InputFrame, ReferenceParams
 from perceptum.inputs import Frame, Ground, MissingRecord, RadarSweep, ground_of
 from perceptum.inputs.ground import without_ground
-from perceptum.inputs.poses import inverse
+from perceptum.inputs.poses import inverse, moved_boxes
+from perceptum.inputs.source import ground_z_of
 
+from .augment import Drawn
 from .sample import Sample
 from .stage import Stage, Stages
 
-__all__ = ["RadarReference", "Reference"]
+__all__ = ["RadarReference", "Reference", "inverse_of_similarity"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +31,8 @@ NewestCycle = Literal["before", "nearest"]
 
 
 class Reference(Stage):
-    """Yields ref_from_ego: from the ego frame at the reference time to the axes that tensors are in.
+    """Yields ref_from_ego: from the ego frame at the reference time to the axes that tensors are in, in training with
+    what the sample's draw does to them.
 
     ego: the identity. lidar, radar: the own axes of the primary lidar or radar, by its mounting in this frame's record;
     of a radar that fell silent by that of the last one before, in a log whose frames belong together. A frame without
@@ -47,8 +50,8 @@ class Reference(Stage):
         self.params = params = ReferenceParams(frame=params) if isinstance(params, str) else params
         self._stages = stages
         self.title = f"frame of reference ({params.frame})"
-        self.is_ego = params.frame in ("ego", "ego_ground")
-        """Whether ref_from_ego is the identity, to the last bit."""
+        self._drawn = None if stages.augment is None or not stages.augment.moves else stages.share(Drawn)
+        self._is_ego = params.frame in ("ego", "ego_ground")
         self.on_ground = params.frame == "ego_ground"
         """Whether a point's z is its height above the ground."""
         # weak: a lane that waits for its next frame must not keep the last one's records
@@ -62,19 +65,80 @@ class Reference(Stage):
         self._frame, self._ref_from_ego, self._ground = weakref.ref(sample.frame), None, None
 
     @property
+    def change(self) -> NDArray[np.float64] | None:
+        """(4, 4) float64, a similarity: what the draw does to places in these axes; None: nothing."""
+        return None if self._drawn is None else self._drawn.change
+
+    @property
+    def scale(self) -> float:
+        """By which lengths are multiplied: not 1 only where `change` says so."""
+        return 1.0 if self._drawn is None else self._drawn.scale
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether left and right are exchanged."""
+        return self._drawn is not None and self._drawn.mirrors
+
+    @property
+    def is_ego(self) -> bool:
+        """Whether ref_from_ego is the identity, to the last bit."""
+        return self._is_ego and self.change is None
+
+    @property
     def ref_from_ego(self) -> NDArray[np.float64]:
-        """(4, 4) float64; raises MissingRecord where the frame has no record of the sensor whose axes are wanted."""
+        """(4, 4) float64, a similarity: a rotation and translation, unless `change` mirrors or scales.
+
+        Of the frame ego_ground z is still that of the ego frame; `places` counts it from the ground. Raises
+        MissingRecord where the frame has no record of the sensor whose axes are wanted.
+        """
         if self._ref_from_ego is None:
-            self._ref_from_ego = np.eye(4) if self.is_ego else self._sensor_from_ego(self._now())
+            plain, change = self.plain_from_ego, self.change
+            self._ref_from_ego = plain if change is None else change @ plain
         return self._ref_from_ego
+
+    @property
+    def plain_from_ego(self) -> NDArray[np.float64]:
+        """(4, 4) float64: `ref_from_ego` before what the draw does. Raises as that."""
+        return np.eye(4) if self._is_ego else self._sensor_from_ego(self._now())
+
+    @property
+    def ego_from_ref(self) -> NDArray[np.float64]:
+        """(4, 4) float64, the inverse of `ref_from_ego`."""
+        change, ego_from_plain = self.change, inverse(self.plain_from_ego)
+        return ego_from_plain if change is None else ego_from_plain @ inverse_of_similarity(change, self.scale)
+
+    def places(self, xyz: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns places (..., 3) of the ego frame in these axes, float64, z from the ground where that is asked."""
+        moved = xyz @ self.ref_from_ego[:3, :3].T + self.ref_from_ego[:3, 3]
+        if self.on_ground:
+            moved[..., 2] = self._from_ground(self.ground.above(xyz))
+        return moved
+
+    def directions(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns vectors (..., 3) of the ego frame in these axes, such as velocities, which are scaled too."""
+        return vectors @ self.ref_from_ego[:3, :3].T
+
+    def boxes(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns boxes (N, 7) of the ego frame, x y z length width height yaw, in these axes: upright in them."""
+        moved = moved_boxes(boxes, self.ref_from_ego)
+        moved[:, 3:6] *= self.scale
+        if self.on_ground:
+            moved[:, 2] = self._from_ground(self.ground.above(boxes[:, :3]))
+        return moved
+
+    def _from_ground(self, heights: NDArray[np.float64]) -> NDArray[np.float64]:
+        change = self.change
+        return heights if change is None else heights * self.scale + change[2, 3]
 
     def ref_from_mount(self, ego_from_sensor: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns (4, 4) float64, from a sensor's axes to these: for those of that sensor itself the identity, to the
         last bit. Raises as `ref_from_ego`."""
-        ref_from_ego = self.ref_from_ego
+        ref_from_ego, change = self.ref_from_ego, self.change
         if self.is_ego:
             return ego_from_sensor
-        return np.eye(4) if ego_from_sensor.tobytes() == self._mount else ref_from_ego @ ego_from_sensor
+        if not self._is_ego and ego_from_sensor.tobytes() == self._mount:
+            return np.eye(4) if change is None else change
+        return ref_from_ego @ ego_from_sensor
 
     @property
     def ground(self) -> Ground:
@@ -110,11 +174,23 @@ class Reference(Stage):
                 ground.plane_z,
             )
 
+    @property
+    def level_z(self) -> float:
+        """The ego frame's z of level ground, metres: `ground_z`, else what the log's dataset says."""
+        given = self.params.ground_z
+        return ground_z_of(self._now().log.source) if given is None else given
+
     def write_above(
         self, x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32], out: NDArray[np.float32]
     ) -> None:
-        """Writes the heights above the ground of points in the frame of reference; `out` may be `z`."""
-        self.ground.write_above(x, y, z, inverse(self.ref_from_ego), out)
+        """Writes the heights above the ground of points whose places `ref_from_ego` gave; `out` may be `z`. They are
+        scaled as lengths are; of the frame ego_ground they are z, which a draw may shift."""
+        self.ground.write_above(x, y, z, self.ego_from_ref, out)
+        change = self.change
+        if change is not None:
+            out *= np.float32(self.scale)
+            if self.on_ground:
+                out += np.float32(change[2, 3])
 
     def _now(self) -> Frame:
         frame = None if self._frame is None else self._frame()
@@ -141,6 +217,13 @@ class RadarReference(Reference):
         self.radar, self.newest = radar, newest
         if radar is not None:
             self.title = f"frame of reference (radar '{radar}')"
+
+
+def inverse_of_similarity(change: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    back = np.eye(4)
+    back[:3, :3] = change[:3, :3].T / scale**2
+    back[:3, 3] = -(back[:3, :3] @ change[:3, 3])
+    return back
 
 
 def _mount(frame: Frame, kind: InputFrame, radar: str | None, newest: NewestCycle) -> NDArray[np.float64]:

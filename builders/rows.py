@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import HALVES, INTENSITY_MODES, STAY, Move, Recorded, Rules
+from .augment.chances import PIECE
+from .columns import HALVES, INTENSITY_MODES, Move, Recorded, Rules, tables_of_moves
 from .kernels import rows as kernels
 from .split import split
 from .stage import Stages
@@ -32,6 +33,7 @@ class _Work:
     def __init__(self) -> None:
         self.points = np.zeros(kernels.WORK, np.float32)
         self.times = np.zeros(kernels.STEP, np.int64)
+        self.rows = np.zeros(PIECE, np.int32)
         self.packed = np.zeros(kernels.PACKED, np.float32)
 
 
@@ -49,35 +51,42 @@ class Rows:
         """How many points there are; before they are counted or written, how many there can be."""
         self.nonfinite = 0
         """Points that were dropped because they were not finite, once they are counted or written."""
+        self.dropped = 0
+        """Points that a draw dropped, likewise."""
 
     def take(self, sweeps: Sequence[tuple[Recorded, Move, int]], rules: Rules) -> None:
         """Takes the points of the sweeps, as Columns.load does; of coordinates that float32 holds."""
         self._sweeps, self._rules = sweeps, rules
-        pieces = []
-        for k, (recorded, _, _) in enumerate(sweeps):
-            n = len(recorded.sweep)
-            pieces += [(k, start, min(_PIECE, n - start)) for start in range(0, n, _PIECE)]
-        self._pieces = np.array(pieces, dtype=np.int64).reshape(-1, 3)
+        self._chances = rules.chances_of([recorded for recorded, _, _ in sweeps])
+        if rules.chances.shuffled_by is not None:
+            self._pieces, self._words = rules.chances.order([len(recorded.sweep) for recorded, _, _ in sweeps])
+        else:
+            pieces = []
+            for k, (recorded, _, _) in enumerate(sweeps):
+                n = len(recorded.sweep)
+                pieces += [(k, start, min(_PIECE, n - start)) for start in range(0, n, _PIECE)]
+            self._pieces = np.array(pieces, dtype=np.int64).reshape(-1, 3)
+            self._words = np.zeros(len(pieces), np.int64)
         self._columns = np.array([recorded.numbers for recorded, _, _ in sweeps], np.int64).reshape(-1, 6, 3)
         self._closes = np.array([rules.close_of(recorded) for recorded, _, _ in sweeps], np.float32)
-        self._sizes = [n for _, _, n in pieces]
+        self._sizes = self._pieces[:, 2].tolist()
         self._counted = False
-        self.n, self.nonfinite = sum(self._sizes), 0
+        self.n, self.nonfinite, self.dropped = sum(self._sizes), 0, 0
 
     def count(self) -> None:
         """Counts the points that are kept, where their number is needed before they are written."""
         kept, rules = np.zeros(len(self._sizes), np.int64), self._rules
-        nonfinite: list[int] = []
+        lost: list[tuple[int, int]] = []
 
         def run(own: slice) -> None:
             with self._work() as work:
-                given: list[Any] = [self._pieces[own], self._columns, self._closes, rules.drop_intensity, HALVES]
-                given += [work.points, kept[own]]
-                nonfinite.append(kernels.count(*given))
+                given: list[Any] = [self._pieces[own], self._words[own], self._columns, self._chances, self._closes]
+                given += [rules.drop_intensity, HALVES, work.points, work.rows, kept[own]]
+                lost.append(kernels.count(*given))
 
         self._stages.each(run, self._shares())
         self._sizes, self._counted = kept.tolist(), True
-        self.n, self.nonfinite = sum(self._sizes), sum(nonfinite)
+        self.n, (self.nonfinite, self.dropped) = sum(self._sizes), np.sum(lost, axis=0, dtype=int).tolist() or (0, 0)
 
     def write(self, picks: NDArray[np.int64], out: NDArray[np.float32]) -> int:
         """Writes the first len(out) points that were taken, and lets go of the sweeps; `n` is known then.
@@ -89,27 +98,28 @@ class Rows:
             # several threads must know where to begin
             self.count()
         sweeps, self._sweeps = self._sweeps, ()
-        given = [self._columns, *_table(sweeps), self._closes, self._rules.drop_intensity]
+        given = [self._columns, self._chances, *tables_of_moves(sweeps), self._closes, self._rules.drop_intensity]
         given += [INTENSITY_MODES[self._rules.intensity_mode], picks, HALVES]
         past_caches = out.nbytes >= _PAST_CACHES_BYTES
         flat, width, begins = out.reshape(-1), len(picks), [0, *accumulate(self._sizes)]
         shares = self._shares()
-        written = [(0, 0)] * len(shares)
+        written = [(0, 0, 0)] * len(shares)
 
         def run(number: int) -> None:
             own = shares[number]
             rows = flat[begins[own.start] * width : begins[own.stop] * width]
             with self._work() as work:
-                own_work = [work.points, work.times, work.packed]
-                every: list[Any] = [self._pieces[own], *given, *own_work, past_caches, rows]
+                own_work = [work.points, work.times, work.packed, work.rows]
+                every: list[Any] = [self._pieces[own], self._words[own], *given, *own_work, past_caches, rows]
                 written[number] = kernels.load_rows(*every)
 
         self._stages.each(run, range(len(shares)))
-        ends = [begins[own.start] + rows for own, (rows, _) in zip(shares, written, strict=True) if rows]
+        ends = [begins[own.start] + rows for own, (rows, _, _) in zip(shares, written, strict=True) if rows]
         touched = max(ends, default=0)
         if not self._counted:
-            self.n, self.nonfinite = 0, sum(bad for _, bad in written)
-            for own, (rows, _) in zip(shares, written, strict=True):
+            self.n, self.nonfinite = 0, sum(bad for _, bad, _ in written)
+            self.dropped = sum(dropped for _, _, dropped in written)
+            for own, (rows, _, _) in zip(shares, written, strict=True):
                 begin = begins[own.start]
                 if begin != self.n:
                     out[self.n : self.n + rows] = out[begin : begin + rows]
@@ -133,15 +143,3 @@ class Rows:
             work = _Work()
         yield work
         self._works.append(work)
-
-
-def _table(sweeps: Sequence[tuple[Recorded, Move, int]]) -> list[Any]:
-    """(S, 5) int64, (S, 2) float64 and (K, 3, 4) float64: how sweeps are moved, as the kernel takes it."""
-    moves, scales, first = [], [], 0
-    for recorded, move, lag_ns in sweeps:
-        last = first + len(move.knots) - 1
-        moves.append((move.how, first, last, move.first_ns, lag_ns))
-        scales.append((move.step_ns, recorded.sweep.intensity_scale))
-        first = last + 1
-    knots = np.concatenate([*(move.knots for _, move, _ in sweeps), STAY.knots])
-    return [np.array(moves, np.int64).reshape(-1, 5), np.array(scales, np.float64).reshape(-1, 2), knots]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,19 @@ class Draw:
         counter = np.array([0, 0, self.index, int.from_bytes(words, "little")], dtype=np.uint64)
         key = np.array([self.seed, self.epoch], dtype=np.uint64)
         return np.random.Generator(np.random.Philox(counter=counter, key=key))
+
+    def numbers(self, purpose: str, n: int) -> list[float]:
+        """Returns n numbers, uniform from 0 up to 1, of a purpose that draws a handful for each of many things.
+
+        SHA-512 of the draw and the purpose, eight numbers of 53 bits at a time: a generator takes 12 us to make, and
+        170 where pictures have filled the caches since the last one; this 3.
+        """
+        drawn = struct.pack("<3Q", self.seed, self.epoch, self.index) + purpose.encode()
+        found: list[float] = []
+        for block in range(-(-n // 8)):
+            words = struct.unpack("<8Q", hashlib.sha512(struct.pack("<Q", block) + drawn).digest())
+            found += [(word >> 11) * 2.0**-53 for word in words]
+        return found[:n]
 
 
 @dataclass(frozen=True)

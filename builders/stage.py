@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 from numpy.typing import NDArray
 
@@ -13,6 +13,10 @@ from perceptum.plural import counted
 from .crew import Crew
 from .sample import Sample
 from .written import Written
+
+if TYPE_CHECKING:
+    # a stage itself
+    from .augment.augment import Augment
 
 __all__ = ["Clearing", "Filler", "Stage", "Stages", "closure"]
 
@@ -100,9 +104,11 @@ class Filler(Stage):
 class Stages:
     """The stages of a lane, in an order in which they can run; asking twice for the same gives the same."""
 
-    def __init__(self, crew: Crew, said: dict[Hashable, object]) -> None:
+    def __init__(self, crew: Crew, said: dict[Hashable, object], augment: Augment | None = None) -> None:
         self._crew = crew
         self._said = said
+        self.augment = augment
+        """What may happen to samples that have a draw; what does happen is in the stage `Drawn`."""
         self._stages: dict[Hashable, Stage] = {}
         self._taken: dict[Stage, None] = {}
         """What the stage that is being made has asked for."""

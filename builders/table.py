@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from perceptum.features import Group, Resolved, SpecError, camera, ego, lidar, radar
+from perceptum.features import Group, Resolved, SpecError, agent, camera, ego, lidar, radar, targets
+from perceptum.features import map as maps
 
+from .agent.history import AgentHistory
+from .agent.raster import AgentRaster
 from .camera.depth import Depth
 from .camera.images import CameraImages
 from .camera.matrices import Affine, CameraProjection, Extrinsics, Intrinsics
 from .camera.points import LidarPixels, RadarCameraPoints
-from .ego import Ego
+from .ego.motion import EgoMotion
+from .ego.pose import Ego
+from .ego.reference import EgoReference
+from .ego.state import EgoState
 from .lidar.bev_occupancy import BevOccupancy
 from .lidar.bev_stats import BevStats
 from .lidar.bev_temporal import BevTemporal
@@ -16,10 +22,24 @@ from .lidar.pillars import Pillars
 from .lidar.points import Points
 from .lidar.range_image import RangeImage
 from .lidar.voxels import Voxels
+from .map.ground import GroundHeight
+from .map.lane_direction import LaneDirection
+from .map.lane_graph import MapLaneGraph
+from .map.polylines import Polylines
+from .map.raster import MapRaster
+from .map.rgb import MapRgb
+from .map.valid import MapValid
 from .radar.bev import RadarBev
 from .radar.points import RadarPoints
 from .radar.voxels import RadarVoxels
 from .stage import Filler
+from .targets.boxes import TargetBoxes
+from .targets.boxes_2d import TargetBoxes2d
+from .targets.heatmap import TargetCentres
+from .targets.map import TargetMap
+from .targets.pixor import TargetPixor
+from .targets.segmentation import TargetSegmentation
+from .targets.trajectory import Trajectory
 
 __all__ = ["filler_of"]
 
@@ -42,11 +62,31 @@ _OWN: tuple[tuple[str, type[Filler]], ...] = (
     ("camera_depth", Depth),
     ("lidar_camera_pixels", LidarPixels),
     ("radar_camera_points", RadarCameraPoints),
+    ("map_raster", MapRaster),
+    ("map_lane_direction", LaneDirection),
+    ("map_ground", GroundHeight),
+    ("map_rgb", MapRgb),
+    ("map_valid", MapValid),
+    ("map_polylines", Polylines),
+    ("map_lane_graph", MapLaneGraph),
     ("ego", Ego),
+    ("ego_motion", EgoMotion),
+    ("ego_state", EgoState),
+    ("ego_reference", EgoReference),
+    ("agent_history", AgentHistory),
+    ("agent_raster", AgentRaster),
+    ("gt_boxes", TargetBoxes),
+    ("gt_heatmap", TargetCentres),
+    ("gt_trajectory", Trajectory),
+    ("gt_map", TargetMap),
+    ("gt_segmentation", TargetSegmentation),
+    ("gt_boxes_2d", TargetBoxes2d),
+    ("gt_pixor", TargetPixor),
 )
 """Group -> the class that fills it."""
 _TABLE = {(group, filler.device): filler for group, filler in _OWN}
-_GROUPS = {group.name: group for group in (*lidar.GROUPS, *radar.GROUPS, *camera.GROUPS, *ego.GROUPS)}
+_FAMILIES = (lidar, radar, camera, maps, ego, agent, targets)
+_GROUPS = {group.name: group for family in _FAMILIES for group in family.GROUPS}
 
 
 def filler_of(row: Resolved, device: str = "cpu") -> type[Filler]:

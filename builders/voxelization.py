@@ -173,11 +173,14 @@ class Voxelization(Stage):
         """Warns once that points were lost to max_voxels, in the name of what wanted them."""
         if self.lost and self._stages.first_time((Voxelization, feature, self.max_voxels)):
             _log.warning(
-                "%s: %d points are in voxels beyond max_voxels=%d and are dropped; points come in the order "
-                "of the scan, so they are missing on one side (reported once; see Tensors.dropped)",
+                "%s: %d points are in voxels beyond max_voxels=%d and are dropped; points %s "
+                "(reported once; see Tensors.dropped)",
                 feature,
                 self.lost,
                 self.max_voxels,
+                "are shuffled, so they are missing here and there"
+                if self.cells.is_shuffled
+                else "come in the order of the scan, so they are missing on one side",
             )
 
     def each_part(self, work: Callable[[Placed], object]) -> None:

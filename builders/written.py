@@ -28,6 +28,8 @@ class Written:
     count = 0
     used = 0
     """Bytes from the start beyond which nobody ever wrote."""
+    copied = False
+    """Whether whole rows were copied here of which nothing else is noted: who clears for itself cannot rely on it."""
     places: tuple[Written, ...] = ()
     """The same for each place of a block in which every frame of a batch has its own."""
     _per_row: NDArray[np.int32] | None = None

@@ -1,7 +1,8 @@
 """Opens a log of any dataset: by the name of the format, or by the look of the folder.
 
 A dataset is a module with three names: `recognises(path) -> bool` looks at names only, `LOOKS_LIKE` is one phrase
-for the message when nothing was recognised, `open_source(path, **options)` opens. Others' datasets come in by
+for the message when nothing was recognised, `open_source(path, **options)` opens. It may have more, by which the logs
+of a root are listed: see `roots.py`. Others' datasets come in by
 entry points of the group `perceptum.datasets`, name -> module; ours win where both recognise a folder.
 """
 
@@ -11,7 +12,8 @@ import importlib
 import logging
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
 from importlib import metadata
@@ -21,13 +23,27 @@ from typing import Any, Literal, Protocol
 
 from perceptum.foreign import foreign
 from perceptum.inputs import Log, LogError, NotALog, Source
+from perceptum.inputs.opened import note_folder, opening
 from perceptum.inputs.regular_file import what_it_is
 
 from .foreign import ForeignDataset
 from .options import check_options, options_of_text, split_options, texts_of_text
 from .reading.files import subfolders
 
-__all__ = ["DATASETS", "open_log", "open_source"]
+__all__ = [
+    "DATASETS",
+    "NEEDS_NO_FILES",
+    "ON_DISK",
+    "format_named",
+    "loosely",
+    "module_of",
+    "open_log",
+    "open_source",
+    "place_of",
+    "recognised",
+    "usable_others",
+    "why_not",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -45,12 +61,13 @@ DATASETS: Mapping[str, str] = {
     "store": "perceptum.datasets.store",
     "synthetic": "perceptum.datasets.synthetic",
     "view_of_delft": "perceptum.datasets.view_of_delft",
+    "waymo_motion": "perceptum.datasets.waymo_motion",
     "waymo_v2": "perceptum.datasets.waymo_v2",
 }
 """Name of the format -> the module that reads it."""
 
 NEEDS_NO_FILES = "synthetic"
-_ON_DISK = [name for name in DATASETS if name != NEEDS_NO_FILES]
+ON_DISK = [name for name in DATASETS if name != NEEDS_NO_FILES]
 _MAPS = {".osm": "maps.lanelet2.read_lanelet2", ".xodr": "maps.opendrive.read_opendrive"}
 ENTRY_POINTS = "perceptum.datasets"
 
@@ -106,6 +123,24 @@ def open_log(
 
 def open_source(path: str | os.PathLike[str], *, format: str | None = None, **options: Any) -> Source:
     """Opens what `open_log` makes a log of: the records, before anything about their times is checked."""
+    place = os.fspath(path)
+    whole = place if "://" in place or place.partition(":")[0] == NEEDS_NO_FILES else os.path.abspath(place)
+    return open_noted(lambda: _open_source(path, format, options), whole, format, options)
+
+
+def open_noted(open: Callable[[], Source], place: str, format: str | None, options: Mapping[str, Any]) -> Source:
+    """Returns what `open` does, with what it was opened from and as: by that a cache of tensors sees whether a log is
+    as it was."""
+    with opening() as opened:
+        source = open()
+        note_folder(source.location)
+    with suppress(AttributeError):
+        source.opening = repr((place, format, sorted(options.items())))  # type: ignore[attr-defined]
+        source.opened = opened  # type: ignore[attr-defined]
+    return source
+
+
+def _open_source(path: str | os.PathLike[str], format: str | None, options: dict[str, Any]) -> Source:
     name, colon, text = os.fspath(path).partition(":")
     if name == NEEDS_NO_FILES and format in (None, NEEDS_NO_FILES):
         return _open_made(options_of_text(NEEDS_NO_FILES, text, bool(colon)) | options)
@@ -114,9 +149,9 @@ def open_source(path: str | os.PathLike[str], *, format: str | None = None, **op
     if "://" in os.fspath(path):
         return _open_address(os.fspath(path), format, options)
     place, behind = split_options(os.fspath(path))
-    folder = _folder(place)
-    chosen = _named(format) if format is not None else _detected(folder)
-    module = _module(chosen)
+    folder = place_of(place)
+    chosen = format_named(format) if format is not None else _detected(folder)
+    module = module_of(chosen)
     if behind is not None:
         takes = module.takes() if hasattr(module, "takes") else module.open_source
         options = texts_of_text(chosen, behind, takes) | options
@@ -143,12 +178,13 @@ def _open_address(url: str, format: str | None, options: dict[str, Any]) -> Sour
     return store.open_source(url, **options)
 
 
-def _folder(path: str | os.PathLike[str]) -> Path:
+def place_of(path: str | os.PathLike[str]) -> Path:
+    """Returns a folder, or the file of a recording; raises NotALog that says what is there instead."""
     text = os.fspath(path)
     folder = Path(text)
     _check_not_special(folder)
     # a recording is a file, and looked at as a folder is
-    if os.path.isdir(folder) or _recognised(folder, _ON_DISK):
+    if os.path.isdir(folder) or recognised(folder, ON_DISK):
         return folder
     if folder.suffix in _MAPS and os.path.exists(folder):
         raise NotALog(
@@ -163,7 +199,8 @@ def _folder(path: str | os.PathLike[str]) -> Path:
     begun = _unfinished(part)
     if begun:
         raise NotALog(f"{text}: no such folder yet; {part} is {begun}")
-    near = get_close_matches(text, _formats(), n=1)
+    # the only name that opens without a folder
+    near = get_close_matches(text, [NEEDS_NO_FILES], n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "; check the path"
     raise NotALog(f"{text}: no such folder{hint}")
 
@@ -187,7 +224,8 @@ def _others() -> list[metadata.EntryPoint]:
     return [entry for entry in metadata.entry_points(group=ENTRY_POINTS) if entry.name not in DATASETS]
 
 
-def _named(format: str) -> str:
+def format_named(format: str) -> str:
+    """Returns the name of a format; raises NotALog that lists those there are."""
     if format in _formats():
         return format
     near = get_close_matches(format, _formats(), n=1)
@@ -195,7 +233,8 @@ def _named(format: str) -> str:
     raise NotALog(f"no dataset format '{format}'; there are {', '.join(_formats())}{hint}")
 
 
-def _module(name: str) -> Dataset:
+def module_of(name: str) -> Dataset:
+    """Returns the module that reads a format; raises LogError where it is another's and cannot be used."""
     if name in DATASETS:
         ours: Dataset = importlib.import_module(DATASETS[name])
         return ours
@@ -213,12 +252,12 @@ def load_plug_in(entry: metadata.EntryPoint) -> Dataset:
     return ForeignDataset(theirs, name)
 
 
-def _usable_others() -> list[str]:
+def usable_others() -> list[str]:
     """Returns the names of others' datasets; one that cannot be used stops no other, and is a warning."""
     names = []
     for entry in _others():
         try:
-            _module(entry.name)
+            module_of(entry.name)
             names.append(entry.name)
         except LogError as error:
             _warn_once(f"{error}; fix or uninstall it")
@@ -230,26 +269,28 @@ def _warn_once(line: str) -> None:
     _log.warning("%s", line)
 
 
-def _recognised(folder: Path, names: list[str]) -> list[str]:
-    return [name for name in names if _module(name).recognises(folder)]
+def recognised(folder: Path, names: Sequence[str]) -> list[str]:
+    """Returns which of the formats a folder, or a file, looks like."""
+    return [name for name in names if module_of(name).recognises(folder)]
 
 
-def _loosely(folder: Path) -> list[str]:
+def loosely(folder: Path) -> list[str]:
     """Returns the dataset that can read a folder that none recognises: recordings without their metadata."""
     module = importlib.import_module(DATASETS["rosbag"])
     return ["rosbag"] if module.recognises_loosely(folder) else []
 
 
 def _detected(folder: Path) -> str:
-    found = _recognised(folder, _ON_DISK) or _recognised(folder, _usable_others()) or _loosely(folder)
+    found = recognised(folder, ON_DISK) or recognised(folder, usable_others()) or loosely(folder)
     if len(found) > 1:
         raise NotALog(f"{folder}: looks like {' and like '.join(found)}; say which with format='{found[0]}'")
     if not found:
-        raise NotALog(_why_not(folder))
+        raise NotALog(why_not(folder))
     return found[0]
 
 
-def _why_not(folder: Path) -> str:
+def why_not(folder: Path) -> str:
+    """Returns why a folder is not a log, and what is in it or around it."""
     begun = _unfinished(folder)
     if begun:
         return f"{folder}: {begun}"
@@ -261,8 +302,8 @@ def _why_not(folder: Path) -> str:
     above = _lies_in(folder)
     if above:
         return f"{folder}: is not a log itself; {above}"
-    names = sorted({*_ON_DISK, *_usable_others()})
-    known = "; ".join(f"{name}: {_module(name).LOOKS_LIKE}" for name in names)
+    names = sorted({*ON_DISK, *usable_others()})
+    known = "; ".join(f"{name}: {module_of(name).LOOKS_LIKE}" for name in names)
     beside = _beside(folder)
     return f"{folder}: no log of a format we know ({known}){f'; {beside}' if beside else ''}"
 
@@ -297,7 +338,7 @@ def _logs_above(path: Path) -> list[tuple[str, Path]]:
     """Returns (format, path) of the logs that a path lies in, the nearest of each format."""
     found: dict[str, Path] = {}
     for place in list(path.parents)[:_LOOK_ABOVE]:
-        for name in _recognised(place, _ON_DISK) or _recognised(place, _usable_others()):
+        for name in recognised(place, ON_DISK) or recognised(place, usable_others()):
             found.setdefault(name, place)
     return list(found.items())
 
@@ -318,7 +359,7 @@ def _logs_below(folder: Path, depth: int = _LOOK_DEPTH) -> Iterator[tuple[str, P
             if place in seen:
                 continue
             seen.add(place)
-            found = _recognised(path, _ON_DISK) or _loosely(path)
+            found = recognised(path, ON_DISK) or loosely(path)
             if found:
                 yield found[0], path
             else:

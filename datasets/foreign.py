@@ -40,7 +40,16 @@ class ForeignDataset:
         self.open_source: Callable[..., Source] = open_source
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
+        found = getattr(self._module, name)
+        return self._listing(name, found) if name in ("logs_in", "count_frames") else found
+
+    def _listing(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(call)
+        def called(path: Path, *args: Any) -> Any:
+            with foreign(f"{path}: dataset '{self._name}' fails in {name}", LogError):
+                return call(path, *args)
+
+        return called
 
     def recognises(self, path: Path) -> bool:
         """Returns what the module says; one that fails over a folder does not know it, which is a warning."""

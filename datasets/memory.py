@@ -13,9 +13,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, Log, LogError, Poses, RadarSweep, Times
+from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, Log, LogError, Poses, RadarSweep, Signal, Times
 from perceptum.inputs.once import once
 from perceptum.inputs.records import read_only
+from perceptum.inputs.signal import Measured
 from perceptum.inputs.source import Named, sensor_streams
 from perceptum.plural import a_or_an
 
@@ -43,8 +44,11 @@ class MemorySource(Named):
         name: str,
         sequential: bool,
         ids: Sequence[str] | None,
+        signals: Sequence[Signal] = (),
+        point_classes: Mapping[int, str] | None = None,
     ) -> None:
         self.name = name
+        self.point_classes = point_classes
         self.ids = ids
         self.sequential = sequential
         for kind, records in ((LidarSweep, sweeps), (RadarSweep, radars), (CameraImage, cameras), (Labels, labels)):
@@ -56,6 +60,10 @@ class MemorySource(Named):
             label.time_ns: label for label in _in_order("labels", [label.in_frame("ego") for label in labels])
         }
         self._map = hdmap
+        self._signals = _signals_by_name(signals)
+        self.signals: Mapping[str, tuple[Measured, ...]] = {
+            name: tuple(signal.measures) for name, signal in self._signals.items()
+        }
         self.lidars: Mapping[str, Times] = _times(self._lidar)
         self.radars: Mapping[str, Times] = _times(self._radar)
         self.cameras: Mapping[str, Times] = _times(self._camera)
@@ -90,6 +98,9 @@ class MemorySource(Named):
     def read_map(self) -> HDMap | None:
         return self._map
 
+    def read_signal(self, name: str) -> Signal:
+        return self._signals[name]
+
 
 def memory_log(
     sweeps: Sequence[LidarSweep] = (),
@@ -103,6 +114,8 @@ def memory_log(
     name: str = "memory",
     sequential: bool = True,
     ids: Sequence[str] | None = None,
+    signals: Sequence[Signal] = (),
+    point_classes: Mapping[int, str] | None = None,
 ) -> Log:
     """Returns a log of records in memory; the first sweep's sensor is the primary lidar.
 
@@ -110,9 +123,23 @@ def memory_log(
     poses: world_from_ego over time; None: the car stands still at the world's origin.
     times_ns: (F,) the frames' reference times; None: the stamps of the primary lidar.
     sequential: False where the frames are unrelated moments.
-    ids: (F,) what you call the frames; None: their times. Raises LogError.
+    ids: (F,) what you call the frames; None: their times.
+    signals: what the vehicle reports of itself over time, of different names.
+    point_classes: code -> class, of the sweeps' labels for points. Raises LogError.
     """
-    return Log(MemorySource(sweeps, radars, cameras, labels, hdmap, poses, times_ns, name, sequential, ids))
+    records = (sweeps, radars, cameras, labels, hdmap, poses)
+    return Log(MemorySource(*records, times_ns, name, sequential, ids, signals, point_classes))
+
+
+def _signals_by_name(signals: Sequence[Signal]) -> dict[str, Signal]:
+    found: dict[str, Signal] = {}
+    for number, signal in enumerate(signals):
+        if not isinstance(signal, Signal):
+            raise LogError(f"signals[{number}] is {a_or_an(type(signal).__name__)}, wanted a Signal")
+        if signal.name in found:
+            raise LogError(f"signals: two have the name '{signal.name}'; each must have its own")
+        found[signal.name] = signal
+    return found
 
 
 def _as_times(times_ns: ArrayLike) -> Times:

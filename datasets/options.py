@@ -67,7 +67,7 @@ def texts_of_text(dataset: str, text: str, takes: Callable[..., Any]) -> dict[st
 def _typed(dataset: str, name: str, value: str, kind: str) -> Any:
     if "Sequence[str]" in kind or "tuple[str" in kind:
         return tuple(value.split("+"))
-    if "tuple[float" in kind:
+    if "tuple[float" in kind or "tuple[int" in kind:
         return tuple(_value(dataset, name, number) for number in value.split("+"))
     if "bool" in kind:
         if value.lower() not in ("true", "false"):

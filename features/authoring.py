@@ -125,7 +125,8 @@ def _unknown(schema: Schema, key: str, value: Any, of_rows: Iterable[Group]) -> 
 
 
 def _misplaced(schema: Schema, said: str, group: Group, name: str) -> SpecError:
-    parts = " and ".join(f"'{part}'" for part in sorted(schema.parts))
+    *most, last = [f"'{part}'" for part in sorted(schema.parts)] or [""]
+    parts = f"{', '.join(most)} and {last}" if most else last
     at_once = f"; only {parts} may be said once for all rows" if parts else ""
     return SpecError(f'{said} under a group: {group.name}={{"{name}": ...}}{at_once}')
 

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Iterator
 from functools import cache
 
-from . import camera, ego, lidar, radar
+from . import agent, camera, ego, lidar, radar, targets
+from . import map as maps
 from .errors import SpecError
 from .family import families_of
 from .group import Group
@@ -17,14 +18,17 @@ __all__ = ["canonical", "own_families"]
 
 _log = logging.getLogger(__name__)
 
-VERSION = "2.2.0"
+VERSION = "2.3.0"
 
 _FAMILIES = families_of(
     (
         *lidar.GROUPS,
         *radar.GROUPS,
         *camera.GROUPS,
+        *maps.GROUPS,
         *ego.GROUPS,
+        *agent.GROUPS,
+        *targets.GROUPS,
     )
 )
 

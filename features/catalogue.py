@@ -113,7 +113,8 @@ def _family_text(family: str, groups: tuple[Group, ...], wide: int | None, sente
     size = [max(len(row[column]) for row in table) for column in range(5)]
     cells = ["  ".join(cell.ljust(n) for cell, n in zip(row, size, strict=True)).rstrip() for row in table]
     lines = [line + more for line, more in zip(cells, below, strict=True)]
-    said = [f"{family}: {counted(len(rows), 'feature')}", lines[0]]
+    only = ", in training only" if all(feature.target for _, feature in rows) else ""
+    said = [f"{family}: {counted(len(rows), 'feature')}{only}", lines[0]]
     for line, (_, feature) in zip(lines[1:], rows, strict=True):
-        said += [line, folded(first_sentence(feature.prose), wide)] if sentences else [line]
+        said += [line, folded(first_sentence(feature.prose, feature.target), wide)] if sentences else [line]
     return "\n".join(said)

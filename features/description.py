@@ -88,6 +88,8 @@ def column_in_words(name: str) -> str:
 
 def _facts(feature: Feature, params: Params) -> Iterator[tuple[str, str]]:
     """Yields what holds of the feature's tensors, as (word, sentence): the words of the code, explained."""
+    if feature.target:
+        yield "target", "what a model is to learn: made in training only, and never an input of a model"
     yield "shape", _shape_in_words(feature, params)
     others = feature.dtypes[1:]
     yield "dtype", feature.dtypes[0] + (f"; {' or '.join(others)} where a spec says so" if others else "")
@@ -132,8 +134,9 @@ def _batch_in_words(feature: Feature) -> str:
     return "; ".join(parts)
 
 
-def first_sentence(prose: str) -> str:
-    return prose.partition(". ")[0].removesuffix(".") + "."
+def first_sentence(prose: str, target: bool = False) -> str:
+    """Returns the first sentence on a feature, and of a target that it is one."""
+    return prose.partition(". ")[0].removesuffix(".") + "." + " In training only." * target
 
 
 def values_of(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

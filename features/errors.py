@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any, Literal, Self
 
@@ -32,17 +31,10 @@ class RowError(SpecError):
         return type(self), (str(self), self.fault, self.name, self.got)
 
 
-_RECORDS = {
-    "map": "frame.map",
-    "label": "frame.labels",
-    "box": "frame.labels",
-}
-"""Family -> where a frame has its records."""
-
 _ADDING = "docs/builder.md shows how to add one (A feature of your own)"
 
 
-_FAMILIES = {"boxe": "box", "image": "camera", "picture": "camera"}
+_FAMILIES = {"image": "camera", "picture": "camera", "agents": "agent", "target": "gt"}
 """A word with which a name may begin -> the family that is meant."""
 
 
@@ -60,6 +52,17 @@ _OTHER_NAMES = {
     "camera2ego": "camera_extrinsics",
     "imgs": "camera_images",
     "img": "camera_images",
+    "can_bus": "ego_state",
+    "lidar_aug_matrix": "ref_from_ego",
+    "boxes": "gt_boxes",
+    "labels": "gt_labels",
+    "gt_bboxes_3d": "gt_boxes",
+    "gt_labels_3d": "gt_labels",
+    "gt_masks_bev": "gt_map",
+    "heatmap": "gt_heatmap",
+    "polylines": "map_polylines",
+    "lane_graph": "lane_ctrs",
+    "agents": "agent_history",
 }
 """What published code calls tensors -> ours."""
 
@@ -77,17 +80,17 @@ class UnknownFeature(SpecError):
     def of(cls, what: str, name: object, known: Iterable[str]) -> Self:
         """Returns the error, with the nearest of the known names of its family, the word before the underscore.
 
-        Another sensor's tensors are never what was meant: where the family has none, its records are pointed to.
+        Another sensor's tensors are never what was meant.
         """
         names, family = list(known), _family(name)
         meant = _OTHER_NAMES.get(str(name))
         if meant in names:
             return cls(f"no {what} '{name}'; that is '{meant}' here")
         own = [one for one in names if _family(one) == family]
+        import difflib
+
         near = difflib.get_close_matches(str(name), own or names, 1)
-        if not own and family in _RECORDS:
-            hint = f"there are none for {family} yet. Its records are in {_RECORDS[family]}; {_ADDING}"
-        elif near:
+        if near:
             hint = f"did you mean '{near[0]}'?"
         elif own:
             hint = f"for {family} there are {', '.join(own)}; {_ADDING}"

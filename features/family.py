@@ -11,12 +11,13 @@ __all__ = ["families_of", "family_of"]
 
 
 def family_of(group: Group) -> str:
-    """Returns the word before the underscore: lidar of lidar_voxels; for a plug-in's group the plug-in's name."""
+    """Returns the word before the underscore: lidar of lidar_voxels; targets for what is one, and for a plug-in's group
+    the plug-in's name."""
     if group.filler is not None:
         for plug_in in plug_ins():
             if group.name in {own.name for own in plug_in.groups}:
                 return plug_in.name
-    return group.name.partition("_")[0]
+    return "targets" if group.features[0].target else group.name.partition("_")[0]
 
 
 def families_of(groups: Iterable[Group]) -> dict[str, tuple[Group, ...]]:

@@ -46,6 +46,8 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     """The feature whose rows this one counts."""
     rows_of: str | None = None
     """The feature whose rows this one's belong to, one by one, so that in a spec both must be of the same."""
+    target: bool = False
+    """Whether it is what a model is to learn: made for training only."""
     definition: int = 1
     """Goes up whenever the same parameters give other bytes."""
     prose: str = ""

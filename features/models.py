@@ -16,6 +16,15 @@ _RANGE_IMAGE = ("lidar_range_image", "lidar_range_image_mask", "lidar_range_imag
 _RADAR_VOXELS = ("radar_voxels", "radar_voxel_coords", "radar_voxel_num_points")
 _PROJECTED = ("camera_images", "camera_projection")
 _LIFTED = ("camera_images", "camera_intrinsics", "camera_extrinsics", "camera_image_affine")
+_TRACKS = ("agent_history", "agent_mask")
+_AGENTS = (*_TRACKS, "agent_type")
+_PICTURE = ("agent_raster", "map_rgb", "ego_state")
+_POLYLINES = ("map_polylines", "map_polyline_mask")
+_LANE_GRAPH = (
+    *("lane_ctrs", "lane_feats", "lane_turn", "lane_control", "lane_intersect"),
+    *(f"lane_edges_{way}_{k}" for way in ("pre", "suc") for k in range(6)),
+    *("lane_edges_left", "lane_edges_right"),
+)
 
 MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -24,18 +33,33 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "CenterPoint": (*_MEANS, *_PILLARS),
         "VoxelNeXt": _MEANS,
         "TransFusion": _MEANS,
-        "BEVFusion": (*_MEANS, *_RADAR_VOXELS, "radar_points", *_LIFTED, "camera_projection", "camera_depth"),
+        "BEVFusion": (
+            *_MEANS,
+            *_RADAR_VOXELS,
+            "radar_points",
+            *_LIFTED,
+            "camera_projection",
+            "camera_depth",
+            "ref_from_ego",
+            "gt_map",
+        ),
         "PV-RCNN": (*_MEANS, "lidar_points"),
         "PointRCNN": ("lidar_points",),
         "DSVT": (*_DYNAMIC_VOXELS, "lidar_voxel_mean"),
         "PillarNet": (*_DYNAMIC_VOXELS, "lidar_voxel_mean"),
         "Cylinder3D": _DYNAMIC_VOXELS,
         "PIXOR": ("lidar_bev_occupancy", "lidar_bev_stats"),
-        "HDNet": ("lidar_bev_occupancy", "lidar_bev_stats", "lidar_height_above_ground"),
-        "IntentNet": ("lidar_bev_occupancy", *_OVER_TIME),
+        "HDNet": (
+            "lidar_bev_occupancy",
+            "lidar_bev_stats",
+            "lidar_height_above_ground",
+            "map_raster",
+            "map_ground_height",
+        ),
+        "IntentNet": ("lidar_bev_occupancy", *_OVER_TIME, "map_raster"),
         "FaF": _OVER_TIME,
         "NMP": _OVER_TIME,
-        "MultiXNet": _OVER_TIME,
+        "MultiXNet": (*_OVER_TIME, "map_raster", "map_lane_direction"),
         "MotionNet": _OVER_TIME,
         "RadarNet": (*_OVER_TIME, "radar_bev", "radar_points"),
         "MV3D": ("lidar_bev_stats",),
@@ -48,11 +72,21 @@ MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "PP-Radar": _RADAR_VOXELS,
         "LSS": _LIFTED,
         "BEVDet": _LIFTED,
+        "BEVDet4D": (*_LIFTED, "ego_motion"),
         "BEVDepth": (*_LIFTED, "camera_depth"),
         "PETR": _PROJECTED,
         "DETR3D": _PROJECTED,
-        "BEVFormer": _PROJECTED,
+        "BEVFormer": (*_PROJECTED, "ego_state"),
         "CaDDN": ("camera_images", "camera_intrinsics", "camera_extrinsics"),
+        "LaneGCN": (*_TRACKS, *_LANE_GRAPH),
+        "VectorNet": (*_AGENTS, *_POLYLINES),
+        "HiVT": _TRACKS,
+        "QCNet": _AGENTS,
+        "nuPlan": (*_AGENTS, "agent_raster", "map_raster", *_POLYLINES, "map_polyline_type"),
+        "l5kit": (*_AGENTS, "agent_raster", "map_rgb", *_POLYLINES, "map_polyline_type"),
+        "MTR": (*_AGENTS, *_POLYLINES, "map_polyline_center"),
+        "MTP": _PICTURE,
+        "CoverNet": _PICTURE,
         "PointPainting": ("lidar_points", "camera_images", "lidar_camera_pixels", "lidar_camera_index"),
     }
 )

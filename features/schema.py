@@ -159,6 +159,11 @@ class Schema(msgspec.Struct, frozen=True):
         """
         known = [row for row in map(Row.of, rows) if row.params is not None or row.name.partition("__")[0] in self]
         resolved = resolve_spec(self, Spec(tuple(known)))
+        for row in resolved:
+            if row.feature.target:
+                raise SpecError(
+                    f"input '{row.name}' is a target, what a model is to learn, and no input of one that is packed"
+                )
         used = {r.group.name for r in resolved}
         # of plug-ins, whose groups bring their fillers, those that the rows are of: what else is installed where a
         # model is packed changes nothing of the package

@@ -6,6 +6,7 @@ if __name__ != "perceptum.inputs":
 from .arrays import Matrix, Times
 from .cache import Cache
 from .codecs import decode_image, encode_jpeg
+from .dataset import Dataset
 from .errors import BadOption, BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
 from .frame import Frame, Sync
 from .ground import Ground, ground_of
@@ -14,15 +15,19 @@ from .lenses import Lens, undistortion_map
 from .log import Log
 from .picture_part import PicturePart, room_for
 from .picture_size import picture_size
+from .point_labels import PointLabels
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
+from .signal import Signal
 from .source import Source
+from .turns import turn_of, turns_of
 
 __all__ = [
     "BadOption",
     "BrokenRecord",
     "Cache",
     "CameraImage",
+    "Dataset",
     "Frame",
     "Ground",
     "GroundGrid",
@@ -37,10 +42,12 @@ __all__ = [
     "MissingRecord",
     "NotALog",
     "PicturePart",
+    "PointLabels",
     "PoseUnknown",
     "Poses",
     "RadarSweep",
     "Shapes",
+    "Signal",
     "Source",
     "Sync",
     "Times",
@@ -49,5 +56,7 @@ __all__ = [
     "ground_of",
     "picture_size",
     "room_for",
+    "turn_of",
+    "turns_of",
     "undistortion_map",
 ]

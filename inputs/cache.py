@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from sys import getsizeof
 from typing import Any, TypeVar, cast
+from uuid import uuid4
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -32,6 +34,9 @@ class Cache:
     keys run side by side, and a maker may ask for other keys. What a maker raises is not remembered. What is kept is
     given to every frame that asks: nobody may write to it. Pickled, the cache arrives empty; a forked process keeps
     what there was, and a bound of its own.
+
+    `cache.part(name)` is a cache with keys of its own within the same bound, for each of several logs: what all of
+    them used longest ago is dropped first. Parts pickled one by one meet again in the process they arrive in.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -39,18 +44,33 @@ class Cache:
             raise LogError(f"cache_bytes must be 0 or more, got {most_bytes}")
         self.most_bytes = most_bytes
         self._kept = _Kept(most_bytes)
+        self._shared_as: str | None = None
+        self._part: Hashable = None
 
-    def __reduce__(self) -> tuple[type[Cache], tuple[int]]:
-        return Cache, (self.most_bytes,)
+    def part(self, name: Hashable) -> Cache:
+        """Returns the part of that name; asked again it has what was kept there."""
+        if self._shared_as is None:
+            self._shared_as = uuid4().hex
+            _shared[self._shared_as] = self._kept
+        return _part(self.most_bytes, self._shared_as, name, self._kept)
+
+    def __reduce__(self) -> tuple[Callable[..., Cache], tuple[object, ...]]:
+        if self._shared_as is None:
+            return Cache, (self.most_bytes,)
+        return _part, (self.most_bytes, self._shared_as, self._part)
 
     def __repr__(self) -> str:
         return f"<Cache {counted(len(self), 'thing')}, {self.nbytes} of {self.most_bytes} bytes>"
 
     def __len__(self) -> int:
+        """How many things are kept, in all parts together, as `nbytes` counts their bytes."""
         return len(self._kept)
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._kept
+        return self._own(key) in self._kept
+
+    def _own(self, key: Hashable) -> Hashable:
+        return key if self._part is None else (self._part, key)
 
     @property
     def nbytes(self) -> int:
@@ -59,11 +79,22 @@ class Cache:
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """Returns what is kept under `key`, made by `make()` where there is nothing; it is made outside of any lock."""
-        return cast(Value, get_or_make(self._kept, key, make))
+        return cast(Value, get_or_make(self._kept, self._own(key), make))
 
     def clear(self) -> None:
-        """Drops everything."""
+        """Drops everything, of all parts."""
         self._kept.clear()
+
+
+def _part(most_bytes: int, shared_as: str, name: Hashable, kept: _Kept | None = None) -> Cache:
+    """Returns a part of the cache that is shared under an id; the first to come in a process begins it."""
+    cache = Cache(most_bytes)
+    with _sharing:
+        known = _shared.get(shared_as) if kept is None else kept
+        if known is None:
+            known = _shared[shared_as] = cache._kept
+    cache._kept, cache._shared_as, cache._part = known, shared_as, name
+    return cache
 
 
 class _Kept:
@@ -116,6 +147,10 @@ class _Kept:
             self.nbytes = 0
         gone.clear()
 
+
+_shared: WeakValueDictionary[str, _Kept] = WeakValueDictionary()
+"""Id -> what the parts of one cache keep together, in this process."""
+_sharing = Guard()
 
 # a union made anew for each isinstance takes longer than the rest of it
 _HOLDERS = (tuple, list, dict)

@@ -17,6 +17,7 @@ from .hdmap import HDMap
 from .once import get_or_make, once
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
+from .signal import Signal
 from .source import Source
 
 __all__ = ["Frame", "Sync"]
@@ -43,12 +44,17 @@ class Records(Protocol):
     def poses(self) -> Poses: ...
     @property
     def map(self) -> HDMap | None: ...
+    @property
+    def point_classes(self) -> Mapping[int, str] | None: ...
     def world_from_ego(self, time_ns: int) -> NDArray[np.float64]: ...
     def lidar(self, sensor: str, index: int) -> LidarSweep | None: ...
     def at_hand(self, kind: Literal["lidar", "radar"], sensor: str, index: int) -> bool: ...
     def radar(self, sensor: str, index: int) -> RadarSweep | None: ...
     def camera(self, camera: str, index: int) -> CameraImage | None: ...
     def labels(self, time_ns: int) -> Labels | None: ...
+    @property
+    def signals(self) -> tuple[str, ...]: ...
+    def signal(self, name: str) -> Signal | None: ...
     def or_skip(self, what: str, read: Callable[[], Made]) -> Made | None: ...
     def sensor_times(self, streams: Mapping[str, Times], sensor: str) -> Times: ...
 
@@ -302,6 +308,32 @@ class Frame:
     @property
     def map(self) -> HDMap | None:
         return self.log.map
+
+    def signal(self, name: str, before_s: float = 1.0, after_s: float = 0.0) -> Signal | None:
+        """Returns the messages of a signal from `before_s` before `time_ns` to `after_s` after it, both included.
+
+        None where the signal is broken and the log skips what is. Raises MissingRecord that names the log's signals.
+        """
+        whole = self.log.signal(name)
+        if whole is None:
+            return None
+        # infinity too: all of it
+        before_ns, after_ns = (int(min(span_s * 1e9, 2.0**63)) for span_s in (before_s, after_s))
+        return whole.between(self.time_ns - before_ns, self.time_ns + after_ns)
+
+    def sweep_times_ns(
+        self, n: int = 1, sensor: str | None = None, *, step: int = 1, keyframes: bool = False
+    ) -> list[int]:
+        """Returns the stamps of the last `n` sweeps of one lidar at or before `time_ns`, newest first; reads none.
+
+        sensor: None: the primary lidar; a log without one has none. step, keyframes: as for `sweeps`.
+        """
+        streams = self.log.source.lidars
+        name = next(iter(streams), None) if sensor is None else sensor
+        if name is None:
+            return []
+        times = self.log.sensor_times(streams, name)
+        return [int(times[i]) for i in self._past(times, n, step, keyframes)]
 
     def _nearest(self, times: NDArray[np.int64]) -> int | None:
         """The picture that belongs to this frame by the log's rule, or None where none is within its tolerance."""

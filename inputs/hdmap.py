@@ -15,9 +15,15 @@ from .arrays import Matrix
 from .errors import BrokenRecord
 from .ground import fill_holes
 from .once import once
-from .shape_index import BoundsIndex
+from .shape_index import BoundsIndex, bounds_of
 
-__all__ = ["GroundGrid", "HDMap", "LaneGraph", "Shapes"]
+__all__ = ["LANE_EXTRAS", "TURNS", "GroundGrid", "HDMap", "LaneGraph", "Shapes"]
+
+TURNS = ("", "left", "right", "straight", "uturn")
+"""What a lane's `turn` may be; "" is not known."""
+
+LANE_EXTRAS: Mapping[str, str] = {"turn": "U", "has_traffic_control": "b", "speed_limit_mps": "f"}
+"""What only some maps say of their lanes, with the kind of its dtype; None in others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +68,7 @@ class Shapes:
     @once
     def bounds(self) -> Matrix:
         """(n, 4) xmin ymin xmax ymax."""
-        if len(self) == 0:
-            return np.zeros((0, 4))
-        low = np.minimum.reduceat(self.points[:, :2], self.starts[:-1])
-        high = np.maximum.reduceat(self.points[:, :2], self.starts[:-1])
-        return np.concatenate([low, high], axis=1)
+        return bounds_of(self.points, self.starts)
 
     @once
     def _index(self) -> BoundsIndex:
@@ -96,6 +98,13 @@ class LaneGraph:
     """(n, 2) the lane to the left and to the right, -1 where there is none."""
     is_intersection: NDArray[np.bool_]
     lane_type: NDArray[np.str_]
+    turn: NDArray[np.str_] | None = None
+    """(n,) left, right, straight, uturn, or "" for a lane of which the map does not say; None: it says it of none.
+    `turns.turns_of` finds them from the centrelines."""
+    has_traffic_control: NDArray[np.bool_] | None = None
+    """(n,) whether lights or signs decide who drives on from this lane, or on it; None: the map does not say."""
+    speed_limit_mps: Matrix | None = None
+    """(n,) metres per second, NaN for a lane of which the map does not say; None: it says it of none."""
 
     def __post_init__(self) -> None:
         n = len(self.centerlines)
@@ -108,6 +117,13 @@ class LaneGraph:
         for name, table, least in (("successors", self.successors, 0), ("neighbors", self.neighbors, -1)):
             if table.size and not least <= int(table.min()) <= int(table.max()) < n:
                 raise BrokenRecord(f"{name} of lanes go from {table.min()} to {table.max()}, wanted lanes 0 to {n - 1}")
+        for name, kind in LANE_EXTRAS.items():
+            extra = getattr(self, name)
+            if extra is not None and (extra.shape != (n,) or extra.dtype.kind != kind):
+                raise BrokenRecord(f"{name} of {n} lanes is {extra.dtype} {extra.shape}, wanted ({n},) of kind {kind}")
+        unknown = [] if self.turn is None else sorted({*self.turn.tolist()} - {*TURNS})
+        if unknown:
+            raise BrokenRecord(f"turn of a lane is {unknown[0][:20]!r}, wanted one of {', '.join(TURNS[1:])} or ''")
 
     def __repr__(self) -> str:
         return f"<LaneGraph: {len(self)} lanes, {len(self.successors)} successors>"

@@ -11,7 +11,20 @@ from .hdmap import HDMap
 from .longest_rise import kept_of
 from .poses import Poses
 from .records import CameraImage, Labels, LidarSweep, RadarSweep
-from .source import Source, ground_z_of, ids_of, in_memory, sensor_streams, unreadable_of
+from .signal import Signal
+from .source import (
+    Source,
+    ground_z_of,
+    ids_of,
+    in_memory,
+    map_key_of,
+    opens_noted,
+    point_classes_of,
+    read_signal,
+    sensor_streams,
+    signals_of,
+    unreadable_of,
+)
 
 __all__ = ["Increasing"]
 
@@ -26,6 +39,9 @@ class Increasing:
         self.ground_z_m = ground_z_of(source)
         self.unreadable = unreadable_of(source)
         self.in_memory = in_memory(source)
+        self.map_key = map_key_of(source)
+        self.opens_noted = opens_noted(source)
+        self.signals = signals_of(source)
         self._kept = {key: kept_of(times) for key, times in _streams(source)}
         ids = ids_of(source)
         self.ids = None if ids is None else [ids[i] for i in self._kept["frames", ""].tolist()]
@@ -47,6 +63,10 @@ class Increasing:
             yield f"{'/'.join(filter(None, key))} {i}: its time, {times[i]} ns, is out of order among those around it"
 
     @property
+    def point_classes(self) -> Mapping[int, str] | None:
+        return point_classes_of(self.source)
+
+    @property
     def poses(self) -> Poses:
         return self.source.poses
 
@@ -61,6 +81,9 @@ class Increasing:
 
     def read_labels(self, time_ns: int) -> Labels | None:
         return self.source.read_labels(time_ns)
+
+    def read_signal(self, name: str) -> Signal:
+        return read_signal(self.source, name)
 
     def read_map(self) -> HDMap | None:
         return self.source.read_map()

@@ -6,6 +6,7 @@ Imports numba: only modules of kernels import this one, and only functions impor
 from __future__ import annotations
 
 import fcntl
+import gc
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -38,8 +39,13 @@ __all__ = ["inner", "kernel"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _numba_config: Any = numba.config
+# without the door by which C finds a kernel: nobody knocks there, and making it takes time. The door for Python stays,
+# also of inner functions: a call without it ends the process
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _LONGEST_WAIT_S = 10.0
 """For another process that reads or writes what is kept: milliseconds each."""
+_LONGEST_COMPILING_S = 60.0
+"""For another process that compiles the same kernel: up to 20 s each on two busy cores."""
 
 
 def kernel(function: Function) -> Function:
@@ -50,13 +56,15 @@ def kernel(function: Function) -> Function:
     """
     # a module of kernels may be imported by the first frame that is read
     with first_call([LOADING]):
-        compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+        compiled: Any = numba.njit(**_OPTIONS)(function)
     # with NUMBA_DISABLE_JIT it is the function itself
     if hasattr(compiled, "py_func"):
         # numba's cache=True puts its FunctionCache there
         compiled._cache = kept = _Kept(function)
         # what numba calls where it has no code yet for the arguments' types
         compiled._compile_for_args = _noted(compiled._compile_for_args, kept)
+        # and what that calls, and another kernel's compilation that has this one inside
+        compiled.compile = _one_process_at_a_time(compiled.compile, kept)
     return cast(Function, compiled)
 
 
@@ -75,6 +83,30 @@ def _noted(find_code: Callable[..., Any], kept: _Kept) -> Callable[..., Any]:
     return find_noted
 
 
+def _one_process_at_a_time(compile_for: Callable[[Any], Any], kept: _Kept) -> Callable[[Any], Any]:
+    """Lets go, at the end, of the lock that `kept` takes where it finds that there is something to compile.
+
+    Python collects no garbage meanwhile, which took a seventh of the time, and more beside a framework: the compiler
+    makes objects by the million, most of which it keeps until it is done.
+    """
+
+    def compile_alone(signature: Any) -> Any:
+        # numba's lock first: so one thread of a process at a time waits for others' files, a kernel before those that
+        # it calls, and no circle of waiting can close; and nobody forks while one of these locks is held
+        with global_compiler_lock:
+            outermost, collects = kept.lock is None, gc.isenabled()
+            gc.disable()
+            try:
+                return compile_for(signature)
+            finally:
+                if collects:
+                    gc.enable()
+                if outermost:
+                    kept.let_go()
+
+    return compile_alone
+
+
 def inner(function: Function) -> Function:
     """Compiles what kernels call for every point into each of them.
 
@@ -82,7 +114,7 @@ def inner(function: Function) -> Function:
     with one for each, 0.2 without. The compiler decides by size and by the number of callers if it is not told. And not
     cached: what numba takes from its cache is finished machine code, which cannot be inlined.
     """
-    return cast(Function, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
+    return cast(Function, numba.njit(**_OPTIONS, forceinline=True)(function))
 
 
 class _Kept(NullCache):  # type: ignore[misc, unused-ignore]
@@ -96,7 +128,9 @@ class _Kept(NullCache):  # type: ignore[misc, unused-ignore]
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self.compiled = 0
-        """How often it was compiled in this process."""
+        """How often it was compiled in this process, or in another that this one waited for."""
+        self.lock: int | None = None
+        """The open file that keeps other processes from compiling it, while this one does."""
         # for the file as it is imported: by the first call it may have been edited
         _sources[function] = _digest(function.__code__.co_filename)
 
@@ -114,6 +148,23 @@ class _Kept(NullCache):  # type: ignore[misc, unused-ignore]
         return None if self._files is None else str(self._files.cache_path)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        found = self._load(sig, target_context)
+        # it will be compiled: whoever is at it already, in another process, is waited for. A kernel that calls itself
+        # with other types comes here a second time
+        if found is None and self._files is not None and self.lock is None:
+            self.lock = _open_lock(self._files.cache_path, self._files.lock_name)
+            if self.lock is not None and _wait_for(self.lock, _LONGEST_COMPILING_S, look_every_s=0.02):
+                self.compiled += 1
+                found = self._load(sig, target_context)
+        return found
+
+    def let_go(self) -> None:
+        """Lets other processes compile it."""
+        lock, self.lock = self.lock, None
+        if lock is not None:
+            _unlock(lock)
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
         if self._files is None:
             return None
         with _locked(self._files.cache_path):
@@ -173,6 +224,10 @@ class _Impl(CompileResultCacheImpl):  # type: ignore[misc, unused-ignore]
 
 class _Files(FunctionCache):  # type: ignore[misc, unused-ignore]
     _impl_class = _Impl
+
+    @property
+    def lock_name(self) -> str:
+        return f".{self._impl.filename_base}.compiling"
 
 
 def _made_of(function: Any, seen: set[Any]) -> Iterator[str]:
@@ -239,28 +294,44 @@ _sources: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
 @contextmanager
 def _locked(folder: Any) -> Iterator[None]:
     """Holds off other processes while files are read or written; where the file system has no locks, it does not."""
-    lock = None
-    try:
-        lock = os.open(os.path.join(folder, ".kernels.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        _wait_for(lock)
-    except OSError:
-        pass
+    lock = _open_lock(folder, ".kernels.lock")
+    if lock is not None:
+        _wait_for(lock, _LONGEST_WAIT_S, look_every_s=0.002)
     try:
         yield
     finally:
         if lock is not None:
-            with suppress(OSError):
-                # not by closing it alone: a process forked meanwhile has it open too
-                fcntl.flock(lock, fcntl.LOCK_UN)
-            os.close(lock)
+            _unlock(lock)
 
 
-def _wait_for(lock: int) -> None:
-    """Takes the lock; not after some seconds, since its holder may have been stopped: others must not wait forever."""
-    until = monotonic() + _LONGEST_WAIT_S
+def _open_lock(folder: Any, name: str) -> int | None:
+    try:
+        return os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+
+
+def _unlock(lock: int) -> None:
+    with suppress(OSError):
+        # not by closing it alone: a process forked meanwhile has it open too
+        fcntl.flock(lock, fcntl.LOCK_UN)
+    os.close(lock)
+
+
+def _wait_for(lock: int, longest_s: float, look_every_s: float) -> bool:
+    """Takes the lock, and returns whether somebody else had it.
+
+    After the longest time it goes on without: the holder may have been stopped, and others must not wait forever.
+    """
+    waited, until = False, monotonic() + longest_s
     while monotonic() < until:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            break
         except BlockingIOError:
-            sleep(0.002)
+            waited = True
+            sleep(look_every_s)
+        # the file system has no locks
+        except OSError:
+            break
+    return waited

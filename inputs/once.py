@@ -12,6 +12,8 @@ from threading import Lock, RLock, get_ident
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakSet
 
+from .opened import kept_meanwhile
+
 __all__ = ["Guard", "get_or_make", "once"]
 
 Key = TypeVar("Key", bound=Hashable)
@@ -89,7 +91,7 @@ def get_or_make(store: Store[Key, Value], key: Key, make: Callable[[], Value]) -
             return store[key]
         except KeyError:
             pass
-        mine, where = _Making(), (id(store), key)
+        mine, where, kept = _Making(), (id(store), key), kept_meanwhile()
         try:
             with _guard.lock:
                 making = _makings.setdefault(where, mine)
@@ -106,7 +108,11 @@ def get_or_make(store: Store[Key, Value], key: Key, make: Callable[[], Value]) -
                     # another thread may have finished it since we looked
                     mine.value = store[key]
                 except KeyError:
-                    mine.value = store[key] = make()
+                    kept.append(None)
+                    try:
+                        mine.value = store[key] = make()
+                    finally:
+                        kept.pop()
                 mine.made = True
             elif making.waited_for is not None:
                 with making.waited_for:

@@ -17,6 +17,7 @@ from .once import once
 __all__ = [
     "BrokenPose",
     "Poses",
+    "box_corners",
     "inverse",
     "moved_boxes",
     "quaternion_from_rotation",
@@ -86,6 +87,16 @@ def moved_boxes(boxes: ArrayLike, target_from_source: ArrayLike) -> Matrix:
     heading = np.stack([np.cos(moved[:, 6]), np.sin(moved[:, 6])]).T @ turn[:2, :2].T
     moved[:, 6] = np.arctan2(heading[:, 1], heading[:, 0])
     return moved
+
+
+def box_corners(boxes: ArrayLike) -> Matrix:
+    """Returns (n, 8, 3): the corners of (n, 7) boxes, the lower four first, both round the same way."""
+    x, y, z, length, width, height, yaw = np.asarray(boxes, dtype=np.float64).reshape(-1, 7).T[:, :, None]
+    along = np.tile([0.5, -0.5, -0.5, 0.5], 2) * length
+    across = np.tile([0.5, 0.5, -0.5, -0.5], 2) * width
+    up = np.repeat([-0.5, 0.5], 4) * height
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    return np.stack([x + cos * along - sin * across, y + sin * along + cos * across, z + up], axis=-1)
 
 
 def rigid(rotation: ArrayLike, translation: ArrayLike) -> Matrix:

@@ -22,6 +22,7 @@ from .errors import BrokenRecord, LogError
 from .lenses import Lens, lens_of
 from .once import once
 from .picture_size import picture_size
+from .point_labels import PointLabels
 from .poses import inverse, moved_boxes
 
 __all__ = ["RADAR_COLUMNS", "RADAR_OWN", "CameraImage", "Labels", "LidarSweep", "RadarSweep", "read_only"]
@@ -119,10 +120,26 @@ class LidarSweep:
     """(3,) where the rays start, in this frame; not zero where a log stores points in another frame than its own."""
     source: str = ""
     """Where the record lies, for messages."""
+    point_labels: PointLabels | None = field(default=None, repr=False)
+    """The class and instance of each point, read when they are first asked for; None: the log does not label them."""
 
     def __post_init__(self) -> None:
+        where = self.source or self.sensor
         names = ("x", "y", "z", "intensity", "ring", "offset_ns", "elongation", "return_index", "image_column")
-        _check_columns(self.source or self.sensor, vars(self), names)
+        _check_columns(where, vars(self), names)
+        if self.point_labels is not None and len(self.point_labels) != len(self.x):
+            raise BrokenRecord(f"{where}: {len(self.point_labels)} labels for {len(self.x)} points")
+
+    @property
+    def semantic(self) -> NDArray[np.int32] | None:
+        """(N,) the class of each point, by the log's own codes, which `log.point_classes` names; read when first
+        asked for. Raises LogErrors."""
+        return None if self.point_labels is None else self.point_labels.semantic
+
+    @property
+    def instance(self) -> NDArray[np.int32] | None:
+        """(N,) which object of its class a point is of, 0 for none; None: the log does not say. As `semantic`."""
+        return None if self.point_labels is None else self.point_labels.instance
 
     def __len__(self) -> int:
         return len(self.x)
@@ -277,6 +294,23 @@ class Labels:
     """(N, 2) float64 m/s in the axes of `frame`, over ground; NaN where unknown; None: not labelled."""
     num_points: NDArray[np.int64] | None = None
     """(N,) lidar points inside, where the dataset records them."""
+    num_radar_points: NDArray[np.int64] | None = None
+    """(N,) radar points inside, where the dataset counts them (nuScenes)."""
+    attributes: Column | None = None
+    """(N,) str, what the dataset says of the object's state (nuScenes: vehicle.parked); several are joined by commas;
+    empty where it says nothing."""
+    occlusion: NDArray[np.int64] | None = None
+    """(N,) how much of it others hide, where the dataset says (KITTI): 0 nothing, 1 a part, 2 most of it, 3 unknown."""
+    truncation: Matrix | None = None
+    """(N,) float64, which share of it is beyond the picture's edges, 0 to 1, where the dataset says (KITTI)."""
+    boxes_2d: Matrix | None = None
+    """(N, 4) float64: u_min v_min u_max v_max, pixels, as drawn in a picture by hand, where the dataset has
+    that (KITTI: in image_2); NaN where one was not drawn."""
+    unlabelled_2d: Matrix | None = None
+    """(M, 4) float64, likewise: parts of that picture in which objects were not labelled (KITTI's DontCare)."""
+    forecast_role: NDArray[np.int64] | None = None
+    """(N,) what a forecasting set says of a track (Argoverse 2): 0 a fragment, 1 whole, 2 forecasts of it count, 3 the
+    one that the scenario is about."""
     frame: Literal["ego", "lidar"] = "ego"
     """The frame of reference of boxes and velocity; lidar: the primary lidar's own axes. Readers give ego."""
     ego_from_lidar: Callable[[], Matrix] | None = field(default=None, repr=False, compare=False)
@@ -289,6 +323,14 @@ class Labels:
         _check_shape("track_id", self.track_id, (n,))
         _check_shape("velocity", self.velocity, (n, 2))
         _check_shape("num_points", self.num_points, (n,))
+        _check_shape("num_radar_points", self.num_radar_points, (n,))
+        _check_shape("attributes", self.attributes, (n,))
+        _check_shape("occlusion", self.occlusion, (n,))
+        _check_shape("truncation", self.truncation, (n,))
+        _check_shape("boxes_2d", self.boxes_2d, (n, 4))
+        _check_shape("forecast_role", self.forecast_role, (n,))
+        areas = self.unlabelled_2d
+        _check_shape("unlabelled_2d", areas, (0 if areas is None else len(areas), 4))
 
     def in_frame(self, frame: Literal["ego", "lidar"]) -> Labels:
         """Returns the labels in the ego frame, or in the primary lidar's own axes, both at `time_ns`.

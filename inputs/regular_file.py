@@ -10,6 +10,8 @@ import os
 import stat
 from typing import BinaryIO
 
+from .opened import note
+
 __all__ = ["IrregularFile", "open_regular", "regular_status", "what_it_is"]
 
 _KINDS = (
@@ -34,6 +36,12 @@ def what_it_is(mode: int) -> str:
 
 def regular_status(path: str | os.PathLike[str]) -> os.stat_result:
     """Returns what os.stat does, of a file; raises OSError, of which IrregularFile for what is not one."""
+    status = _status(path)
+    note(path, status)
+    return status
+
+
+def _status(path: str | os.PathLike[str]) -> os.stat_result:
     try:
         return _regular(os.stat(path))
     except ValueError as error:
@@ -44,10 +52,10 @@ def regular_status(path: str | os.PathLike[str]) -> os.stat_result:
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """Opens a file to read its bytes; raises OSError, of which IrregularFile for what is not a file."""
     # opening a device may already do something, so it is looked at first
-    regular_status(path)
+    _status(path)
     file = os.fdopen(os.open(path, _FLAGS), "rb")
     try:
-        _regular(os.fstat(file.fileno()))
+        note(path, _regular(os.fstat(file.fileno())))
     except OSError:
         file.close()
         raise

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .arrays import Matrix
 
-__all__ = ["BoundsIndex"]
+__all__ = ["BoundsIndex", "bounds_of"]
 
 Indices = NDArray[np.intp]
 
@@ -17,6 +17,14 @@ _MOST_CELLS_EACH = 64
 """A rectangle over more cells stands in a list of its own, which every question looks through."""
 _FEW = 2048
 """As many are looked through faster than a grid is."""
+
+
+def bounds_of(points: Matrix, starts: NDArray[np.int64]) -> Matrix:
+    """Returns (n, 4) xmin ymin xmax ymax of shapes, of which i is points[starts[i]:starts[i + 1]]; none is empty."""
+    if len(starts) == 1:
+        return np.zeros((0, 4))
+    low, high = (least.reduceat(points[:, :2], starts[:-1]) for least in (np.minimum, np.maximum))
+    return np.concatenate([low, high], axis=1)
 
 
 class BoundsIndex:

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Quads", "Two", "pillow_weights", "quads", "two", "two_floats"]
+from ..kernels.picture import PIXELS
+from .picture import bench
 
-_BITS = 22
-"""Pillow's weights are whole numbers of so many bits."""
+__all__ = ["Across", "Quads", "Two", "quads", "two_across", "two_down", "two_floats"]
+
+_NO_ROWS = np.zeros((0, 2), np.int32), np.zeros(0, np.int32)
+_NO_COLUMNS = np.zeros(0, np.int32), np.zeros(0, np.int16)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,18 @@ class Quads:
 
 
 @dataclass(frozen=True)
+class Across:
+    """OpenCV's way with bytes, along rows: whole blocks of pixels."""
+
+    begin: int
+    end: int
+    offsets: NDArray[np.int32]
+    """(w,) where the first of a result's two pixels begins, in bytes; w: a multiple of 16."""
+    shares: NDArray[np.int16]
+    """(16 w,) as `by_two` wants them."""
+
+
+@dataclass(frozen=True)
 class Two:
     """OpenCV's way: each result lies between two of the picture's."""
 
@@ -41,73 +56,39 @@ class Two:
     """(n,) for bytes int32, both, of 11 bits each, the second one's in the upper 16; for float32, the second one's."""
 
 
-def pillow_weights(source: int, result: int, *, cubic: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the first of the source's that make each of the result, (result,), and the weights, (result, taps) int64.
-
-    As Pillow's resize has them: where it becomes smaller, the filter becomes as much wider.
-    """
-    scale = source / result
-    stretch = max(scale, 1.0)
-    support = (2.0 if cubic else 1.0) * stretch
-    centers = (np.arange(result) + 0.5) * scale
-    first = np.maximum((centers - support + 0.5).astype(np.int64), 0)
-    end = np.minimum((centers + support + 0.5).astype(np.int64), source)
-    taps = np.arange(ceil(support) * 2 + 1)
-    away = (taps + first[:, None] - centers[:, None] + 0.5) * (1.0 / stretch)
-    shares = _cubic(np.abs(away)) if cubic else np.maximum(1.0 - np.abs(away), 0.0)
-    shares[taps >= (end - first)[:, None]] = 0.0
-    total = np.zeros(result)
-    # one after the other, as Pillow adds them
-    for tap in range(len(taps)):
-        total += shares[:, tap]
-    shares = np.divide(shares, total[:, None], out=shares, where=total[:, None] != 0)
-    return first, (shares * (1 << _BITS) + np.where(shares < 0, -0.5, 0.5)).astype(np.int64)
-
-
-def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    a = -0.5
-    near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1
-    far = (((x - 5) * x + 8) * x - 4) * a
-    found: NDArray[np.float64] = np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
-    return found
-
-
 def quads(source: int, result: int, wanted: NDArray[np.int64], *, cubic: bool) -> Quads:
     """Returns Pillow's way for the results `wanted`, in their order."""
-    if source == result:
-        first, weights = np.arange(result), np.full((result, 1), 1 << _BITS)
-    else:
-        first, weights = pillow_weights(source, result, cubic=cubic)
-    first, weights = first[wanted], weights[wanted]
-    used = np.maximum((weights != 0).cumsum(1).argmax(1) + 1, 1)
-    weights = weights[:, : used.max()]
-    begin, end = int(first.min()), int((first + used).max())
-    quad, within = np.divmod(first - begin, 4)
-    whole = np.zeros((len(wanted), -(-int((within + used).max()) // 4) * 4), np.int64)
-    row, tap = np.nonzero(weights)
-    whole[row, within[row] + tap] = weights[row, tap]
-    four = whole.reshape(len(wanted), -1, 4)
-    words = [
-        (digit[..., k] & 0xFFFF) | (digit[..., k + 2] << 16) for digit in (four >> 11, four & 2047) for k in (0, 1)
-    ]
-    return Quads(begin, end, quad.astype(np.int32), np.ascontiguousarray(np.stack(words, -1).astype(np.int32)))
+    from ..kernels.picture.tables import by_quads, taps
+
+    # one type for the compiler: flipped, they run backwards
+    n, wanted = len(wanted), np.ascontiguousarray(wanted)
+    most = ceil((2.0 if cubic else 1.0) * max(source / result, 1.0)) * 2 + 1
+    first, used = bench.take("first taps", n, np.int64), bench.take("used taps", n, np.int64)
+    weights, shares = bench.take("weights", n * most, np.int64), bench.take("shares", most, np.float64)[:most]
+    begin, end, many = taps(source, result, wanted, cubic, shares, first, used, weights)
+    places, words = np.empty(n, np.int32), np.empty((n, many, 4), np.int32)
+    by_quads(first, used, weights, most, begin, places, words)
+    return Quads(begin, end, places, words)
 
 
-def two(source: int, result: int, wanted: NDArray[np.int64], *, across: bool) -> Two:
-    """Returns OpenCV's way with bytes for the results `wanted`, in their order.
+def two_across(source: int, result: int, wanted: NDArray[np.int64]) -> Across:
+    """Returns OpenCV's way with bytes along rows for the results `wanted`, in their order."""
+    from ..kernels.picture.tables import pairs
 
-    across: along rows, where a result beyond the first and the last is that one; down columns it is both, that one
-    twice, with the weights that they have, and is rounded so.
-    """
-    # to float32 before the whole part is taken away
-    place = ((wanted.astype(np.float64) + 0.5) * (1.0 / (result / source)) - 0.5).astype(np.float32)
-    first = np.floor(place)
-    share = place - first
-    first = first.astype(np.int64)
-    if across:
-        share = np.where((first < 0) | (first >= source - 1), np.float32(0), share)
-    upper, lower = (np.rint(part * np.float32(2048)).astype(np.int32) for part in (np.float32(1) - share, share))
-    return _two(source, first, upper | lower << 16)
+    n = -(-len(wanted) // PIXELS) * PIXELS
+    offsets, shares = np.empty(n, np.int32), np.empty(16 * n, np.int16)
+    begin, end = pairs(source, result, np.ascontiguousarray(wanted), True, offsets, shares, *_NO_ROWS)
+    return Across(begin, end, offsets, shares)
+
+
+def two_down(source: int, result: int, wanted: NDArray[np.int64]) -> Two:
+    """The same down columns."""
+    from ..kernels.picture.tables import pairs
+
+    n = len(wanted)
+    places, weights = np.empty((n, 2), np.int32), np.empty(n, np.int32)
+    begin, end = pairs(source, result, np.ascontiguousarray(wanted), False, *_NO_COLUMNS, places, weights)
+    return Two(begin, end, places, weights)
 
 
 def two_floats(source: int, result: int, wanted: NDArray[np.int64]) -> Two:

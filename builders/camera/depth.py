@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.features import ReferenceParams
 from perceptum.features.camera import DepthParams
 
 from ..kernels.camera.depth import draw, pool
+from ..reference import Reference
 from ..sample import Sample
 from ..scratch import Scratch, address
 from ..split import is_much
@@ -31,7 +33,8 @@ class Depth(Filler):
         self._pools = params.collision == "last_of_pixel" and params.stride > 1
         self.sight = stages.share(CameraSight, params.sight(), 1 if self._pools else params.stride)
         self.cloud = cloud_of(params.cloud(), stages)
-        self.needs = (self.sight, self.cloud)
+        self._reference = stages.share(Reference, ReferenceParams(frame=params.frame))
+        self.needs = (self.sight, self.cloud, self._reference)
         self._looked = Looked(params.range)
         self._heights = None if params.heights is None else np.array(params.heights, np.float32)
         self._raised = Scratch(np.float32, rows=3)
@@ -116,6 +119,11 @@ class Depth(Filler):
         n = looked.n * len(heights)
         raised = self._raised.reserve(n)
         wide = raised[:, :n].reshape(3, looked.n, len(heights))
-        wide[0], wide[1], wide[2] = x[numbers, None], y[numbers, None], heights
+        wide[0], wide[1], wide[2] = x[numbers, None], y[numbers, None], self._changed(heights)
         at = address(raised) + raised.strides[0] * np.arange(3)
         looked.replace(np.stack([at, np.full(3, 4)], axis=1), n)
+
+    def _changed(self, heights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns where the heights come by what the draw does, which turns about z and shifts along it."""
+        change = self._reference.change
+        return heights if change is None else (heights * self._reference.scale + change[2, 3]).astype(np.float32)

@@ -12,11 +12,13 @@ from perceptum.features import SpecError
 from perceptum.features.camera import CameraImagesParams, ImageTransform
 from perceptum.inputs import Lens, undistortion_map
 
+from ..augment import Drawn
+from ..augment.photometric import ColorChange
 from ..sample import Sample
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
 from .decoded import DecodedPictures, PictureAsker, reduce_of
-from .maps import Maps
+from .maps import Maps, reduced
 from .resampling import Finish, Resampling
 from .views import CameraViews
 
@@ -35,15 +37,19 @@ class CameraImages(Filler):
         self.views = stages.share(CameraViews, params.image, params.required)
         self.decoded = stages.share(DecodedPictures)
         self.needs = (self.views, self.decoded)
+        augment = stages.augment
+        self._changes = None if augment is None or augment.image_color is None else stages.share(Drawn)
         self._pictures = PictureAsker(self.decoded, self.views, params.decode, self._rows)
         self._whole = PictureAsker(self.decoded, self.views, params.decode)
         self._shows = False
         self._kept: dict[tuple[ImageTransform, Lens | None], Resampling] = {}
+        self._drawn: dict[int, tuple[ImageTransform, Resampling]] = {}
+        """Camera -> what a draw made of the plan's transform, and what does it: of no use for another frame."""
         self._size = (0, 0)
 
     @property
     def nbytes(self) -> int:
-        return sum(one.nbytes for one in self._kept.values())
+        return sum(one.nbytes for one in [*self._kept.values(), *(one for _, one in self._drawn.values())])
 
     def want(self, feature: str, dtype: str) -> None:
         if feature == "camera_images":
@@ -58,6 +64,11 @@ class CameraImages(Filler):
         # what is said of each camera alone is said of pictures of any sizes
         if self._shows:
             self._size = self.views.one_size()
+            if self.views.draws and not (self.params.compose or self.params.image.undistort):
+                # between two pictures, whose pixels fill the caches, each takes three times as long
+                for camera, view in enumerate(self.views.views):
+                    if view is not None and view.transform is not None:
+                        self._resampling(camera)
 
     def sizes(self) -> Mapping[str, int]:
         height, width = self._size
@@ -100,10 +111,13 @@ class CameraImages(Filler):
             own = self._own(out)
             # a spec that fixes a larger picture has black below it and to its right
             whole = own if own.shape == out.shape else np.empty(own.shape, own.dtype)
-            resampling.write(pixels[low - first : high - first], whole)
+            resampling.write(pixels[low - first : high - first], whole, self._colors(camera))
             if whole is not own:
                 out.fill(0)
                 own[...] = whole
+
+    def _colors(self, camera: int) -> ColorChange | None:
+        return None if self._changes is None else self._changes.colors(self.views.cameras[camera])
 
     def _own(self, out: NDArray[Any]) -> NDArray[Any]:
         height, width = self._size
@@ -122,30 +136,45 @@ class CameraImages(Filler):
         return self._resampling(camera).rows
 
     def _resampling(self, camera: int) -> Resampling:
-        """Returns what makes the camera's picture of its pixels, made once for pictures of one size and lens."""
-        p, view = self.params, self.views.views[camera]
+        """Returns what makes the camera's picture of its pixels, made once for pictures of one size and lens, or for
+        what a draw made of it."""
+        view = self.views.views[camera]
         assert view is not None
         assert view.transform is not None
-        lens = self.views.picture(view.camera).lens if p.image.undistort else None
+        lens = self.views.picture(view.camera).lens if self.params.image.undistort else None
+        if self.views.draws:
+            # the same transform is of the same frame, and so of the same lens
+            kept = self._drawn.get(camera)
+            if kept is None or kept[0] is not view.transform:
+                kept = self._drawn[camera] = view.transform, self._made(view.transform, lens)
+            return kept[1]
         key = (view.transform, lens)
         found = self._kept.get(key)
         if found is None:
-            finish = Finish(p.layout, p.channel_order == "BGR", p.scaling(), p.norm_at)
-            reduce = reduce_of(view.transform) if p.decode == "reduced" else 1
-            undistortion = None if lens is None else self._undistortion(lens, view.transform.source)
-            more: dict[str, Any] = {"undistortion": undistortion, "compose": p.compose, "reduce": reduce}
-            found = Resampling(view.transform, p.resampler, finish, **more)
+            found = self._made(view.transform, lens)
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             self._kept[key] = found
         return found
 
-    def _undistortion(self, lens: Lens, size: tuple[int, int]) -> Maps | None:
-        """Returns where an undistorted picture's pixels come from, made once for all that shares the log."""
+    def _made(self, transform: ImageTransform, lens: Lens | None) -> Resampling:
+        p = self.params
+        finish = Finish(p.layout, p.channel_order == "BGR", p.scaling(), p.norm_at)
+        reduce = reduce_of(transform) if p.decode == "reduced" else 1
+        undistortion = None if lens is None else self._undistortion(lens, transform.source, reduce)
+        more: dict[str, Any] = {"undistortion": undistortion, "compose": p.compose, "reduce": reduce}
+        return Resampling(transform, p.resampler, finish, **more)
+
+    def _undistortion(self, lens: Lens, size: tuple[int, int], reduce: int) -> Maps | None:
+        """Returns where the pixels of an undistorted picture, decoded so many times smaller, come from: made once for
+        all that shares the log."""
         image = self.params.image
         if lens.model == "none" and image.new_intrinsics is None:
             return None
         key = ("undistortion", lens, size, image.new_intrinsics)
         cache = self.views.frame.log.cache
         made: Maps = cache.get(key, lambda: undistortion_map(lens, size, image.new_camera_matrix()))
+        if reduce != 1:
+            whole = made
+            made = cache.get((*key, reduce), lambda: reduced(whole, reduce))
         return made

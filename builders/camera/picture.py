@@ -116,8 +116,10 @@ class Canvas:
         """After the part is drawn, of whose blocks the last may have reached beyond it."""
         if (self.rows, self.columns) == (self.height, self.width):
             return
-        pixels = whole.array()
-        pixels[: self.top] = 0
-        pixels[self.top + self.rows :] = 0
-        pixels[:, : self.left] = 0
-        pixels[:, self.left + self.columns :] = 0
+        # rows of values, not of pixels: numpy would go over three at a time
+        size = whole.values.itemsize
+        values = as_strided(whole.values[whole.begin :], (whole.rows, 3 * whole.columns), (size * whole.stride, size))
+        values[: self.top] = 0
+        values[self.top + self.rows :] = 0
+        values[:, : 3 * self.left] = 0
+        values[:, 3 * (self.left + self.columns) :] = 0

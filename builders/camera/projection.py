@@ -98,7 +98,7 @@ class CameraPixels(Stage):
         self._of: list[_Seen] = []
 
     def run(self, sample: Sample) -> None:
-        changes, views = self.views.image.changes, self.views.views
+        changes, views = self.views.changes, self.views.views
         # what is done to a picture of unknown size is not known, and so nothing of it
         seen = [
             (view.intrinsics, view.transform) if view is not None and (view.transform or not changes) else None

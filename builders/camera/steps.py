@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .axes import quads, two, two_floats
+from .axes import quads, two_across, two_down, two_floats
 from .maps import Maps
 from .picture import Canvas, Picture, bench
 
-__all__ = ["Bend", "Blank", "Cut", "PillowResize", "Step", "Turn", "TurnNearest", "TwoFloatsResize"]
-__all__ += ["Resize", "TwoResize"]
+__all__ = ["Bend", "Blank", "Cut", "PillowResize", "Step", "Turn", "TwoFloatsResize"]
+__all__ += ["Resize", "TwoResize", "pillow_place"]
 
 Size = tuple[int, int]
 Wanted = NDArray[np.int64]
@@ -94,7 +94,7 @@ class PillowResize:
         n = self._second.end - self._second.begin
         self._turned_bytes: int = 192 * (int(self._first.first.max()) + self._first.weights.shape[1])
         row_bytes = 192 * (3 * len(self._first.first) // 48 + 1)
-        self._between_bytes: int = (-(-n // 16) * 4 + self._second.weights.shape[1]) * row_bytes + 64
+        self._between_bytes: int = (-(-n // 16) * 4 + self._second.weights.shape[1]) * row_bytes + 128
 
     @property
     def nbytes(self) -> int:
@@ -141,23 +141,14 @@ class TwoResize:
     """OpenCV's INTER_LINEAR of bytes, which at exactly half is the mean of four; at the same size, what they are."""
 
     def __init__(self, source: Size, resized: Size, ys: Wanted, xs: Wanted, canvas: Canvas) -> None:
-        self._y = two(source[0], resized[0], ys, across=False)
-        x = two(source[1], resized[1], xs, across=True)
-        self.rows, self.columns = (self._y.begin, self._y.end), (x.begin, x.end)
+        self._y, self._x = two_down(source[0], resized[0], ys), two_across(source[1], resized[1], xs)
+        self.rows, self.columns = (self._y.begin, self._y.end), (self._x.begin, self._x.end)
         self._canvas = canvas
-        # whole blocks of pixels: those beyond the last are made of the first
-        self._bytes = np.zeros(-(-len(xs) // 16) * 16, np.int32)
-        self._bytes[: len(xs)] = 3 * x.places[:, 0]
-        # of eight pixels after the other, two digits of two weights, for red, green, blue and nothing
-        weights = np.zeros((2, len(self._bytes)), np.int32)
-        weights[:, : len(xs)] = x.weights & 0xFFFF, x.weights >> 16
-        digits = np.stack([weights >> 5, weights & 31]).astype(np.int16).reshape(2, 2, -1, 8)
-        self._weights = np.repeat(digits.transpose(2, 0, 1, 3), 4, axis=3).ravel()
 
     @property
     def nbytes(self) -> int:
-        tables = self._bytes.nbytes + self._weights.nbytes + self._y.places.nbytes + self._y.weights.nbytes
-        return tables + 16 * len(self._bytes) + self._canvas.size
+        tables = self._x.offsets.nbytes + self._x.shares.nbytes + self._y.places.nbytes + self._y.weights.nbytes
+        return tables + 16 * len(self._x.offsets) + self._canvas.size
 
     def run(self, picture: Picture) -> Picture:
         from ..kernels.picture.resizing import by_two
@@ -171,11 +162,11 @@ class TwoResize:
             seen.stride,
             seen.rows,
             seen.last_row(),
-            self._bytes,
-            self._weights,
+            self._x.offsets,
+            self._x.shares,
             self._y.places,
             self._y.weights,
-            bench.take("two rows", 8 * len(self._bytes), np.int16),
+            bench.take("two rows", 8 * len(self._x.offsets), np.int16),
             whole.values,
             part.begin,
             part.stride,
@@ -230,19 +221,13 @@ class Bend:
     """
 
     def __init__(self, maps: Maps, source: Size, left: int = 0) -> None:
+        from ..kernels.picture.places import rows_seen
+
         self._maps = (np.ascontiguousarray(maps[0]), np.ascontiguousarray(maps[1]))
         self._source, self._left = source, left
         height, width = self._maps[0].shape
         self._canvas = Canvas(height, width, 0, 0, height, width)
-        self.rows = self._look()
-
-    def _look(self) -> tuple[int, int]:
-        height, width = self._source
-        x, y = self._maps
-        seen = y[(x > -1) & (x < width) & (y > -1) & (y < height)]
-        if not len(seen):
-            return 0, 0
-        return max(int(np.floor(seen.min())), 0), min(int(np.floor(seen.max())) + 2, height)
+        self.rows = rows_seen(*self._maps, *source)
 
     @property
     def nbytes(self) -> int:
@@ -298,35 +283,6 @@ class Turn:
         return whole
 
 
-class TurnNearest:
-    """Pillow's rotate, nearest pixel, black beyond, about the picture's middle."""
-
-    def __init__(self, rotate_deg: float, size: Size) -> None:
-        height, width = size
-        self._canvas = Canvas(height, width, 0, 0, height, width)
-        self._place = _pillow_place(rotate_deg % 360.0, width, height)
-
-    @property
-    def nbytes(self) -> int:
-        return self._place.nbytes + self._canvas.size
-
-    def run(self, picture: Picture) -> Picture:
-        from ..kernels.picture.sampling import turned_nearest
-
-        whole, _ = self._canvas.take("turned")
-        turned_nearest(
-            picture.values,
-            picture.begin,
-            picture.stride,
-            picture.rows,
-            picture.columns,
-            self._place,
-            whole.values,
-            whole.stride,
-        )
-        return whole
-
-
 def _turned_place(rotate_deg: float, width: int, height: int) -> NDArray[np.float32]:
     """From a pixel of the turned picture to one of the picture: the inverse, as OpenCV works it out in float64."""
     x, y = (width - 1) * 0.5, (height - 1) * 0.5
@@ -338,8 +294,9 @@ def _turned_place(rotate_deg: float, width: int, height: int) -> NDArray[np.floa
     return np.array([[a00, a01, offsets[0]], [a10, a11, offsets[1]]]).astype(np.float32)
 
 
-def _pillow_place(rotate_deg: float, width: int, height: int) -> NDArray[np.int64]:
-    """The same as Pillow has it: 16 bits after the point, of the middle of each pixel."""
+def pillow_place(rotate_deg: float, width: int, height: int) -> NDArray[np.int64]:
+    """The same as Pillow's rotate has it, of the nearest pixel: 16 bits after the point, of the middle of each."""
+    rotate_deg %= 360.0
     one, half = 1 << 16, 1 << 15
     if rotate_deg == 180:
         found = [[-one, 0, (width - 1) * one + half], [0, -one, (height - 1) * one + half]]

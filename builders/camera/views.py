@@ -17,6 +17,8 @@ from perceptum.features.camera import ImageParams, ImageTransform
 from perceptum.inputs import BrokenRecord, CameraImage, Frame, MissingRecord
 from perceptum.plural import counted
 
+from ..augment import Drawn
+from ..augment.pictures import check_sizes
 from ..sample import Sample
 from ..sensors import known_sensors
 from ..stage import Stage, Stages
@@ -72,6 +74,10 @@ class CameraViews(Stage):
         self.title = f"cameras ({few})"
         self._stages = stages
         self._measures = image.changes or image.pad is not None
+        augment = stages.augment
+        if augment is not None and augment.moves_pixels:
+            check_sizes(augment, image)
+        self._drawn = None if augment is None or not augment.moves_pixels else stages.share(Drawn)
         # weak: a lane that waits for its next frame must not keep the last one's records
         self._frame: weakref.ref[Frame] | None = None
         self.cameras: tuple[str, ...] = ()
@@ -91,6 +97,17 @@ class CameraViews(Stage):
         there = known_sensors(frame, "camera", named, self.required, self._stages)
         self.cameras = there if named is None else named
         self.views = tuple(self._view(frame, name) if name in there else None for name in self.cameras)
+
+    @property
+    def draws(self) -> bool:
+        """Whether pictures are changed by the sample's draw, each otherwise: what is made of a transform is made for
+        this frame alone."""
+        return self._drawn is not None and self._drawn.draw is not None
+
+    @property
+    def changes(self) -> bool:
+        """Whether pixels of the results lie elsewhere than those that were recorded."""
+        return self.image.changes or self.draws
 
     @property
     def frame(self) -> Frame:
@@ -116,8 +133,9 @@ class CameraViews(Stage):
     def _seen(self, frame: Frame, name: str) -> CameraView:
         picture = frame.cameras[name]
         known = self._calibration(name, picture)
-        transform = None if picture.size is None else self._known.get(picture.size)
-        if transform is None and (self._measures or picture.size is not None):
+        draws = self.draws
+        transform = None if picture.size is None or draws else self._known.get(picture.size)
+        if transform is None and (self._measures or draws or picture.size is not None):
             where = f"camera/{name} of {frame}: its size"
             transform = self.or_skip(where, partial(self._transform, picture))
         source = picture.source or picture.camera
@@ -138,9 +156,13 @@ class CameraViews(Stage):
 
     def _transform(self, picture: CameraImage) -> ImageTransform:
         size = picture.size or picture.picture_size()
-        if size not in self._known:
+        change = None if self._drawn is None else self._drawn.picture(picture.camera)
+        transform = self._known.get(size) if change is None else None
+        if transform is None:
             try:
-                self._known[size] = self.image.transform(*size)
+                if change is not None:
+                    return change.transform(self.image, *size)
+                transform = self._known[size] = self.image.transform(*size)
             except SpecError as error:
                 where = f"{picture.source or picture.camera}: {size[0]} x {size[1]} pixels of {picture.camera}"
                 skips = not self.required and self.frame.log.on_error == "skip"
@@ -148,7 +170,7 @@ class CameraViews(Stage):
                     # all pictures of the camera may be black for a slip in the spec
                     _log.warning("%s: %s; its pictures of this size are black (reported once)", where, error)
                 raise BrokenRecord(f"{where}: {error}") from error
-        return self._known[size]
+        return transform
 
     def _report_none(self, frame: Frame, name: str) -> None:
         """Raises MissingRecord where the spec requires the camera; else it is reported once."""

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from perceptum.features.camera import ImageNorm, table_of
 
-from .picture import Picture
+from .picture import Picture, bench
 
 __all__ = ["Writing", "red_first"]
+
+_BEYOND = 64
+_NOT_TURNED = np.zeros((0, 3), np.int64)
 
 
 def red_first(norm: ImageNorm | None, *, bgr: bool) -> NDArray[np.float32]:
@@ -22,12 +25,23 @@ def red_first(norm: ImageNorm | None, *, bgr: bool) -> NDArray[np.float32]:
 
 
 class Writing:
-    """Writes pictures of one size: (3, H, W) or (H, W, 3), with 0 below and to the right up to `whole`."""
+    """Writes pictures of one size: (3, H, W) or (H, W, 3), with 0 below and to the right up to `whole`.
+
+    place: how pictures of bytes are turned before, as the kernel wants it; None: not at all.
+    """
 
     def __init__(
-        self, size: tuple[int, int], whole: tuple[int, int], *, planes: bool, bgr: bool, norm: ImageNorm | None
+        self,
+        size: tuple[int, int],
+        whole: tuple[int, int],
+        *,
+        planes: bool,
+        bgr: bool,
+        norm: ImageNorm | None,
+        place: NDArray[np.int64] | None = None,
     ) -> None:
         self._size = size
+        self._place = _NOT_TURNED if place is None else place
         colours = [2, 1, 0] if bgr else [0, 1, 2]
         step, row = (1, whole[1]) if planes else (3, 3 * whole[1])
         first = [colour * whole[0] * whole[1] if planes else colour for colour in colours]
@@ -43,10 +57,13 @@ class Writing:
         to = out.reshape(-1)
         if picture.values.dtype == np.float32:
             write_floats(*where, self.places, to)
-        elif out.dtype == np.uint8:
-            write_bytes(*where, self.places, to)
+            return
+        row: NDArray[np.uint8] = bench.take("turned row", 3 * self._size[1] + _BEYOND)
+        if out.dtype == np.uint8:
+            write_bytes(*where, self._place, row, self.places, to)
         else:
-            write_scaled(*where, *_scaling(self._norm, self._bgr, self._planes), self.places, to)
+            table, steps, stepwise = _scaling(self._norm, self._bgr, self._planes)
+            write_scaled(*where, self._place, row, table, steps, stepwise, self.places, to)
 
 
 @cache
@@ -68,7 +85,7 @@ def _scaling(norm: ImageNorm | None, bgr: bool, planes: bool) -> tuple[NDArray[n
     writing = Writing((1, 256), (1, 256), planes=planes, bgr=bgr, norm=norm)
     found = [np.empty(768, np.float32) for _ in range(2)]
     for stepwise, out in enumerate(found):
-        write_scaled(ramp, 0, 768, 1, 256, table, steps, bool(stepwise), writing.places, out)
+        write_scaled(ramp, 0, 768, 1, 256, _NOT_TURNED, ramp, table, steps, bool(stepwise), writing.places, out)
     return table, steps, found[0].tobytes() == found[1].tobytes()
 
 

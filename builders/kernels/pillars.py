@@ -130,6 +130,8 @@ def decorate(
             _write_lines(lines_at, n * width, end_before, place + row_nbytes, place)
     if past_caches:
         settle()
+    # numba lets go of an array behind the last line that names it, whoever still has its address
+    lines[0] = 0
 
 
 @inner

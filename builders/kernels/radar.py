@@ -64,6 +64,7 @@ def place(
     moves: Any,
     turns: Any,
     sensor_mps: Any,
+    ray_change: Any,
     lags_s: Any,
     ranks: Any,
     looked_at: Any,
@@ -88,13 +89,17 @@ def place(
     where it ends. origins: (S, 3) float64: where its rays start, NaN if unknown. full: (S,) bool: whether its vectors
     are more than the part along the ray. moves: (S, 3, 4) float64, from the sensor to the reference. turns:
     (S, 2, 3, 3) float64: how shown velocities are turned, and those by which places are advanced. sensor_mps: (S, 3)
-    float64: its speed over ground in its own axes. lags_s: (S,) float64, ranks: (S,) int64. looked_at: (3,) and keep:
+    float64: its speed over ground in its own axes. ray_change: (3, 3) float64, a similarity that rays are shown after,
+    and speeds along them; (0, 3): as measured. lags_s: (S,) float64, ranks: (S,) int64. looked_at: (3,) and keep:
     (3, codes) bool: which of dyn_prop, ambig_state and invalid_state decide, and the codes that stay. close, near, far:
     metres, as the parameters. ranges: (2, 2) float64: low and width, of rcs and of velocities. wanted: (29,) bool: of
     OUT, then of the blocks; lacks: (S, 29) bool: what cannot be known of cycle s, and is 0. widths: (4,) int64: of the
     blocks. out: (63, >= n) float32; x, y, z are always written.
     """
     kept = nonfinite = by_state = by_place = begin = 0
+    changes = len(ray_change) > 0
+    # of a similarity any row is as long
+    scale = math.sqrt(ray_change[0, 0] ** 2 + ray_change[0, 1] ** 2 + ray_change[0, 2] ** 2) if changes else 1.0
     # blocks are mostly 0: row by row here, then only the ones, 115 us against 154 for all of 3682 detections
     row = _FIRST
     for block in range(4):
@@ -192,17 +197,22 @@ def place(
                 shown = np.nan if lost[_VY_COMP] else turn[1, 0] * cx + turn[1, 1] * cy + turn[1, 2] * cz
                 out[_VY_COMP, kept] = _scaled(shown, low, width)
             if wanted[_V_RADIAL]:
-                out[_V_RADIAL, kept] = _scaled(np.nan if lost[_V_RADIAL] else radial, low, width)
+                out[_V_RADIAL, kept] = _scaled(np.nan if lost[_V_RADIAL] else radial * scale, low, width)
             if wanted[_V_RADIAL_COMP]:
-                out[_V_RADIAL_COMP, kept] = _scaled(np.nan if lost[_V_RADIAL_COMP] else radial_comp, low, width)
+                shown = np.nan if lost[_V_RADIAL_COMP] else radial_comp * scale
+                out[_V_RADIAL_COMP, kept] = _scaled(shown, low, width)
             if wanted[_TIME_LAG]:
                 out[_TIME_LAG, kept] = lags_s[s]
             if wanted[_SWEEP]:
                 out[_SWEEP, kept] = ranks[s]
             if wanted[_AZIMUTH]:
-                out[_AZIMUTH, kept] = _finite(math.atan2(from_y, from_x))
+                ahead_x, ahead_y = from_x, from_y
+                if changes:
+                    ahead_x = ray_change[0, 0] * from_x + ray_change[0, 1] * from_y + ray_change[0, 2] * from_z
+                    ahead_y = ray_change[1, 0] * from_x + ray_change[1, 1] * from_y + ray_change[1, 2] * from_z
+                out[_AZIMUTH, kept] = _finite(math.atan2(ahead_y, ahead_x))
             if wanted[_RANGE]:
-                out[_RANGE, kept] = _finite(distance)
+                out[_RANGE, kept] = _finite(distance * scale)
             for column in range(_DYN_PROP, len(RAW)):
                 to = column - _DYN_PROP + _CODES
                 if wanted[to]:

@@ -14,8 +14,9 @@ import numpy as np
 
 from perceptum.inputs.kernel import inner, kernel
 
+from .chosen import choose
 from .load import EACH, FAR, INTENSITY, MOVE, OFFSET, RING, TANH, UNIT, is_far, move_each
-from .record import ABSENT, FLOAT32, doubles, fetch_to_read, floats, longs, read, settle, stream
+from .record import ABSENT, FLOAT32, doubles, fetch_to_read, floats, longs, read, read_chosen, settle, stream
 
 __all__ = ["LINE", "PACKED", "STEP", "WORK", "count", "load_rows"]
 
@@ -99,6 +100,14 @@ def _read_xyz(columns: int, start: int, n: int, halves: int, at: int) -> bool:
         for k in range(4):
             work[np.uint64(n - 1 + _X + STEP * k)] = rows[np.uint64(5 * (n - 1) + k)]
     return True
+
+
+@inner
+def _read_chosen(columns: int, rows: Any, with_intensity: bool, halves: int, at: int) -> None:
+    """Reads x, y, z of the points that are listed, and intensity where it is wanted."""
+    table = floats(halves, 0, 2**16)
+    for k in range(4 if with_intensity else 3):
+        read_chosen(longs(columns + 24 * k, 3), rows, table, floats(at, STEP * k, STEP))
 
 
 @inner
@@ -248,10 +257,22 @@ def _flush(packed: int, n: int, to: int) -> int:
 
 
 @kernel
-def count(pieces: Any, columns: Any, closes: Any, drop_intensity: bool, halves: Any, work: Any, kept: Any) -> int:
+def count(
+    pieces: Any,
+    words: Any,
+    columns: Any,
+    chances: Any,
+    closes: Any,
+    drop_intensity: bool,
+    halves: Any,
+    work: Any,
+    rows: Any,
+    kept: Any,
+) -> tuple[int, int]:
     """Writes how many points of each piece (sweep, start, number of points) are kept; returns how many are not
-    finite.
+    finite, and how many a draw has dropped.
 
+    words, chances: as `load_pieces` of load.py takes them. rows: (BLOCK,) int32, for the work.
     columns: (S, 6, 3) int64, each sweep's as `take` of load.py takes them, whose rules hold; x, y, z in dtypes that
     float32 holds. closes: (S,) float32, each sweep's square. work: (WORK,) float32. kept: (P,) int64, for (P, 3)
     pieces.
@@ -260,17 +281,29 @@ def count(pieces: Any, columns: Any, closes: Any, drop_intensity: bool, halves: 
     at: Any = np.int64(work.ctypes.data)
     table: Any = np.int64(halves.ctypes.data)
     places: Any = np.int64(columns.ctypes.data)
-    nonfinite = 0
+    nonfinite = dropped = 0
     for p in range(len(pieces)):
         sweep, start, end = pieces[p, 0], pieces[p, 1], pieces[p, 1] + pieces[p, 2]
         lie, near = places + 144 * sweep, closes[sweep]
         by_intensity = drop_intensity and columns[sweep, INTENSITY, 2] != ABSENT
+        key, below, word = chances[sweep, 0], chances[sweep, 1], words[p]
+        listed: Any = np.int64(0)
         total = 0
         for first in range(start, end, STEP):
             n = min(STEP, end - first)
-            has_intensity = _read_xyz(lie, first, n, table, at)
-            if by_intensity and not has_intensity:
-                _read(lie + 24 * INTENSITY, first, n, table, at + 4 * _INTENSITY)
+            if below > 0 or word != 0:
+                every = n
+                if word == 0 or first == start:
+                    every = end - start if word != 0 else n
+                    listed = choose(first, every, key, below, word, rows)
+                    dropped += every - listed
+                before = first - start if word != 0 else 0
+                n = min(max(listed - before, 0), STEP)
+                _read_chosen(lie, rows[before : before + n], by_intensity, table, at)
+            else:
+                has_intensity = _read_xyz(lie, first, n, table, at)
+                if by_intensity and not has_intensity:
+                    _read(lie + 24 * INTENSITY, first, n, table, at + 4 * _INTENSITY)
             if _is_whole(n, near, by_intensity, at):
                 total += n
             else:
@@ -278,7 +311,7 @@ def count(pieces: Any, columns: Any, closes: Any, drop_intensity: bool, halves: 
                 total += good
                 nonfinite += bad
         kept[p] = total
-    return nonfinite
+    return nonfinite, dropped
 
 
 @inner
@@ -314,7 +347,9 @@ def _interleave(picks: int, width: int, n: int, at: int, to: int) -> None:
 @kernel
 def load_rows(
     pieces: Any,
+    words: Any,
     columns: Any,
+    chances: Any,
     moves: Any,
     scales: Any,
     knots: Any,
@@ -326,12 +361,14 @@ def load_rows(
     work: Any,
     times: Any,
     packed: Any,
+    rows: Any,
     past_caches: bool,
     out: Any,
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Writes the points of pieces (sweep, start, number of points) that are kept, row by row, until `out` is full.
 
-    Returns how many it has written, and how many of all that it has seen were not finite.
+    Returns how many it has written, how many of all that it has seen were not finite, and how many a draw has dropped.
+    words, chances: as `load_pieces` of load.py takes them. rows: (BLOCK,) int32, for the work.
     columns: (S, 6, 3) int64, each sweep's as `take` of load.py takes them, x, y, z in dtypes that float32 holds.
     moves: (S, 5) int64, how (not SHIFT), the first knot and the last, first_ns, lag_ns; scales: (S, 2) float64, step_ns
     and full_scale; knots: (K, 3, 4) float64: as `load` takes them. closes: (S,) float32, as `count` takes them.
@@ -348,7 +385,7 @@ def load_rows(
     places: Any = np.int64(columns.ctypes.data)
     transforms: Any = np.int64(knots.ctypes.data)
     to: Any = np.int64(out.ctypes.data)
-    begin, end, carried, nonfinite = to, to + 4 * len(out), 0, 0
+    begin, end, carried, nonfinite, dropped = to, to + 4 * len(out), 0, 0, 0
     wanted = np.zeros(6, np.bool_)
     for pick in picks:
         wanted[pick] = True
@@ -367,15 +404,32 @@ def load_rows(
         work[_OUT_INTENSITY : _OUT_INTENSITY + STEP] = 0
         work[_OUT_LAG : _OUT_LAG + STEP] = lag_ns * 1e-9
         work[_OUT_RING : _OUT_RING + STEP] = -1
+        key, below, word = chances[sweep, 0], chances[sweep, 1], words[p]
+        listed: Any = np.int64(0)
         for first in range(start, start + n, STEP):
             m = min(STEP, start + n - first)
-            has_intensity = _read_xyz(lie, first, m, table, at)
-            if (with_intensity or by_intensity) and not has_intensity:
-                _read(lie + 24 * INTENSITY, first, m, table, at + 4 * _INTENSITY)
-            if with_ring:
-                _read(lie + 24 * RING, first, m, table, at + 4 * _RING)
-            if with_times:
-                read(longs(lie + 24 * OFFSET, 3), first, m, floats(table, 0, 2**16), longs(times_at, STEP))
+            if below > 0 or word != 0:
+                every = m
+                if word == 0 or first == start:
+                    every = n if word != 0 else m
+                    listed = choose(first, every, key, below, word, rows)
+                    dropped += every - listed
+                before = first - start if word != 0 else 0
+                m = min(max(listed - before, 0), STEP)
+                own = rows[before : before + m]
+                _read_chosen(lie, own, with_intensity or by_intensity, table, at)
+                if with_ring:
+                    read_chosen(longs(lie + 24 * RING, 3), own, floats(table, 0, 2**16), floats(at, _RING, STEP))
+                if with_times:
+                    read_chosen(longs(lie + 24 * OFFSET, 3), own, floats(table, 0, 2**16), longs(times_at, STEP))
+            else:
+                has_intensity = _read_xyz(lie, first, m, table, at)
+                if (with_intensity or by_intensity) and not has_intensity:
+                    _read(lie + 24 * INTENSITY, first, m, table, at + 4 * _INTENSITY)
+                if with_ring:
+                    _read(lie + 24 * RING, first, m, table, at + 4 * _RING)
+                if with_times:
+                    read(longs(lie + 24 * OFFSET, 3), first, m, floats(table, 0, 2**16), longs(times_at, STEP))
             kept = m
             if not _is_whole(m, near, by_intensity, at):
                 _, bad = _tally(m, near, by_intensity, at)
@@ -396,4 +450,4 @@ def load_rows(
     _copy(full, carried, to)
     if past_caches:
         settle()
-    return (to + 4 * carried - begin) // (4 * width), nonfinite
+    return (to + 4 * carried - begin) // (4 * width), nonfinite, dropped

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.features.lidar import BevParams
+from perceptum.features.map import SquareParams
 from perceptum.features.radar import RadarBevParams
 
 __all__ = ["MOST", "Placement"]
@@ -20,7 +21,7 @@ class Placement:
     Where time is an axis of memory, a channel is a height slice of one time.
     """
 
-    def __init__(self, params: BevParams | RadarBevParams) -> None:
+    def __init__(self, params: BevParams | RadarBevParams | SquareParams) -> None:
         x, y, _ = params.grid.size
         sizes, order = params.dims(), params.order()
         strides, step = {"T": 0}, 1

@@ -16,7 +16,7 @@ from ..split import split
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
 from .bev import MOST, Placement
-from .cells import Cells
+from .cells import Cells, CellsInOrder
 
 __all__ = ["BevTemporal"]
 
@@ -25,7 +25,10 @@ class BevTemporal(Filler):
     def __init__(self, params: BevTemporalParams, stages: Stages) -> None:
         super().__init__()
         self.title = f"occupancy of {counted(params.num_sweeps, 'sweep')}"
-        self.cells = stages.share(Cells, params.cloud(), params.grid, params.overflow_slices)
+        # sweep by sweep: which points come first changes nothing here
+        shuffles = stages.augment is not None and stages.augment.shuffle_points
+        cells = CellsInOrder if shuffles else Cells
+        self.cells = stages.share(cells, params.cloud(), params.grid, params.overflow_slices)
         self.needs = (self.cells,)
         self._place = Placement(params)
         self._binary = params.binary

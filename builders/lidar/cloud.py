@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from threading import Lock
+from typing import ClassVar
 
 from perceptum.features.lidar import CloudParams, PointColumn
 from perceptum.inputs import Frame, LidarSweep
 from perceptum.plural import counted
 
+from ..augment import Drawn
+from ..augment.chances import NONE
 from ..cells import PointStage
 from ..columns import LATER, Column, Columns, Move, Recorded, Rules
 from ..reference import Reference
@@ -20,7 +24,7 @@ from ..stage import Stages
 from .missing_columns import check_columns
 from .placing import Placing
 
-__all__ = ["Cloud"]
+__all__ = ["DROPPED", "Cloud", "CloudInOrder"]
 
 _RECORDED = {
     Column.INTENSITY: ("intensity",),
@@ -29,8 +33,12 @@ _RECORDED = {
     Column.ELONGATION: ("elongation",),
     Column.RETURN_INDEX: ("return_index",),
     Column.OFFSET_NS: ("offset_ns",),
+    Column.SEMANTIC: ("point_labels",),
 }
 """Column -> what it is made of, which a sweep may lack."""
+
+
+DROPPED = "points dropped by augmentation"
 
 
 class Cloud(PointStage):
@@ -53,13 +61,17 @@ class Cloud(PointStage):
         self.finds_cells = not self._reference.on_ground
         self.ranks: Sequence[int] = ()
         """For each sweep that was loaded, in the points' order, its place in its sensor's past: 0 for the newest."""
+        self._drawn = stages.share(Drawn) if stages.augment is not None and stages.augment.picks_points else None
         drop_intensity = params.nonfinite_features == "drop"
-        self._rules = Rules(params.remove_close, drop_intensity, params.intensity_mode)
+        self._rules = Rules(params.remove_close, drop_intensity, params.intensity_mode, NONE)
         self._columns_wanted = False
         self._tensors_of_rows = 0
         self._as_rows = False
         # the frame whose columns are not loaded; weak: a lane that waits for its next frame keeps no record alive
         self._unloaded: weakref.ref[Frame] | None = None
+
+    keeps_order: ClassVar[bool] = False
+    """Whether the points come in their order, also where a draw shuffles those of other clouds."""
 
     @property
     def nbytes(self) -> int:
@@ -97,8 +109,14 @@ class Cloud(PointStage):
         self._columns.wanted.add(Column.RANK)
         self._columns_wanted = True
 
+    def want_semantic(self) -> None:
+        """Says at planning time that the class of each point is needed, by the log's own code, as Column.SEMANTIC."""
+        self._columns.wanted.add(Column.SEMANTIC)
+        self._columns_wanted = True
+
     def run(self, sample: Sample) -> None:
         frame = sample.frame
+        self._draw()
         sweeps = self._loads(frame)
         usual = not self._reference.on_ground and self._columns.wanted.isdisjoint(LATER)
         only_rows = self._tensors_of_rows == 1 and not self._columns_wanted and usual
@@ -108,7 +126,25 @@ class Cloud(PointStage):
             self._rows.take(sweeps, self._rules)
         else:
             self._load(sweeps)
-        self.dropped = {"non-finite points": 0 if self._as_rows else self._columns.nonfinite}
+        self.say_dropped(0 if self._as_rows else self._columns.nonfinite, 0 if self._as_rows else self._columns.dropped)
+
+    @property
+    def is_shuffled(self) -> bool:
+        return self._rules.chances.shuffled_by is not None
+
+    def say_dropped(self, nonfinite: int, by_draw: int) -> None:
+        """Says how many points are left out; who writes `rows` knows it later."""
+        self.dropped = {"non-finite points": nonfinite}
+        if self._rules.chances.below:
+            self.dropped[DROPPED] = by_draw
+
+    def _draw(self) -> None:
+        """Takes what the draw says of points."""
+        chances = None if self._drawn is None else self._drawn.chances
+        if chances is not None and self.keeps_order:
+            chances = replace(chances, shuffled_by=None)
+        if chances is not None or self._rules.chances is not NONE:
+            self._rules = replace(self._rules, chances=chances or NONE)
 
     def _load(self, sweeps: Sequence[tuple[Recorded, Move, int]]) -> None:
         columns, on_ground = self._columns, self._reference.on_ground
@@ -152,3 +188,9 @@ class Cloud(PointStage):
         ranked.sort(key=lambda one: -one[1].time_ns)
         self.ranks = [rank for rank, _ in ranked]
         return [sweep for _, sweep in ranked]
+
+
+class CloudInOrder(Cloud):
+    """The same points in the order of the record, sweep by sweep, whatever a draw shuffles."""
+
+    keeps_order = True

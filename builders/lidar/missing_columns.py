@@ -17,7 +17,9 @@ _log = logging.getLogger(__name__)
 
 _MAY_LACK = ("intensity", "ring", "elongation", "return_index", "offset_ns", "image_column")
 """The columns that a sweep may lack."""
-_WITHOUT = MappingProxyType({"ring": "ring is -1", "row_of_ring": "lidar_ring is -1"})
+_WITHOUT = MappingProxyType(
+    {"ring": "ring is -1", "row_of_ring": "lidar_ring is -1", "point_labels": "its points are of no class"}
+)
 
 
 def check_columns(

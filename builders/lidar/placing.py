@@ -68,6 +68,8 @@ class Placing:
 
     def _in_place(self, frame: Frame, sweep: LidarSweep) -> bool:
         """Whether the points already stand in the frame of reference: then no arithmetic touches them."""
+        if self._reference.change is not None:
+            return False
         if not self._reference.is_ego:
             return self._reference.params.frame == "lidar" and sweep is frame.lidar
         return np.array_equal(sweep.ego_from_sensor, _EYE)

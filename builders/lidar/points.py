@@ -78,7 +78,7 @@ class Points(Filler):
         self.dropped = {"points over max_points": inside - self._n}
 
     def _say_nonfinite(self, rows: Rows) -> None:
-        self.cloud.dropped = {"non-finite points": rows.nonfinite}
+        self.cloud.say_dropped(rows.nonfinite, rows.dropped)
 
     def sizes(self) -> Mapping[str, int]:
         return {"num_points": self._n}

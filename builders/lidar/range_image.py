@@ -13,11 +13,14 @@ from perceptum.features import ReferenceParams
 from perceptum.features.lidar import RangeImageParams
 from perceptum.inputs import BrokenRecord, Frame, LidarSweep
 
+from ..augment import Drawn
+from ..augment.chances import NONE, Chances, in_order
 from ..columns import HALVES, INTENSITY_MODES, STAY, Move, Recorded, Rules, Work
+from ..kernels.chosen import mark_dropped
 from ..kernels.load import INTENSITY, RAW, RING, SHIFT
 from ..kernels.range_image import cells as project
 from ..kernels.range_image import channels, points, shown
-from ..kernels.record import ABSENT, BLOCK, FLOAT32
+from ..kernels.record import ABSENT, BLOCK, FLOAT32, KINDS
 from ..reference import Reference
 from ..sample import Sample
 from ..scratch import Scratch, address
@@ -25,6 +28,7 @@ from ..sensors import report_no_record
 from ..split import is_much
 from ..stage import Clearing, Filler, Stages
 from ..written import Written
+from .cloud import DROPPED
 from .missing_columns import check_columns
 from .placing import Placing, check_times
 
@@ -69,7 +73,9 @@ class RangeImage(Filler):
         """How many cells have a point: they are listed, with the number of their nearest; behind them, the windows."""
         self._points, self._finite = Scratch(np.float32, rows=4), Scratch(np.int32)
         self._counted = 0
-        """For how many points `_finite` says how many finite ones are before them: 0 where all are."""
+        """For how many points `_finite` says which of the cloud's they are: 0 where that is their number."""
+        self._drawn = stages.share(Drawn) if stages.augment is not None and stages.augment.picks_points else None
+        self._marks = Scratch(np.uint8)
         self._lying = np.zeros((4, 2), np.int64)
         """Where x, y, z and intensity lie, float32: address and stride in bytes, in our block or the record."""
         self._places, self._elongations = np.zeros((2, 6, 3), np.int64)
@@ -96,7 +102,8 @@ class RangeImage(Filler):
         sweep = self._sweep(frame)
         self._nearest.fill(2**64 - 1)
         self._counted, self._record = 0, None
-        nonfinite = 0 if sweep is None else self._project(frame, sweep)
+        chances = None if self._drawn is None else self._drawn.chances
+        nonfinite, by_draw = (0, 0) if sweep is None else self._project(frame, sweep, chances or NONE)
         if p.gaps != "fill":
             shown.take_next_column(self._size, p.goes_all_round(), self._nearest)
         self._seen, self._windows = shown.list_cells(self._nearest, self._cells, self._numbers), 0
@@ -104,6 +111,8 @@ class RangeImage(Filler):
             windows = self._cells[self._seen :]
             self._windows = shown.list_windows(self._size, p.goes_all_round(), self._nearest, windows)
         self.dropped = {"non-finite points": nonfinite}
+        if chances is not None and chances.below:
+            self.dropped[DROPPED] = by_draw
 
     def _sweep(self, frame: Frame) -> LidarSweep | None:
         name = self.params.sensor or next(iter(frame.log.source.lidars), None)
@@ -113,8 +122,8 @@ class RangeImage(Filler):
             report_no_record(frame, "lidar", names, self.params.required, self.title, self._stages)
         return found[0] if found else None
 
-    def _project(self, frame: Frame, sweep: LidarSweep) -> int:
-        """Returns how many points are not finite."""
+    def _project(self, frame: Frame, sweep: LidarSweep, chances: Chances) -> tuple[int, int]:
+        """Returns how many points are not finite, and how many a draw has dropped."""
         p, work = self.params, self._work
         own_columns = ["image_column"] if p.column_of == "record" else []
         taken = [*(_TAKEN[name] for name in p.channels if name in _TAKEN), *own_columns]
@@ -124,14 +133,23 @@ class RangeImage(Filler):
         recorded = Recorded(sweep, with_times=lag_wanted or moved_each)
         move = self._move(frame, recorded)
         image_column, returns = self._note(frame, recorded)
-        n, xyz = len(sweep), work.xyz(recorded)
+        n, xyz, by_draw = len(sweep), work.xyz(recorded), 0
+        key, below = chances.drop_of(sweep)
+        if below:
+            marks = self._marks.reserve(n)[:n]
+            marks[:] = 0 if returns[2] == ABSENT or sweep.return_index is None else sweep.return_index != 0
+            by_draw = mark_dropped(n, key, below, marks)
+            # to the kernel they are returns that are not shown
+            returns = np.array([address(marks), 1, KINDS[marks.dtype]])
         given: list[Any] = [self._places, n, self._origin, self._size, self._view]
         given += [p.outside_fov == "clamp", p.azimuth_seam == "clamp", table, image_column, returns]
         given += [HALVES, xyz, work.values[1], self._near, self._squares, self._own_cells, self._ranges, self._nearest]
         nonfinite = project.project(*given)
-        if nonfinite:
+        if nonfinite or chances.picks:
             self._counted = n
-            points.count_finite(self._places, n, HALVES, xyz, self._finite.reserve(n))
+            ordered = chances.order([n]) if chances.picks else in_order([n])
+            counting: list[Any] = [*ordered, key, below, HALVES, xyz, work.rows, self._finite.reserve(n)]
+            nonfinite = points.count_finite(self._places, *counting)
         lies = [recorded.lies(k) and (k == 3 or move.how == STAY.how) for k in range(4)]
         if all(lies):
             self._lying[:] = self._places[:4, :2]
@@ -143,7 +161,7 @@ class RangeImage(Filler):
             points.bring(self._places, n, *moving, HALVES, xyz, work.times, block)
             self._lying[:, 0] = address(block) + block.strides[0] * np.arange(4)
             self._lying[:, 1] = 4
-        return nonfinite
+        return nonfinite, by_draw
 
     def _note(self, frame: Frame, recorded: Recorded) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Notes what the record's columns are and where they lie; returns where the columns of the lidar's own image

@@ -19,6 +19,7 @@ __all__ = ["Placed", "place_cycles"]
 _HALF_NS = 50_000_000
 """Half the time over which a radar's speed is worked out; its cycles come every 50 to 77 ms."""
 _EYE = np.eye(3)
+_UNCHANGED = np.empty((0, 3))
 
 
 class Placed(NamedTuple):
@@ -29,7 +30,9 @@ class Placed(NamedTuple):
     turns: NDArray[np.float64]
     """(S, 2, 3, 3): how velocities are turned that are shown, and those by which places are advanced."""
     sensor_mps: NDArray[np.float64]
-    """(S, 3): the speed of the sensor over ground, in its own axes; 0 where nobody asks for it."""
+    """(S, 3): the speed of the sensor over ground, in its own axes, as it drove; 0 where nobody asks for it."""
+    ray_change: NDArray[np.float64]
+    """(3, 3): what a draw does to rays in a radar's own axes, their length and direction; (0, 3): nothing."""
 
 
 def place_cycles(
@@ -43,9 +46,13 @@ def place_cycles(
 
     A sensor's speed is the central difference of its places 50 ms before and after the cycle, or that beside the end of
     the poses; a log with a single pose stands still.
+
+    Where a draw changes the frame of reference, it does the same to what is shown in a radar's own axes: velocities
+    that are not turned, azimuth, range and speeds along the ray.
     """
-    n = len(cycles)
-    placed = Placed(np.empty((n, 3, 4)), np.empty((n, 2, 3, 3)), np.zeros((n, 3)))
+    n, change = len(cycles), reference.change
+    changed = _UNCHANGED if change is None else np.ascontiguousarray(change[:3, :3])
+    placed = Placed(np.empty((n, 3, 4)), np.empty((n, 2, 3, 3)), np.zeros((n, 3)), changed)
     if not n:
         return placed
     ref_from_ego, moves_on = reference.ref_from_ego, params.compensate == "per_sweep"
@@ -61,10 +68,13 @@ def place_cycles(
         moved = moves_on and cycles[k].time_ns != frame.time_ns
         placed.moves[k] = paths[k][0] if moved else still
         placed.turns[k, 1] = (still if params.velocity_axes == "mount" else placed.moves[k])[:, :3]
-        placed.turns[k, 0] = _EYE if params.velocity_axes == "sensor" else placed.turns[k, 1]
+        as_measured = _EYE if change is None else changed
+        placed.turns[k, 0] = as_measured if params.velocity_axes == "sensor" else placed.turns[k, 1]
         if len(times) == 3 and times[2] > times[1]:
             shift = paths[k][2][:, 3] - paths[k][1][:, 3]
-            placed.sensor_mps[k] = paths[k][0][:, :3].T @ shift / ((times[2] - times[1]) * 1e-9)
+            # the inverse of a similarity is its transpose by the square of its scale
+            back = paths[k][0][:, :3].T / reference.scale**2
+            placed.sensor_mps[k] = back @ shift / ((times[2] - times[1]) * 1e-9)
     return placed
 
 

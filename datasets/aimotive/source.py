@@ -42,6 +42,7 @@ class AiMotive(Reader):
     """One sequence, read in place; opening it lists its files and reads the stamps of its boxes."""
 
     dataset = "aimotive"
+    opens_noted = True
     sequential = False
 
     def __init__(self, folder: Path) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from perceptum.inputs import Source
 
-__all__ = ["LOOKS_LIKE", "open_source", "recognises"]
+from ..reading.files import count_numbered
+
+__all__ = ["LOOKS_LIKE", "count_frames", "open_source", "recognises"]
 
 LOOKS_LIKE = "one log with sensors/lidar/NS.feather and city_SE3_egovehicle.feather"
 
@@ -16,6 +20,11 @@ def recognises(path: Path) -> bool:
     """Whether `path` is one log: sensors, and calibration or poses beside them."""
     sensors = any(os.path.isdir(path / "sensors" / kind) for kind in ("lidar", "cameras"))
     return sensors and any(os.path.exists(path / name) for name in ("city_SE3_egovehicle.feather", "calibration"))
+
+
+def count_frames(path: Path, options: Mapping[str, Any]) -> int | None:
+    """Returns how many sweeps lie in a log: one folder listed, where opening it lists ten; None where it has none."""
+    return count_numbered(path / "sensors" / "lidar", ".feather") or None
 
 
 def open_source(path: Path) -> Source:

@@ -85,19 +85,22 @@ def read_map(folder: Path) -> HDMap | None:
 
 
 def read_vector_map(path: Path) -> tuple[dict[str, Shapes], LaneGraph]:
-    """Returns the layers drivable_area, crossing, lane (polygons) and lane_divider (lines), and the lane graph."""
+    """Returns the layers drivable_area, crossing, lane and intersection (polygons), lane_divider (lines), and the lane
+    graph. An intersection is made of its lanes."""
     vector = read_json(path, VectorMap, "the map is missing")
     segments = list(vector.lane_segments.values())
     left = {str(s.id): _line(path, s.id, s.left_lane_boundary) for s in segments}
     right = {str(s.id): _line(path, s.id, s.right_lane_boundary) for s in segments}
     if len(left) != len(segments):
         raise BrokenRecord(f"{path}: {len(segments)} lane segments have only {len(left)} ids, wanted one each")
+    lanes = {id: np.concatenate([left[id], right[id][::-1]]) for id in left}
     layers = {
         "drivable_area": _polygons(path, {str(a.id): a.area_boundary for a in vector.drivable_areas.values()}),
         "crossing": _polygons(
             path, {str(c.id): [*c.edge1, *reversed(c.edge2)] for c in vector.pedestrian_crossings.values()}
         ),
-        "lane": Shapes.of("polygon", {id: np.concatenate([left[id], right[id][::-1]]) for id in left}),
+        "lane": Shapes.of("polygon", lanes),
+        "intersection": Shapes.of("polygon", {str(s.id): lanes[str(s.id)] for s in segments if s.is_intersection}),
         "lane_divider": _dividers(segments, left, right),
     }
     return layers, _lanes(path, segments, left, right)

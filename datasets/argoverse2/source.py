@@ -52,6 +52,7 @@ class Argoverse2(Reader):
     """One log, read in place; opening it lists its files."""
 
     dataset = "argoverse2"
+    opens_noted = True
     sequential = True
     # the rear axle's height
     ground_z_m = -0.3

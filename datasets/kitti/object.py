@@ -7,25 +7,30 @@ published: frame NNNNNN is said to be at NNNNNN x 100 ms.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from perceptum.inputs import (
     CameraImage,
     Labels,
+    Matrix,
     Poses,
     Source,
 )
 from perceptum.inputs.once import once
 
+from ..listing import Listing
 from ..reading.files import has_numbered, numbered
 from ..reading.picture_file import picture_file
 from .calibration import camera_of, read_calibration, rectified_from_velodyne
 from .folders import KittiReader
 from .labels import read_labels
+from .splits import frames_in
 
-__all__ = ["FRAME_NS", "LOOKS_LIKE", "KittiObject", "open_source", "recognises"]
+__all__ = ["FRAME_NS", "LOOKS_LIKE", "KittiObject", "logs_in", "open_source", "recognises"]
 
 
 LOOKS_LIKE = "training/ or testing/ with velodyne/NNNNNN.bin, calib/ and image_2/"
@@ -54,6 +59,11 @@ def _is_split(folder: Path) -> bool:
     return beside and (points or (os.path.isdir(folder / "calib") and has_numbered(folder / "image_2", ".png")))
 
 
+def logs_in(root: Path, split: str | None, options: Mapping[str, Any]) -> Listing:
+    """Returns training/ and testing/, each one log, and the frames of them that are train and val."""
+    return frames_in(root, _is_split)
+
+
 def open_source(path: Path) -> Source:
     """Opens a split: `path` itself, else its training/, else its testing/."""
     return KittiObject(_split(path) or path)
@@ -63,6 +73,7 @@ class KittiObject(KittiReader):
     """One split of the benchmark, read in place."""
 
     dataset = "kitti_object"
+    opens_noted = True
     sequential = False
     lacks = "KITTI object has no radar"
 
@@ -90,9 +101,13 @@ class KittiObject(KittiReader):
         time_ns = int(self.cameras[camera][index])
         return picture_file(path, camera, time_ns, intrinsics, ego_from_camera, "the frame has no such picture")
 
+    def rectified_from_ego(self, time_ns: int) -> Matrix:
+        """Returns (4, 4), the axes in which KITTI gives the boxes of the frame at `time_ns`: as its calibration is
+        written, orthonormal to 7 digits. Raises LogErrors."""
+        return rectified_from_velodyne(read_calibration(self._path("calib", time_ns)))
+
     def read_labels(self, time_ns: int) -> Labels | None:
         """The boxes of the frame at `time_ns`; None in a split without label_2/."""
         if not os.path.isdir(self.folder / "label_2"):
             return None
-        calibration = read_calibration(self._path("calib", time_ns))
-        return read_labels(self._path("label_2", time_ns), time_ns, rectified_from_velodyne(calibration))
+        return read_labels(self._path("label_2", time_ns), time_ns, self.rectified_from_ego(time_ns))

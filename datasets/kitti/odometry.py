@@ -7,6 +7,9 @@ frame. The published poses are those of camera 0, and are taken to the velodyne 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +17,10 @@ import numpy as np
 from perceptum.inputs import (
     BrokenRecord,
     CameraImage,
+    LidarSweep,
     Matrix,
     MissingRecord,
+    PointLabels,
     Poses,
     PoseUnknown,
     Source,
@@ -29,8 +34,10 @@ from ..reading.picture_file import picture_file
 from ..reading.pose_matrices import poses_of, rows_or_nan
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
 from .folders import LIDAR, KittiReader
+from .point_labels import POINT_CLASSES, read_label_file
+from .splits import ODOMETRY as SPLITS
 
-__all__ = ["LOOKS_LIKE", "KittiOdometry", "open_source", "recognises"]
+__all__ = ["LOOKS_LIKE", "SPLITS", "KittiOdometry", "open_source", "recognises"]
 
 
 LOOKS_LIKE = "one sequences/NN with times.txt, calib.txt and velodyne/NNNNNN.bin"
@@ -55,6 +62,7 @@ class KittiOdometry(KittiReader):
     """One sequence, read in place; opening it lists its files and reads times.txt."""
 
     dataset = "kitti_odometry"
+    opens_noted = True
     sequential = True
     lacks = "KITTI odometry has no radar"
 
@@ -83,6 +91,25 @@ class KittiOdometry(KittiReader):
         velodyne_from_camera = np.linalg.inv(camera_from_velodyne)
         world_from_ego = velodyne_from_camera @ first_from_camera @ camera_from_velodyne
         return poses_of(path, self._all_times, world_from_ego, broken)
+
+    @once
+    def _labelled(self) -> frozenset[str]:
+        """The frames that SemanticKITTI's labels are there for: 000134."""
+        return frozenset(numbered(self.folder / "labels", ".label").stems)
+
+    @property
+    def point_classes(self) -> Mapping[int, str] | None:
+        """SemanticKITTI's, where its labels/ are unpacked beside velodyne/."""
+        return POINT_CLASSES if self._labelled else None
+
+    def read_lidar(self, sensor: str, index: int) -> LidarSweep:
+        sweep, stem = super().read_lidar(sensor, index), self._points.paths[index].stem
+        if stem not in self._labelled:
+            return sweep
+        path = self.folder / "labels" / f"{stem}.label"
+        return replace(
+            sweep, point_labels=PointLabels(partial(read_label_file, path, len(sweep)), len(sweep), str(path))
+        )
 
     def _pose_file(self) -> Path:
         """The published poses/NN.txt beside sequences/, else a poses.txt within the sequence, as SemanticKITTI has."""

@@ -19,6 +19,7 @@ from perceptum.inputs import (
     NotALog,
     Poses,
     PoseUnknown,
+    Signal,
     Source,
 )
 from perceptum.inputs.once import once
@@ -29,7 +30,7 @@ from ..reading.picture_file import picture_file, size_of
 from ..reading.pose_matrices import poses_of
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
 from .folders import LIDAR, KittiReader
-from .raw_oxts import carry_to, read_stamps, read_stamps_or_gaps, world_from_imus
+from .raw_oxts import OXTS_MEASURES, carry_to, oxts_signal, read_stamps, read_stamps_or_gaps, world_from_imus
 
 __all__ = ["LOOKS_LIKE", "KittiRaw", "open_source", "recognises"]
 
@@ -61,6 +62,7 @@ class KittiRaw(KittiReader):
     """One drive, read in place; opening it lists its files and reads the timestamps.txt."""
 
     dataset = "kitti_raw"
+    opens_noted = True
     sequential = True
     lacks = "KITTI raw has no radar"
     compensated = False
@@ -78,6 +80,9 @@ class KittiRaw(KittiReader):
             pictures,
             lambda sensor, files: read_stamps(folder / folders.get(sensor, sensor) / "timestamps.txt", files),
         )
+        # where the drive has its packets
+        if has_numbered(folder / "oxts" / "data", ".txt"):
+            self.signals = {"oxts": tuple(OXTS_MEASURES)}
 
     @once
     def poses(self) -> Poses:
@@ -91,6 +96,12 @@ class KittiRaw(KittiReader):
         imu_from_velodyne = np.linalg.inv(self._rigid("calib_imu_to_velo.txt", "poses"))
         poses = poses_of(folder, times_ns, world_from_imu @ imu_from_velodyne, broken | unreadable, files.paths)
         return carry_to(poses, [int(self.times_ns[0]), int(self.times_ns[-1])], _CARRY_NS)
+
+    def read_signal(self, name: str) -> Signal:
+        folder = self.folder / "oxts"
+        files = numbered(folder / "data", ".txt")
+        stamps = read_stamps_or_gaps(folder / "timestamps.txt", files)
+        return oxts_signal(folder, files, *stamps, self._rigid("calib_imu_to_velo.txt", "vectors of the signal oxts"))
 
     def _calibration(self, file: str, needs: str) -> tuple[Path, dict[str, str]]:
         """The file is the date's: it lies in the folder above the drive, or in the drive itself."""

@@ -1,23 +1,44 @@
-"""KITTI raw's stamps and its GPS and inertial packets as poses of the inertial unit."""
+"""KITTI raw's stamps, and its GPS and inertial packets: as poses of the inertial unit, and as a signal."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from perceptum.inputs import BrokenRecord, LogError, Matrix, Poses, PoseUnknown, Times
+from perceptum.inputs import BrokenRecord, LogError, Matrix, Poses, PoseUnknown, Signal, Times
 from perceptum.inputs.poses import quaternion_from_rotation, rigid
+from perceptum.inputs.signal import Measured
 
 from ..reading.files import Numbered, floats, read_each, read_text
 from ..reading.pose_matrices import rows_or_nan
 
-__all__ = ["carry_to", "read_stamps", "read_stamps_or_gaps", "world_from_imus"]
+__all__ = ["OXTS_MEASURES", "carry_to", "oxts_signal", "read_stamps", "read_stamps_or_gaps", "world_from_imus"]
 
 
 _STAMP = re.compile(r"(?:19[789]|20)\d+-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
-_PACKET_NUMBERS = 30
+# as the development kit's dataformat.txt has them
+_COLUMNS = (
+    ("lat lon", "deg"),
+    ("alt", "m"),
+    ("roll pitch yaw", "rad"),
+    ("vn ve vf vl vu", "m/s"),
+    ("ax ay az af al au", "m/s2"),
+    ("wx wy wz wf wl wu", "rad/s"),
+    ("pos_accuracy", "m"),
+    ("vel_accuracy", "m/s"),
+    ("navstat numsats posmode velmode orimode", "code"),
+)
+_UNITS = {name: unit for names, unit in _COLUMNS for name in names.split()}
+_PACKET_NUMBERS = len(_UNITS)
+OXTS_MEASURES: Mapping[Measured, str] = {
+    "velocity": "velocity",
+    "specific_force": "specific_force",
+    "angular_rate": "angular_rate",
+}
+"""Of the signal `oxts`."""
 _EARTH_RADIUS_M = 6378137.0
 _NORTHERNMOST_DEG = 85.0
 
@@ -79,21 +100,57 @@ def world_from_imus(files: Numbered) -> tuple[Matrix, dict[int, LogError]]:
     return rigid(_rotations(roll, pitch, yaw), place - place[first]), broken
 
 
+def oxts_signal(
+    folder: Path, files: Numbered, times_ns: Times, broken_times: Mapping[int, LogError], velodyne_from_imu: Matrix
+) -> Signal:
+    """Returns the packets as the signal `oxts`: their 30 numbers, and three vectors in the inertial unit's axes.
+
+    velocity: ve, vn, vu, turned into those axes by roll, pitch and yaw; specific_force: ax, ay, az, which hold what
+    gravity does to an accelerometer; angular_rate: wx, wy, wz. Raises BrokenRecord where no packet can be used.
+    """
+    found, broken = read_each(dict(enumerate(files.paths)), lambda _, path: _numbers(path, _PACKET_NUMBERS))
+    lines = [str(error) for _, error in sorted({**broken, **broken_times}.items())]
+    rows = sorted(set(found) - set(broken_times))
+    table = np.array([found[row] for row in rows], dtype=np.float64).reshape(len(rows), _PACKET_NUMBERS)
+    columns = dict(zip(_UNITS, np.ascontiguousarray(table.T), strict=True))
+    world_from_imu = _rotations(columns["roll"], columns["pitch"], columns["yaw"])
+    over_ground = np.stack([columns["ve"], columns["vn"], columns["vu"]], axis=1)
+    columns["velocity"] = np.einsum("nji,nj->ni", world_from_imu, over_ground)
+    columns["specific_force"] = np.stack([columns["ax"], columns["ay"], columns["az"]], axis=1)
+    columns["angular_rate"] = np.stack([columns["wx"], columns["wy"], columns["wz"]], axis=1)
+    return Signal.leaving_gaps(
+        "oxts",
+        times_ns[rows],
+        columns,
+        source=str(folder),
+        broken=lines,
+        units={**_UNITS, "velocity": "m/s", "specific_force": "m/s2", "angular_rate": "rad/s"},
+        frame="vectors in the inertial unit's axes: forward, left, up",
+        measures=OXTS_MEASURES,
+        ego_from_sensor=velodyne_from_imu,
+    )
+
+
 def _packet(path: Path) -> list[float]:
     """Returns latitude, longitude (degrees), altitude (metres), roll, pitch, yaw (radians) of one file."""
-    words = read_text(path, "the drive has no pose there").split()
-    if len(words) != _PACKET_NUMBERS:
-        raise BrokenRecord(f"{path}: {len(words)} numbers, wanted {_PACKET_NUMBERS}")
-    try:
-        values = floats(words[:6])
-    except ValueError as error:
-        raise BrokenRecord(f"{path}: {error}") from error
+    values = _numbers(path, 6)
     limits = (_NORTHERNMOST_DEG, 180.0, 1e5, 10.0, 10.0, 10.0)
     if not all(abs(value) <= limit for value, limit in zip(values, limits, strict=True)):
         raise BrokenRecord(
             f"{path}: {values} are no latitude, longitude (degrees), altitude (m), roll, pitch, yaw (rad)"
         )
     return values
+
+
+def _numbers(path: Path, first: int) -> list[float]:
+    """Returns the first of a packet's numbers; raises BrokenRecord, MissingRecord."""
+    words = read_text(path, "the drive has no pose there").split()
+    if len(words) != _PACKET_NUMBERS:
+        raise BrokenRecord(f"{path}: {len(words)} numbers, wanted {_PACKET_NUMBERS}")
+    try:
+        return floats(words[:first])
+    except ValueError as error:
+        raise BrokenRecord(f"{path}: {error}") from error
 
 
 def _rotations(roll: Matrix, pitch: Matrix, yaw: Matrix) -> Matrix:

@@ -39,8 +39,9 @@ def read_lanelet2(path: str | os.PathLike[str], origin: tuple[float, float] | No
 
     `origin`: latitude and longitude in degrees of the world's zero, for UTM; None: the nodes' own local_x and
     local_y tags, which Autoware writes. z is NaN where a node has no elevation.
-    Layers: lane, crossing, walkway, area, area_holes where areas have some (polygons), lane_divider, road_boundary,
-    stop_line (lines). What is not read is in the map's `unread`, and a warning. Raises LogErrors.
+    Layers: lane, crossing, walkway, area, carpark_area where there are some, and the holes of both (polygons),
+    lane_divider, road_boundary, stop_line (lines). What is not read is in the map's `unread`, and a warning. Raises
+    LogErrors.
     """
     file = Path(path)
     root = read_xml(file, "osm", "the map is missing")
@@ -62,13 +63,17 @@ def read_lanelet2(path: str | os.PathLike[str], origin: tuple[float, float] | No
         "lane": _rings(lanes, heights),
         "crossing": _rings(crossed, heights),
         "walkway": _rings(walked, heights),
-        "area": Shapes.of("polygon", {str(a.id): points_of(a.outerBoundPolygon(), heights) for a in areas}),
+        "area": _areas(areas, heights),
         "lane_divider": _lines(_beside(lanes, lines, _PAINTED), heights),
         "road_boundary": _lines((line for line in lines if _type(line) in _BORDERS), heights),
         "stop_line": _lines((line for line in lines if _type(line) == "stop_line"), heights),
     }
-    if holes := {f"{area.id}/{i}": hole for area in areas for i, hole in enumerate(area.innerBoundPolygons())}:
-        layers["area_holes"] = Shapes.of("polygon", {id: points_of(hole, heights) for id, hole in holes.items()})
+    if parking := [area for area in areas if _subtype(area) == "parking"]:
+        layers["carpark_area"] = _areas(parking, heights)
+    for name, own in (("area", areas), ("carpark_area", parking)):
+        if holes := {f"{area.id}/{i}": hole for area in own for i, hole in enumerate(area.innerBoundPolygons())}:
+            rings = {id: points_of(hole, heights) for id, hole in holes.items()}
+            layers[f"{name}_holes"] = Shapes.of("polygon", rings)
     in_layers = {int(id) for name in ("lane_divider", "road_boundary", "stop_line") for id in layers[name].ids}
     count_unread(loaded, lanes, in_layers, unread)
     return HDMap(layers=layers, lanes=lane_graph(lanes, heights), unread=unread.warn())
@@ -167,6 +172,10 @@ def _rings(lanelets: Iterable[Any], heights: Heights) -> Shapes:
         left, right = points_of(lanelet.leftBound, heights), points_of(lanelet.rightBound, heights)
         rings[str(lanelet.id)] = np.concatenate([left, right[::-1]])
     return Shapes.of("polygon", rings)
+
+
+def _areas(areas: Iterable[Any], heights: Heights) -> Shapes:
+    return Shapes.of("polygon", {str(area.id): points_of(area.outerBoundPolygon(), heights) for area in areas})
 
 
 def _lines(lines: Iterable[Any], heights: Heights) -> Shapes:

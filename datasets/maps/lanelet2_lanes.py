@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import LaneGraph, Matrix, Shapes
 
+from .lanelet2_rules import controlled, speed_limits_mps, turns
+
 __all__ = ["CENTRE_STEP_M", "Heights", "lane_graph", "points_of"]
 
 Heights = frozenset[int]
@@ -50,6 +52,9 @@ def lane_graph(lanes: Sequence[Any], heights: Heights) -> LaneGraph:
         neighbors=_neighbors(lanes),
         is_intersection=np.array(["turn_direction" in lane.attributes for lane in lanes], dtype=np.bool_),
         lane_type=np.array([_kind(lane) for lane in lanes], dtype=np.str_),
+        turn=turns(lanes),
+        has_traffic_control=controlled(lanes),
+        speed_limit_mps=speed_limits_mps(lanes),
     )
 
 

@@ -22,6 +22,7 @@ from .opendrive_curves import Floats
 from .opendrive_links import Connections, LaneKey, connections_of, following
 from .opendrive_objects import crosswalks
 from .opendrive_roads import Lane, Road, Section, road_of
+from .opendrive_rules import controlled, speed_limits_mps
 from .opendrive_unread import count_unread
 from .safe_xml import read_xml
 
@@ -79,7 +80,7 @@ def read_opendrive(path: str | os.PathLike[str], step_m: float = 1.0) -> HDMap:
         "crossing": Shapes.of("polygon", dict(c for road in roads.values() for c in crosswalks(file, road))),
         "lane_divider": Shapes.of("line", dict(d for road in roads.values() for d in _dividers(road, step_m))),
     }
-    graph = _graph(roads, connections_of(file, root), driven)
+    graph = _graph(file, roads, connections_of(file, root), driven)
     unread = Unread(file)
     count_unread(file, root, roads, (*_DRIVEN, *_WALKED), unread)
     return HDMap(layers=layers, lanes=graph, unread=unread.warn())
@@ -165,7 +166,9 @@ def _painted(section: Section, lane: Lane) -> Iterator[tuple[float, float]]:
         yield begin_s, section.end_s
 
 
-def _graph(roads: Mapping[str, Road], connections: Connections, driven: Mapping[LaneKey, _Side]) -> LaneGraph:
+def _graph(
+    file: Path, roads: Mapping[str, Road], connections: Connections, driven: Mapping[LaneKey, _Side]
+) -> LaneGraph:
     row = {key: i for i, key in enumerate(driven)}
     after = [(row[key], row[to]) for key in driven for to in following(roads, connections, key) if to in row]
     beside = [[row.get(other, -1) if other else -1 for other in _beside(roads, key)] for key in driven]
@@ -177,6 +180,8 @@ def _graph(roads: Mapping[str, Road], connections: Connections, driven: Mapping[
         neighbors=np.array(beside, dtype=np.int64).reshape(-1, 2),
         is_intersection=np.array([bool(roads[key[0]].junction) for key in driven], dtype=np.bool_),
         lane_type=np.array([side.type for side in driven.values()], dtype=np.str_),
+        has_traffic_control=controlled(file, roads, list(driven)),
+        speed_limit_mps=speed_limits_mps(roads, driven),
     )
 
 

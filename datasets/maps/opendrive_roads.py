@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = ["Lane", "Link", "Road", "Section", "contact_of", "road_of"]
 End = Literal["start", "end"]
 
 _LONGEST_M = 1e6
+_MPS = {"m/s": 1.0, "km/h": 1 / 3.6, "mph": 0.44704}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Lane:
     """standard, reversed or both."""
     predecessors: tuple[int, ...]
     successors: tuple[int, ...]
+    limits_mps: tuple[float, ...]
+    """The speed limits of the lane itself, NaN where one says that there is none."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,10 @@ class Road:
     predecessor: Link | None
     successor: Link | None
     crosswalks: tuple[Element, ...]
+    signals: tuple[Element, ...]
+    """Those beside the road, and references to those of other roads."""
+    limits_mps: tuple[tuple[float, float], ...]
+    """From where along s on which speed limit holds, increasing; NaN for none."""
 
     def forward(self, lane: Lane) -> bool:
         """Whether one drives along s on this lane."""
@@ -121,7 +129,21 @@ def road_of(path: Path, element: Element) -> Road:
         predecessor=_link(path, element.find("link/predecessor")),
         successor=_link(path, element.find("link/successor")),
         crosswalks=tuple(o for o in element.iterfind("objects/object") if o.get("type") == "crosswalk"),
+        signals=tuple(s for s in element.iterfind("signals/*") if s.tag in ("signal", "signalReference")),
+        limits_mps=tuple(
+            sorted((number(path, t, "s", 0.0), _limit_mps(t.find("speed"))) for t in element.iterfind("type"))
+        ),
     )
+
+
+def _limit_mps(speed: Element | None) -> float:
+    """Metres per second of a <speed>; NaN for `no limit`, `undefined`, and what is not a speed."""
+    try:
+        limit = float(speed.get("max", "")) if speed is not None else math.nan
+    except ValueError:
+        limit = math.nan
+    unit = _MPS.get(speed.get("unit", "m/s") if speed is not None else "", math.nan)
+    return limit * unit if 0 < limit < _LONGEST_M else math.nan
 
 
 def _link(path: Path, element: Element | None) -> Link | None:
@@ -176,6 +198,7 @@ def _lane(path: Path, element: Element) -> Lane:
         direction=word(path, element, "direction", ("standard", "reversed", "both")) or "standard",
         predecessors=tuple(whole(path, e, "id") for e in element.iterfind("link/predecessor")),
         successors=tuple(whole(path, e, "id") for e in element.iterfind("link/successor")),
+        limits_mps=tuple(_limit_mps(e) for e in element.iterfind("speed")),
     )
 
 

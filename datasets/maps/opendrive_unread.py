@@ -25,7 +25,7 @@ _READ: Mapping[str, tuple[str, ...]] = {
     "lanes": ("laneOffset", "laneSection"),
     "laneSection": ("left", "center", "right"),
     **dict.fromkeys(("left", "center", "right"), ("lane",)),
-    "lane": ("link", "width", "border", "roadMark"),
+    "lane": ("link", "width", "border", "roadMark", "speed"),
     "objects": ("object",),
     "object": ("outlines", "outline"),
     "outlines": ("outline",),

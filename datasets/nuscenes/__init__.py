@@ -6,17 +6,18 @@ import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from perceptum.inputs import BadOption, NotALog, Source
 
 from ..reading.files import subfolders
 
 if TYPE_CHECKING:
+    from ..listing import Listing
     from .cache import Cache
     from .radar import RadarFilter
 
-__all__ = ["LOOKS_LIKE", "open_source", "recognises"]
+__all__ = ["LOOKS_LIKE", "logs_in", "open_source", "recognises"]
 
 Thing = TypeVar("Thing")
 
@@ -58,10 +59,22 @@ def open_source(
     if frames not in ("keyframes", "sweeps"):
         said = f"nuscenes: frames is {frames!r}, wanted 'keyframes' or 'sweeps'"
         raise BadOption(said, typed_hint="e.g. {log}:frames=sweeps")
-    tables = _one(path, "version", version, {folder.name: folder for folder in _versions(path)})
+    tables = _version_folder(path, version)
     index = open_index(tables, cache)
     number = _one(path, "scene", scene, {name: i for i, name in enumerate(index.names.scenes)})
     return NuScenes(path, tables, index, number, frames == "keyframes", radar_filter)
+
+
+def logs_in(root: Path, split: str | None, options: Mapping[str, Any]) -> Listing:
+    """Returns the scenes of a version: of the one that has the split, where there are several."""
+    from .splits import scenes_in, version_of_split
+
+    version = options.get("version") or version_of_split(root, split)
+    return scenes_in(root, _version_folder(root, version), options)
+
+
+def _version_folder(root: Path, version: str | None) -> Path:
+    return _one(root, "version", version, {folder.name: folder for folder in _versions(root)})
 
 
 def _one(root: Path, kind: str, name: str | None, there: Mapping[str, Thing]) -> Thing:

@@ -36,7 +36,13 @@ def build_index(folder: Path) -> Index:
     columns |= _calibrations(folder, calibrations, list(sensors))
     scene_of_sample = columns.pop("sample_scene")
     columns |= record_columns(
-        folder, samples, scene_of_sample, list(calibrations), columns["calibration_sensor"], len(scenes)
+        folder,
+        samples,
+        scene_of_sample,
+        list(calibrations),
+        columns["calibration_sensor"],
+        np.array([row.modality == "lidar" for row in sensors.values()], dtype=np.bool_),
+        len(scenes),
     )
     categories = whole_table(folder / "category.json", NamedRow)
     instances, instance_columns = categories_of_instances(folder, list(categories))
@@ -54,6 +60,7 @@ def build_index(folder: Path) -> Index:
         visibilities=[row.level for row in levels.values()],
         attribute_sets=attribute_sets,
         labelled=len(boxes["box_sample"]) > 0,
+        descriptions=[row.description or "" for row in scenes.values()],
     )
     return Index(names, columns | instance_columns | boxes)
 

@@ -18,7 +18,7 @@ from perceptum.inputs.kernel_folder import user_cache
 
 from ..reading.files import check_file
 from .build import TABLES, build_index
-from .index import Index, load_index, save_index
+from .index import INDEX_FILES, Index, load_index, save_index
 
 __all__ = ["Cache", "cache_folder", "open_index"]
 
@@ -26,8 +26,8 @@ Cache = str | os.PathLike[str] | Literal[False] | None
 
 _log = logging.getLogger(__name__)
 
-INDEX_VERSION = 2
-"""2 has the sizes of pictures."""
+INDEX_VERSION = 4
+"""2 has the sizes of pictures, 3 the tokens of the lidars' keyframes, 4 the descriptions of scenes."""
 SMALL_TABLES_BYTES = 1 << 20
 """Tables of less than this in all are read again each time: that takes milliseconds."""
 
@@ -49,7 +49,7 @@ def open_index(tables: Path, cache: Cache = None) -> Index:
     if cache is False or size < SMALL_TABLES_BYTES:
         return build_index(tables)
     folder = cache_folder(cache) / "nuscenes" / f"{place}-{state}"
-    kept = _kept(folder)
+    kept = _mapped(folder)
     if kept is not None:
         return kept
     _log.info("%s: reading the tables for the first time, %d MB; the next time takes milliseconds", tables, size >> 20)
@@ -68,6 +68,26 @@ def _state(tables: Path) -> tuple[str, str, int]:
         status = os.stat(path)
         told.append((table, status.st_size, status.st_mtime_ns))
     return xxhash.xxh3_64_hexdigest(os.fsencode(place)), xxhash.xxh3_64_hexdigest(repr(told).encode()), total
+
+
+_last: dict[Path, tuple[list[tuple[int, int]], Index]] = {}
+"""The index that was mapped last, and the sizes and times of its files then: the next scene mostly is of it too."""
+
+
+def _mapped(folder: Path) -> Index | None:
+    """Returns the kept index, mapped anew only if it is another than the last one: 0.3 ms a scene against 8."""
+    try:
+        now = [(status.st_mtime_ns, status.st_size) for status in (os.stat(folder / name) for name in INDEX_FILES)]
+    except OSError:
+        return _kept(folder)
+    then, last = _last.get(folder, (None, None))
+    if last is not None and then == now:
+        return last
+    found = _kept(folder)
+    _last.clear()
+    if found is not None:
+        _last[folder] = now, found
+    return found
 
 
 def _kept(folder: Path) -> Index | None:

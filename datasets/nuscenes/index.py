@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from perceptum.inputs import BrokenRecord
 from perceptum.inputs.regular_file import regular_status
 
-__all__ = ["COLUMNS", "Index", "Names", "load_index", "save_index"]
+__all__ = ["COLUMNS", "INDEX_FILES", "Index", "Names", "load_index", "save_index"]
 
 NAMES_FILE = "names.json"
 
@@ -35,6 +35,8 @@ class Names(msgspec.Struct):
     """Each set of attributes that a box has, names joined by commas; the first is the empty one."""
     labelled: bool
     """Whether there is a single annotation."""
+    descriptions: list[str]
+    """(scenes,) what is seen in each, in the annotators' words."""
 
 
 COLUMNS: Mapping[str, tuple[str, str, int]] = {
@@ -57,6 +59,8 @@ COLUMNS: Mapping[str, tuple[str, str, int]] = {
     "record_name_start": ("record", "<i8", 1),
     "record_name_bytes": ("record", "<i4", 1),
     "names": ("names", "|u1", 1),
+    "key_record": ("key", "<i8", 1),
+    "key_token": ("key", "<u8", 2),
     "instance_token": ("instance", "S", 1),
     "instance_category": ("instance", "<i4", 1),
     "box_start": ("scene", "<i8", 1),
@@ -72,7 +76,10 @@ COLUMNS: Mapping[str, tuple[str, str, int]] = {
 }
 """record_* are the rows of sample_data by scene, sensor and time, each with its ego pose; box_* those of
 sample_annotation by scene and sample. A record's size is its picture's height and
-width, 0 where the table does not say. Scene i has the rows start[i] to start[i + 1]; names holds all file names."""
+width, 0 where the table does not say. key_* are the rows among record_* of the lidars' keyframes, increasing, and
+their tokens. Scene i has the rows start[i] to start[i + 1]; names holds all file names."""
+
+INDEX_FILES = (NAMES_FILE, *(f"{column}.npy" for column in COLUMNS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +110,7 @@ def save_index(index: Index, folder: Path) -> None:
 
 def load_index(folder: Path) -> Index:
     """Maps what `save_index` wrote, reading next to nothing; raises OSError, ValueError or BrokenRecord."""
-    for name in (NAMES_FILE, *(f"{column}.npy" for column in COLUMNS)):
+    for name in INDEX_FILES:
         # a pipe in its place would be waited for
         regular_status(folder / name)
     names = msgspec.json.decode((folder / NAMES_FILE).read_bytes(), type=Names)

@@ -72,6 +72,8 @@ class Annotations:
             track_id=self.track_id[rows],
             velocity=(self.velocity[rows] @ turn.T)[:, :2],
             num_points=self.lidar_points[rows].astype(np.int64),
+            num_radar_points=self.radar_points[rows].astype(np.int64),
+            attributes=self.attributes[rows],
         )
 
     def details(self, sample: int) -> Details:

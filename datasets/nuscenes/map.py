@@ -6,6 +6,7 @@ What the file holds and is not read, an older version's lanes without paths amon
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from perceptum.inputs import BrokenRecord, HDMap, LaneGraph, Matrix, Shapes
 from ..reading.typed_json import read_json, read_table_sizes
 from ..reading.unread import Unread
 from .lanes import ArcPath, Connection, Lane, lane_graph
+from .stops import CONTROLLING, controlled
 
 __all__ = ["read_map"]
 
@@ -61,6 +63,10 @@ class RoadSegment(msgspec.Struct, gc=False):
     is_intersection: bool = False
 
 
+class StopLine(Area, gc=False):
+    stop_line_type: str = ""
+
+
 class LineRecord(msgspec.Struct, gc=False):
     token: str
     line_token: str
@@ -77,7 +83,7 @@ class Expansion(msgspec.Struct):
     lane_connector: list[Lane] = []
     ped_crossing: list[Area] = []
     walkway: list[Area] = []
-    stop_line: list[Area] = []
+    stop_line: list[StopLine] = []
     carpark_area: list[Area] = []
     road_divider: list[LineRecord] = []
     lane_divider: list[LineRecord] = []
@@ -104,11 +110,11 @@ def read_map(path: Path) -> HDMap:
         layers[name], holes = geometry.areas(areas)
         if len(holes):
             layers[f"{name}_holes"] = holes
-    graph = _graph(path, expansion, geometry, unread)
+    graph = _graph(path, expansion, geometry, layers["stop_line"], unread)
     return HDMap(layers=layers, lanes=graph, unread=unread.warn())
 
 
-def _graph(path: Path, expansion: Expansion, geometry: _Geometry, unread: Unread) -> LaneGraph | None:
+def _graph(path: Path, expansion: Expansion, geometry: _Geometry, stops: Shapes, unread: Unread) -> LaneGraph | None:
     lanes = [*expansion.lane, *expansion.lane_connector]
     connectors = {lane.token for lane in expansion.lane_connector}
     arcs, connectivity = expansion.arcline_path_3, expansion.connectivity
@@ -120,7 +126,11 @@ def _graph(path: Path, expansion: Expansion, geometry: _Geometry, unread: Unread
     unread.add("lanes without a path in arcline_path_3, left out of the lane graph", pathless)
     if lanes and not connectivity:
         unread.add("successors of lanes, since the map has no connectivity", len(lanes))
-    return lane_graph(path, lanes, connectors, arcs, connectivity, geometry.points)
+    graph = lane_graph(path, lanes, connectors, arcs, connectivity, geometry.points)
+    if not expansion.stop_line:
+        return graph
+    controlling = {stop.token for stop in expansion.stop_line if stop.stop_line_type in CONTROLLING}
+    return replace(graph, has_traffic_control=controlled(graph.centerlines, stops, controlling))
 
 
 def _areas(expansion: Expansion) -> dict[str, list[tuple[str, str]]]:

@@ -25,18 +25,29 @@ def record_columns(
     scene_of_sample: NDArray[np.int32],
     calibrations: Sequence[str],
     sensor_of_calibration: NDArray[np.int32],
+    is_lidar: NDArray[np.bool_],
     scenes: int,
 ) -> Columns:
-    """Reads sample_data.json and ego_pose.json; raises MissingRecord or BrokenRecord."""
+    """Reads sample_data.json and ego_pose.json; raises MissingRecord or BrokenRecord.
+
+    is_lidar: (sensors,). Of a lidar's keyframes the tokens are kept, which tables of labels for points name.
+    """
     records = _records(folder / "sample_data.json", samples, calibrations)
     scene = scene_of_sample[records["record_sample"]]
     sensor = sensor_of_calibration[records["record_calibration"]]
     order = np.lexsort((records["record_time_us"], sensor, scene))
-    names = records.pop("names")
+    names, key_token = records.pop("names"), records.pop("key_token")
+    is_key = records["record_is_key"]
+    key_token, of_lidar = key_token[is_lidar[sensor[is_key]]], is_key & is_lidar[sensor]
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    key_record = place[of_lidar]
+    by_place = np.argsort(key_record)
+    keys = {"key_record": key_record[by_place], "key_token": key_token[by_place]}
     # one column after the other, so that only one is held twice
     records = {name: records.pop(name)[order] for name in list(records)}
     poses = _poses(folder, records.pop("pose"), records["record_time_us"])
-    return {**records, **poses, "names": names, "record_start": starts_of(scene, scenes)}
+    return {**records, **keys, **poses, "names": names, "record_start": starts_of(scene, scenes)}
 
 
 def starts_of(scene: NDArray[np.int32], scenes: int) -> NDArray[np.int64]:
@@ -75,6 +86,7 @@ def _records(path: Path, samples: Sequence[str], calibrations: Sequence[str]) ->
             "record_name_bytes": np.array([len(name) for name in files], dtype=np.int32),
             "record_size": sizes[np.fromiter((number_of[pair] for pair in sides), np.intp, len(sides))],
             "pose": packed([row.ego_pose_token for row in rows]),
+            "key_token": packed([row.token for row in rows if row.is_key_frame]),
             "names": np.frombuffer(b"".join(files), dtype=np.uint8),
         }
 

@@ -68,6 +68,7 @@ class LogRow(Row, gc=False):
 class SceneRow(Row, gc=False):
     name: str
     log_token: str
+    description: str | None = None
 
 
 class SampleRow(Row, gc=False):

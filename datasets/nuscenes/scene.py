@@ -35,6 +35,8 @@ class Stream:
     calibration: NDArray[np.int32]
     size: NDArray[np.uint16]
     """(n, 2) height and width of pictures, px; 0 where the table does not say."""
+    tokens: Mapping[int, bytes]
+    """Record -> the 16 bytes of its token; of the keyframes of a lidar."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +112,7 @@ def scene_of(index: Index, number: int, root: Path) -> Scene:
         if name.startswith("record_") and name != "record_start"
     }
     files = _file_names(index, columns)
-    streams = _streams(index, columns, files, root)
+    streams = _streams(index, columns, files, root, _key_tokens(index, first, end))
     times, at = _distinct_times(index, columns)
     samples = np.unique(columns["record_sample"])
     calibrations = np.unique(columns["record_calibration"])
@@ -143,7 +145,16 @@ def _calibration(index: Index, row: int) -> tuple[Matrix, Matrix, Matrix]:
     return wxyz, xyz, intrinsics
 
 
-def _streams(index: Index, columns: Columns, files: Sequence[str], root: Path) -> dict[str, Stream]:
+def _key_tokens(index: Index, first: int, end: int) -> dict[int, bytes]:
+    """Returns row within the scene -> token, of the lidars' keyframes."""
+    begin, stop = np.searchsorted(index.columns["key_record"], (first, end)).tolist()
+    rows = (np.array(index.columns["key_record"][begin:stop]) - first).tolist()
+    return {row: token.tobytes() for row, token in zip(rows, index.columns["key_token"][begin:stop], strict=True)}
+
+
+def _streams(
+    index: Index, columns: Columns, files: Sequence[str], root: Path, key_tokens: Mapping[int, bytes]
+) -> dict[str, Stream]:
     there = _is_there(root, files)
     sensors = index.columns["calibration_sensor"][columns["record_calibration"]]
     streams = {}
@@ -159,15 +170,17 @@ def _streams(index: Index, columns: Columns, files: Sequence[str], root: Path) -
                 sample=columns["record_sample"][rows],
                 calibration=columns["record_calibration"][rows],
                 size=columns["record_size"][rows],
+                tokens={i: key_tokens[row] for i, row in enumerate(rows.tolist()) if row in key_tokens},
             )
     return streams
 
 
 def _file_names(index: Index, columns: Columns) -> list[str]:
     starts, lengths = columns["record_name_start"], columns["record_name_bytes"]
-    names = index.columns["names"]
+    # a view, not an array, whose slices take ten times as long: 1.5 ms of a scene's 3 400 names against 10
+    names = memoryview(np.asarray(index.columns["names"]).data)
     return [
-        names[start : start + length].tobytes().decode("utf-8", "replace")
+        str(names[start : start + length], "utf-8", "replace")
         for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)
     ]
 
@@ -175,11 +188,14 @@ def _file_names(index: Index, columns: Columns) -> list[str]:
 def _is_there(root: Path, files: Sequence[str]) -> NDArray[np.bool_]:
     """Which records lie in a folder that exists. A name that leaves the log is kept: reading it is the error."""
     known: dict[str, bool] = {}
+    there = []
     for name in files:
         folder = name.rpartition("/")[0]
-        if folder not in known:
-            known[folder] = not stays_inside(name) or os.path.isdir(root / folder)
-    return np.array([known[name.rpartition("/")[0]] for name in files], dtype=np.bool_)
+        found = known.get(folder)
+        if found is None:
+            found = known[folder] = not stays_inside(name) or os.path.isdir(root / folder)
+        there.append(found)
+    return np.array(there, dtype=np.bool_)
 
 
 def stays_inside(name: str) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +21,25 @@ from perceptum.inputs import (
     HDMap,
     Labels,
     LidarSweep,
+    LogError,
     MissingRecord,
+    PointLabels,
     Poses,
     RadarSweep,
+    Signal,
     Times,
 )
 from perceptum.inputs.once import once
+from perceptum.inputs.signal import Measured
 from perceptum.inputs.source import Named
 
 from ..reading.picture_file import picture_file, size_of
 from ..reading.point_file import read_points
 from ..reading.unread import Unread
+from .can_bus import read_can, signals_there
 from .index import Index
 from .labels import Annotations, Details, annotations_of
+from .lidarseg import LabelFiles, label_files, point_classes, read_lidarseg, read_panoptic
 from .radar import RadarFilter, read_radar_columns
 from .scene import Stream, scene_of, stays_inside
 
@@ -48,6 +55,7 @@ class NuScenes(Named):
     """One scene, read in place. It holds the scene's rows of the tables and no more."""
 
     dataset = "nuscenes"
+    opens_noted = True
     sequential = True
 
     def __init__(
@@ -77,6 +85,14 @@ class NuScenes(Named):
         keys = zip(primary.times_ns[primary.is_key].tolist(), primary.sample[primary.is_key].tolist(), strict=True)
         self._sample_of = dict(keys)
 
+    @once
+    def signals(self) -> Mapping[str, tuple[Measured, ...]]:
+        """can/pose and so on: those of the CAN bus expansion, in can_bus/ of the root, that the scene has."""
+        return signals_there(self.root, self.name)
+
+    def read_signal(self, name: str) -> Signal:
+        return read_can(self.root, self.name, name)
+
     def _times(self, modality: str) -> dict[str, Times]:
         """Channel -> stamps; LIDAR_TOP first, then by the order of the sensor table."""
         found = [(name, s.times_ns) for name, s in self.scene.streams.items() if s.modality == modality]
@@ -105,6 +121,34 @@ class NuScenes(Named):
         # text, not a Path, which takes longer to make than the file takes to open
         return os.path.join(self.location, name), int(stream.times_ns[index]), ego_from_sensor
 
+    @once
+    def _lidarseg(self) -> LabelFiles:
+        return label_files(self.tables / "lidarseg.json")
+
+    @once
+    def _panoptic(self) -> LabelFiles:
+        return label_files(self.tables / "panoptic.json")
+
+    @once
+    def point_classes(self) -> Mapping[int, str] | None:
+        """The categories by their index, which comes with nuScenes-lidarseg; None where that is not unpacked."""
+        return point_classes(self.tables / "category.json") if self._lidarseg or self._panoptic else None
+
+    def _point_labels(self, sensor: str, index: int, points: int) -> PointLabels | None:
+        """Panoptic nuScenes', which has both columns, rather than nuScenes-lidarseg's; None between keyframes."""
+        token = self.scene.streams[sensor].tokens.get(index)
+        if token is None:
+            return None
+        try:
+            for files, read in ((self._panoptic, read_panoptic), (self._lidarseg, read_lidarseg)):
+                if token in files:
+                    path = self.root / files[token]
+                    return PointLabels(partial(read, path, points), points, str(path))
+        except LogError as error:
+            # a broken table of labels spoils no points
+            return PointLabels(partial(_raise, error), points)
+        return None
+
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
         """Points as recorded: not motion-compensated within the sweep, and without times of their own."""
         path, time_ns, ego_from_sensor = self._record(self.scene.streams[sensor], index)
@@ -121,6 +165,7 @@ class NuScenes(Named):
             intensity_scale=255.0,
             row_of_ring=_ROW_OF_RING if sensor == _PRIMARY else None,
             source=path,
+            point_labels=self._point_labels(sensor, index, len(x)),
         )
 
     def read_radar(self, sensor: str, index: int) -> RadarSweep:
@@ -155,21 +200,40 @@ class NuScenes(Named):
             raise MissingRecord(f"{self.location}: no keyframe of {self.name} at {time_ns} ns")
         return self.scene.sample_tokens[self._sample_of[time_ns]]
 
+    @once
+    def _map_file(self) -> Path | None:
+        place, maps = self.scene.location, self.root / "maps"
+        files = (maps / "expansion" / f"{place}.json", maps / f"{place}.json")
+        found = [path for path in files if re.fullmatch(r"[\w-]+", place) and os.path.lexists(path)]
+        return found[0] if found else None
+
+    @property
+    def map_key(self) -> tuple[str, int, int] | None:
+        """The file of the place's map as it is now: hundreds of scenes are of one place."""
+        try:
+            status = None if self._map_file is None else os.stat(self._map_file)
+        except OSError:
+            return None
+        return None if status is None else (os.path.realpath(str(self._map_file)), status.st_size, status.st_mtime_ns)
+
     def read_map(self) -> HDMap | None:
         """The map expansion of the scene's place, also where versions before 1.3 lay; None where it is not unpacked."""
         from .map import read_map
 
-        place, maps = self.scene.location, self.root / "maps"
-        files = (maps / "expansion" / f"{place}.json", maps / f"{place}.json")
-        found = [path for path in files if re.fullmatch(r"[\w-]+", place) and os.path.lexists(path)]
-        if found:
-            return read_map(found[0])
+        path, maps = self._map_file, self.root / "maps"
+        if path is not None:
+            return read_map(path)
         unread = Unread(maps)
         unread.add(
-            f"masks of the drivable area; the map of {place} is the map expansion's", len(list(maps.glob("*.png")))
+            f"masks of the drivable area; the map of {self.scene.location} is the map expansion's",
+            len(list(maps.glob("*.png"))),
         )
         unread.warn()
         return None
+
+
+def _raise(error: LogError) -> NoReturn:
+    raise error
 
 
 _ROW_OF_RING = np.arange(_RINGS - 1, -1, -1, dtype=np.int32)

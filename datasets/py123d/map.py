@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perceptum.inputs import HDMap, LaneGraph, Matrix, Shapes
 
@@ -20,10 +21,12 @@ _POLYGONS = {
     "WALKWAY": "walkway",
     "CARPARK": "carpark_area",
     "INTERSECTION": "intersection",
-    "STOP_ZONE": "stop_zone",
+    "STOP_ZONE": "stop_line",
+    "SPEED_BUMP": "speed_bump",
 }
 _LANES = ("LANE", "LANE_GROUP")
 """A group only says which of its lanes cross an intersection."""
+_CONTROLLING = ("TRAFFIC_LIGHT", "STOP_SIGN", "YIELD_SIGN")
 _LINES = {"ROAD_LINE": "lane_divider", "ROAD_EDGE": "road_boundary"}
 
 
@@ -53,7 +56,8 @@ def _map_of(api: Any) -> HDMap:
         return HDMap(layers=layers, unread=unread.warn())
     lanes = list(api.get_all_map_objects_in_layer(there["LANE"]))
     layers["lane"] = Shapes.of("polygon", {str(lane.object_id): _ring(lane) for lane in lanes})
-    return HDMap(layers=layers, lanes=_graph(lanes), unread=unread.warn())
+    graph = _graph(lanes, _controlled(api, there, lanes))
+    return HDMap(layers=layers, lanes=graph, unread=unread.warn())
 
 
 def _shapes(kind: Literal["polygon", "line"], api: Any, layer: Any) -> Shapes:
@@ -76,7 +80,7 @@ def _ring(lane: Any) -> Matrix:
     return np.concatenate([_points(lane.left_boundary_3d), _points(lane.right_boundary_3d)[::-1]])
 
 
-def _graph(lanes: list[Any]) -> LaneGraph:
+def _graph(lanes: list[Any], has_traffic_control: NDArray[np.bool_] | None) -> LaneGraph:
     """Lanes outside of this map are left out of successors, and are -1 as neighbours."""
     row = {lane.object_id: i for i, lane in enumerate(lanes)}
     after = [(i, row[next_id]) for i, lane in enumerate(lanes) for next_id in lane.successor_ids if next_id in row]
@@ -89,7 +93,35 @@ def _graph(lanes: list[Any]) -> LaneGraph:
         neighbors=np.array(beside, dtype=np.int64).reshape(-1, 2),
         is_intersection=np.array([_crosses(lane) for lane in lanes], dtype=np.bool_),
         lane_type=np.array([lane.lane_type.name for lane in lanes], dtype=np.str_),
+        has_traffic_control=has_traffic_control,
+        speed_limit_mps=_speed_limits(lanes),
     )
+
+
+def _speed_limits(lanes: list[Any]) -> Matrix | None:
+    said = [getattr(lane, "speed_limit_mps", None) for lane in lanes]
+    limits = np.array([np.nan if limit is None else limit for limit in said], dtype=np.float64)
+    return limits if np.isfinite(limits).any() else None
+
+
+def _controlled(api: Any, there: Mapping[str, Any], lanes: list[Any]) -> NDArray[np.bool_] | None:
+    """The lanes of stop zones and of intersections that have a light or a sign; None where the map has neither."""
+    if "STOP_ZONE" not in there and "INTERSECTION" not in there:
+        return None
+    stopped: set[Any] = set()
+    crossed: set[Any] = set()
+    for zone in api.get_all_map_objects_in_layer(there["STOP_ZONE"]) if "STOP_ZONE" in there else ():
+        if zone.stop_zone_type.name in _CONTROLLING:
+            stopped.update(getattr(zone, "lane_ids", None) or ())
+    for crossing in api.get_all_map_objects_in_layer(there["INTERSECTION"]) if "INTERSECTION" in there else ():
+        if crossing.intersection_type.name in _CONTROLLING:
+            crossed.add(crossing.object_id)
+    groups = [lane.lane_group for lane in lanes]
+    has_control = [
+        lane.object_id in stopped or (group is not None and group.intersection_id in crossed)
+        for lane, group in zip(lanes, groups, strict=True)
+    ]
+    return np.array(has_control, dtype=np.bool_)
 
 
 def _crosses(lane: Any) -> bool:

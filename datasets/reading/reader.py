@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
 
-from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, MissingRecord, Poses, RadarSweep, Times
+from perceptum.inputs import CameraImage, HDMap, Labels, LidarSweep, MissingRecord, Poses, RadarSweep, Signal, Times
 from perceptum.inputs.once import once
+from perceptum.inputs.signal import Measured
 from perceptum.inputs.source import Named
 
 __all__ = ["Reader", "first_times"]
@@ -24,6 +26,8 @@ class Reader(Named):
     """(F,) the frames' reference times, which a reader sets."""
     sequential: bool
     """Whether the frames follow each other, which a reader sets too."""
+    signals: Mapping[str, tuple[Measured, ...]] = MappingProxyType({})
+    """Signal -> what it measures; a reader of some sets them."""
     lacks: ClassVar[str] = "the log has none of its kind"
     """For the message about a sensor of a kind that the dataset does not have: KITTI raw has no radar."""
 
@@ -36,6 +40,9 @@ class Reader(Named):
         self.lidars: Mapping[str, Times] = {}
         self.radars: Mapping[str, Times] = {}
         self.cameras: Mapping[str, Times] = {}
+
+    def read_signal(self, name: str) -> Signal:
+        raise MissingRecord(f"{self.location}: no signal '{name}'; the log has none")
 
     @once
     def poses(self) -> Poses:

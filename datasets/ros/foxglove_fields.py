@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .protobuf import doubles, fields_of
+from ..reading.protobuf import bytes_of, doubles, fields_of, signed
 
 __all__ = ["CALIBRATION", "READERS", "TRANSFORM", "VIDEO", "Reader", "Stamp", "is_described", "is_foxglove"]
 
@@ -73,7 +73,7 @@ def _from_protobuf(kind: str, data: bytes) -> dict[str, Any]:
     for number, value in fields_of(data):
         found.setdefault(number, []).append(value)
     if kind == "FrameTransforms":
-        return {"transforms": [_from_protobuf("FrameTransform", _bytes(part)) for part in found.get(1, [])]}
+        return {"transforms": [_from_protobuf("FrameTransform", bytes_of(part)) for part in found.get(1, [])]}
     return {name: _protobuf_value(form, found.get(number, [])) for name, form, number in _FIELDS[kind]}
 
 
@@ -83,26 +83,14 @@ def _protobuf_value(form: str, values: list[int | bytes]) -> Any:
     # what is missing has its default, and of two the last counts
     if form == "count":
         return values[-1] if values else 0
-    data = _bytes(values[-1]) if values else b""
+    data = bytes_of(values[-1]) if values else b""
     if form == "time":
         stamp = dict(fields_of(data))
-        return Stamp(_int64(stamp.get(1, 0)), _int64(stamp.get(2, 0)))
+        return Stamp(signed(stamp.get(1, 0)), signed(stamp.get(2, 0)))
     if form == "axes":
         axes = {number: doubles([value])[0] for number, value in fields_of(data)}
         return [axes.get(number, 0.0) for number in (1, 2, 3, 4)]
     return data.decode("utf-8") if form == "text" else data
-
-
-def _bytes(value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        raise ValueError("found a number, wanted bytes")
-    return value
-
-
-def _int64(value: int | bytes) -> int:
-    if isinstance(value, bytes):
-        raise ValueError("found bytes, wanted a number")
-    return value - 2**64 if value >= 2**63 else value
 
 
 def _counted(form: str, values: Sequence[float]) -> Sequence[float]:

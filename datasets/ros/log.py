@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from perceptum.inputs import BrokenRecord, CameraImage, HDMap, LidarSweep, LogError, Poses, RadarSweep, Times
+from perceptum.inputs import BrokenRecord, CameraImage, HDMap, LidarSweep, LogError, Poses, RadarSweep, Signal, Times
 from perceptum.inputs.once import get_or_make, once
 
 from ..reading.calibrated_lens import CalibratedLens
@@ -26,6 +26,7 @@ from .radar import frame_of_scan, scan_columns, track_columns
 from .raw import RawRows, raw_rows
 from .recording import WHOLE, Recording
 from .sensors import sensors_of
+from .signals import read_signal_of, signals_among
 from .types import COMPRESSED, RADAR_SCAN, RADAR_TRACKS, decode
 from .video import VideoTopic
 
@@ -65,6 +66,7 @@ class RecordedLog(Reader):
         self._lenses: dict[str, tuple[CalibratedLens, str]] = {}
         self._videos: dict[str, VideoStream] = {}
         self._motion = Motion(recording, options, self._reference_frame)
+        self.signals = signals_among(recording)
 
     def _times(self, topics: tuple[str, ...]) -> dict[str, Times]:
         return {name: self._streams[name].times_ns for name in topics if name in self._streams}
@@ -174,6 +176,9 @@ class RecordedLog(Reader):
         info = decode(topic, first.data, where)
         rectified = any(part.startswith("image_rect") for part in camera.split("/"))
         return lens_of(info, rectified, where), str(info.header.frame_id).lstrip("/")
+
+    def read_signal(self, name: str) -> Signal:
+        return read_signal_of(self._recording, name, self._options, self._motion.ego_from)
 
     def read_map(self) -> HDMap | None:
         """The map that was named when the recording was opened."""

@@ -24,6 +24,7 @@ __all__ = [
     "CLOUD",
     "COMPRESSED",
     "IMAGE",
+    "IMU",
     "ODOMETRY",
     "RADAR_SCAN",
     "RADAR_TRACKS",
@@ -36,12 +37,13 @@ CLOUD = "sensor_msgs/msg/PointCloud2"
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+IMU = "sensor_msgs/msg/Imu"
 ODOMETRY = "nav_msgs/msg/Odometry"
 TF = ("tf2_msgs/msg/TFMessage", "tf/msg/tfMessage")
 RADAR_SCAN = "radar_msgs/msg/RadarScan"
 RADAR_TRACKS = "radar_msgs/msg/RadarTracks"
 
-_TYPES = (CLOUD, IMAGE, COMPRESSED, CAMERA_INFO, ODOMETRY, *TF, RADAR_SCAN, RADAR_TRACKS, *VIDEO, *CALIBRATION)
+_TYPES = (CLOUD, IMAGE, COMPRESSED, CAMERA_INFO, IMU, ODOMETRY, *TF, RADAR_SCAN, RADAR_TRACKS, *VIDEO, *CALIBRATION)
 
 _LONGEST_SEQUENCE = 1 << 30
 _FORMS = ("ros1msg", "ros2msg", "ros2idl")

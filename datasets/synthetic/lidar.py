@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import LidarSweep, Matrix
+from perceptum.inputs import LidarSweep, Matrix, PointLabels
 
 from . import chance, surfaces
 from .options import Options
+from .point_classes import CLASS_OF_SURFACE
 from .rig import LIDAR, LIDAR_MOUNT, PERIOD_NS
 from .scene import Scene, World
 from .solids import REFLECTIVITY, Solids
@@ -45,6 +46,8 @@ class Cast:
     offset_ns: NDArray[np.int32]
     owner: NDArray[np.int32]
     """Which of the scene's things was hit, -1 for the ground and for things without a label."""
+    semantic: NDArray[np.uint8]
+    """By POINT_CLASSES."""
     hits: NDArray[np.int64]
     """(things,) returns from each of the scene's things."""
 
@@ -135,7 +138,7 @@ def _run(
     offset_ns, eyes, frames = firing
     starts, listed = list_columns(*columns, options.azimuth_steps)
     size = options.beams * options.azimuth_steps
-    dtypes: list[Any] = [np.float32, np.float32, np.float32, np.uint8, np.uint16, np.int32, np.int32]
+    dtypes: list[Any] = [np.float32, np.float32, np.float32, np.uint8, np.uint16, np.int32, np.int32, np.uint8]
     out = [np.empty(size, dtype) for dtype in dtypes]
     count = cast_sweep(
         solids,
@@ -155,13 +158,18 @@ def _run(
         (options.max_range_m, options.noise_m, options.dropout),
         *out,
     )
-    x, y, z, intensity, ring, column, owner = (a[:count].copy() for a in out)
-    hits = np.bincount(owner[owner >= 0], minlength=len(scene.things.name)).astype(np.int64)
-    return Cast(x, y, z, intensity, ring, offset_ns[column], owner, hits)
+    x, y, z, intensity, ring, column, owner, surface = (a[:count].copy() for a in out)
+    semantic, labelled = CLASS_OF_SURFACE[surface], owner >= 0
+    semantic[labelled] = 1 + scene.things.category[owner[labelled]]
+    hits = np.bincount(owner[labelled], minlength=len(scene.things.name)).astype(np.int64)
+    return Cast(x, y, z, intensity, ring, offset_ns[column], owner, semantic, hits)
 
 
 def sweep_of(found: Cast, options: Options, time_ns: int, source: str) -> LidarSweep:
-    """Returns the record; its columns are the caller's own. Ring 0 is the lowest beam."""
+    """Returns the record; its columns are the caller's own. Ring 0 is the lowest beam.
+
+    A point's instance is the number of the thing in the scene, from 1 on.
+    """
     return LidarSweep(
         sensor=LIDAR,
         time_ns=time_ns,
@@ -175,4 +183,5 @@ def sweep_of(found: Cast, options: Options, time_ns: int, source: str) -> LidarS
         intensity_scale=255.0,
         row_of_ring=np.arange(options.beams - 1, -1, -1, dtype=np.int32),
         source=source,
+        point_labels=PointLabels.of(found.semantic.copy(), (found.owner + 1).astype(np.uint16), source),
     )

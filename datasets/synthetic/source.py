@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -16,19 +17,23 @@ from perceptum.inputs import (
     MissingRecord,
     Poses,
     RadarSweep,
+    Signal,
     Times,
     encode_jpeg,
 )
 from perceptum.inputs.once import get_or_make, once
+from perceptum.inputs.signal import Measured
 from perceptum.inputs.source import Named
 
 from .labels import REACH_M, labels_of
 from .lidar import Cast, cast, sweep_of
 from .options import Options
+from .point_classes import POINT_CLASSES
 from .radar import detect
 from .rig import CAMERAS, LIDAR, PERIOD_NS, RADARS, ego_from_camera, intrinsics
 from .scene import Scene, World
 from .streetmap import map_of
+from .vehicle import MEASURES, vehicle_signal
 
 __all__ = ["START_NS", "SyntheticSource"]
 
@@ -50,7 +55,9 @@ class SyntheticSource(Named):
     """
 
     dataset = "synthetic"
+    opens_noted = True
     sequential = True
+    point_classes = POINT_CLASSES
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -82,10 +89,22 @@ class SyntheticSource(Named):
     @once
     def poses(self) -> Poses:
         """100 a second. The ego stays upright: it yaws, and follows the ground's height."""
-        times = np.arange(START_NS - _BEYOND_NS, self._end_ns + _BEYOND_NS + 1, _POSE_NS, dtype=np.int64)
+        times = self._pose_times_ns
         motion, course = self.world.ego(times), self.world.course
         (cos, sin), (c, s) = course.world_heading, motion.heading.T
         return Poses(times, _upright(cos * c - sin * s, sin * c + cos * s), course.to_world(motion.centre))
+
+    @property
+    def signals(self) -> Mapping[str, tuple[Measured, ...]]:
+        return {"vehicle": tuple(MEASURES)}
+
+    def read_signal(self, name: str) -> Signal:
+        """How the ego moves and steers, 100 times a second, as exactly as it is known."""
+        return vehicle_signal(self.world, self._pose_times_ns, self.location)
+
+    @property
+    def _pose_times_ns(self) -> Times:
+        return np.arange(START_NS - _BEYOND_NS, self._end_ns + _BEYOND_NS + 1, _POSE_NS, dtype=np.int64)
 
     def _cast(self, index: int) -> tuple[Scene, Cast]:
         """The last few are kept: a frame's labels count the points of its sweep."""

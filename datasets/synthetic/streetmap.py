@@ -7,17 +7,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import GroundGrid, HDMap, LaneGraph, Matrix, Shapes
+from perceptum.inputs import GroundGrid, HDMap, LaneGraph, Matrix, Shapes, turns_of
 
 from .course import Course
 from .layout import CROSSING_HALF_M, CURB_M, LANE_M, LANES, SEGMENT_M, WALK_EDGE_M
 from .standing import crossing_in
 from .trig import cosine, sine
 
-__all__ = ["GROUND_CELL_M", "map_of"]
+__all__ = ["GROUND_CELL_M", "SPEED_LIMIT_MPS", "map_of"]
 
 
 GROUND_CELL_M = 0.3
+SPEED_LIMIT_MPS = 50 / 3.6
 _BESIDE_M = 40.0
 """How far the ground is known on both sides of the outermost bends."""
 _STEPS = 25
@@ -59,7 +60,7 @@ def _areas(segments: list[_Segment]) -> dict[str, Shapes]:
             middle = 0.5 * SEGMENT_M
             ends = middle - CROSSING_HALF_M, middle + CROSSING_HALF_M
             crossings[f"crossing_{s.number}"] = s.area(-CURB_M, CURB_M, *ends)
-    named = {"drivable_area": drivable, "lane": lanes, "crossing": crossings, "sidewalk": walks}
+    named = {"drivable_area": drivable, "lane": lanes, "crossing": crossings, "walkway": walks}
     return {name: Shapes.of("polygon", shapes) for name, shapes in named.items()}
 
 
@@ -88,14 +89,18 @@ def _lanes(segments: list[_Segment]) -> LaneGraph:
             ):
                 where[name] = s.edge(across)[:: lane.direction]
     n, each = len(segments), len(LANES)
+    centerlines = Shapes.of("line", middles)
     return LaneGraph(
-        centerlines=Shapes.of("line", middles),
+        centerlines=centerlines,
         left_boundaries=Shapes.of("line", lefts),
         right_boundaries=Shapes.of("line", rights),
         successors=_successors(n),
         neighbors=np.tile(_NEIGHBORS, (n, 1)) + np.where(np.tile(_NEIGHBORS, (n, 1)) >= 0, _rows(n, each), 0),
         is_intersection=np.zeros(n * each, np.bool_),
         lane_type=np.array([lane.lane_type for lane in LANES] * n, dtype=np.str_),
+        turn=turns_of(centerlines),
+        has_traffic_control=np.zeros(n * each, np.bool_),
+        speed_limit_mps=np.full(n * each, SPEED_LIMIT_MPS),
     )
 
 

@@ -102,12 +102,14 @@ def cast_sweep(
     ring: Any,
     column: Any,
     owner: Any,
+    surface_of: Any,
 ) -> int:
     """Fills the columns of a sweep in firing order, each column from its lowest ray up; returns how many returned.
 
     seconds (A,) of each firing column after the scene's moment; eyes (A, 3) the sensor then; frames (A, 3, 3)
     local_from_sensor; azimuths (A, 2), elevations (B, 2) cosine and sine, B from the lowest up; limits: range,
-    noise, dropout. near (n,): no point of a solid is nearer than this.
+    noise, dropout. near (n,): no point of a solid is nearer than this. surface_of: the ground's surface, or the number
+    of surfaces and the solid's paint.
     """
     beams, n = len(elevations), 0
     rays, best, which = np.empty((beams, 3)), np.empty(beams), np.empty(beams, np.int32)
@@ -136,8 +138,10 @@ def cast_sweep(
             t = best[b]
             if which[b] == -2:
                 along, across = road(ex + t * dx, ey + t * dy, ex + t * dx, table)
-                cosine, shine = -dz, surfaces[surface(along, across)]
+                what = surface(along, across)
+                cosine, shine = -dz, surfaces[what]
             else:
+                what = len(surfaces) + solids.paint[which[b]]
                 cosine, shine = cosines[b], reflectivity[which[b]]
             h = chance_bits(start, c * beams + b)
             far = t / reach
@@ -155,5 +159,6 @@ def cast_sweep(
             intensity[n] = np.uint8(min(max(bright, 1.0), 255.0))
             ring[n], column[n] = b, c
             owner[n] = solids.owner[which[b]] if which[b] >= 0 else -1
+            surface_of[n] = what
             n += 1
     return n

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from perceptum.inputs import BadOption, Source
 
+from ..kitti.splits import image_sets
+from ..listing import Listing, Split
 from ..reading.files import has_numbered
 
-__all__ = ["LOOKS_LIKE", "open_source", "recognises"]
+__all__ = ["LOOKS_LIKE", "logs_in", "open_source", "recognises"]
 
 LOOKS_LIKE = "lidar/training/velodyne/NNNNN.bin beside radar/training/velodyne/NNNNN.bin"
 
@@ -20,6 +27,14 @@ _WORLDS = {"odom": "odomToCamera", "map": "mapToCamera", "utm": "UTMToCamera"}
 def recognises(path: Path) -> bool:
     """Whether `path` is the dataset's root: radar points in one of its folders."""
     return any(has_numbered(path / name / "training" / "velodyne", ".bin") for name in _RADAR_FOLDERS.values())
+
+
+def logs_in(root: Path, split: str | None, options: Mapping[str, Any]) -> Listing:
+    """Returns the root as one log, and its frames that are of the lists in lidar/ImageSets, else in radar/ImageSets."""
+    lists = image_sets([root / folder / "ImageSets" for folder in ("lidar", *_RADAR_FOLDERS.values())])
+    log = np.zeros(1, dtype=np.intp)
+    splits = {name: Split(log, len(ids), frozenset(ids)) for name, ids in lists.items()}
+    return Listing.of([os.path.basename(os.path.abspath(root))], splits=splits)
 
 
 def open_source(

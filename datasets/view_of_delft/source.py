@@ -49,6 +49,7 @@ class ViewOfDelft(Reader):
     """The dataset, read in place."""
 
     dataset = "view_of_delft"
+    opens_noted = True
 
     def __init__(self, folder: Path, radar: str, first: int | None, last: int | None, pose_key: str) -> None:
         super().__init__(folder)

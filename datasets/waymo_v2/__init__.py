@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from perceptum.inputs import BadOption, NotALog, Source
 
-__all__ = ["LOOKS_LIKE", "open_source", "recognises"]
+from ..listing import Listing
+
+__all__ = ["LOOKS_LIKE", "logs_in", "open_source", "recognises"]
 
 LOOKS_LIKE = "lidar/, vehicle_pose/, lidar_calibration/, ... each with SEGMENT.parquet"
 
@@ -25,6 +29,16 @@ def _segments(folder: Path) -> list[str]:
         return sorted(name.removesuffix(".parquet") for name in os.listdir(folder) if name.endswith(".parquet"))
     except OSError:
         return []
+
+
+def logs_in(folder: Path, split: str | None, options: Mapping[str, Any]) -> Listing:
+    """Returns the segments of a folder of components."""
+    names = _all_segments(folder)
+    return Listing.of(names, option="segment")
+
+
+def _all_segments(folder: Path) -> list[str]:
+    return sorted({name for component in _LISTED for name in _segments(folder / component)})
 
 
 def open_source(
@@ -48,7 +62,7 @@ def open_source(
 
 
 def _chosen(path: Path, segment: str | None) -> str:
-    there = sorted({name for folder in _LISTED for name in _segments(path / folder)})
+    there = _all_segments(path)
     if segment in there:
         return segment
     if segment is None and len(there) == 1:

@@ -53,6 +53,7 @@ class WaymoV2(Reader):
     """One segment, read in place; opening it reads the rows' keys."""
 
     dataset = "waymo_v2"
+    opens_noted = True
     sequential = True
     lacks = "Waymo has no radar"
 

@@ -139,6 +139,16 @@ VOXELS: Presets = {
     "centerpoint_voxel0075_nus": _nus_0075(
         "mmdetection3d configs/centerpoint/centerpoint_voxel0075_second_secfpn_8xb4-cyclic-20e_nus-3d.py"
     ),
+    "bevfusion_seg": _voxels(
+        "mit-han-lab/bevfusion configs/nuscenes/seg/fusion-bev256d2-lss.yaml and mmdet3d/ops/voxel",
+        [-51.2, -51.2, -5, 51.2, 51.2, 3],
+        [0.1, 0.1, 0.2],
+        10,
+        (90_000, 120_000),
+        _XYZIT,
+        coord_order="xyz",
+        **_NUS_CLOUD,
+    ),
     "bevfusion": _nus_0075(f"{_PCDET}nuscenes_models/bevfusion.yaml"),
     "transfusion": _nus_0075(f"{_PCDET}nuscenes_models/transfusion_lidar.yaml"),
     "voxelnext_nus": _nus_0075(f"{_PCDET}nuscenes_models/cbgs_voxel0075_voxelnext.yaml"),
@@ -211,6 +221,11 @@ POINTS: Presets = {
     "dsvt_waymo": _points("dsvt_waymo", VOXELS["dsvt_waymo"].follows),
     "dsvt_pillar_waymo": _points("dsvt_pillar_waymo", VOXELS["dsvt_pillar_waymo"].follows),
     "cylinder3d": _points("cylinder3d", VOXELS["cylinder3d"].follows),
+    "pointrcnn_kitti": _points(
+        "pvrcnn_kitti",
+        f"{_PCDET}kitti_models/pointrcnn.yaml, {_CROPPED}; it draws 16384 of them by chance",
+        range=[0, -40, -1000, 70.4, 40, 1000],
+    ),
     "pointpainting_kitti": Preset(
         {"columns": _XYZI, **_KITTI_CLOUD},
         follows="in the style of the paper (Vora et al. 2020, PointPainting), of which no code is public",
@@ -263,7 +278,7 @@ BEV_OCCUPANCY: Presets = {
             "overflow_slices": True,
             "frame": "ego_ground",
         },
-        follows=f"{_HDNET}; the map's road is another feature's",
+        follows=f"{_HDNET}; its road mask is map_raster's hdnet",
     ),
     "intentnet": Preset(
         {"grid": {"range": [-72, -40, -2, 72, 40, 3.8], "voxel": [0.2, 0.2, 0.2]}},

@@ -10,16 +10,18 @@ import numpy as np
 
 from ..errors import BrokenRecord, MissingRecord
 from ..poses import Poses
-from ..source import Source, ids_of
+from ..signal import Signal
+from ..source import Source, ids_of, read_signal, signals_of
 from .arrays import batch_of_arrays
 from .calibration import Calibrations, CalibrationTable
 from .columns import batch_of
 from .hdmaps import arrays_of_map
 from .index import File, Index, Stream, record_schema
-from .layout import CALIBRATION, IDS, INDEX, INDEX_CHECKSUM, MAP, POSES
+from .layout import CALIBRATION, IDS, INDEX, INDEX_CHECKSUM, MAP, POSES, SIGNALS
 from .plan import streams_of
 from .record_file import Hasher
 from .shard import Shard
+from .signals import arrays_of_signals
 from .tables import table_bytes
 from .target import Target
 
@@ -99,7 +101,7 @@ def _small_files(
     hasher: Callable[[], Hasher],
     skip_broken_map: bool,
 ) -> tuple[list[File], list[str]]:
-    """Writes calibration, poses, ids and map; returns their places in the index and what was left out."""
+    """Writes calibration, poses, ids, map and signals; returns their places in the index and what was left out."""
     tables = {CALIBRATION: calibrations.to_batch(), POSES: _pose_batch(source.poses)}
     ids = ids_of(source)
     if ids is not None:
@@ -113,6 +115,10 @@ def _small_files(
         if not skip_broken_map:
             raise
         skipped.append(f"map: {error}")
+    signals, broken = _signals_of(source, skip_broken_map)
+    skipped += broken
+    if signals:
+        tables[SIGNALS] = batch_of_arrays(arrays_of_signals(signals, signals_of(source)))
     files = []
     for path, batch in tables.items():
         encoded = table_bytes(batch)
@@ -120,6 +126,22 @@ def _small_files(
             file.write(encoded)
         files.append(File(path, len(encoded), -1, _hex(encoded, hasher)))
     return files, skipped
+
+
+def _signals_of(source: Source, skip_broken: bool) -> tuple[list[Signal], list[str]]:
+    """Returns the signals, and what is left out of them, or of all: a line each."""
+    found: list[Signal] = []
+    left_out: list[str] = []
+    for name in signals_of(source):
+        try:
+            found.append(read_signal(source, name))
+        except (BrokenRecord, MissingRecord) as error:
+            if not skip_broken:
+                raise
+            left_out.append(f"signal {name}: {error}")
+        else:
+            left_out += [f"signal {name}: {line}" for line in found[-1].broken]
+    return found, left_out
 
 
 def _pose_batch(poses: Poses) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ..errors import BrokenRecord, LogError, MissingRecord, NotALog
 from ..once import Guard
+from ..opened import kept_meanwhile, note_elsewhere
 from ..regular_file import IrregularFile, open_regular, regular_status
 from .layout import is_inside
 
@@ -62,7 +63,13 @@ class LocalFiles:
                 # views keep their map alive: only our own reference is dropped
                 while len(self._maps) >= _KEPT_OPEN:
                     del self._maps[next(iter(self._maps))]
-                found = self._maps[path] = self._map(path)
+                # kept for other records too
+                kept = kept_meanwhile()
+                kept.append(None)
+                try:
+                    found = self._maps[path] = self._map(path)
+                finally:
+                    kept.pop()
         return found
 
     def part(self, path: str, offset: int, size: int) -> Any:
@@ -118,6 +125,7 @@ class RemoteFiles:
     def part(self, path: str, offset: int, size: int) -> Any:
         import pyarrow as pa
 
+        note_elsewhere(f"{self.location}/{path}")
         file, where = self._file(path), f"{self.location}/{path}"
         _check_range(where, offset, size, int(file.size()))
         try:

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BrokenRecord, LogError
-from ..hdmap import GroundGrid, HDMap, LaneGraph, Shapes
+from ..hdmap import LANE_EXTRAS, GroundGrid, HDMap, LaneGraph, Shapes
 
 __all__ = ["arrays_of_map", "map_of_arrays"]
 
 Arrays = Mapping[str, NDArray[Any]]
+
+_OLD_NAMES: Mapping[str, str] = {"sidewalk": "walkway", "stop_zone": "stop_line"}
+"""Layers of stores that an earlier Perceptum wrote, of the synthetic street and of py123d."""
 
 _LINES = ("centerlines", "left_boundaries", "right_boundaries")
 _LANE_TABLES = ("successors", "neighbors", "is_intersection", "lane_type")
@@ -29,6 +32,8 @@ def arrays_of_map(hdmap: HDMap) -> dict[str, NDArray[Any]]:
         for name in _LINES:
             found |= _of_shapes(f"lanes/{name}", getattr(hdmap.lanes, name))
         found |= {f"lanes/{name}": np.asarray(getattr(hdmap.lanes, name)) for name in _LANE_TABLES}
+        extras = {name: getattr(hdmap.lanes, name) for name in LANE_EXTRAS}
+        found |= {f"lanes/{name}": values for name, values in extras.items() if values is not None}
     if hdmap.ground is not None:
         ground = hdmap.ground
         found |= {"ground/height": ground.height, "ground/rotation": ground.rotation}
@@ -52,7 +57,7 @@ def map_of_arrays(where: str, arrays: Arrays) -> HDMap:
     layers = [name[len("layers/") : -len("/kind")] for name in arrays if _is_layer(name)]
     try:
         return HDMap(
-            layers={name: _shapes(arrays, f"layers/{name}") for name in layers},
+            layers={_OLD_NAMES.get(name, name): _shapes(arrays, f"layers/{name}") for name in layers},
             lanes=_lanes(arrays) if "lanes/successors" in arrays else None,
             ground=_ground(arrays) if "ground/height" in arrays else None,
             unread=tuple(map(str, _of(arrays, "unread", "U", 1))) if "unread" in arrays else (),
@@ -84,8 +89,13 @@ def _lanes(arrays: Arrays) -> LaneGraph:
         wanted = (len(table), 2) if name == "successors" else (n, 2) if name == "neighbors" else (n,)
         if table.dtype.kind != _LANE_KINDS[name] or table.shape != wanted:
             raise BrokenRecord(f"lanes/{name} is {table.dtype} {table.shape}, wanted {wanted} for {n} lanes")
+    extras: dict[str, Any] = {name: arrays.get(f"lanes/{name}") for name in LANE_EXTRAS}
     return LaneGraph(
-        lines["centerlines"], lines["left_boundaries"], lines["right_boundaries"], *(tables[n] for n in _LANE_TABLES)
+        lines["centerlines"],
+        lines["left_boundaries"],
+        lines["right_boundaries"],
+        *(tables[name] for name in _LANE_TABLES),
+        **extras,
     )
 
 

@@ -2,7 +2,7 @@
 
 perceptum-index.arrow                     what is where; written last, so that a store without it is not a store
 perceptum-index.xxh3_128                  its checksum
-calibration.arrow poses.arrow ids.arrow map.arrow   small tables, read whole
+calibration.arrow poses.arrow ids.arrow map.arrow signals.arrow   small tables, read whole
 lidar/LIDAR_TOP/0000.arrow                a shard: one record batch per record; radar/, camera/ and labels/ likewise
 """
 
@@ -23,6 +23,7 @@ __all__ = [
     "Kind",
     "MAP",
     "POSES",
+    "SIGNALS",
     "UNFINISHED",
     "VERSION",
     "is_inside",
@@ -37,6 +38,7 @@ INDEX_CHECKSUM = "perceptum-index.xxh3_128"
 CALIBRATION = "calibration.arrow"
 POSES = "poses.arrow"
 MAP = "map.arrow"
+SIGNALS = "signals.arrow"
 IDS = "ids.arrow"
 UNFINISHED = "unfinished"
 """The folder in which finished shards are noted until the whole log is written."""

@@ -85,7 +85,10 @@ class _ShardWriter:
         row: dict[str, Any] = {"time_ns": time_ns, "file": NO_RECORD, "offset": 0, "size": 0, "rows": 0}
         row |= {"calibration": -1, "compensated_to_ns": None, "checksum": bytes(16), "skipped": None}
         try:
-            found = encode(source, shard.kind, shard.sensor, index, self.calibrations, self._options.float16)
+            skip_broken = self._options.on_error == "skip"
+            found = encode(
+                source, shard.kind, shard.sensor, index, self.calibrations, self._options.float16, skip_broken
+            )
         except (BrokenRecord, MissingRecord, PoseUnknown) as error:
             # other LogErrors, such as of a library that is not installed, are not the record's
             if self._options.on_error == "raise":
@@ -97,6 +100,7 @@ class _ShardWriter:
             offset, size, checksum = self._files[file].write(found.batch)
             row |= {"file": file, "offset": offset, "size": size, "checksum": checksum, "rows": len(found.batch)}
             row |= {"calibration": found.calibration, "compensated_to_ns": found.compensated_to_ns}
+            row["skipped"] = found.skipped
         self.rows.append(row)
 
     def index(self) -> Index:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..arrays import Times
 from ..errors import BrokenRecord, MissingRecord
 from ..hdmap import HDMap
 from ..once import once
+from ..point_labels import PointLabels
 from ..poses import BrokenPose, Poses
 from ..records import CameraImage, Labels, LidarSweep, RadarSweep
+from ..signal import Measured, Signal
 from ..source import Named
 from .arrays import arrays_of
 from .calibration import CalibrationTable
@@ -22,8 +25,9 @@ from .columns import Reader, columns_of, read_batch
 from .files import Files, LocalFiles
 from .hdmaps import map_of_arrays
 from .index import NO_RECORD, SKIPPED, File, Index, Row, Stream
-from .layout import CALIBRATION, IDS, INDEX, MAP, POSES, Kind
-from .records import LABEL_COLUMNS, LIDAR_COLUMNS, PICTURE, RADAR_COLUMNS
+from .layout import CALIBRATION, IDS, INDEX, MAP, POSES, SIGNALS, Kind
+from .records import LABEL_COLUMNS, LIDAR_COLUMNS, PICTURE, POINT_LABELS, RADAR_COLUMNS, labels_of
+from .signals import measured_of_arrays, signal_of_arrays
 from .tables import read_table
 
 __all__ = ["StoreSource"]
@@ -33,6 +37,7 @@ class StoreSource(Named):
     """One converted log. Labels are those at the frames' times; everything else is as the source had it."""
 
     dataset = "store"
+    opens_noted = True
 
     def __init__(self, files: Files) -> None:
         self.files = files
@@ -82,6 +87,17 @@ class StoreSource(Named):
         return ids
 
     @once
+    def point_classes(self) -> Mapping[int, str] | None:
+        """Those of the log that was converted; None where it labels no points."""
+        found = self.index.about.get("point_classes")
+        try:
+            return None if found is None else {int(code): str(name) for code, name in found.items()}
+        except (AttributeError, ValueError) as error:
+            raise BrokenRecord(
+                f"{self.location}/{INDEX}: its point classes are no names of codes; convert again"
+            ) from error
+
+    @once
     def _calibration(self) -> CalibrationTable:
         return CalibrationTable(*self._table(CALIBRATION))
 
@@ -91,18 +107,38 @@ class StoreSource(Named):
         where, batch = self._table(MAP)
         return map_of_arrays(where, arrays_of(where, batch))
 
+    @once
+    def _signal_arrays(self) -> tuple[str, Mapping[str, NDArray[Any]]]:
+        where, batch = self._table(SIGNALS)
+        return where, arrays_of(where, batch)
+
+    @once
+    def signals(self) -> Mapping[str, tuple[Measured, ...]]:
+        """Those of the log that was converted; none where it had none, or an older Perceptum did not keep them."""
+        if not any(file.path == SIGNALS for file in self.index.files):
+            return {}
+        return measured_of_arrays(*self._signal_arrays)
+
+    def read_signal(self, name: str) -> Signal:
+        """A signal as it was converted, its columns views of the mapped file."""
+        return signal_of_arrays(*self._signal_arrays, name)
+
     def _table(self, path: str) -> tuple[str, Any]:
         return f"{self.location}/{path}", read_table(self.files, path)
 
     def read_lidar(self, sensor: str, index: int) -> LidarSweep:
         row, where = self._row("lidar", sensor, index)
+        calibration = self._calibration.lidar(row.calibration)
+        columns = self._columns(row, where, LIDAR_COLUMNS)
+        semantic, instance = (columns.pop(name, None) for name in POINT_LABELS)
         return LidarSweep(
             sensor=sensor,
             time_ns=row.time_ns,
             compensated_to_ns=row.compensated_to_ns,
             source=where,
-            **self._calibration.lidar(row.calibration),
-            **self._columns(row, where, LIDAR_COLUMNS),
+            **calibration,
+            **columns,
+            point_labels=_point_labels(where, row, semantic, instance),
         )
 
     def read_radar(self, sensor: str, index: int) -> RadarSweep:
@@ -133,7 +169,7 @@ class StoreSource(Named):
         row, where = self._row("labels", "", index)
         if row.file < 0:
             return None
-        return Labels(time_ns=time_ns, **self._columns(row, where, LABEL_COLUMNS))
+        return labels_of(time_ns, self._columns(row, where, LABEL_COLUMNS))
 
     def _row(self, kind: Kind, sensor: str, index: int) -> tuple[Row, str]:
         """Returns the record's row and how messages call it; raises BrokenRecord where it was skipped."""
@@ -195,3 +231,13 @@ class StoreSource(Named):
             raise BrokenRecord(f"{where}: not a complete picture ({str(error)[:120]}); convert again") from error
         encoded: bytes = batch.column(0)[0].as_py()
         return encoded
+
+
+def _point_labels(where: str, row: Row, semantic: Any, instance: Any) -> PointLabels | None:
+    if semantic is not None:
+        return PointLabels.of(semantic, instance, where)
+    return None if row.skipped is None else PointLabels(partial(_were_broken, where, row.skipped), row.rows, where)
+
+
+def _were_broken(where: str, why: str) -> NoReturn:
+    raise BrokenRecord(f"{where}: its points' labels were broken when the log was converted: {why}")

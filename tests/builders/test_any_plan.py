@@ -10,14 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perceptum.builders import Draw, InputBuilder, Pool, split
+from perceptum.builders import Augment, Draw, InputBuilder, Paste, Pool, split
 from perceptum.datasets import memory_log
 from perceptum.features import Stack
-from perceptum.inputs import Poses
+from perceptum.inputs import Labels, Poses, Signal
 
+from . import street_maps
 from .cameras import picture
 from .held import HeldCrew
 from .keeper import Keeper
+from .objects import database, spread
 from .radars import cycle
 from .strangers import SCHEMA
 
@@ -88,6 +90,55 @@ CHOICES = {
         {"radar": {"filter": "none"}, "max_points": 5},
         {"radar": {"sensors": ["b", "a"]}, "columns": ["depth", "v", "rcs", "dyn_prop_onehot"], "depth_along": "ray"},
     ],
+    "map_polylines": [
+        {},
+        {"layers": ["lane_boundary", "crossing"], "counts": [9, 4], "points_beyond": "masked"},
+        {"resample": "spacing", "elements": "vectors", "points_per_polyline": 5, "columns": ["x", "layer_onehot"]},
+    ],
+    "map_lane_graph": [{}, {"max_nodes": 60, "order": "nearest", "points_per_lane": None, "hops": [3, 1, 2, 7, 9, 5]}],
+    "gt_boxes": [
+        {},
+        {"columns": ["x", "sin_yaw", "vy", "label"], "max_boxes": 2, "label_base": 1},
+        {"box_range": [-20, -20, -3, 20, 20, 3], "min_points": 3, "centre": "bottom", "heading": "mmdet3d_0"},
+    ],
+    "ego_motion": [
+        {"num_past": 3, "include_now": True, "oldest_first": True},
+        {"num_past": 2, "times": "seconds", "dt_s": 0.06, "direction": "past_from_ref", "planar": "drop_z"},
+        {"times": "sweeps", "step": 2, "planar": "yaw"},
+    ],
+    "ego_state": [{}, {"source": "auto", "columns": ["steering", "speed", "moved_x"], "differences": "backward"}],
+    "ego_reference": [{}, {"part": "change"}],
+    "agent_history": [{}, {"layout": "TAF", "columns": ["dx", "dy", "observed", "ax", "yaw_rate"]}],
+    "agent_raster": [
+        {"tracks": {"num_steps": 3, "dt": 0.05}, "ego": True, "flip_y": True},
+        {
+            "tracks": {"num_steps": 2, "dt": 0.05, "between": "linear"},
+            "colours": [[9, 99, 200]] * 3,
+            "bev_layout": "XYC",
+        },
+    ],
+    "gt_trajectory": [{"num_future": 4}, {"num_future": 2, "dt": 0.1, "columns": ["dx", "x_from_now"]}],
+    "gt_heatmap": [
+        {"grid": GRID, "stride": 2},
+        {"grid": GRID, "cell": "clamp", "bev_layout": "CXY", "max_objects": 3, "object_order": "class"},
+        {"columns": ["vx", "log_width", "yaw"], "cell": "truncate", "heading": "mmdet3d_0", "min_overlap": 0.7},
+    ],
+    "map_raster": [{}, {"rule": "cv2", "flip_y": True}, {"layers": ["lane", "lane_boundary"], "bev_layout": "XYC"}],
+    "map_lane_direction": [{}, {"lane_width": 8.0, "bev_layout": "XYC"}],
+    "map_ground": [{}, {"interpolation": "bilinear", "relative_to": "reference"}],
+    "map_rgb": [{}, {"samples": 3, "background": [9, 8, 7]}],
+    "gt_segmentation": [
+        {"lidar": {"num_sweeps": 2}},
+        {"source": "points", "max_points": 300, "label_base": 1, "no_class": 0},
+        {"overlap": "nearest", "range": [-20, -20, -3, 20, 20, 3]},
+    ],
+    "gt_boxes_2d": [
+        {},
+        {"columns": ["v_max", "visible", "depth", "u"], "outline": "corners", "min_size": 2.0, "max_boxes": 4},
+        {"edges": "published", "lens": "none", "motion_compensated": False},
+    ],
+    "gt_pixor": [{}, {"grid": GRID, "stride": 2, "positive_scale": 1.5, "ignore_scale": 1.0}],
+    "gt_map": [{}, {"rule": "cv2", "flip_y": True}],
     "acme_graph": [{}, {"per_node": 5}],
     "acme_sparse": [{}, {"size": 23}],
 }
@@ -97,6 +148,23 @@ IMAGES = [
     {"cameras": ["front"]},
 ]
 """Of one suffix all that is of cameras has the same."""
+AGENTS = [
+    {"num_steps": 4, "dt": 0.05, "max_agents": 7, "include_ego": "as_agent"},
+    {
+        "num_steps": 3,
+        "dt": 0.05,
+        "select": "ever",
+        "velocity": "past",
+        "classes": ["car", {"name": "large", "of": ["truck", "van"]}],
+    },
+    {"num_steps": 3, "dt": 0.05, "select": "trailing", "include_ego": "first", "range": [-30, -30, 30, 30]},
+]
+"""And all that is of agents."""
+AUGMENTS = [
+    None,
+    Augment(rotate=0.8, flip_x=0.5, flip_y=0.5, scale=0.1, translate=0.5, image_flip=0.5, image_rotate=5.0),
+    Augment(drop_points=(0.1, 0.4), shuffle_points=True, flip_y=1.0, scale=(1.1, 1.2)),
+]
 UNSTACKABLE = "acme_stacked"
 
 
@@ -107,12 +175,21 @@ def small_parts(monkeypatch):
 
 
 @pytest.fixture(scope="module")
+def pasting(tmp_path_factory):
+    """Objects are pasted, in frames that are turned, and of which points are dropped and shuffled."""
+    categories = [("car", "person")[k % 2] for k in range(40)]
+    objects = database(tmp_path_factory.mktemp("pasting") / "objects", spread(40, within_m=30), categories)
+    paste = Paste(database=objects, counts={"car": 12, "person": 6}, rotate=0.5, tries=2)
+    return Augment(paste=paste, rotate=0.4, flip_y=0.5, drop_points=(0.0, 0.3), shuffle_points=True)
+
+
+@pytest.fixture(scope="module")
 def drive(sweep_of, street):
     """Eight frames on a curve: large, small and empty clouds, some points not finite, in float32 and float64; two
     radars, one of which begins late; and two cameras, which miss frames, and of which one has several sizes."""
     times = T0 + np.arange(8) * 50 * MS
     turns = np.column_stack([np.cos(0.01 * np.arange(8)), *np.zeros((2, 8)), np.sin(0.01 * np.arange(8))])
-    poses = Poses(times, turns, np.outer(np.arange(8), [0.4, 0.1, 0]) + np.array([5e5, 4e6, 100]))
+    poses = Poses(times, turns, np.outer(np.arange(8), [0.4, 0.1, 0]) + street_maps.ORIGIN)
     mount = np.eye(4)
     mount[:3, 3] = 1, 0, 1.8
     sweeps = []
@@ -127,9 +204,32 @@ def drive(sweep_of, street):
     radars += [cycle(n, int(times[k]) - 3 * MS, "b", seed=20 + k) for k, n in enumerate([40, 20], start=4)]
     pictures = [picture("front", int(times[k]) - 8 * MS, seed=k) for k in (0, 1, 3, 4, 5, 7)]
     pictures += [picture("left", int(times[k]) + 5 * MS, (60 + k, 80), 20 + k, yaw_rad=1.5) for k in (1, 2, 4)]
-    log = memory_log(sweeps, radars=radars, poses=poses, cameras=pictures)
+    labels = [boxes(n, int(times[k]), seed=k) for k, n in enumerate([9, 0, 12, 5, 10, 8, 3]) if k != 3]
+    records = {"radars": radars, "poses": poses, "cameras": pictures, "labels": labels}
+    turn = {"1": "left", "2": "right", "3": "straight"}
+    log = memory_log(sweeps, **records, hdmap=street_maps.hdmap(turn), signals=[steering(times)])
     log.camera_tolerance_ns = 10 * MS
     return log
+
+
+def steering(times):
+    """A signal that begins late."""
+    return Signal("wheel", times[3:], {"angle": 0.1 * np.arange(5.0)}, measures={"steering": "angle"})
+
+
+def boxes(n, time_ns, seed):
+    """Boxes of a dozen tracks, some of which are not there; some velocities are not known."""
+    rng = np.random.default_rng(seed)
+    tracks = rng.permutation(12)[:n]
+    placed = np.column_stack([rng.normal(0, 20, (n, 2)), rng.normal(0, 1, n), rng.uniform(0.5, 6, (n, 3))])
+    velocity = np.where(tracks[:, None] % 4 == 0, np.nan, rng.normal(0, 9, (n, 2)))
+    return Labels(
+        time_ns,
+        np.column_stack([placed, rng.uniform(-3, 3, n)]),
+        np.array(["car", "truck", "person"], np.str_)[tracks % 3],
+        tracks.astype(np.str_),
+        velocity,
+    )
 
 
 @st.composite
@@ -138,6 +238,8 @@ def specs(draw):
     chosen = draw(st.lists(st.sampled_from([f.name for f in SCHEMA]), min_size=1, max_size=8, unique=True))
     frame = draw(st.sampled_from(["ego", "lidar"]))
     images = {suffix: draw(st.sampled_from(IMAGES)) for suffix in ("", "__b")}
+    agents = {suffix: draw(st.sampled_from(AGENTS)) for suffix in ("", "__b")}
+    classes = {suffix: draw(st.sampled_from(["road_users", ["car", "person"]])) for suffix in ("", "__b")}
     choice, rows = {}, []
     for name in chosen:
         for suffix in draw(st.sampled_from([[""], [""], ["__b"], ["", "__b"]])):
@@ -145,7 +247,8 @@ def specs(draw):
             key = (group.name, suffix)
             if key not in choice:
                 picked = dict(draw(st.sampled_from(CHOICES.get(group.name, [{}]))))
-                parts = {"frame": frame, "image": images[suffix]}
+                parts = {"frame": frame, "image": images[suffix], "agents": agents[suffix]}
+                parts["classes"] = classes[suffix]
                 choice[key] = picked | {part: parts[part] for part in group.params.parts()}
             params = choice[key]
             whole = group.params.replace(params, name)
@@ -171,11 +274,12 @@ def fits(row, named):
 _alone: dict[str, bytes] = {}
 
 
-def alone(row, frame, draw, k):
+def alone(row, frame, draw, k, augment=None):
     """What a builder of its own makes of one row, remembered."""
-    key = repr((row, k, draw))
+    key = repr((row, k, draw, augment))
     if key not in _alone:
-        array = InputBuilder([row], schema=SCHEMA).build(frame, draw=draw)[row["name"]]
+        builder = InputBuilder([row], schema=SCHEMA, training=True, augment=augment)
+        array = builder.build(frame, draw=draw)[row["name"]]
         _alone[key] = (array.dtype.str, array.shape, array.tobytes())
     return _alone[key]
 
@@ -184,15 +288,33 @@ def shown(array):
     return array.dtype.str, array.shape, array.tobytes()
 
 
+# first in this file: where nothing is compiled yet, it compiles group by group; the test below, which compiled all at
+# once, took a minute for that, and five on a busy machine, which is all the time that a test has
 @pytest.mark.slow
-@settings(max_examples=120, deadline=None, suppress_health_check=[*HealthCheck])
+@pytest.mark.parametrize("group", [group.name for group in SCHEMA.groups])
+def test_two_models_that_want_the_same_tensors_get_them(drive, group):
+    """They share the filler, and it fills side by side: it is stopped before each of its lines until all other tensors
+    are there."""
+    # pictures are decoded behind a lock, where every line is waited for in vain
+    every = 5 if "image" in SCHEMA.group(group).params.parts() else 1
+    for params in choices_of(group):
+        rows = rows_of_group(group, params)
+        builder = InputBuilder({"one": rows, "other": rows}, schema=SCHEMA, training=True)
+        for built, where in held_builds(builder, drive[4], lambda label: label.startswith("one/"), every):
+            for name, row in product(built, rows):
+                assert shown(built[name][row["name"]]) == alone(row, drive[4], None, 4), (name, row, where)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=[*HealthCheck])
 @given(data=st.data())
-def test_no_byte_depends_on_what_else_is_built_or_how(drive, data):
+def test_no_byte_depends_on_what_else_is_built_or_how(drive, pasting, data):
     rows = data.draw(specs(), label="spec")
     more = data.draw(st.none() | specs(), label="the other model's spec")
     options = {"threads": data.draw(st.sampled_from([1, 2, 3])), "writable": data.draw(st.booleans())}
     wanted = rows if more is None else {"one": rows, "other": more}
-    builder = InputBuilder(wanted, schema=SCHEMA, **options)
+    augment = data.draw(st.sampled_from([*AUGMENTS, pasting]), label="augment")
+    builder = InputBuilder(wanted, schema=SCHEMA, training=True, augment=augment, **options)
     models = {"one": rows} if more is None else wanted
     kind = data.draw(st.sampled_from([None, None, Pool, Keeper]), label="memory")
     memory = None if kind is None else {name: kind() for name in models}
@@ -203,7 +325,7 @@ def test_no_byte_depends_on_what_else_is_built_or_how(drive, data):
         built = {"one": built} if more is None else built
         for name, own in models.items():
             for row in own:
-                assert shown(built[name][row["name"]]) == alone(row, drive[k], draw, k), (name, row)
+                assert shown(built[name][row["name"]]) == alone(row, drive[k], draw, k, augment), (name, row)
 
     plan = data.draw(
         st.lists(st.tuples(st.integers(0, 7), st.sampled_from([None, Draw(1, 2, 3)])), min_size=1, max_size=8)
@@ -215,13 +337,15 @@ def test_no_byte_depends_on_what_else_is_built_or_how(drive, data):
     if not all(stacks(row) for own in models.values() for row in own):
         return
     picked = data.draw(st.lists(st.integers(0, 7), min_size=1, max_size=5), label="batch")
+    draw = data.draw(st.sampled_from([None, Draw(1, 2, 3)]), label="the batch's draws")
     for _ in range(2):
-        batch = builder.build_batch([drive[k] for k in picked], into=into)
+        draws = None if draw is None else [draw] * len(picked)
+        batch = builder.build_batch([drive[k] for k in picked], draws=draws, into=into)
         batch = {"one": batch} if more is None else batch
         for name, own in models.items():
             for row in own:
-                nodes = [numbered_rows(row, drive[k], k) for k in picked]
-                check_batch(row, batch[name], [alone(row, drive[k], None, k) for k in picked], nodes)
+                nodes = [numbered_rows(row, drive[k], draw, k, augment) for k in picked]
+                check_batch(row, batch[name], [alone(row, drive[k], draw, k, augment) for k in picked], nodes)
 
 
 def stacks(row):
@@ -231,12 +355,16 @@ def stacks(row):
     return not row["name"].startswith(UNSTACKABLE) and (feature.collate != Stack() or sized)
 
 
-def numbered_rows(row, frame, k):
+def numbered_rows(row, frame, draw, k, augment):
     """How many rows a frame has of what the values of `row` count."""
-    if not row["name"].startswith("lidar_point_voxel_id"):
-        return frame.time_ns // 1000 % 7
-    coords = {"name": "lidar_voxel_coords", "dtype": "int32", "shape": ("n", 3), "params": row["params"]}
-    return alone(coords, frame, None, k)[1][0]
+    feature = SCHEMA[row["name"].partition("__")[0]]
+    whose = getattr(feature.collate, "offset_of", None)
+    if whose is None:
+        return 0
+    group = SCHEMA.group_of(feature.name)
+    shape = SCHEMA[whose].sizes(group.params.replace(row["params"] or {}, whose))
+    counted = {"name": whose, "dtype": SCHEMA[whose].dtypes[0], "shape": shape, "params": row["params"]}
+    return alone(counted, frame, draw, k, augment)[1][0]
 
 
 def check_batch(row, batch, single, nodes):
@@ -248,8 +376,8 @@ def check_batch(row, batch, single, nodes):
             assert shown(array[place]) == expected, row
         return
     # a group's other sizes have beginnings of their own
-    base = name if name in ("acme_edges", "radar_valid", "lidar_point_voxel_id") else group.name
-    starts = batch[f"{base}{'__' + suffix if suffix else ''}_batch_ptr"]
+    after = f"{'__' + suffix if suffix else ''}_batch_ptr"
+    starts = batch[name + after if name + after in batch else group.name + after]
     for place, (dtype, shape, content) in enumerate(single):
         stretch = slice(starts[place], starts[place + 1])
         own = array[:, stretch] if feature.collate.axis else array[stretch]
@@ -263,21 +391,6 @@ def check_batch(row, batch, single, nodes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("group", [group.name for group in SCHEMA.groups])
-def test_two_models_that_want_the_same_tensors_get_them(drive, group):
-    """They share the filler, and it fills side by side: it is stopped before each of its lines until all other tensors
-    are there."""
-    # pictures are decoded behind a lock, where every line is waited for in vain
-    every = 5 if "image" in SCHEMA.group(group).params.parts() else 1
-    for params in choices_of(group):
-        rows = rows_of_group(group, params)
-        builder = InputBuilder({"one": rows, "other": rows}, schema=SCHEMA)
-        for built, where in held_builds(builder, drive[4], lambda label: label.startswith("one/"), every):
-            for name, row in product(built, rows):
-                assert shown(built[name][row["name"]]) == alone(row, drive[4], None, 4), (name, row, where)
-
-
-@pytest.mark.slow
 def test_stages_that_run_side_by_side_on_what_they_share_change_no_byte(drive):
     """Each is stopped before some of its lines until all others are done."""
     rows = []
@@ -285,7 +398,7 @@ def test_stages_that_run_side_by_side_on_what_they_share_change_no_byte(drive):
         for k, params in enumerate(choices_of(group.name)):
             # a suffix of its own: rows that belong to another group's would have to have its params
             rows += rows_of_group(group.name, params, f"__{group.name}_{k}")
-    builder = InputBuilder(rows, schema=SCHEMA)
+    builder = InputBuilder(rows, schema=SCHEMA, training=True)
     tensors = {row["name"] for row in rows}
     for built, where in held_builds(builder, drive[4], lambda label: label not in tensors, every=97, patience_s=0.2):
         for row in rows:

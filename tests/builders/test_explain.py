@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from perceptum.builders import InputBuilder
+from perceptum.builders.pages import allocate_pages
 from perceptum.features import SpecError, canonical
 
 NAMES = [feature.name for feature in canonical()]
@@ -49,7 +51,7 @@ def test_radars_do_not_look_at_the_ground_in_vain_either(frame_name, clouds):
 
 
 def test_before_a_build_the_plan_shows_what_will_be_and_no_times():
-    plan = InputBuilder(NAMES).explain()
+    plan = InputBuilder(NAMES, training=True).explain()
     assert [t.name for t in plan.tensors] == NAMES
     assert {t.ms for t in plan.tensors} | {s.ms for s in plan.stages} == {None}
     shapes = {t.name: t.shape for t in plan.tensors}
@@ -62,7 +64,7 @@ def test_before_a_build_the_plan_shows_what_will_be_and_no_times():
 
 
 def test_after_a_build_it_shows_the_frames_sizes_and_the_times(frame):
-    builder = InputBuilder(NAMES)
+    builder = InputBuilder(NAMES, training=True)
     tensors = builder.build(frame)
     plan = builder.explain()
     for line in plan.tensors:
@@ -76,7 +78,7 @@ def test_after_a_build_it_shows_the_frames_sizes_and_the_times(frame):
 
 @pytest.mark.parametrize("built", [False, True])
 def test_the_plan_is_plain_data_that_json_can_carry(frame, built):
-    builder = InputBuilder(NAMES)
+    builder = InputBuilder(NAMES, training=True)
     if built:
         builder.build(frame)
     plain = json.loads(json.dumps(builder.explain().to_dict()))
@@ -93,11 +95,11 @@ def test_it_tells_which_tensors_share_a_stage():
         "lidar_bev_temporal": {**grid, "num_sweeps": 1},
         "lidar_pillars": {**grid, "max_voxels": 120_000},
     }
-    builder = InputBuilder(NAMES, params=like_the_others)
+    builder = InputBuilder(NAMES, training=True, params=like_the_others)
     stages = {s.title: s.serves for s in builder.explain().stages}
     lidar = [name for name in NAMES if name.startswith("lidar") and "range" not in name]
     group_of = {feature.name: group.name for group in canonical().groups for feature in group}
-    seen = ("camera_depth", "lidar_camera_pixels", "lidar_camera_index")
+    seen = ("camera_depth", "lidar_camera_pixels", "lidar_camera_index", "gt_segmentation")
     assert stages["cloud (1 sweep, ego frame)"] == tuple(n for n in NAMES if n in lidar or n in seen)
     of_points = ("lidar_points", "lidar_camera_pixels")
     assert stages["cells (1024 x 1024 x 40)"] == tuple(n for n in lidar if group_of[n] not in of_points)
@@ -108,7 +110,7 @@ def test_it_tells_which_tensors_share_a_stage():
 
 @pytest.mark.parametrize("built", [False, True])
 def test_printed_it_names_every_stage_and_tensor(frame, built):
-    builder = InputBuilder(NAMES, writable=True)
+    builder = InputBuilder(NAMES, training=True, writable=True)
     if built:
         builder.build(frame)
     text, plan = str(builder.explain()), builder.explain()
@@ -122,16 +124,24 @@ def test_printed_it_names_every_stage_and_tensor(frame, built):
 def test_it_says_whose_the_memory_is_and_where_a_framework_copies():
     class Model:
         inputs = ({"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]},)
+        given = None
 
         def copies(self, tensors):
             assert {name: (a.dtype.name, a.ndim) for name, a in tensors.items()} == {"lidar_points": ("float32", 2)}
             assert all(array.ctypes.data % 64 == 0 for array in tensors.values())
+            # what the model says may hang on where it lies: it is memory of the model's own
+            assert all(np.shares_memory(array, np.frombuffer(self.given, np.uint8)) for array in tensors.values())
             return {"lidar_points": "it wants another layout"}
 
         def allocator(self, name, nbytes):
-            raise AssertionError("planning takes no memory")
+            assert self.given is None
+            self.given = allocate_pages(name, nbytes)
+            return self.given
 
-    (line,) = InputBuilder(Model()).explain().tensors
+    model = Model()
+    builder = InputBuilder(model)
+    assert model.given is None, "planning takes no memory"
+    (line,) = builder.explain().tensors
     assert (line.owner, line.copies) == ("model", "it wants another layout")
 
 

@@ -15,9 +15,10 @@ from perceptum.inputs import LidarSweep
 from .cameras import picture
 
 NAMES = [feature.name for feature in canonical()]
-NOT_RADAR = [name for name in NAMES if not name.startswith(("radar", "camera", "lidar_camera"))]
+LIDAR = [name for name in NAMES if name.startswith(("lidar", "ego_pose")) and not name.startswith("lidar_camera")]
 # with a symbol of its own for the points, where another cloud than that of lidar_points is meant
 OWN_POINTS = {"lidar_point_voxel_id": "voxels", "lidar_camera_pixels": "pixels", "lidar_camera_index": "pixels"}
+OWN_POINTS |= {"gt_segmentation": "classes"}
 APART = [f"{name}__{OWN_POINTS[name]}" if name in OWN_POINTS else name for name in NAMES]
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
@@ -52,16 +53,20 @@ def log(sweep_of):
         (["lidar_bev_temporal"], {"lidar_bev_temporal": {"num_sweeps": 2}}, {"lidar/top": 2, "lidar/side": 2}),
         (["camera_images"], {}, {"camera/front": 1, "camera/left": 1}),
         (["camera_projection", "camera_valid"], {"image": {"cameras": ["left"]}}, {"camera/left": 1}),
-        (NAMES, LIKE_THE_OTHERS, {"lidar/top": 1, "lidar/side": 1, "map": 1, "camera/front": 1, "camera/left": 1}),
         (
-            NOT_RADAR,
+            NAMES,
+            LIKE_THE_OTHERS,
+            {"lidar/top": 1, "lidar/side": 1, "map": 1, "camera/front": 1, "camera/left": 1, "labels": 5},
+        ),
+        (
+            LIDAR,
             {**LIKE_THE_OTHERS, "lidar_points": {"num_sweeps": 4}, "lidar_voxels": {"num_sweeps": 4}},
             {"lidar/top": 4, "lidar/side": 4, "map": 1},
         ),
     ],
 )
 def test_only_the_records_that_the_spec_needs_are_read_and_each_once(log, names, params, reads):
-    InputBuilder(names, params=params).build(log[4])
+    InputBuilder(names, params=params, training=True).build(log[4])
     assert dict(log.reads) == reads
 
 
@@ -76,16 +81,23 @@ def test_stages_side_by_side_do_not_read_a_record_twice(log, threads):
 
     log.source.read_lidar = slowly
     params = {"lidar_points": {"num_sweeps": 2}, "lidar_voxels": {"num_sweeps": 2, "remove_close": 1}} | LIKE_THE_OTHERS
-    InputBuilder(APART, params=params, threads=threads).build(log[4])
-    assert dict(log.reads) == {"lidar/top": 2, "lidar/side": 2, "map": 1, "camera/front": 1, "camera/left": 1}
+    InputBuilder(APART, params=params, threads=threads, training=True).build(log[4])
+    assert dict(log.reads) == {
+        "lidar/top": 2,
+        "lidar/side": 2,
+        "map": 1,
+        "camera/front": 1,
+        "camera/left": 1,
+        "labels": 5,
+    }
 
 
 def stage_titles(names, params=None):
-    return [stage.title for stage in InputBuilder(names, params=params).explain().stages]
+    return [stage.title for stage in InputBuilder(names, params=params, training=True).explain().stages]
 
 
 def test_one_cloud_and_one_set_of_cells_serve_all_that_share_them():
-    titles = stage_titles(NOT_RADAR, LIKE_THE_OTHERS)
+    titles = stage_titles(LIDAR, LIKE_THE_OTHERS)
     assert [t for t in titles if t.startswith("cloud")] == ["cloud (1 sweep, ego frame)"]
     assert [t for t in titles if t.startswith("cells")] == ["cells (1024 x 1024 x 40)"]
     assert len(titles) == len(set(titles)) == 12
@@ -102,7 +114,7 @@ def test_one_cloud_and_one_set_of_cells_serve_all_that_share_them():
     ],
 )
 def test_what_differs_is_not_shared(params, clouds, cells):
-    names = [f"{name}__own" if name == "lidar_point_voxel_id" else name for name in NOT_RADAR]
+    names = [f"{name}__own" if name == "lidar_point_voxel_id" else name for name in LIDAR]
     titles = stage_titles(names, LIKE_THE_OTHERS | params)
     assert sum(t.startswith("cloud") for t in titles) == clouds
     assert sum(t.startswith("cells") for t in titles) == cells
@@ -110,7 +122,7 @@ def test_what_differs_is_not_shared(params, clouds, cells):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_every_stage_runs_once_per_frame(log, threads):
-    builder, runs = InputBuilder(NAMES, params={"image": IMAGE}, threads=threads), []
+    builder, runs = InputBuilder(NAMES, params={"image": IMAGE}, threads=threads, training=True), []
     lane = builder._take_lane()
     for stage in lane.stages:
         stage.run = lambda sample, run=stage.run, stage=stage: (runs.append(stage), run(sample))[1]
@@ -124,5 +136,5 @@ def test_every_stage_runs_once_per_frame(log, threads):
 
 def test_a_plan_holds_no_stage_that_nobody_needs():
     for name in NAMES:
-        for stage in InputBuilder([name]).explain().stages:
+        for stage in InputBuilder([name], training=True).explain().stages:
             assert stage.serves == (name,)

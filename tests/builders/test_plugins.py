@@ -198,4 +198,4 @@ def test_a_schema_of_ones_own_brings_its_fillers(frame_of):
 
 def test_without_plug_ins_the_schema_is_our_own():
     assert "acme_centre" not in canonical()
-    InputBuilder([feature.name for feature in canonical()])
+    InputBuilder([feature.name for feature in canonical()], training=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -138,3 +139,96 @@ def test_memory_is_zero_and_aligned_to_pages(nbytes):
     array = np.frombuffer(allocate_pages("a", nbytes), np.uint8)
     assert not array.any()
     assert array.ctypes.data % 4096 == 0
+
+
+class Shared(np.ndarray):
+    """Memory that others use as long as they say."""
+
+    is_used = False
+    asked = 0
+
+    def in_use(self):
+        self.asked += 1
+        return bool(self.is_used)
+
+
+class Owner:
+    """Gives memory of that kind, and remembers it."""
+
+    def __init__(self):
+        self.given = []
+
+    def __call__(self, name, nbytes):
+        block = np.frombuffer(allocate_pages(name, nbytes), np.uint8).view(Shared)
+        self.given.append(weakref.ref(block))
+        return block
+
+
+def filled(pool, name="a", size=1000):
+    lease = pool.take(name, (size,), np.uint8)
+    begin(lease)
+    lease.written.settle()
+    return lease.array
+
+
+def test_memory_that_others_still_use_is_passed_over_and_lent_again_when_they_are_done():
+    pool = Pool(owner := Owner())
+    first = filled(pool).ctypes.data
+    block = owner.given[0]()
+    block.is_used = True
+    second = filled(pool).ctypes.data
+    assert (pool.allocated, second == first) == (2, False)
+    # the second is free all the time, and none is made beside it
+    assert [filled(pool).ctypes.data for _ in range(3)] == [second] * 3
+    block.is_used = False
+    held = [filled(pool) for _ in range(2)]
+    assert {array.ctypes.data for array in held} == {first, second}
+    assert pool.allocated == 2
+
+
+def test_what_others_use_for_ever_is_kept_within_the_bound_and_then_is_its_owners():
+    pool = Pool(owner := Owner(), keep_bytes=10 * MIB)
+    for _ in range(30):
+        filled(pool, size=MIB)
+        owner.given[-1]().is_used = True
+        assert pool.kept_bytes <= 10 * MIB
+    gc.collect()
+    assert sum(block() is not None for block in owner.given) == 10
+
+
+def test_memory_whose_owner_cannot_say_is_not_asked_for_again():
+    class NotTold(int):
+        def __bool__(self):
+            raise LookupError
+
+    pool = Pool(owner := Owner())
+    filled(pool)
+    owner.given[0]().is_used = NotTold()
+    with pytest.raises(LookupError):
+        pool.take("a", (1000,), np.uint8)
+    gc.collect()
+    assert owner.given[0]() is None
+    filled(pool)
+    assert (pool.allocated, pool.kept_bytes) == (2, 1000)
+
+
+def test_memory_that_is_too_small_goes_when_nobody_uses_it():
+    pool = Pool(owner := Owner())
+    filled(pool, size=1000)
+    owner.given[0]().is_used = True
+    filled(pool, size=100_000)
+    assert owner.given[0]() is not None
+    owner.given[0]().is_used = False
+    held = [filled(pool, size=100_000) for _ in range(2)]
+    gc.collect()
+    assert (owner.given[0](), pool.allocated) == (None, 3)
+    del held
+
+
+def test_nobody_is_asked_of_memory_that_a_tensor_lies_in():
+    pool = Pool(owner := Owner())
+    held = [filled(pool) for _ in range(3)]
+    assert [block().asked for block in owner.given] == [0, 0, 0]
+    del held
+    filled(pool)
+    assert sum(block().asked for block in owner.given) == 1

@@ -35,6 +35,7 @@ PARAMS = {
     "radar_bev": {"grid": GRID, "filter": "none", "num_sweeps": 3},
     "camera_depth": {"lidar": {"num_sweeps": 3}, "stride": 3, "collision": "last_of_pixel"},
     "lidar_camera_pixels": {"lidar": {"num_sweeps": 3}, "take": "all"},
+    "gt_segmentation": {"lidar": {"num_sweeps": 3}},
     "radar_camera_points": {"radar": {"filter": "none"}, "max_points": 9},
 }
 
@@ -67,7 +68,7 @@ def drive(sweep_of, street):
 def builder(names, **options):
     groups = [canonical().group_of(name.partition("__")[0]) for name in names]
     taken = {group.name for group in groups} | {part for group in groups for part in group.parts}
-    return InputBuilder(names, params={g: p for g, p in PARAMS.items() if g in taken}, **options)
+    return InputBuilder(names, training=True, params={g: p for g, p in PARAMS.items() if g in taken}, **options)
 
 
 def in_bytes(tensors):
@@ -80,7 +81,7 @@ def truth(drive):
     return [{name: in_bytes(builder([name]).build(frame))[name] for name in NAMES} for frame in drive]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_asking_for_less_never_changes_a_tensor(drive, truth, seed):
     random = Random(seed)
     names = random.sample(NAMES, random.randint(1, len(NAMES)))
@@ -95,7 +96,7 @@ def test_asking_for_less_never_changes_a_tensor(drive, truth, seed):
 @pytest.mark.parametrize("writable", [False, True])
 def test_neither_threads_nor_reused_memory_change_a_byte(drive, truth, threads, writable):
     one, random = builder(NAMES, threads=threads, writable=writable), Random(threads)
-    for _ in range(6):
+    for _ in range(3):
         for k in random.sample(range(len(drive)), len(drive)):
             assert in_bytes(one.build(drive[k])) == truth[k]
 
@@ -112,7 +113,7 @@ def test_what_a_user_writes_into_a_writable_tensor_is_gone_with_it(drive, truth)
 @pytest.mark.parametrize("writable", [False, True])
 def test_tensors_held_for_a_while_do_not_disturb_later_ones(drive, truth, writable):
     one, random, held = builder(NAMES, writable=writable), Random(0), []
-    for _ in range(60):
+    for _ in range(30):
         k = random.randrange(len(drive))
         held.append((k, one.build(drive[k])))
         if len(held) > 5:
@@ -159,15 +160,17 @@ def test_a_frame_built_twice_or_opened_anew_gives_the_same_bytes(drive, truth):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_place_in_a_batch_changes_no_byte(drive, truth, threads, writable):
     one, random = builder(NAMES, threads=threads, writable=writable), Random(1)
-    for size in (1, 3, 5, 3, 2, 5, 5, 1):
+    for size in (1, 5, 3, 2, 5):
         picked = [random.randrange(len(drive)) for _ in range(size)]
         batch = one.build_batch([drive[k] for k in picked])
         for name in NAMES:
             group = canonical().group_of(name).name
-            starts = batch.get(f"{name if name in (POINT_IDS, 'radar_valid') else group}_batch_ptr")
+            starts = batch.get(f"{name}_batch_ptr", batch.get(f"{group}_batch_ptr"))
             for place, k in enumerate(picked):
                 ragged = canonical()[name].collate != Stack()
-                own = batch[name][starts[place] : starts[place + 1]] if ragged else batch[name][place]
+                stretch = slice(starts[place], starts[place + 1]) if ragged else place
+                edges = ragged and canonical()[name].collate.axis
+                own = batch[name][:, stretch] if edges else batch[name][stretch]
                 own = own[:, 1:] if canonical()[name].collate == Concat(index="column") else own
                 if name == POINT_IDS:
                     own = np.where(own < 0, own, own - batch["lidar_voxels_batch_ptr"][place])

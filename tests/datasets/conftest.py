@@ -145,6 +145,11 @@ def aimotive(made, tmp_path) -> Path:
 
 
 @pytest.fixture
+def waymo_motion(made, tmp_path) -> Path:
+    return made("waymo_motion").make(tmp_path / "waymo_motion")
+
+
+@pytest.fixture
 def waymo_v2(made, tmp_path) -> Path:
     return made("waymo_v2").make(tmp_path / "waymo")
 

@@ -100,15 +100,34 @@ class Maker:
     def text(self, text="hello"):
         return self.make("std_msgs/msg/String", text)
 
-    def odometry(self, time_ns, xyz, parent="odom", child="base_link", wxyz=(1, 0, 0, 0)):
+    def vector(self, xyz):
+        return self.make("geometry_msgs/msg/Vector3", *map(float, xyz))
+
+    def imu(self, time_ns, force, rate, frame="imu", unknown=()):
+        """unknown: orientation, angular_velocity or linear_acceleration, that was not measured."""
+        quaternion = self.make("geometry_msgs/msg/Quaternion", 0.0, 0.0, 0.6, 0.8)
+        parts = {"orientation": quaternion, "angular_velocity": self.vector(rate)}
+        parts |= {"linear_acceleration": self.vector(force)}
+        covariances = {f"{name}_covariance": np.full(9, -1.0 if name in unknown else 0.0) for name in parts}
+        return self.make("sensor_msgs/msg/Imu", header=self.header(time_ns, frame), **parts, **covariances)
+
+    def odometry(
+        self,
+        time_ns,
+        xyz,
+        parent="odom",
+        child="base_link",
+        wxyz=(1, 0, 0, 0),
+        linear=(0, 0, 0),
+        angular=(0, 0, 0),
+    ):
         w, x, y, z = (float(v) for v in wxyz)
-        zero = self.make("geometry_msgs/msg/Vector3", 0.0, 0.0, 0.0)
         pose = self.make(
             "geometry_msgs/msg/Pose",
             self.make("geometry_msgs/msg/Point", *map(float, xyz)),
             self.make("geometry_msgs/msg/Quaternion", x, y, z, w),
         )
-        twist = self.make("geometry_msgs/msg/Twist", zero, zero)
+        twist = self.make("geometry_msgs/msg/Twist", self.vector(linear), self.vector(angular))
         return self.make(
             "nav_msgs/msg/Odometry",
             header=self.header(time_ns, parent),

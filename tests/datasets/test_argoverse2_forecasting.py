@@ -51,6 +51,7 @@ def test_agents_are_labels_in_the_ego_frame_and_the_ego_is_none_of_them(make):
     np.testing.assert_allclose(labels.boxes[0], [20, -0.5, 0, 0, 0, 0, -np.pi / 2], atol=1e-9)
     np.testing.assert_allclose(labels.boxes[1], [0, 10, 0, 0, 0, 0, np.pi / 2], atol=1e-9)
     np.testing.assert_allclose(labels.velocity, [[0, -5], [0, 0]], atol=1e-9)
+    assert labels.forecast_role.tolist() == [3, 0]
     assert labels.num_points is None
     assert len(log[3].labels) == 0
     assert log.labels(log[1].time_ns + 1) is None
@@ -72,6 +73,7 @@ def test_the_map_has_the_given_centreline(make):
         "drivable_area": 1,
         "crossing": 1,
         "lane": 1,
+        "intersection": 0,
         "lane_divider": 1,
     }
     assert hdmap.ground is None

@@ -24,6 +24,7 @@ def test_the_map_has_its_layers_lanes_and_ground(argoverse2):
         "drivable_area": ("polygon", 1),
         "crossing": ("polygon", 1),
         "lane": ("polygon", 3),
+        "intersection": ("polygon", 0),
         "lane_divider": ("line", 2),
     }
     # the closing corner is not kept, and the second edge is turned

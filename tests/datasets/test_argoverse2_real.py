@@ -69,6 +69,10 @@ def test_the_real_map_is_whole(real_argoverse2):
     hd_map = log.map
     sizes = {name: len(layer) for name, layer in hd_map.layers.items()}
     assert (sizes["lane"], sizes["drivable_area"], sizes["crossing"]) == (183, 13, 11)
+    # the areas of an intersection are its lanes
+    intersection, lanes = hd_map.layers["intersection"], hd_map.lanes
+    assert intersection.ids.tolist() == lanes.ids[lanes.is_intersection].tolist()
+    assert len(intersection) > 20
     assert hd_map.ground.height.shape == (785, 880)
     assert hd_map.ground.height.dtype == np.float16
     assert round(float(np.isnan(hd_map.ground.height).mean()), 3) == 0.372

@@ -108,8 +108,25 @@ def test_boxes_stand_on_their_bottom_centre(kitti):
 def test_a_frame_without_boxes_has_an_empty_set(kitti):
     (kitti / "training" / "label_2" / "000003.txt").write_text("DontCare -1 -1 -10 0 0 1 1 -1 -1 -1 -1 -1 -1 -10\n\n")
     labels = open_log(kitti)[0].labels
-    assert labels.boxes.shape == (0, 7)
-    assert labels.category.shape == (0,)
+    assert (labels.boxes.shape, labels.boxes_2d.shape) == ((0, 7), (0, 4))
+    assert labels.category.shape == labels.occlusion.shape == labels.truncation.shape == (0,)
+    assert labels.unlabelled_2d.tolist() == [[0, 0, 1, 1]]
+
+
+def test_labels_say_what_a_picture_shows_and_where_nobody_looked(kitti):
+    rows = [
+        "Car 0.43 1 -0.71 1137.36 137.54 1223 177.88 1.5 1.7 3.7 1 1.5 12 0",
+        "DontCare -1 -1 -10 624 162 652.5 174 -1 -1 -1 -1000 -1000 -1000 -10",
+        "Van 0 2 1 1 2 3 4 1.5 1.7 3.7 1 1.5 12 0 0.9",
+    ]
+    (kitti / "training" / "label_2" / "000003.txt").write_text("\n".join(rows))
+    labels = open_log(kitti)[0].labels
+    assert labels.truncation.tolist() == [0.43, 0]
+    assert (labels.occlusion.tolist(), labels.occlusion.dtype) == ([1, 2], np.int64)
+    assert labels.boxes_2d.tolist() == [[1137.36, 137.54, 1223, 177.88], [1, 2, 3, 4]]
+    assert labels.unlabelled_2d.tolist() == [[624, 162, 652.5, 174]]
+    # in the lidar's axes they say the same
+    assert labels.in_frame("lidar").unlabelled_2d is labels.unlabelled_2d
 
 
 def test_an_empty_cloud_is_a_sweep_of_no_points(kitti):

@@ -1,6 +1,7 @@
 """KITTI raw: stamps to the nanosecond, poses from GPS packets, rectified cameras, and broken files."""
 
 import datetime
+import shutil
 
 import numpy as np
 import pytest
@@ -193,3 +194,66 @@ def test_garbage_is_read_or_refused_in_one_line(tmp_path_factory, said_of, text)
     files = numbered(folder, ".txt")
     for read in (lambda: read_stamps(files.paths[0], files), lambda: world_from_imus(files)):
         said_of(read)
+
+
+def test_the_packets_are_the_signal_oxts(kitti_raw, made):
+    log, names = open_log(kitti_raw), made("kitti_raw")
+    assert log.signals == ("oxts",)
+    found = log.signal("oxts")
+    assert found.times_ns.tolist() == (names.FIRST_NS + names.STEP_NS * np.arange(5)).tolist()
+    # by their published names, in their order
+    words = np.array([*names.packet(3), *names.PACKET_TAIL.split()], dtype=np.float64)
+    order = "lat lon alt roll pitch yaw vn ve vf vl vu ax ay az af al au wx wy wz wf wl wu pos_accuracy vel_accuracy"
+    order += " navstat numsats posmode velmode orimode"
+    for name, value in zip(order.split(), words, strict=True):
+        assert found.columns[name][3] == value
+    assert set(found.columns) == {*order.split(), "velocity", "specific_force", "angular_rate"}
+    np.testing.assert_allclose(found.ego_from_sensor, rigid_of(names.IMU_TO_VELO), atol=1e-6)
+
+
+def test_the_velocity_of_a_packet_is_in_the_inertial_units_axes(kitti_raw, made):
+    """East, north and up of the development kit, turned back by its rotation."""
+    found, names = open_log(kitti_raw).signal("oxts"), made("kitti_raw")
+    vn, ve, _, _, vu = (float(word) for word in names.PACKET_TAIL.split()[:5])
+    for i in range(5):
+        world_from_imu = slow_pose(names.packet(i), 1.0)[:3, :3]
+        np.testing.assert_allclose(found.columns["velocity"][i], world_from_imu.T @ [ve, vn, vu], atol=1e-12)
+    assert found.columns["specific_force"][0].tolist() == [found.columns[name][0] for name in ("ax", "ay", "az")]
+    assert found.columns["angular_rate"][0].tolist() == [found.columns[name][0] for name in ("wx", "wy", "wz")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1 2 3", "3 numbers, wanted 30"),
+        (" ".join(["x"] * 30), "'x' is not a number"),
+        (" ".join(["1"] * 29 + ["nan"]), "has a orimode that is not finite"),
+    ],
+)
+def test_a_broken_packet_leaves_a_gap_in_the_signal(kitti_raw, text, said):
+    (kitti_raw / "oxts" / "data" / "0000000002.txt").write_text(text)
+    log = open_log(kitti_raw)
+    assert len(log.signal("oxts")) == 4
+    assert [said in line for line in log.skipped] == [True]
+
+
+def test_a_packet_without_a_time_leaves_a_gap_too(kitti_raw):
+    stamps = kitti_raw / "oxts" / "timestamps.txt"
+    lines = stamps.read_text().splitlines()
+    lines[1], lines[3] = "noon", lines[2]
+    stamps.write_text("\n".join(lines))
+    log = open_log(kitti_raw)
+    assert len(log.signal("oxts")) == 3
+    assert "line 2 is 'noon', wanted a time" in log.skipped[0]
+    assert "is repeated or out of order" in log.skipped[1]
+
+
+def test_a_drive_without_packets_has_no_signal(kitti_raw):
+    shutil.rmtree(kitti_raw / "oxts")
+    assert open_log(kitti_raw).signals == ()
+
+
+def test_a_signal_without_its_calibration_names_the_file(kitti_raw):
+    (kitti_raw.parent / "calib_imu_to_velo.txt").unlink()
+    with pytest.raises(MissingRecord, match=r"calib_imu_to_velo\.txt"):
+        open_log(kitti_raw).signal("oxts")

@@ -87,6 +87,47 @@ def test_lanes_follow_and_lie_beside_each_other(read):
     assert lanes.is_intersection.tolist() == [False, True, False, False]
 
 
+def rule(id, members, **tags):
+    roles = "".join(f'<member type="{kind}" ref="{ref}" role="{role}"/>' for kind, ref, role in members)
+    tags = {"type": "regulatory_element", **tags}
+    return f'<relation id="{id}">{roles}{"".join(f"<tag k={k!r} v={v!r}/>" for k, v in tags.items())}</relation>'
+
+
+def ruled(ref):
+    return f'<member type="relation" ref="{ref}" role="regulatory_element"/>'
+
+
+@pytest.mark.filterwarnings("ignore:.*not read")
+def test_lights_signs_and_rules_say_which_lanes_are_controlled(read):
+    light = way(51, (900, 901), type="traffic_light")
+    sign = way(52, (900, 901), type="traffic_sign", subtype="de205")
+    other = way(53, (900, 901), type="traffic_sign", subtype="de301")
+    lanes = "".join(lanelet(id, 12, 22, extra=ruled(of)) for id, of in ((6, 71), (7, 72), (8, 73), (9, 74), (10, 74)))
+    rules = (
+        rule(71, [("way", 51, "refers")], subtype="traffic_light")
+        + rule(72, [("way", 52, "refers")], subtype="traffic_sign")
+        + rule(73, [("way", 53, "refers")], subtype="traffic_sign")
+        + rule(74, [("relation", 9, "yield"), ("relation", 10, "right_of_way")], subtype="right_of_way")
+    )
+    graph = read(small(extra=light + sign + other + lanes + rules)).lanes
+    assert graph.ids[graph.has_traffic_control].tolist() == ["6", "7", "9"]
+
+
+@pytest.mark.filterwarnings("ignore:.*not read")
+def test_turns_and_speed_limits_are_as_the_map_says_them(read):
+    bare = read(small().replace("turn_direction", "other")).lanes
+    assert bare.turn is None
+    assert bare.speed_limit_mps is None
+    speeds = {6: "36", 7: "36 km/h", 8: "10 m/s", 9: "10 mph", 10: "fast"}
+    lanes = "".join(lanelet(id, 12, 22, speed_limit=said) for id, said in speeds.items())
+    sign = way(51, (900, 901), type="traffic_sign", subtype="de274-72")
+    by_rule = lanelet(12, 12, 22, extra=ruled(71), turn_direction="sideways")
+    limit = rule(71, [("way", 51, "refers")], subtype="speed_limit")
+    graph = read(small(extra=lanes + sign + by_rule + limit)).lanes
+    assert graph.turn.tolist() == ["", "left"] + [""] * 8
+    np.testing.assert_allclose(graph.speed_limit_mps, [np.nan] * 4 + [10, 10, 10, 4.4704, np.nan, 20])
+
+
 def test_centrelines_have_equal_steps_between_their_ends(read):
     centre = read(small(z=7)).lanes.centerlines[0]
     np.testing.assert_allclose(centre, np.column_stack([np.arange(11.0), [2.0] * 11, [7.0] * 11]), atol=1e-9)
@@ -140,6 +181,9 @@ def test_holes_of_areas_are_a_layer_of_their_own(read):
     hd_map = read(small(extra=f'{nodes}{ways}<relation id="70">{members}{tags}</relation>'))
     assert hd_map.layers["area"].ids.tolist() == ["70"]
     assert hd_map.layers["area_holes"].ids.tolist() == ["70/0"]
+    # it is for parking
+    assert hd_map.layers["carpark_area"].ids.tolist() == ["70"]
+    assert hd_map.layers["carpark_area_holes"].ids.tolist() == ["70/0"]
     assert sorted(map(tuple, hd_map.layers["area_holes"][0][:, :2].tolist()))[0] == (3, 23)
 
 

@@ -197,6 +197,9 @@ def test_the_rest_of_an_annotation_is_kept_beside_the_labels(nuscenes):
     assert details.num_radar_points[order].tolist() == [3, 3]
     assert details.visibility[order].tolist() == ["v80-100", ""]
     assert details.attributes[order].tolist() == ["vehicle.moving", ""]
+    # what a metric asks for is in the labels too
+    assert log[3].labels.num_radar_points[order].tolist() == [3, 3]
+    assert log[3].labels.attributes[order].tolist() == ["vehicle.moving", ""]
     assert log.source.label_details(log[3].time_ns + 1) is None
     assert log.source.sample_token(log[3].time_ns) == token("scene-0001", "sample", 3)
     assert said(lambda: log.source.sample_token(5), MissingRecord) == f"{nuscenes}: no keyframe of scene-0001 at 5 ns"

@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.datasets import open_log
 from perceptum.datasets.nuscenes.lanes import ArcPath, centreline
-from perceptum.inputs import BrokenRecord
+from perceptum.datasets.nuscenes.stops import controlled
+from perceptum.inputs import BrokenRecord, Shapes
 
 from .made_nuscenes import change, map_expansion, token
 
@@ -59,6 +61,33 @@ def test_lanes_follow_each_other_along_their_centrelines(nuscenes):
     assert lanes.neighbors.tolist() == [[-1, -1]] * 3
     for before, after in lanes.successors:
         np.testing.assert_allclose(lanes.centerlines[before][-1, :2], lanes.centerlines[after][0, :2], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [("YIELD", True), ("TRAFFIC_LIGHT", True), ("STOP_SIGN", True), ("PED_CROSSING", False), ("TURN_STOP", False)],
+)
+def test_a_lane_over_the_stop_line_of_a_light_or_sign_is_controlled(nuscenes, kind, wanted):
+    changed(nuscenes, lambda expansion: expansion["stop_line"][0].update(stop_line_type=kind))
+    assert open_log(nuscenes).map.lanes.has_traffic_control.tolist() == [wanted, False, False]
+    assert open_log(nuscenes).map.lanes.turn is None
+
+
+def test_a_map_without_stop_lines_does_not_say_which_lanes_are_controlled(nuscenes):
+    changed(nuscenes, lambda expansion: expansion.pop("stop_line"))
+    assert open_log(nuscenes).map.lanes.has_traffic_control is None
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_lanes_meet_stop_lines_as_shapely_says(seed):
+    rng = np.random.default_rng(seed)
+    lines = {f"lane {i}": rng.uniform(-20, 20, (rng.integers(2, 6), 2)) for i in range(12)}
+    rings = {f"stop {i}": rng.uniform(-20, 20, 2) + rng.uniform(-3, 3, (3, 2)) for i in range(6)}
+    controlling = {"stop 0", "stop 2", "stop 5"}
+    areas = [shapely.Polygon(ring) for name, ring in rings.items() if name in controlling]
+    wanted = [any(shapely.LineString(line).intersects(area) for area in areas) for line in lines.values()]
+    found = controlled(Shapes.of("line", lines), Shapes.of("polygon", rings), controlling)
+    assert found.tolist() == wanted
 
 
 def test_a_turn_lies_on_its_circle_in_steps_of_a_metre(nuscenes):

@@ -49,6 +49,8 @@ def test_no_such_folder_says_so(tmp_path):
 
 def test_a_misspelt_name_is_guessed():
     assert message("sinthetic") == "sinthetic: no such folder; did you mean 'synthetic'?"
+    # a format is not a path
+    assert message("nuscenes") == "nuscenes: no such folder; check the path"
 
 
 def test_a_file_is_no_log(tmp_path):
@@ -181,6 +183,7 @@ def test_options_in_the_name_are_numbers_and_sizes(monkeypatch):
 
     def open_source(frames=1, noise_m=0.0, image_size=(1, 1)):
         taken.update(frames=frames, noise_m=noise_m, image_size=image_size)
+        return types.SimpleNamespace(location="synthetic")
 
     made = types.SimpleNamespace(open_source=open_source)
     monkeypatch.setattr(detect.importlib, "import_module", lambda name: made)

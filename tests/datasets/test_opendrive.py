@@ -337,6 +337,57 @@ def test_widths_count_where_a_lane_has_borders_too(read):
     assert read(flat(lane)).lanes.right_boundaries[0][0, 1] == -3
 
 
+def signal(s=5, orientation="+", inner="", **more):
+    given = {"id": "1", "dynamic": "yes"} | more
+    attributes = " ".join(f"{name}={value!r}" for name, value in given.items())
+    return f'<signal s="{s}" orientation="{orientation}" {attributes}>{inner}</signal>'
+
+
+@pytest.mark.filterwarnings("ignore:.*not read")
+@pytest.mark.parametrize(
+    ("signals", "wanted"),
+    [
+        ("", None),
+        (signal(), ["1/0/-1"]),
+        (signal(orientation="-"), ["1/0/1"]),
+        (signal(orientation="none"), ["1/0/-1", "1/0/1"]),
+        (signal(orientation="none", inner='<validity fromLane="1" toLane="2"/>'), ["1/0/1"]),
+        (signal(dynamic="no"), []),
+        (signal(dynamic="no", type="206", country="DE"), ["1/0/-1"]),
+        (signal(dynamic="no", type="205", country="OpenDRIVE"), ["1/0/-1"]),
+        (signal(dynamic="no", type="206", country="SE"), []),
+        (signal(dynamic="no", type="274"), []),
+        ('<signalReference id="8" s="1" orientation="-"/>', ["1/0/1"]),
+        ('<signalReference id="9" s="1" orientation="-"/>', []),
+    ],
+)
+def test_signals_control_the_lanes_that_they_face(read, signals, wanted):
+    other = road("2", x=90, extra=f"<signals>{signal(id='8')}</signals>" if "Reference" in signals else "")
+    lanes = read(road("1", extra=f"<signals>{signals}</signals>"), other).lanes
+    if wanted is None:
+        assert lanes.has_traffic_control is None
+    else:
+        found = [id for id in lanes.ids[lanes.has_traffic_control].tolist() if id.startswith("1/")]
+        assert sorted(found) == wanted
+
+
+@pytest.mark.filterwarnings("ignore:.*not read")
+def test_a_speed_limit_is_the_slowest_of_the_lane_or_of_its_road(read):
+    types = (
+        '<type s="0" type="town"><speed max="36" unit="km/h"/></type><type s="5" type="town"><speed max="7"/></type>'
+        '<type s="90" type="town"><speed max="1"/></type>'
+    )
+    lanes = read(road("1", extra=types)).lanes
+    assert lanes.speed_limit_mps.tolist() == [7, 7]
+    own = '<lane id="-1" type="driving">{}{}</lane><lane id="-2" type="driving">{}</lane>'
+    speeds = '<speed sOffset="0" max="30" unit="mph"/><speed sOffset="9" max="no limit"/>'
+    found = read(flat(own.format(WIDE, speeds, WIDE), extra=types.replace('"7"', '"undefined"'))).lanes
+    assert dict(zip(found.ids.tolist(), found.speed_limit_mps.tolist(), strict=True)) == pytest.approx(
+        {"1/0/-1": 30 * 0.44704, "1/0/-2": 10}
+    )
+    assert read(road()).lanes.speed_limit_mps is None
+
+
 def test_a_lane_without_width_and_border_is_said(read):
     hd_map = read(flat('<lane id="-1" type="driving"/>'))
     assert len(hd_map.lanes) == 0

@@ -85,7 +85,7 @@ def line(*points):
     return space(array=np.array(points, dtype=np.float64))
 
 
-def lane(id, successors=(), left=None, right=None):
+def lane(id, successors=(), left=None, right=None, **more):
     x = 10.0 * id
     return space(
         object_id=id,
@@ -97,6 +97,7 @@ def lane(id, successors=(), left=None, right=None):
         left_lane_id=left,
         right_lane_id=right,
         lane_group=space(intersection_id=3 if id == 2 else None),
+        **more,
     )
 
 
@@ -336,6 +337,31 @@ def test_the_map_is_the_librarys_without_the_heights_it_fills_in(library, folder
     assert open_log(folder).map is None
 
 
+def test_lights_signs_and_speed_limits_are_those_of_the_map(library, folder, monkeypatch):
+    bare = open_log(folder).map.lanes
+    assert (bare.turn, bare.has_traffic_control, bare.speed_limit_mps) == (None, None, None)
+
+    def zone(id, kind, lanes):
+        outline = line((0, 0, 0), (1, 0, 0), (1, 1, 0))
+        return space(object_id=id, outline_3d=outline, stop_zone_type=space(name=kind), lane_ids=lanes)
+
+    crossing = space(
+        object_id=3, outline_3d=line((0, 0, 0), (1, 0, 0), (1, 1, 0)), intersection_type=space(name="STOP_SIGN")
+    )
+    layers = {
+        "LANE": [lane(1, speed_limit_mps=13.5), lane(2), lane(4), lane(5)],
+        "STOP_ZONE": [zone(8, "TRAFFIC_LIGHT", [4]), zone(9, "PEDESTRIAN_CROSSING", [5])],
+        "INTERSECTION": [crossing],
+    }
+    monkeypatch.setitem(globals(), "MAP_LAYERS", layers)
+    monkeypatch.setattr(MapAPI, "available_map_layers", tuple(space(name=name) for name in layers))
+    hd_map = open_log(folder).map
+    assert {name: len(layer) for name, layer in hd_map.layers.items()} == {"stop_line": 2, "intersection": 1, "lane": 4}
+    lanes = hd_map.lanes
+    assert lanes.has_traffic_control.tolist() == [False, True, True, False]
+    np.testing.assert_array_equal(lanes.speed_limit_mps, [13.5, np.nan, np.nan, np.nan])
+
+
 def test_what_the_library_cannot_read_is_named(library, folder):
     (folder / "lidar.lidar_merged.arrow").write_bytes(b"damaged")
     log = open_log(folder, on_error="skip")
@@ -410,6 +436,6 @@ def test_a_log_converted_by_the_library_is_the_original(real_argoverse2, tmp_pat
 
 
 def test_a_layer_of_the_map_that_is_not_read_is_said(library, folder, monkeypatch):
-    monkeypatch.setattr(MapAPI, "available_map_layers", (*MapAPI.available_map_layers, space(name="SPEED_BUMP")))
-    with pytest.warns(UserWarning, match="^the map of py123d: not read: layer SPEED_BUMP"):
-        assert open_log(folder).map.unread == ("layer SPEED_BUMP (1)",)
+    monkeypatch.setattr(MapAPI, "available_map_layers", (*MapAPI.available_map_layers, space(name="BRIDGE")))
+    with pytest.warns(UserWarning, match="^the map of py123d: not read: layer BRIDGE"):
+        assert open_log(folder).map.unread == ("layer BRIDGE (1)",)

@@ -11,7 +11,7 @@ from perceptum.datasets.ros.motion import Motion
 from perceptum.datasets.ros.options import RecordingOptions
 from perceptum.datasets.ros.rosbag_ros1 import Ros1Bag
 from perceptum.datasets.ros.rosbag_ros2 import rosbag2
-from perceptum.inputs import NotALog
+from perceptum.inputs import NotALog, turns_of
 
 pytestmark = pytest.mark.data
 
@@ -162,6 +162,9 @@ def test_autowares_maps_are_in_their_local_metres(maps):
     assert len(hd_map.layers["crossing"]) == 4
     assert np.isfinite(hd_map.layers["lane"].points).all()
     # the same by UTM about an origin: the grid of one zone, moved
+    says = hd_map.lanes.turn != ""
+    assert says.sum() == 18
+    assert turns_of(hd_map.lanes.centerlines)[says].tolist() == hd_map.lanes.turn[says].tolist()
     by_utm = read_lanelet2(maps / "autoware" / "test_map" / "lanelet2_map.osm", origin=(35.9, 139.9))
     moved = hd_map.layers["lane"].points - by_utm.layers["lane"].points
     assert np.ptp(moved[:, :2], axis=0).max() < 0.05

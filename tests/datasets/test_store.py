@@ -20,6 +20,7 @@ from perceptum.inputs import (
     LidarSweep,
     Log,
     NotALog,
+    PointLabels,
     Poses,
     RadarSweep,
     Shapes,
@@ -41,6 +42,9 @@ def assert_same(a, b, where=""):
         # numpy's text of nothing has a width that no one can see
         assert a.dtype == b.dtype or (a.dtype.kind == b.dtype.kind == "U" and a.size == 0), where
         assert np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes(), where
+    elif isinstance(a, PointLabels):
+        for one, other in zip(a.stored, b.stored, strict=True):
+            assert_same(one, other, where)
     elif hasattr(a, "__dataclass_fields__"):
         assert type(a) is type(b), where
         for field in fields(a):
@@ -175,6 +179,9 @@ def full_log():
         neighbors=np.array([[-1, 1], [0, -1]]),
         is_intersection=np.array([True, False]),
         lane_type=np.array(["VEHICLE", "BIKE"]),
+        turn=np.array(["", "uturn"]),
+        has_traffic_control=np.array([False, True]),
+        speed_limit_mps=np.array([np.nan, 13.5]),
     )
     ground = GroundGrid(rng.normal(size=(3, 4)).astype(np.float16), np.eye(2), np.array([1.0, 2.0]), 0.3)
     layers = {"area": Shapes.of("polygon", {"x": [(0, 0), (1, 0), (1, 1)]}), "none": Shapes.of("line", {})}

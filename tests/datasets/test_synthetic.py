@@ -385,8 +385,8 @@ def test_successors_begin_where_a_lane_ends_and_neighbours_share_a_line(log):
 def test_the_map_has_its_layers_and_the_drive_stays_on_it(source, log):
     shapely = pytest.importorskip("shapely")
     layers = log.map.layers
-    assert set(layers) == {"drivable_area", "lane", "crossing", "sidewalk", "lane_divider", "road_boundary"}
-    for name in ("drivable_area", "lane", "crossing", "sidewalk"):
+    assert set(layers) == {"drivable_area", "lane", "crossing", "walkway", "lane_divider", "road_boundary"}
+    for name in ("drivable_area", "lane", "crossing", "walkway"):
         polygons = [shapely.Polygon(layers[name][i][:, :2]) for i in range(len(layers[name]))]
         assert all(p.is_valid and p.exterior.is_ccw for p in polygons)
         assert layers[name].kind == "polygon"

@@ -26,6 +26,7 @@ from perceptum.features import (
     canonical,
 )
 from perceptum.features.lidar import BevStatsParams, PillarsParams, PointsParams, VoxelsParams
+from perceptum.features.targets import PixorParams
 
 
 class ImageParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +83,7 @@ EDGES = group(
     name="graph",
 )
 SCHEMA = Schema("mine", "1", (*canonical().groups, PICTURES, PROJECTIONS, POINTWISE, EDGES))
+NAMES = [*(group.name for group in SCHEMA.groups), *sorted(SCHEMA.parts)]
 
 
 def row(name, dtype, shape, **params):
@@ -173,6 +175,8 @@ def test_every_closed_word_has_a_meaning_and_every_column_a_unit():
     ]
     # what pillars are decorated with follows from other parameters
     columns += PillarsParams(with_distance=True).column_names()
+    # what PIXOR regresses is fixed
+    columns += PixorParams().column_names()
     assert set(columns) == set(COLUMN_UNITS)
 
 
@@ -417,7 +421,7 @@ def test_each_row_then_stands_alone():
         (
             ["ego_pose"],
             {"qqqq": {}},
-            f"no group or part 'qqqq'; there are {', '.join(g.name for g in SCHEMA.groups)}, frame, image",
+            f"no group or part 'qqqq'; there are {', '.join(NAMES)}",
         ),
         (
             ["lidar_ring"],
@@ -454,7 +458,8 @@ PARAMETER, HEADING = "is a parameter; give it", "is a heading over parameters; g
 def test_a_parameter_without_its_group_says_where_it_is_given(params, said, under):
     with pytest.raises(SpecError) as error:
         SCHEMA.spec(["lidar_voxels", "lidar_bev_stats"], params)
-    assert str(error.value) == f"{said} under a group: {under}; only 'frame' and 'image' may be said once for all rows"
+    at_once = "only 'agents', 'classes', 'frame' and 'image' may be said once for all rows"
+    assert str(error.value) == f"{said} under a group: {under}; {at_once}"
 
 
 @pytest.mark.parametrize(

@@ -264,8 +264,8 @@ def test_every_preset_of_ours_says_what_it_follows():
     [
         ("radar_zzzzzz", "for radar there are radar_points, radar_num_points, "),
         ("camera_zzzzzz", "for camera there are camera_images, camera_valid, "),
-        ("map_raster", "there are none for map yet. Its records are in frame.map; "),
-        ("boxes", "there are none for box yet. Its records are in frame.labels; "),
+        ("map_zzzzzz", "for map there are map_raster, map_raster_valid, "),
+        ("gt_zzzzzz", "for gt there are gt_boxes, gt_labels, "),
         ("lidar_zzzzzz", "for lidar there are lidar_points, lidar_num_points, "),
     ],
 )
@@ -293,5 +293,5 @@ def test_a_slip_within_the_family_is_put_right(name, near):
 
 
 def test_params_of_another_family_are_never_meant():
-    with pytest.raises(UnknownFeature, match=r"^no group or part 'map_raster'; there are none for map yet"):
-        canonical().spec(["lidar_points"], {"map_raster": {}})
+    with pytest.raises(UnknownFeature, match=r"^no group or part 'map_zzzzzz'; for map there are map_raster, "):
+        canonical().spec(["lidar_points"], {"map_zzzzzz": {}})

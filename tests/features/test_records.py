@@ -102,13 +102,12 @@ def test_a_row_that_says_all_its_parameters_survives_a_change_of_the_defaults():
 def test_a_feature_or_parameter_that_is_gone_is_a_mismatch():
     fewer = Schema("fewer", "3", tuple(group for group in canonical().groups if group.name != "ego"))
     record = stored([{"name": "ego_pose", "dtype": "float64", "shape": [4, 4]}])
-    known = ", ".join(feature.name for feature in fewer)
     with pytest.raises(SchemaMismatch) as error:
         fewer.check(record)
     version = canonical().version
     assert str(error.value) == (
         f"'ego_pose' was packed under schema canonical {version}, but under fewer 3: "
-        f"no feature 'ego_pose'; there are {known}"
+        "no feature 'ego_pose'; did you mean 'ego_state'?"
     )
     gone = stored()
     gone["features"]["lidar_points"]["params"] = {"old": 1}

@@ -205,7 +205,7 @@ CASES = {
     ),
     "near preset": (
         [row("lidar_voxels", "float32", ["n", 10, 5], preset="bevfusio")],
-        "input 'lidar_voxels': no preset 'bevfusio'; did you mean 'bevfusion'? "
+        "input 'lidar_voxels': no preset 'bevfusio'; did you mean 'bevfusion' or 'bevfusion_seg'? "
         f"`perceptum features lidar_voxels` lists all {len(canonical().presets('lidar_voxels'))}",
     ),
     "several near presets": (

@@ -26,6 +26,9 @@ POINTS = {"name": "lidar_points", "dtype": "float32", "shape": ["n", 5]}
 
 # what cannot be found by trying
 CHANGED = {
+    "layers": ["lane"],
+    "background": [1, 2, 3],
+    "paints": [{"layer": "lane", "color": [1, 2, 3]}],
     "sensors": ["a"],
     "columns": ["x", "y", "z"],
     "sensor": "a",
@@ -41,6 +44,14 @@ CHANGED = {
     "heights": [0.5],
     "lidar": {"num_sweeps": 2},
     "radar": {"num_sweeps": 2},
+    "counts": [3, 4, 5, 6],
+    "centre": [1, 2],
+    "hops": [1, 2, 3, 4, 5, 6],
+    "classes": ["a"],
+    "box_range": [0, 0, 0, 1, 1, 1],
+    "agents": {"max_agents": 3},
+    "tracks": {"num_steps": 3},
+    "colours": [[1, 2, 3]] * 3,
 }
 # what can only be changed together with others
 BESIDE = {
@@ -55,12 +66,17 @@ def other_values(params, field):
     value = getattr(params, field.name)
     if field.name in CHANGED:
         yield CHANGED[field.name]
+    if field.name == "range":
+        # on a map it is an area
+        yield [0, 0, 1, 1]
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, (int, float)):
         yield from (value + 1, value / 2)
     elif isinstance(value, tuple):
         yield from (value[:1], value[::-1], value[1:])
+        if value and all(isinstance(one, float) for one in value):
+            yield tuple(2 * one for one in value)
     yield from (9, 0.5, "a", ["a"], True)
     yield from words_of(field.type)
 

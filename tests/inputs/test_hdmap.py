@@ -6,7 +6,7 @@ from hypothesis import given as given_by
 from hypothesis import strategies as st
 from shapely import LineString, box
 
-from perceptum.inputs import BrokenRecord, GroundGrid, HDMap, LaneGraph, Shapes
+from perceptum.inputs import BrokenRecord, GroundGrid, HDMap, LaneGraph, Shapes, turn_of, turns_of
 from perceptum.inputs.shape_index import BoundsIndex
 
 
@@ -75,6 +75,16 @@ def lane_graph(**changed):
             {"lane_type": np.array(["VEHICLE"])},
             "2 lanes have (2, 2, 2, 1) boundaries, flags and types, and neighbors (2, 2)",
         ),
+        (
+            {"turn": np.array(["left", "back"])},
+            "turn of a lane is 'back', wanted one of left, right, straight, uturn or ''",
+        ),
+        ({"turn": np.zeros(2)}, "turn of 2 lanes is float64 (2,), wanted (2,) of kind U"),
+        (
+            {"has_traffic_control": np.zeros(3, bool)},
+            "has_traffic_control of 2 lanes is bool (3,), wanted (2,) of kind b",
+        ),
+        ({"speed_limit_mps": np.zeros(2, int)}, "speed_limit_mps of 2 lanes is int64 (2,), wanted (2,) of kind f"),
     ],
 )
 def test_a_lane_graph_that_leads_nowhere_is_refused(changed, wanted):
@@ -82,6 +92,35 @@ def test_a_lane_graph_that_leads_nowhere_is_refused(changed, wanted):
     with pytest.raises(BrokenRecord) as caught:
         lane_graph(**changed)
     assert str(caught.value) == wanted
+
+
+def along(*headings_deg):
+    step = np.deg2rad(headings_deg)
+    return 5e6 + np.cumsum([[0, 0], *np.column_stack([np.cos(step), np.sin(step)])], axis=0)
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (along(0), "straight"),
+        (along(170, 180, 190), "straight"),
+        (along(0, 40, 0), "straight"),
+        (along(0, 15, 29), "straight"),
+        (along(0, 15, 31), "left"),
+        (along(0, -15, -31), "right"),
+        (along(90, 130, 180, 223), "left"),
+        (along(10, -50, -120), "right"),
+        (along(0, 60, 120, 136), "uturn"),
+        (along(0, -90, -180), "uturn"),
+        (along(0, 100, 200, 270), "uturn"),
+        (np.array([[0, 0], [np.nan, 1], [1, 0], [1, 0], [1, 5]]), "left"),
+        (np.array([[0, 0, 1], [0, 0, 2]]), ""),
+        (np.full((1, 3), np.nan), ""),
+    ],
+)
+def test_a_lane_turns_by_how_far_its_heading_changes(line, wanted):
+    assert turn_of(line) == wanted
+    assert turns_of(Shapes.of("line", {"a": line})).tolist() == [wanted]
 
 
 def test_no_shapes_are_an_empty_set():

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,56 @@ def test_processes_that_compile_for_different_types_at_once_do_not_take_each_oth
         assert compiling(CALL_WITH.format(kind=kind)) == [total, "1"]
 
 
+SLOW_COMPILING = """
+import time
+from perceptum.inputs import kernel as kernels
+save = kernels._Kept.save_overload
+def save_slowly(self, *args):
+    open("compiling", "w").close()
+    time.sleep({seconds})
+    save(self, *args)
+kernels._Kept.save_overload = save_slowly
+"""
+
+
+def test_processes_that_need_a_kernel_at_the_same_time_compile_it_once(compiling):
+    (compiling.code / "made.py").write_text(KERNEL)
+    code = SLOW_COMPILING.format(seconds=1.0) + CALL_WITH.format(kind="float32")
+    started = [compiling.start(code) for _ in range(3)]
+    assert sorted(compiling.finish(process) for process in started) == [["10.0", "0"], ["10.0", "1"], ["10.0", "1"]]
+
+
+def test_a_process_that_hangs_or_is_killed_while_it_compiles_holds_nobody_up_for_long(compiling, tmp_path):
+    (compiling.code / "made.py").write_text(KERNEL)
+    hanging = compiling.start(SLOW_COMPILING.format(seconds=1000) + CALL_WITH.format(kind="float32"))
+    try:
+        until_s = time.monotonic() + 60
+        while not list(tmp_path.rglob("compiling")) and time.monotonic() < until_s:
+            time.sleep(0.01)
+        impatient = "from perceptum.inputs import kernel as kernels; kernels._LONGEST_COMPILING_S = 0.1\n"
+        assert compiling(impatient + CALL_WITH.format(kind="float64")) == ["10.0", "0"]
+        waiting = compiling.start(CALL_WITH.format(kind="float32"))
+    finally:
+        hanging.kill()
+        hanging.communicate()
+    assert compiling.finish(waiting) == ["10.0", "0"]
+
+
+def test_a_kernel_that_calls_itself_with_other_types_does_not_wait_for_itself(compiling):
+    made = """
+        from perceptum.inputs.kernel import kernel
+
+        @kernel
+        def halved(value, whole):
+            if value < 1:
+                return 0.0
+            return halved(value / 2, whole) + 1.0
+    """
+    (compiling.code / "made.py").write_text(textwrap.dedent(made))
+    patient = "from perceptum.inputs import kernel as kernels; kernels._LONGEST_COMPILING_S = 1000\n"
+    assert compiling(patient + "import made; print(made.halved(16, 1))") == ["5.0"]
+
+
 def test_a_kernel_is_compiled_anew_where_what_went_into_it_has_changed(compiling):
     caller = """
         from perceptum.inputs.kernel import kernel
@@ -238,6 +289,26 @@ def test_a_kernel_goes_on_where_its_folder_has_gone_or_cannot_be_written_any_mor
         print(made.total(np.arange(5, dtype=np.int16)))
     """
     assert compiling(code) == ["10.0", "10", "10"]
+
+
+def test_python_collects_garbage_after_a_kernel_was_compiled_if_it_did_before(compiling):
+    (compiling.code / "made.py").write_text(KERNEL)
+    code = """
+        import gc
+        import numpy as np
+        import made
+        made.total(np.arange(5.0))
+        print(gc.isenabled())
+        gc.disable()
+        made.total(np.arange(5))
+        print(gc.isenabled())
+        gc.enable()
+        try:
+            made.total(None)
+        except Exception:
+            print(gc.isenabled())
+    """
+    assert compiling(code) == ["True", "False", "True"]
 
 
 def test_a_kernel_is_the_function_itself_where_numba_is_told_not_to_compile(compiling):

@@ -32,7 +32,17 @@ from perceptum.inputs.store import INDEX, Index, LocalFiles, RemoteFiles, StoreS
 from perceptum.inputs.store import columns as store_columns
 from perceptum.inputs.store.arrays import arrays_of
 from perceptum.inputs.store.calibration import Calibrations, CalibrationTable
-from perceptum.inputs.store.records import LABEL_COLUMNS, LABEL_OWN, LIDAR_COLUMNS, LIDAR_OWN, RADAR_COLUMNS, RADAR_OWN
+from perceptum.inputs.store.records import (
+    LABEL_COLUMNS,
+    LABEL_OWN,
+    LIDAR_COLUMNS,
+    LIDAR_OWN,
+    POINT_LABELS,
+    RADAR_COLUMNS,
+    RADAR_OWN,
+    label_columns,
+    labels_of,
+)
 
 VERSION_1 = Path(__file__).parent / "fixtures" / "store_v1"
 """Made by `perceptum convert --compression zstd` from two frames of a synthetic drive, seed 4. Never made again."""
@@ -236,10 +246,41 @@ def test_only_the_ranges_that_are_needed_are_read(plain):
 
 def test_every_field_of_a_record_is_a_column_or_accounted_for():
     """A field that is added to a record and forgotten here would be lost in a conversion."""
-    assert {f.name for f in fields(LidarSweep)} == {*LIDAR_COLUMNS, *LIDAR_OWN}
+    assert {*(f.name for f in fields(LidarSweep)), *POINT_LABELS} == {*LIDAR_COLUMNS, *LIDAR_OWN}
     assert {f.name for f in fields(RadarSweep)} == {*RADAR_COLUMNS, *RADAR_OWN}
     assert {f.name for f in fields(Labels)} == {*LABEL_COLUMNS, *LABEL_OWN}
     assert [f.name for f in fields(LidarSweep) if "Column" not in str(f.type)] == list(LIDAR_OWN_IN_ORDER)
+
+
+@pytest.mark.parametrize("areas", [None, 0, 2])
+@pytest.mark.parametrize("n", [0, 3])
+def test_labels_come_back_with_the_areas_of_a_picture_that_nobody_labelled(n, areas):
+    """These are further rows of the stored table."""
+    of_picture = np.arange(12.0).reshape(3, 4)[:n]
+    labels = Labels(
+        7,
+        np.arange(21.0).reshape(3, 7)[:n],
+        np.array(["Car", "Van", "Pedestrian"])[:n],
+        np.array(["a", "b", "c"])[:n],
+        np.array([[1.0, np.nan]] * n).reshape(n, 2),
+        num_radar_points=np.array([4, 0, 1])[:n],
+        attributes=np.array(["vehicle.parked", "", "cycle.with_rider"])[:n],
+        occlusion=np.array([0, 3, 1])[:n],
+        truncation=np.array([0.0, np.nan, 1.0])[:n],
+        boxes_2d=of_picture,
+        unlabelled_2d=None if areas is None else np.arange(8.0).reshape(2, 4)[:areas],
+        forecast_role=np.array([3, 2, 1])[:n],
+    )
+    stored = store_columns.batch_of("labels", label_columns(labels))
+    assert len(stored) == n + (areas or 0)
+    again = labels_of(7, store_columns.columns_of("labels", stored, LABEL_COLUMNS))
+    for field in fields(Labels):
+        there, back = getattr(labels, field.name), getattr(again, field.name)
+        if isinstance(there, np.ndarray):
+            np.testing.assert_array_equal(there, back, field.name)
+            assert there.dtype.kind == back.dtype.kind, field.name
+        else:
+            assert there is back or there == back, field.name
 
 
 LIDAR_OWN_IN_ORDER = (
@@ -252,6 +293,7 @@ LIDAR_OWN_IN_ORDER = (
         "row_of_ring",
         "origin",
         "source",
+        "point_labels",
     ),
 )
 

@@ -11,7 +11,7 @@ from perceptum.inputs.kernel import kernel
 
 from ..processor import multiply_add
 from . import BLOCK, PIXELS
-from .vectors import quads, two_rows, two_taps, weigh, weigh_across
+from .vectors import quads, two_rows, two_taps, weigh, weigh_across, weigh_across_back
 
 __all__ = ["ROWS", "between_columns", "by_pillow", "by_two"]
 
@@ -44,15 +44,16 @@ def by_pillow(
     pixels: from byte `begin` on, `rows` rows `stride` bytes apart. last: the same of the last row, with 16 bytes more:
     16 are read at a time. x_first (w,), x_weights (w, n, 4): per column of the result, the first quad of columns that
     goes into it, and the weights of that and the following ones as `weigh` wants them; y_first, y_weights: the same for
-    rows. parted: for quads of 16 rows; across: for the picture between the two passes, quads of rows. out: rows of as
-    many bytes as fill whole blocks.
+    rows. parted: for quads of 16 rows; across: for the picture between the two passes, quads of rows, from the
+    64th byte on. out: rows of as many bytes as fill whole blocks.
 
     Sixteen rows at a time are turned so that what lies in one column is one vector: then each weight is the same for
     all of it, and nothing is gathered. Four bytes of a row, and later of a column, stay together as a word.
     """
     width, height = len(x_first), len(y_first)
     n_x, n_y = x_weights.shape[1], y_weights.shape[1]
-    parted_at, across_at = np.int64(parted.ctypes.data), np.int64(across.ctypes.data)
+    # what is left over of the first pixel goes before it
+    parted_at, across_at = np.int64(parted.ctypes.data), np.int64(across.ctypes.data) + 64
     x_at, y_at = np.int64(x_weights.ctypes.data), np.int64(y_weights.ctypes.data)
     pixels_at, last_at = np.int64(pixels.ctypes.data) + begin, np.int64(last.ctypes.data)
     out_at = np.int64(out.ctypes.data) + out_begin
@@ -65,8 +66,11 @@ def by_pillow(
     ascending = x_first[0] <= x_first[width - 1]
     for row in range(0, rows, ROWS):
         turned = first
-        for x in range(width):
-            needed = min(np.int64(x_first[x]) + n_x if ascending else end, end)
+        for k in range(width):
+            # flipped, from the right: all of sixteen rows, turned before the first is needed, is more than a
+            # first-level cache holds, and took 0.17 ms longer
+            x = k if ascending else width - 1 - k
+            needed = min(np.int64(x_first[x]) + n_x, end)
             if turned < needed:
                 for four in range(0, ROWS, 4):
                     r0, r1, r2, r3 = row + four, row + four + 1, row + four + 2, row + four + 3
@@ -79,7 +83,11 @@ def by_pillow(
                         quads(a0 + at, a1 + at, a2 + at, a3 + at, parted_at + 192 * quad + 4 * four)
                 turned = min(needed + 7, end)
             to = across_at + (row // 4) * row_step + 12 * x
-            weigh_across(parted_at + 192 * np.int64(x_first[x]), 192, x_at + 16 * n_x * x, n_x, to, row_step)
+            source, own = parted_at + 192 * np.int64(x_first[x]), x_at + 16 * n_x * x
+            if ascending:
+                weigh_across(source, 192, own, n_x, to, row_step)
+            else:
+                weigh_across_back(source, 192, own, n_x, to, row_step)
         ready = rows if row + ROWS >= rows else row + ROWS
         while shown < height and (4 * (y_first[shown] + n_y) <= ready or ready == rows):
             source = across_at + np.int64(y_first[shown]) * row_step

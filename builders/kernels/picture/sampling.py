@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from perceptum.inputs.kernel import inner, kernel
 
 from ..processor import multiply_add
-from .vectors import between_two, between_two_floats, copy_pixel, copy_pixel_floats
+from .vectors import between_block, between_two, between_two_floats, copy_pixel, copy_pixel_floats
 
-__all__ = ["bent", "turned", "turned_floats", "turned_nearest"]
+__all__ = ["bent", "turned", "turned_floats"]
 
 TOGETHER = 16
 """Pixels of a row that OpenCV turns at once, where processors have registers of 32 bytes."""
@@ -63,12 +63,15 @@ def _take(
 
 
 @inner
-def _turned(across: Any, down: Any, offset: Any, x: int, y: int, alone: bool) -> Any:
-    """Where a pixel comes from, along one axis, as OpenCV 5 adds it up: otherwise for those it works out one by one."""
-    by_row = np.float32(y) * down
-    if alone:
-        return multiply_add(np.float32(x), across, by_row) + offset
-    return multiply_add(np.float32(x), across, by_row + offset)
+def _turned(across: Any, row: Any, x: int) -> Any:
+    """Where a pixel comes from, along one axis, as OpenCV 5 adds it up; row: what y and the offset make."""
+    return multiply_add(np.float32(x), across, row)
+
+
+@inner
+def _turned_alone(place: Floats, axis: int, x: int, y: int) -> Any:
+    """The same for those that OpenCV works out one by one."""
+    return multiply_add(np.float32(x), place[axis, 0], np.float32(y) * place[axis, 1]) + place[axis, 2]
 
 
 @kernel
@@ -113,12 +116,29 @@ def turned(
     place (2, 3): from a pixel (x, y, 1) of the result to the picture's.
     """
     at, out_at, spare_at = np.int64(pixels.ctypes.data) + begin, np.int64(out.ctypes.data), np.int64(spare.ctypes.data)
+    across_u, across_v = place[0, 0], place[1, 0]
+    whole = columns // TOGETHER * TOGETHER
     for y in range(rows):
-        for x in range(columns):
-            alone = x >= columns // TOGETHER * TOGETHER
-            u = _turned(place[0, 0], place[0, 1], place[0, 2], x, y, alone)
-            v = _turned(place[1, 0], place[1, 1], place[1, 2], x, y, alone)
-            _take(at, stride, rows, columns, u, v, spare_at, False, out_at + y * out_stride + 3 * x)
+        row_at = out_at + y * out_stride
+        row_u = np.float32(y) * place[0, 1] + place[0, 2]
+        row_v = np.float32(y) * place[1, 1] + place[1, 2]
+        for x in range(0, columns, TOGETHER):
+            last = min(x + TOGETHER, columns)
+            if last <= whole:
+                # between two that are within it all are
+                u, last_u = _turned(across_u, row_u, x), _turned(across_u, row_u, last - 1)
+                v, last_v = _turned(across_v, row_v, x), _turned(across_v, row_v, last - 1)
+                least, most = min(u, last_u, v, last_v), np.float32(columns - 2)
+                if least >= 0 and max(u, last_u) < most and max(v, last_v) < np.float32(rows - 1):
+                    row: Any = np.int64(stride)
+                    between_block(at, row, np.int64(x), across_u, row_u, across_v, row_v, row_at + 3 * x)
+                    continue
+            for k in range(x, last):
+                if last <= whole:
+                    u, v = _turned(across_u, row_u, k), _turned(across_v, row_v, k)
+                else:
+                    u, v = _turned_alone(place, 0, k, y), _turned_alone(place, 1, k, y)
+                _take(at, stride, rows, columns, u, v, spare_at, False, row_at + 3 * k)
 
 
 @kernel
@@ -137,35 +157,11 @@ def turned_floats(
     at, out_at = np.int64(pixels.ctypes.data) + 4 * begin, np.int64(out.ctypes.data)
     spare_at = np.int64(spare.ctypes.data)
     for y in range(rows):
+        row_u = np.float32(y) * place[0, 1] + place[0, 2]
+        row_v = np.float32(y) * place[1, 1] + place[1, 2]
         for x in range(columns):
-            alone = x >= columns // TOGETHER * TOGETHER
-            u = _turned(place[0, 0], place[0, 1], place[0, 2], x, y, alone)
-            v = _turned(place[1, 0], place[1, 1], place[1, 2], x, y, alone)
-            _take(at, 4 * stride, rows, columns, u, v, spare_at, True, out_at + 4 * (y * out_stride + 3 * x))
-
-
-@kernel
-def turned_nearest(
-    pixels: Bytes,
-    begin: int,
-    stride: int,
-    rows: int,
-    columns: int,
-    place: NDArray[np.int64],
-    out: Bytes,
-    out_stride: int,
-) -> None:
-    """Pillow's rotate, NEAREST, black beyond, to a picture of the same size.
-
-    place (2, 3): from a pixel (x, y, 1) of the result to the picture's, in 16 bits after the point.
-    """
-    for y in range(rows):
-        for x in range(columns):
-            u = (place[0, 0] * x + place[0, 1] * y + place[0, 2]) >> 16
-            v = (place[1, 0] * x + place[1, 1] * y + place[1, 2]) >> 16
-            to = y * out_stride + 3 * x
-            if 0 <= u < columns and 0 <= v < rows:
-                at = begin + v * stride + 3 * u
-                out[to], out[to + 1], out[to + 2] = pixels[at], pixels[at + 1], pixels[at + 2]
+            if x < columns // TOGETHER * TOGETHER:
+                u, v = _turned(place[0, 0], row_u, x), _turned(place[1, 0], row_v, x)
             else:
-                out[to] = out[to + 1] = out[to + 2] = 0
+                u, v = _turned_alone(place, 0, x, y), _turned_alone(place, 1, x, y)
+            _take(at, 4 * stride, rows, columns, u, v, spare_at, True, out_at + 4 * (y * out_stride + 3 * x))

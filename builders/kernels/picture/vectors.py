@@ -17,7 +17,9 @@ from numba.extending import intrinsic
 from . import BLOCK
 
 __all__ = [
+    "between_block",
     "between_two",
+    "nearest_block",
     "part",
     "quads",
     "show_across",
@@ -28,7 +30,7 @@ __all__ = [
     "two_taps",
     "weigh",
 ]
-__all__ += ["weigh_across"]
+__all__ += ["weigh_across", "weigh_across_back"]
 
 _cgutils: Any = cgutils
 _BYTE, _SHORT, _WORD, _LONG = (ir.IntType(bits) for bits in (8, 16, 32, 64))
@@ -146,22 +148,27 @@ def _to_weigh(_: Any, address: Any, step: Any, weights: Any, count: Any, out: An
     return numba.types.void(word, word, word, word, word), generate
 
 
-def _to_weigh_across(_: Any, address: Any, step: Any, weights: Any, count: Any, out: Any, out_step: Any) -> Any:
-    """The same for one pixel of 16 rows, written as quads of rows: to four places, 3 quads, and one that is left over.
+def _to_weigh_across(back: bool) -> Any:
+    """Makes the same for one pixel of 16 rows, written as quads of rows: to four places, 3 quads, and one that is left
+    over, which the next pixel overwrites: the one to the right, or the one to the left if it goes back.
 
     out_step: bytes from one place to the next.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        words = [builder.bitcast(some, ir.VectorType(_WORD, 4)) for some in _sums(builder, *arguments[:4])]
-        together = _join(builder, [*words, words[2]])
-        for k in range(4):
-            some = _pick(builder, together, [k, 4 + k, 8 + k, 12 + k])
-            _store(builder, some, arguments[4], builder.mul(_LONG(k), arguments[5]))
-        return context.get_dummy_value()
+    def typed(_: Any, address: Any, step: Any, weights: Any, count: Any, out: Any, out_step: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            words = [builder.bitcast(some, ir.VectorType(_WORD, 4)) for some in _sums(builder, *arguments[:4])]
+            together = _join(builder, [words[0], *words] if back else [*words, words[2]])
+            first = builder.add(arguments[4], _LONG(-4 if back else 0))
+            for k in range(4):
+                some = _pick(builder, together, [k, 4 + k, 8 + k, 12 + k])
+                _store(builder, some, first, builder.mul(_LONG(k), arguments[5]))
+            return context.get_dummy_value()
 
-    word = numba.types.int64
-    return numba.types.void(word, word, word, word, word, word), generate
+        word = numba.types.int64
+        return numba.types.void(word, word, word, word, word, word), generate
+
+    return typed
 
 
 def _to_quads(_: Any, row_0: Any, row_1: Any, row_2: Any, row_3: Any, out: Any) -> Any:
@@ -275,6 +282,94 @@ def _to_between_two(kind: Any) -> Any:
     return typed
 
 
+def _to_between_block(
+    _: Any, pixels: Any, stride: Any, x: Any, across_u: Any, row_u: Any, across_v: Any, row_v: Any, out: Any
+) -> Any:
+    """Writes 16 pixels of bytes in one go, each from between four, as `between_two` does one: from (x + k) across_u +
+    row_u to the right and (x + k) across_v + row_v down, in float32, all of them within the picture.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pixels, stride, x, across_u, row_u, across_v, row_v, out = arguments
+        words, longs = ir.VectorType(_WORD, _LANES), ir.VectorType(_LONG, _LANES)
+        floats = ir.VectorType(_FLOAT, _LANES)
+        numbers = ir.Constant(words, list(range(_LANES)))
+        here = builder.sitofp(builder.add(_all(builder, builder.trunc(x, _WORD), _LANES), numbers), floats)
+        shares, places = [], []
+        for across, row in ((across_u, row_u), (across_v, row_v)):
+            place = _floats(builder, "fmuladd", here, _all(builder, across, _LANES), _all(builder, row, _LANES))
+            whole = builder.fptosi(place, words)
+            shares.append(builder.fsub(place, builder.sitofp(whole, floats)))
+            places.append(builder.sext(whole, longs))
+        upper = builder.add(
+            builder.mul(places[1], _all(builder, stride, _LANES)), builder.mul(places[0], _same(_LONG, _LANES, 3))
+        )
+        rows = []
+        for first in (pixels, builder.add(pixels, stride)):
+            eight = ir.Constant(longs, ir.Undefined)
+            for k in range(_LANES):
+                address = builder.add(first, builder.extract_element(upper, _WORD(k)))
+                eight = builder.insert_element(eight, _load(builder, _LONG, 1, address), _WORD(k))
+            rows.append(builder.bitcast(eight, ir.VectorType(_BYTE, 8 * _LANES)))
+        shown = []
+        for colour in range(3):
+            left, right = (
+                [
+                    builder.uitofp(_pick(builder, row, [8 * k + colour + 3 * next_ for k in range(_LANES)]), floats)
+                    for row in rows
+                ]
+                for next_ in range(2)
+            )
+            above, below = (_between(builder, left[k], right[k], shares[0]) for k in range(2))
+            value = _floats(builder, "rint", _between(builder, above, below, shares[1]))
+            shown.append(builder.trunc(builder.fptosi(value, words), ir.VectorType(_BYTE, _LANES)))
+        together = _join(builder, [*shown, shown[2]])
+        _store(builder, _pick(builder, together, [_LANES * c + k for k in range(_LANES) for c in range(3)]), out)
+        return context.get_dummy_value()
+
+    word, number = numba.types.int64, numba.types.float32
+    return numba.types.void(word, word, word, number, number, number, number, word), generate
+
+
+def _to_nearest_block(_: Any, pixels: Any, stride: Any, u: Any, v: Any, across_u: Any, across_v: Any, out: Any) -> Any:
+    """Writes 16 pixels of bytes: those at u + k across_u to the right and v + k across_v down, in 16 bits after the
+    point, all of them within the picture. Four bytes are read of each, of which three count.
+
+    Gathered at once, 43 us for a picture of 256 x 704; loaded one by one, 95.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pixels, stride, u, v, across_u, across_v, out = arguments
+        words, longs = ir.VectorType(_WORD, _LANES), ir.VectorType(_LONG, _LANES)
+        numbers = ir.Constant(words, list(range(_LANES)))
+        # counted from the first one's pixel, so that they fit into words
+        steps = []
+        for place, across in ((u, across_u), (v, across_v)):
+            share = builder.trunc(builder.and_(place, _LONG(0xFFFF)), _WORD)
+            step = builder.mul(numbers, _all(builder, builder.trunc(across, _WORD), _LANES))
+            sum_ = builder.add(_all(builder, share, _LANES), step)
+            steps.append(builder.ashr(sum_, _same(_WORD, _LANES, 16)))
+        right = builder.mul(steps[0], _same(_WORD, _LANES, 3))
+        offsets = builder.add(builder.mul(steps[1], _all(builder, builder.trunc(stride, _WORD), _LANES)), right)
+        row = builder.mul(builder.ashr(v, _LONG(16)), stride)
+        first = builder.add(pixels, builder.add(row, builder.mul(builder.ashr(u, _LONG(16)), _LONG(3))))
+        places = builder.add(builder.sext(offsets, longs), _all(builder, first, _LANES))
+        pointers, flags = ir.VectorType(_WORD.as_pointer(), _LANES), ir.VectorType(ir.IntType(1), _LANES)
+        gather = _cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(words, [pointers, _WORD, flags, words]),
+            f"llvm.masked.gather.v{_LANES}i32.v{_LANES}p0i32",
+        )
+        every, nothing = _same(ir.IntType(1), _LANES, 1), ir.Constant(words, ir.Undefined)
+        found = builder.call(gather, [builder.inttoptr(places, pointers), _WORD(1), every, nothing])
+        bytes_ = builder.bitcast(found, ir.VectorType(_BYTE, 4 * _LANES))
+        _store(builder, _pick(builder, bytes_, [4 * k + c for k in range(_LANES) for c in range(3)]), out)
+        return context.get_dummy_value()
+
+    word = numba.types.int64
+    return numba.types.void(word, word, word, word, word, word, word), generate
+
+
 def _to_copy_pixel(kind: Any) -> Any:
     """Makes what copies one pixel."""
 
@@ -286,6 +381,14 @@ def _to_copy_pixel(kind: Any) -> Any:
         return numba.types.void(numba.types.int64, numba.types.int64), generate
 
     return typed
+
+
+def _to_black_pixel(_: Any, to: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _store(builder, _same(_BYTE, 3, 0), arguments[0])
+        return context.get_dummy_value()
+
+    return numba.types.void(numba.types.int64), generate
 
 
 _PLANES = [range(colour, BLOCK, 3) for colour in range(3)]
@@ -345,10 +448,13 @@ def _to_part(_: Any, source: Any, first: Any, second: Any, third: Any) -> Any:
     return numba.types.void(word, word, word, word), generate
 
 
+between_block: Any = intrinsic(_to_between_block)
 between_two: Any = intrinsic(_to_between_two(_BYTE))
 between_two_floats: Any = intrinsic(_to_between_two(_FLOAT))
+black_pixel: Any = intrinsic(_to_black_pixel)
 copy_pixel: Any = intrinsic(_to_copy_pixel(_BYTE))
 copy_pixel_floats: Any = intrinsic(_to_copy_pixel(_FLOAT))
+nearest_block: Any = intrinsic(_to_nearest_block)
 quads: Any = intrinsic(_to_quads)
 part: Any = intrinsic(_to_part)
 show_across: Any = intrinsic(_to_show(_ACROSS))
@@ -358,4 +464,5 @@ stream_planes: Any = intrinsic(_to_show(_PLANES, streamed=True))
 two_rows: Any = intrinsic(_to_two_rows)
 two_taps: Any = intrinsic(_to_two_taps)
 weigh: Any = intrinsic(_to_weigh)
-weigh_across: Any = intrinsic(_to_weigh_across)
+weigh_across: Any = intrinsic(_to_weigh_across(back=False))
+weigh_across_back: Any = intrinsic(_to_weigh_across(back=True))

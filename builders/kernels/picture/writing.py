@@ -1,15 +1,26 @@
-"""Pictures written as tensors: scaled, with their colours in order, and black added."""
+"""Pictures written as tensors: turned, scaled, with their colours in order, and black added."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs.kernel import kernel
+from perceptum.inputs.kernel import inner, kernel
 
 from ..record import settle
 from . import PIXELS
-from .vectors import part, show_across, show_planes, show_swapped, stream_planes
+from .vectors import (
+    black_pixel,
+    copy_pixel,
+    nearest_block,
+    part,
+    show_across,
+    show_planes,
+    show_swapped,
+    stream_planes,
+)
 
 __all__ = ["write_bytes", "write_floats", "write_scaled"]
 
@@ -20,6 +31,37 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
+@inner
+def _turn_row(
+    pixels_at: Any, stride: Any, height: int, width: int, turn: NDArray[np.int64], y: int, out_at: Any
+) -> None:
+    """Writes one row of Pillow's rotate, NEAREST, black beyond, to a picture of the same size.
+
+    turn (2, 3): from a pixel (x, y, 1) of the result to the picture's, in 16 bits after the point.
+
+    Block by block: places lie on a line, so that between two that are within the picture all are, and nothing needs to
+    be asked of them: 0.85 ms for 256 x 704 pixels asked one by one, 0.05 so. A row at a time, which stays in the
+    first-level cache until it is scaled: 0.08 ms less than a turned picture.
+    """
+    across_u, across_v = turn[0, 0], turn[1, 0]
+    u, v = turn[0, 1] * y + turn[0, 2], turn[1, 1] * y + turn[1, 2]
+    for begin in range(0, width, PIXELS):
+        n = min(PIXELS, width - begin)
+        last_u, last_v = u + across_u * (n - 1), v + across_v * (n - 1)
+        within = min(u, last_u) >= 0 and max(u, last_u) < width << 16
+        # four bytes are read of each pixel: of the last row's last one there may be three
+        if n == PIXELS and within and min(v, last_v) >= 0 and max(v, last_v) < (height - 1) << 16:
+            nearest_block(pixels_at, stride, u, v, across_u, across_v, out_at)
+            u, v, out_at = u + PIXELS * across_u, v + PIXELS * across_v, out_at + 3 * PIXELS
+            continue
+        for _ in range(n):
+            if 0 <= u < width << 16 and 0 <= v < height << 16:
+                copy_pixel(pixels_at + (v >> 16) * stride + 3 * (u >> 16), out_at)
+            else:
+                black_pixel(out_at)
+            u, v, out_at = u + across_u, v + across_v, out_at + 3
+
+
 @kernel
 def write_scaled(
     pixels: Bytes,
@@ -27,6 +69,8 @@ def write_scaled(
     stride: int,
     height: int,
     width: int,
+    turn: NDArray[np.int64],
+    row: Bytes,
     table: Floats,
     steps: Floats,
     stepwise: bool,
@@ -35,6 +79,7 @@ def write_scaled(
 ) -> None:
     """Bytes as float32, each as the table has it.
 
+    turn: how the picture is turned first, as `_turn_row` has it; of no rows: not at all. row (3 width + 64,) for that.
     table (3, 256), red first; steps (3, 5, 16): how `show_planes` or its like for this layout works it out,
     which gives the same if `stepwise`. places: where red, green and blue of the first pixel go, how far on those of the
     next one and of the next row, and the height and width of the result, 0 below and to the right of the picture.
@@ -46,8 +91,14 @@ def write_scaled(
     for place in (red, green, blue):
         streamed = streamed and (out_at + 4 * place) % 64 == 0
     streamed = streamed and row_step % PIXELS == 0
+    turns = len(turn) > 0
+    if turns:
+        turned_from, pixels, at = at + begin, row, np.int64(row.ctypes.data)
     for y in range(height):
         source, to = begin + y * stride, y * row_step
+        if turns:
+            source = 0
+            _turn_row(turned_from, stride, height, width, turn, y, at)
         done = 0
         if stepwise:
             done = width // PIXELS * PIXELS
@@ -73,13 +124,27 @@ def write_scaled(
 
 @kernel
 def write_bytes(
-    pixels: Bytes, begin: int, stride: int, height: int, width: int, places: NDArray[np.int64], out: Bytes
+    pixels: Bytes,
+    begin: int,
+    stride: int,
+    height: int,
+    width: int,
+    turn: NDArray[np.int64],
+    row: Bytes,
+    places: NDArray[np.int64],
+    out: Bytes,
 ) -> None:
     """The same for bytes as they are."""
     red, green, blue, step, row_step = places[0], places[1], places[2], places[3], places[4]
     at, out_at = np.int64(pixels.ctypes.data), np.int64(out.ctypes.data)
+    turns = len(turn) > 0
+    if turns:
+        turned_from, pixels, at = at + begin, row, np.int64(row.ctypes.data)
     for y in range(height):
         source, to = begin + y * stride, y * row_step
+        if turns:
+            source = 0
+            _turn_row(turned_from, stride, height, width, turn, y, at)
         done = 0
         if step == 1:
             done = width // PIXELS * PIXELS

@@ -8,8 +8,9 @@ import numpy as np
 
 from perceptum.inputs.kernel import kernel
 
+from ..chosen import choose
 from ..load import FAR, INTENSITY, OFFSET, X, Y, Z, place
-from ..record import ABSENT, BLOCK, read
+from ..record import ABSENT, BLOCK, read, read_chosen
 
 __all__ = ["bring", "count_finite"]
 
@@ -49,14 +50,24 @@ def bring(
 
 
 @kernel
-def count_finite(columns: Any, n: int, halves: Any, xyz: Any, out: Any) -> None:
-    """Writes per point how many finite ones are before it. out: (>= n,) int32."""
-    count = np.int32(0)
-    for start in range(0, n, BLOCK):
-        m = min(BLOCK, n - start)
-        read(columns[X], start, m, halves, xyz[0])
-        read(columns[Y], start, m, halves, xyz[1])
-        read(columns[Z], start, m, halves, xyz[2])
+def count_finite(
+    columns: Any, pieces: Any, words: Any, key: int, below: int, halves: Any, xyz: Any, rows: Any, out: Any
+) -> int:
+    """Writes per point how many finite ones come before it; returns how many are not finite.
+
+    pieces, words, key, below: of the one record, as `load_pieces` takes them, which points come and in which order; of
+    the others nothing is written. rows: (BLOCK,) int32, for the work. out: (>= n,) int32.
+    """
+    count: Any = np.int32(0)
+    every: Any = np.int64(0)
+    for p in range(len(pieces)):
+        m = choose(pieces[p, 1], pieces[p, 2], key, below, words[p], rows)
+        own = rows[:m]
+        read_chosen(columns[X], own, halves, xyz[0])
+        read_chosen(columns[Y], own, halves, xyz[1])
+        read_chosen(columns[Z], own, halves, xyz[2])
         for i in range(m):
-            out[start + i] = count
+            out[own[i]] = count
             count += (abs(xyz[0, i]) < FAR) & (abs(xyz[1, i]) < FAR) & (abs(xyz[2, i]) < FAR)
+        every += m
+    return int(every - count)

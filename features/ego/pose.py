@@ -1,11 +1,11 @@
-"""The ego vehicle: what each tensor is. How they are made is in builders/ego.py."""
+"""ego_pose and reference_stamp."""
 
 from __future__ import annotations
 
-from . import drawings
-from .feature import Feature
-from .group import Group
-from .params import Params
+from .. import drawings
+from ..feature import Feature
+from ..group import Group
+from ..params import Params
 
 __all__ = ["GROUPS", "EgoParams"]
 

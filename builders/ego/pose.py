@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from perceptum.features.ego import EgoParams
 
-from .sample import Sample
-from .stage import Clearing, Filler, Stages
-from .written import Written
+from ..sample import Sample
+from ..stage import Clearing, Filler, Stages
+from ..written import Written
 
 __all__ = ["Ego"]
 

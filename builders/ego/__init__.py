@@ -1,0 +1,1 @@
+"""How the ego family's tensors are made; what they are is in features/ego, file by file the same."""

@@ -1,0 +1,1 @@
+"""How targets are made; what they are is in features/targets, file by file the same."""
