@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import NeuropodError
-from .model import Model, open_model
+from .model import Model
 from .package.trust import Trust
+from .uber.opening import open_with
+from .uber.runtime_options import RuntimeOptions
 
 __all__ = ["load_neuropod", "load_with"]
 
@@ -21,7 +23,8 @@ __all__ = ["load_neuropod", "load_with"]
 def load_neuropod(neuropod_path: str | os.PathLike[str], _always_use_native: bool = True, **kwargs: Any) -> Model:
     """Loads a packaged model and trusts it, unless PERCEPTUM_TRUST says never or ask.
 
-    Of keywords there is `visible_gpu`: an index, or None for the CPU.
+    Of keywords there are `visible_gpu`: an index, or None for the CPU, and `use_ope`: whether it runs in a worker
+    process; where that is not given PERCEPTUM_ISOLATE decides. Uber's ran each model in one.
     """
     if not _always_use_native:
         raise NeuropodError("_always_use_native=False is no longer supported; leave it out")
@@ -30,11 +33,12 @@ def load_neuropod(neuropod_path: str | os.PathLike[str], _always_use_native: boo
 
 def load_with(path: str | os.PathLike[str], trust: Trust, keywords: Mapping[str, Any]) -> Model:
     """Loads with the old-style keywords; raises NeuropodError for an unknown one."""
-    unknown = [name for name in keywords if name != "visible_gpu"]
+    unknown = [name for name in keywords if name not in ("visible_gpu", "use_ope")]
     if unknown:
-        raise NeuropodError(f"Got unexpected keyword argument {unknown[0]}; load_neuropod takes visible_gpu")
-    visible_gpu = keywords.get("visible_gpu", 0)
-    return open_model(path, trust=trust, visible_gpu=visible_gpu, validate="full", schema=None)
+        raise NeuropodError(
+            f"Got unexpected keyword argument {unknown[0]}; load_neuropod takes visible_gpu and use_ope"
+        )
+    return open_with(path, trust, RuntimeOptions.of(keywords.get("visible_gpu", 0), keywords.get("use_ope")))
 
 
 def _main(words: Sequence[str] | None = None) -> None:

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from perceptum.foreign import foreign, said
 
 from .backends import Runner, find_backend
-from .errors import NeuropodError
-from .frameworks.handoff import private_copy
+from .errors import NeuropodError, WorkerError
+from .frameworks.handoff import STRINGS, aligned_empty, private_copy
 from .frameworks.incoming import as_numpy
 from .frameworks.outgoing import converter
 from .frameworks.versions import check_version
 from .package.config import Config
 from .package.package import Package, open_package
 from .package.trust import Trust
+from .process.line import Line
 from .validation import compile_checks
 
 if TYPE_CHECKING:
     from perceptum.features import Schema
 
-__all__ = ["LEVELS", "Model", "open_model", "why_code"]
+    from .process.memory import SharedMemory
+
+__all__ = ["LEVELS", "Model", "Sealed", "load_runner", "open_model", "why_code"]
 
 LEVELS = ("full", "cheap", "off")
 """How much of each call is checked: all; names, types and ranks of the inputs; nothing."""
@@ -36,8 +42,15 @@ _CHARS = frozenset("bBhHiIlLqQfdSUT")
 _log = logging.getLogger(__name__)
 
 
+class Sealed(NamedTuple):
+    """An input that is written: what computes may begin to move it to where it computes. `infer` takes it."""
+
+    name: str
+    array: NDArray[Any]
+
+
 class Model:
-    """A model with its spec. `infer` may be called from several threads."""
+    """A model with its spec, run in this process or in a worker. `infer` may be called from several threads."""
 
     def __init__(self, package: Package, runner: Runner, validate: str) -> None:
         self._config = package.config
@@ -52,6 +65,10 @@ class Model:
         self._outputs = tuple(row.name for row in self._config.outputs)
         self._backend = find_backend(self._config.platform)
         self._warned: set[str] = set()
+        self._memory: SharedMemory | None = getattr(runner, "memory", None)
+        self._seal = getattr(runner, "seal", None)
+        self._line: Line | None = None
+        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -89,8 +106,7 @@ class Model:
 
         Raises NeuropodError that names the model.
         """
-        if self._runner is None:
-            raise NeuropodError(f"model '{self.name}' is closed; load it again")
+        runner = self._open_runner()
         try:
             convert = None if outputs == "numpy" else converter(outputs, self._backend.FRAMEWORK)
             requested = self._requested(requested_outputs)
@@ -100,12 +116,14 @@ class Model:
                 flags = array.flags
                 if not (flags.c_contiguous and flags.aligned):
                     arrays[name] = self._contiguous(name, array)
-            found = self._runner.run(arrays, requested or self._outputs)
+            found = runner.run(arrays, requested or self._outputs)
             if requested:
                 found = {name: found[name] for name in requested if name in found}
             self._check_outputs(found)
             own = {name: a if a.flags.c_contiguous else private_copy(a) for name, a in found.items()}
             return own if convert is None else {name: convert(array) for name, array in own.items()}
+        except WorkerError as error:
+            raise error.reworded(f"model '{self.name}': {error}") from error.__cause__
         except NeuropodError as error:
             raise NeuropodError(f"model '{self.name}': {error}") from error.__cause__
         except KeyboardInterrupt:
@@ -113,6 +131,59 @@ class Model:
         except BaseException as error:  # a model's own code may raise anything, SystemExit too
             _require_mapping(self.name, inputs)
             raise NeuropodError(f"model '{self.name}' {self._absent(inputs)}failed: {said(error)}") from error
+
+    def _open_runner(self) -> Runner:
+        # looked at once: another thread may close the model at any moment
+        runner = self._runner
+        if runner is None:
+            raise NeuropodError(f"model '{self.name}' is closed; load it again")
+        return runner
+
+    def infer_async(
+        self, inputs: Mapping[str, Any], requested_outputs: Iterable[str] | None = None, *, outputs: str = "numpy"
+    ) -> Future[dict[str, Any]]:
+        """As infer, in another thread: returns a future at once, or when there is room in the queue.
+
+        Calls are answered in order, as many at once as the model has workers. A future that is cancelled before its
+        turn is not run. The arrays must not be changed until it is done.
+        """
+        # two threads that ask at once share one line
+        with self._lock:
+            runner = self._open_runner()
+            if self._line is None:
+                self._line = Line(getattr(runner, "workers", 1))
+            line = self._line
+        return line.put(partial(self.infer, inputs, requested_outputs, outputs=outputs))
+
+    def seal(self, name: str, array: Any) -> Sealed:
+        """Says that an input is written, while others are not yet: what runs the model may begin to move it.
+
+        Returns what `infer` takes in its place. Raises NeuropodError where the input is not as the spec says.
+        """
+        try:
+            found = _array(name, array)
+            self._check_inputs({name: found})
+        except NeuropodError as error:
+            raise NeuropodError(f"model '{self.name}': {error}") from error.__cause__
+        if self._seal is not None:
+            self._seal(name, found)
+        return Sealed(name, found)
+
+    @property
+    def allocator(self) -> SharedMemory | None:
+        """What owns the memory that inputs are best built into; None where any memory will do."""
+        return self._memory
+
+    def allocate(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """Returns memory for an input that no hand-off copies: 64-byte aligned, and shared with the worker if there is
+        one. What is in it is not said."""
+        size, kind = tuple(shape), np.dtype(dtype)
+        return aligned_empty(size, kind) if self._memory is None else self._memory.empty(size, kind)
+
+    @property
+    def worker_pids(self) -> tuple[int, ...]:
+        """The processes that run the model now; empty where this one does."""
+        return tuple(getattr(self._runner, "pids", ()))
 
     def _absent(self, inputs: Mapping[str, Any]) -> str:
         """Names the inputs that were not given: each may be left out, but a model that failed may have needed them."""
@@ -124,6 +195,21 @@ class Model:
         arrays = {name: as_numpy(name, value) for name, value in inputs.items()}
         with foreign(f"model '{self.name}': its backend cannot say what it copies", NeuropodError):
             reasons = {name: self._backend.copy_reason(array) for name, array in arrays.items()}
+        if self._memory is not None:
+            for name, array in arrays.items():
+                if reasons[name] is None and not self._memory.holds(array):
+                    reasons[name] = "it does not lie in memory that the worker shares"
+        return {name: reason for name, reason in reasons.items() if reason is not None}
+
+    def copies_out(self) -> dict[str, str]:
+        """Returns why each output is copied on its way out of the framework; those that are not are left out.
+
+        In process all but text comes as the framework made it, unless it is an input, a weight or another output. In a
+        worker, what is small is always copied, and so is what has a size that only the framework knows.
+        """
+        is_copied = self._memory is not None and not getattr(self._backend, "WRITES_IN_PLACE", False)
+        own = "its framework makes memory of its own for it, which the worker does not share" if is_copied else None
+        reasons = {row.name: STRINGS if row.dtype == "string" else own for row in self._config.outputs}
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def _requested(self, names: Iterable[str] | None) -> tuple[str, ...]:
@@ -142,15 +228,25 @@ class Model:
             self._warned.add(name)
             _log.warning("model '%s': input '%s' is not contiguous and is copied in each call", self.name, name)
         try:
-            return private_copy(array) if array.dtype.kind in "iuf" else np.array(array, order="C")
+            if array.dtype.kind not in "iuf":
+                return np.array(array, order="C")
+            if self._memory is None:
+                return private_copy(array)
+            copied: NDArray[Any] = self._memory.empty(array.shape, array.dtype)
+            copied[...] = array
+            return copied
         except (MemoryError, ValueError) as error:
             shape = f"{array.dtype} {array.shape}"
             raise NeuropodError(f"input '{name}' is not contiguous, and cannot be copied: {shape}") from error
 
     def close(self) -> None:
         """Gives back the model's memory and files; a second call does nothing."""
-        if self._runner is not None:
+        with self._lock:
             runner, self._runner = self._runner, None
+            line = self._line
+        if line is not None:
+            line.close()
+        if runner is not None:
             try:
                 with foreign(f"model '{self.name}' cannot be closed", NeuropodError):
                     runner.close()
@@ -169,6 +265,8 @@ class Model:
 
 def _array(name: str, value: Any) -> NDArray[Any]:
     """Returns an input as a plain array of a type that a spec can hold."""
+    if type(value) is Sealed:
+        value = value.array
     array = value if type(value) is np.ndarray else as_numpy(name, value)
     dtype = array.dtype
     if dtype.char not in _CHARS or not dtype.isnative:
@@ -199,20 +297,25 @@ def open_model(
         raise NeuropodError(f"validate must be {' or '.join(map(repr, LEVELS))}, got {validate!r}")
     package = open_package(path, trust)
     try:
-        return Model(package, _load(package, visible_gpu, schema), validate)
+        return Model(package, load_runner(package, visible_gpu, partial(package.metadata.check, schema)), validate)
     except BaseException:
         package.files.close()
         raise
 
 
-def _load(package: Package, visible_gpu: int | None, schema: Schema | None) -> Runner:
+def load_runner(package: Package, visible_gpu: int | None, check: Callable[[], None] | None = None) -> Runner:
+    """Loads a package's model in this process; raises NeuropodError that names the package.
+
+    check: run before the model's files are read.
+    """
     try:
         backend = find_backend(package.config.platform)
         if backend.RUNS_CODE or package.config.custom_ops:
             package.require_trust(why_code(package.config))
         if package.config.platform_version_semver != "*":
             check_version(package.config.platform, backend.version(), package.config.platform_version_semver)
-        package.metadata.check(schema)
+        if check is not None:
+            check()
         return backend.load(package, visible_gpu)
     except NeuropodError as error:
         raise type(error)(f"{package.path}: {error}") from error.__cause__

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,20 @@ from numpy.typing import NDArray
 from . import serialization
 from .errors import NeuropodError
 from .frameworks.strings import is_string, to_list
-from .loader import load_neuropod
+from .model import Model
+from .package.package import open_package
+from .package.trust import Trust
 from .serialization import serialize
+from .uber.opening import open_with
+from .uber.runtime_options import Device, OpeOptions, RuntimeOptions
 
 __all__ = [
     "BackendLoadSpec",
+    "Device",
     "Dimension",
     "Neuropod",
+    "OpeOptions",
+    "RuntimeOptions",
     "TensorSpec",
     "TensorType",
     "deserialize",
@@ -75,37 +83,93 @@ class BackendLoadSpec:
     path: str
 
 
+class _About(NamedTuple):
+    """What a package says of its model."""
+
+    name: str
+    platform: str
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
+
+
 class Neuropod:
-    """A loaded package. `default_backend_overrides` name compiled backends: here are none, so none may be given."""
+    """A package, and its model.
+
+    `default_backend_overrides` name compiled backends: here are none, so none may be given.
+    """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         default_backend_overrides: Iterable[BackendLoadSpec] = (),
         visible_gpu: int | None = 0,
-        use_ope: bool = False,
+        use_ope: bool | None = None,
+        options: RuntimeOptions | None = None,
     ) -> None:
+        """options: all of Uber's options, in place of `visible_gpu` and `use_ope`. Raises NeuropodError."""
         first = next(iter(default_backend_overrides), None)
         if first is not None:
             raise NeuropodError(
                 f"the compiled backend '{first.path}' cannot be used: backends are Python here; leave it"
             )
-        self._model = load_neuropod(path, visible_gpu=visible_gpu)
+        if options is None:
+            options = RuntimeOptions.of(visible_gpu, use_ope)
+        elif visible_gpu != 0 or use_ope is not None:
+            raise NeuropodError("visible_gpu and use_ope are among the options; give them there, or no options")
+        self._path = path
+        self._options = options
+        self._model: Model | None = None
+        self._loading = Lock()
+        self._about: _About
+        if options.load_model_at_construction or options.ope_options.control_queue_name:
+            self.load_model()
+        else:
+            package = open_package(path, Trust.IMPLIED)
+            package.files.close()
+            config = package.config
+            rows = [[row.to_dict() for row in side] for side in (config.inputs, config.outputs)]
+            self._about = _About(config.name, config.platform, *rows)
 
-    def infer(self, inputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-        return self._model.infer(inputs)
+    def load_model(self) -> None:
+        """Loads the model where that was not done at once; raises NeuropodError the second time."""
+        with self._loading:
+            if self._model is not None:
+                raise NeuropodError(
+                    "The model has already been loaded. This usually means that `load_model_at_construction` was set "
+                    "to true (default) or `load_model()` was already explicitly called"
+                )
+            model = open_with(self._path, Trust.IMPLIED, self._options)
+            self._about = _About(model.name, model.platform, model.inputs, model.outputs)
+            self._model = model
+
+    def infer(
+        self, inputs: Mapping[str, Any], requested_outputs: Iterable[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        if self._model is None:
+            raise NeuropodError(
+                "The model was not loaded before calling `infer`. This usually means that `load_model_at_construction` "
+                "was set to false and `load_model()` was not explicitly called"
+            )
+        if self._options.disable_shape_and_type_checking:
+            self._require_known(inputs)
+        return self._model.infer(inputs, requested_outputs)
+
+    def _require_known(self, inputs: Mapping[str, Any]) -> None:
+        """Names are looked up whatever is not checked."""
+        for name in inputs.keys() - {row["name"] for row in self._about.inputs}:
+            raise NeuropodError(f"Tried to seal a tensor with name '{name}', but could not find it in the spec")
 
     def get_inputs(self) -> list[TensorSpec]:
-        return [_spec(row) for row in self._model.inputs]
+        return [_spec(row) for row in self._about.inputs]
 
     def get_outputs(self) -> list[TensorSpec]:
-        return [_spec(row) for row in self._model.outputs]
+        return [_spec(row) for row in self._about.outputs]
 
     def get_name(self) -> str:
-        return self._model.name
+        return self._about.name
 
     def get_platform(self) -> str:
-        return self._model.platform
+        return self._about.platform
 
 
 def deserialize(data: bytes) -> NDArray[Any]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from numpy.typing import NDArray
 
 from perceptum.foreign import foreign
 
 from ..errors import NeuropodError
+from ..frameworks.handoff import Empty
 from ..package.package import Package
 
-__all__ = ["PLATFORMS", "Backend", "Runner", "find_backend", "load_plug_in"]
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["PLATFORMS", "Backend", "Runner", "RunnerInto", "find_backend", "load_plug_in"]
 
 PLATFORMS = {
     "jax": "perceptum.neuropod.backends.jax",
@@ -45,6 +48,17 @@ class Runner(Protocol):
         ...
 
 
+class RunnerInto(Runner, Protocol):
+    """A runner for whose outputs there is a place: in a worker, memory that the caller shares."""
+
+    def run_into(
+        self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str], empty: Empty
+    ) -> Mapping[str, NDArray[Any]]:
+        """As `run`, but what is returned is copied at once, unless it is what `empty` returned: so it may share memory
+        with whatever it likes. Nothing is kept of an array of `empty`."""
+        ...
+
+
 class Backend(Protocol):
     """What a file of this folder offers: a module is one."""
 
@@ -52,6 +66,8 @@ class Backend(Protocol):
     """Whose tensors `infer(..., outputs="native")` gives: "torch", "tensorflow" or "jax"; otherwise arrays."""
     RUNS_CODE: bool
     """Whether a package of this platform can do anything that a program can."""
+
+    # and WRITES_IN_PLACE = True where a runner's `run_into` has the framework write into what `empty` returns
 
     def version(self) -> str:
         """Returns the framework's version; raises NeuropodError that says what to install."""
@@ -74,6 +90,9 @@ def find_backend(platform: str) -> Backend:
     """Returns the backend of a platform; raises NeuropodError that names those there are."""
     if platform in PLATFORMS:
         return cast(Backend, importlib.import_module(PLATFORMS[platform]))
+    # its import takes a fifth of a worker's start, and our own platforms need none of it
+    from importlib.metadata import entry_points
+
     plugins = {entry.name: entry for entry in entry_points(group="perceptum.backends")}
     if platform in plugins:
         return load_plug_in(plugins[platform])

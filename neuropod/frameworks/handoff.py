@@ -15,6 +15,7 @@ from here unchecked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from .strings import is_string
 
 __all__ = [
     "ALIGNMENT_BYTES",
+    "STRINGS",
+    "Empty",
     "address",
     "aligned_empty",
     "private_copy",
@@ -35,6 +38,10 @@ __all__ = [
 ]
 
 ALIGNMENT_BYTES = 64
+STRINGS = "strings have another form in every framework"
+
+Empty = Callable[[str, tuple[int, ...], np.dtype[Any]], NDArray[Any]]
+"""(name, shape, dtype) -> an array where that output is to lie in the end; what is in it is left over from before."""
 
 
 def address(array: NDArray[Any]) -> int:
@@ -80,7 +87,7 @@ def why_copied(array: NDArray[Any], *, text: bool = False, aligned: bool = False
     writable: it takes only memory that may be written.
     """
     if is_string(array) and not text:
-        return "strings have another form in every framework"
+        return STRINGS
     if not array.dtype.isnative:
         return "its byte order is not this machine's"
     if not (array.flags.c_contiguous and array.flags.aligned):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..errors import NeuropodError
 
-__all__ = ["check_range", "check_version", "framework_version"]
+__all__ = ["check_range", "check_version", "for_pip", "framework_version", "plain", "satisfies"]
 
 
 # nodesemver takes minutes over a long hostile range: 195 s for 60 kB
@@ -20,6 +19,9 @@ MOST_CHARACTERS = 256
 def framework_version(module: str, import_it: Callable[[], Any]) -> str:
     """Returns a framework's version, without importing it if the installed packages say it: that can take seconds."""
     if module not in sys.modules:
+        # late, as in `find_backend`
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             return version(module)
         except PackageNotFoundError:  # absent, or installed under another name, as onnxruntime-gpu is
@@ -42,22 +44,39 @@ def check_range(wanted: str) -> None:
         ) from None
 
 
-def check_version(platform: str, version: str, wanted: str) -> None:
-    """Raises NeuropodError where the framework's version is outside the range, or the range is none.
+def satisfies(version: str, wanted: str) -> bool:
+    """Returns whether a version is in a range, which `check_range` has let pass.
 
     "2.13.0+cpu" counts as 2.13.0: what stands after the three numbers says how it was built.
     """
     import nodesemver
 
+    return bool(nodesemver.satisfies(plain(version), wanted, loose=False))
+
+
+def check_version(platform: str, version: str, wanted: str) -> None:
+    """Raises NeuropodError where the framework's version is outside the range, or the range is none."""
     check_range(wanted)
-    plain = _plain(version)
-    if not nodesemver.satisfies(plain, wanted, loose=False):
+    if not satisfies(version, wanted):
         raise NeuropodError(
-            f"the package needs {platform} '{wanted}', this is {plain}; install a version in that range, or pack again"
+            f"the package needs {platform} '{wanted}', this is {plain(version)}; "
+            "install a version in that range, or pack again"
         )
 
 
-def _plain(version: str) -> str:
+def for_pip(wanted: str) -> str:
+    """Returns a range as pip writes it, "" for any version: ">=1.4.0,<=1.6.0". Of several ranges it is the last."""
+    import nodesemver
+
+    check_range(wanted)
+    last = nodesemver.make_range(wanted, loose=False).set[-1]
+    # a comparator without an operator is one version, or any
+    bounds = [f"{c.operator or '=='}{c.semver}" for c in last if c.operator is not None]
+    return ",".join(bounds)
+
+
+def plain(version: str) -> str:
+    """Returns the three numbers of a version; raises NeuropodError where it does not begin with two."""
     found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
     if found is None:
         raise NeuropodError(f"cannot read the framework's version '{version}'")

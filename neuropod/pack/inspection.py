@@ -48,6 +48,7 @@ def _described(package: Package) -> dict[str, Any]:
         "requirements": package.read(LOCK).decode(errors="replace").splitlines() if package.has(LOCK) else [],
         "schema": _schema(package),
         "meanings": _meanings(package),
+        "training": _training(package),
         "test_data": package.has(TEST_DATA),
         "manifest": package.has(manifest.FILE_NAME),
         "files": [
@@ -78,6 +79,14 @@ def _meanings(package: Package) -> dict[str, Any]:
     features = (package.metadata.schema or {}).get("features") or {}
     meanings = {name: said.get("meaning") for name, said in features.items() if isinstance(said, dict)}
     return {name: meaning for name, meaning in meanings.items() if isinstance(meaning, dict)}
+
+
+def _training(package: Package) -> dict[str, Any] | None:
+    """Returns what is recorded of training: the version that built it, what it built, and of how many frames."""
+    record = package.metadata.training
+    if record is None:
+        return None
+    return {"perceptum": record.perceptum, "fingerprint": record.fingerprint, "frames": len(record.frames)}
 
 
 def _schema(package: Package) -> dict[str, Any] | None:

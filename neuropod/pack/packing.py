@@ -21,6 +21,7 @@ from ..package.config import Config
 from ..package.metadata import Metadata
 from ..package.package import CONFIG, OPS, refuse_existing, write_package
 from ..package.rows import read_rows
+from ..package.training import Training
 from . import selftest
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Common(TypedDict, total=False):
     schema: Schema | None
     all_outputs: bool
     overwrite: bool
+    keep_answer: bool
+    training: Training | None
 
 
 _log = logging.getLogger(__name__)
@@ -81,6 +84,9 @@ class PackOptions:
     all_outputs: whether the test fails where the model leaves out an output of the spec
     overwrite: whether an existing package is replaced, once the new one is complete and tested; what is there and is
         not a package is left alone
+    keep_answer: whether what the model answers to test_input_data is kept as what is expected of it later, where
+        test_expected_out does not say
+    training: what training saw, which is recorded; `perceptum parity` compares with it
     """
 
     neuropod_path: str | os.PathLike[str]
@@ -100,6 +106,8 @@ class PackOptions:
     schema: Schema | None = None
     all_outputs: bool = False
     overwrite: bool = False
+    keep_answer: bool = False
+    training: Training | None = None
 
     def __post_init__(self) -> None:
         if self.test_expected_out is not None and self.test_input_data is None:
@@ -149,7 +157,7 @@ def pack(
     if not path.absolute().parent.is_dir():
         raise NeuropodError(f"{path}: the folder that it should go into does not exist; make it first")
     config = options.config(platform)
-    extra = Metadata.of(config, options.schema, gradients)
+    extra = Metadata.of(config, options.schema, gradients, options.training)
 
     def fill(folder: Path) -> None:
         _write_common(folder, options, config, extra)
@@ -159,7 +167,7 @@ def pack(
             data = test_data.dump(options.test_input_data, options.test_expected_out)
             (folder / test_data.FILE_NAME).write_bytes(data)
 
-    def test(package: Path) -> None:
+    def test(package: Path) -> Mapping[str, bytes]:
         if options.test_input_data is None:
             _log.info("%s is packed, and nothing was run: give test_input_data= to test it", path)
         else:
@@ -169,6 +177,10 @@ def pack(
             ran = selftest.check_package(package, options.test_input_data, expected, load_args, required, tries)
             if ran.code is not None and platform != "python" and not config.custom_ops:  # what is code anyway
                 _log.warning("%s is code (%s): loading it needs trust=True or --trust", path, ran.code)
+            if options.keep_answer and expected is None and options.persist_test_data:
+                answer = {row.name: ran.outputs[row.name] for row in config.outputs if row.name in ran.outputs}
+                return {test_data.FILE_NAME: test_data.dump(options.test_input_data, answer)}
+        return {}
 
     write_package(path, fill, test, options.package_as_zip, options.zip_compression, options.overwrite)
 

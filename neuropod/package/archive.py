@@ -41,6 +41,9 @@ class Files(Protocol):
 
     def size_bytes(self, name: str) -> int: ...
 
+    is_temporary: bool
+    """Whether `folder` gives files that were made for it, and that `close` deletes."""
+
     def folder(self, name: str) -> Path:
         """Returns a real folder with what lies under `name` ("" is all); a zip is extracted for it, once."""
         ...
@@ -66,6 +69,8 @@ def read_start(files: Files, name: str, most_bytes: int) -> bytes:
 
 class FolderFiles:
     """A package that is a folder."""
+
+    is_temporary = False
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -107,6 +112,8 @@ def _files_under(root: Path, home: Path) -> Iterator[Path]:
 
 class ZipFiles:
     """A package that is a zip file. It is checked whole when it is opened, and stays open until it is closed."""
+
+    is_temporary = True
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 
 from ..errors import NeuropodError
 from .archive import Files, read_start
 from .config import MOST_JSON_BYTES, parse_object
 
-__all__ = ["FILE_NAME", "sha256", "verify", "write"]
+__all__ = ["FILE_NAME", "digest", "sha256", "verify", "with_files", "write"]
 
 FILE_NAME = "manifest.json"
 _CHUNK_BYTES = 1 << 20
@@ -18,7 +19,12 @@ _CHUNK_BYTES = 1 << 20
 def write(files: Files) -> str:
     """Returns the text of the manifest of all files, itself excepted, as Uber's packager wrote it."""
     hashes = {name: sha256(files, name) for name in sorted(files.names) if name != FILE_NAME}
-    return json.dumps({"files": hashes, "manifest_version": 1}, indent=4, sort_keys=True)
+    return _text(hashes)
+
+
+def with_files(text: bytes, files: Files, names: Iterable[str]) -> str:
+    """Returns the text of a manifest that also lists these files, as they are now."""
+    return _text({**_listed(text), **{name: sha256(files, name) for name in names}})
 
 
 def verify(files: Files) -> None:
@@ -42,12 +48,22 @@ def verify(files: Files) -> None:
             )
 
 
+def digest(files: Files) -> str:
+    """Returns a SHA-256 over the names and contents of a package's files: the same for a folder and its zip file."""
+    own = sorted(name for name in files.names if name != FILE_NAME and not _is_bytecode(name))
+    return hashlib.sha256("".join(f"{sha256(files, name)} {name}\n" for name in own).encode()).hexdigest()
+
+
 def sha256(files: Files, name: str) -> str:
     digest = hashlib.sha256()
     with files.open(name) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _text(hashes: Mapping[str, str]) -> str:
+    return json.dumps({"files": hashes, "manifest_version": 1}, indent=4, sort_keys=True)
 
 
 def _listed(text: bytes) -> dict[str, str]:

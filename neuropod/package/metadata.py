@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from msgspec import structs
 
-from perceptum.features import ReferenceFrame, Row, Schema, canonical
+from perceptum.features import ReferenceFrame, Row
 
 from ..errors import NeuropodError
 from .config import Config, parse_object
+from .training import Training
+
+if TYPE_CHECKING:
+    from perceptum.features import Schema
 
 __all__ = ["FILE_NAME", "Metadata"]
 
@@ -31,11 +35,19 @@ class Metadata:
     """Output -> the frame of reference that its row says."""
     gradients: bool | None = None
     """Whether torch differentiates while the model runs; None where the packer did not say."""
+    training: Training | None = None
+    """What training saw, where the packer said it."""
 
     @classmethod
-    def of(cls, config: Config, schema: Schema | None, gradients: bool | None = None) -> Metadata | None:
-        """Returns what to store: None where no row has params or a frame or names a feature, and neither a schema nor
-        gradients are given.
+    def of(
+        cls,
+        config: Config,
+        schema: Schema | None,
+        gradients: bool | None = None,
+        training: Training | None = None,
+    ) -> Metadata | None:
+        """Returns what to store: None where no row has params or a frame or names a feature, and no schema, gradients
+        or training are given.
 
         Raises NeuropodError for an input with a frame, which only outputs have; SpecError for what a builder refuses.
         """
@@ -47,16 +59,22 @@ class Metadata:
                 f"input '{framed.name}' has a frame of its own, which is for outputs; say it in its params: "
                 f'{{"frame": "{framed.frame}"}}'
             )
+        from perceptum.features import canonical
+
         features = any(row.name.partition("__")[0] in canonical() for row in config.inputs)
         if schema is None and not features and not inputs and not outputs and not frames:
-            return None if gradients is None else cls(gradients=gradients)
+            said = gradients is not None or training is not None
+            return cls(gradients=gradients, training=training) if said else None
         record = (schema or canonical()).record([row.to_dict() for row in config.inputs])
-        return cls(record, inputs, outputs, frames, gradients)
+        return cls(record, inputs, outputs, frames, gradients, training)
 
     def check(self, schema: Schema | None = None) -> None:
         """Raises NeuropodError where a feature no longer means what it meant when the package was made."""
         if self.schema is None:
             return
+        # with all features: a model that names none loads without them
+        from perceptum.features import canonical
+
         try:
             (schema or canonical()).check(self.schema)
         except ValueError as error:
@@ -81,6 +99,7 @@ class Metadata:
             "output_params": self.output_params,
             **({"output_frames": self.output_frames} if self.output_frames else {}),
             **({} if self.gradients is None else {"gradients": self.gradients}),
+            **({} if self.training is None else {"training": self.training.to_plain()}),
         }
         try:
             return json.dumps(plain, indent=4, sort_keys=True)
@@ -104,7 +123,9 @@ class Metadata:
         gradients = plain.get("gradients")
         if gradients is not None and not isinstance(gradients, bool):
             raise NeuropodError(f"gradients must be true or false, got {str(gradients)[:40]}")
-        return cls(schema or None, inputs, outputs, frames, gradients)
+        training = plain.get("training")
+        seen = None if training is None else Training.from_plain(training)
+        return cls(schema or None, inputs, outputs, frames, gradients, seen)
 
 
 def _object(what: str, value: object) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -160,7 +160,7 @@ def _parse(files: Files, name: str, parse: Callable[[bytes], T]) -> T:
 def write_package(
     path: Path,
     fill: Callable[[Path], None],
-    test: Callable[[Path], None],
+    test: Callable[[Path], Mapping[str, bytes]],
     as_zip: bool,
     compression: int,
     overwrite: bool = False,
@@ -168,15 +168,18 @@ def write_package(
     """Makes a package of what `fill` writes into the folder it is given; the path holds all of it, tested, or what was
     there before.
 
-    It is written beside its place under another name, tested by `test`, then renamed; where anything fails it is
-    deleted. If the process is killed on the way, the path stays as it was; where a folder takes the place of another,
-    and the file system cannot exchange the two, there is a moment in which the old one is in the folder beside.
+    It is written beside its place under another name, tested by `test`, which returns what more is to be written into
+    it, file by file, then renamed; where anything fails it is deleted. If the process is killed on the way, the path
+    stays as it was; where a folder takes the place of another, and the file system cannot exchange the two, there is a
+    moment in which the old one is in the folder beside.
     """
     refuse_existing(path, overwrite)
     work = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
     try:
         whole = _write(work, fill, as_zip, compression)
-        _tested(whole, path, test)
+        more = _tested(whole, path, test)
+        if more:
+            whole = _with_files(work, more, as_zip, compression)
         refuse_existing(path, overwrite)
         _put(whole, path, work)
     except OSError as error:
@@ -203,9 +206,9 @@ def _put(whole: Path, path: Path, work: Path) -> None:
         raise
 
 
-def _tested(whole: Path, path: Path, test: Callable[[Path], None]) -> None:
+def _tested(whole: Path, path: Path, test: Callable[[Path], Mapping[str, bytes]]) -> Mapping[str, bytes]:
     try:
-        test(whole)
+        return test(whole)
     except NeuropodError as error:  # which names the package where it is now
         raise type(error)(str(error).replace(str(whole), str(path))) from error.__cause__
     except OSError as error:  # of the process, or of the folder where it answers, which may lie on another disk
@@ -227,7 +230,22 @@ def _write(work: Path, fill: Callable[[Path], None], as_zip: bool, compression: 
     folder = work / "package"
     folder.mkdir(parents=True)
     fill(folder)
-    (folder / manifest.FILE_NAME).write_text(manifest.write(FolderFiles(folder)), encoding="utf-8")
+    return _closed(work, manifest.write(FolderFiles(folder)), as_zip, compression)
+
+
+def _with_files(work: Path, more: Mapping[str, bytes], as_zip: bool, compression: int) -> Path:
+    """Adds files to a package and to its manifest. What running it left beside it, such as byte code, is not listed."""
+    folder = work / "package"
+    for name, data in more.items():
+        (folder / name).write_bytes(data)
+    (work / "package.zip").unlink(missing_ok=True)
+    text = manifest.with_files((folder / manifest.FILE_NAME).read_bytes(), FolderFiles(folder), more)
+    return _closed(work, text, as_zip, compression)
+
+
+def _closed(work: Path, text: str, as_zip: bool, compression: int) -> Path:
+    folder = work / "package"
+    (folder / manifest.FILE_NAME).write_text(text, encoding="utf-8")
     if not as_zip:
         return folder
     write_zip(folder, work / "package.zip", compression)

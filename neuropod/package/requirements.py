@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import re
 import subprocess
@@ -12,17 +11,21 @@ from pathlib import Path
 
 from ..errors import NeuropodError
 
-__all__ = ["LOCK", "check_installed", "compile_lock"]
+__all__ = ["LOCK", "check_installed", "compile_lock", "last_error", "read_pins"]
 
 LOCK = "0/requirements.lock"
 
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.!+_-]+)")
+_MOST_CHARACTERS = 400
 _log = logging.getLogger(__name__)
 
 
 def check_installed(lock: str, package: str) -> None:
     """Raises NeuropodError where a required package is not installed; another version of it is used with a warning."""
-    for name, version in _pins(lock):
+    # late: most packages have no lock
+    import importlib.metadata
+
+    for name, version in read_pins(lock):
         try:
             found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -41,7 +44,18 @@ def compile_lock(text: str) -> str:
     return _resolve(text)
 
 
-def _pins(lock: str) -> list[tuple[str, str]]:
+def last_error(stderr: str, status: int) -> str:
+    """Returns on one line the last error that pip or uv gave, with what follows it, or else what it wrote last."""
+    lines = [" ".join(line.split()) for line in stderr.splitlines() if line.strip()]
+    errors = [number for number, line in enumerate(lines) if line.lower().startswith("error:")]
+    text = (
+        " ".join(lines[errors[-1] :])[len("error:") :].strip() if errors else (lines or [f"exit status {status}"])[-1]
+    )
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} ..."
+
+
+def read_pins(lock: str) -> list[tuple[str, str]]:
+    """Returns the (name, version) that a lock file lists; raises NeuropodError for a line that pins nothing."""
     pins = []
     for line in _lines(lock):
         if line.startswith("-"):  # pip-compile may write options and hashes, which say nothing of a package
@@ -66,7 +80,7 @@ def _resolve(text: str) -> str:
         command = [sys.executable, "-m", "piptools", "compile", *flags, "--output-file", str(lock), str(source)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            reason = last_error(done.stderr, done.returncode)
             raise NeuropodError(
                 f"requirements cannot be resolved ({reason}); write exact pins (name==version) or pip install pip-tools"
             )

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from perceptum.foreign import said
+
 from ..errors import NeuropodError
 from ..frameworks.incoming import as_numpy
 from ..frameworks.strings import to_unicode
@@ -48,6 +50,4 @@ def load(data: bytes) -> Any:
     except NeuropodError as error:
         raise NeuropodError(f"{FILE_NAME}: {error}") from error.__cause__
     except Exception as error:  # a hostile pickle can make its reader raise anything
-        raise NeuropodError(
-            f"{FILE_NAME}: not a complete pickle of arrays ({type(error).__name__}: {error})"
-        ) from error
+        raise NeuropodError(f"{FILE_NAME}: not a complete pickle of arrays ({said(error)})") from error

@@ -82,14 +82,18 @@ def _watch(path: Path) -> subprocess.Popen[bytes] | None:
     if not Path(_SHELL).exists():
         return None
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(
-        [_SHELL, "-c", _WATCH, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=quiet,
-        stderr=quiet,
-        cwd="/",
-        start_new_session=True,
-    )
+    try:
+        return subprocess.Popen(
+            [_SHELL, "-c", _WATCH, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=quiet,
+            stderr=quiet,
+            cwd="/",
+            start_new_session=True,
+        )
+    except PermissionError:
+        # in a sandbox no program is started; its folders end with it
+        return None
 
 
 def _delete(path: Path, lock: int, watcher: subprocess.Popen[bytes] | None, owner: int) -> None:

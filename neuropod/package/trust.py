@@ -40,7 +40,10 @@ def check_trust(what: str, trust: Trust) -> None:
     if level == "never":
         raise NotTrusted(f"{code}{SETTING}=never forbids such packages in this process")
     if trust is Trust.NOT_GIVEN:
-        raise NotTrusted(f"{code}if you trust who made it, load it with trust=True (on the command line: --trust)")
+        raise NotTrusted(
+            f"{code}if you trust who made it, load it with trust=True (on the command line: --trust); "
+            "if not, with isolate='sandbox' (perceptum infer --sandbox)"
+        )
     if trust is Trust.IMPLIED and level == "ask":
         raise NotTrusted(
             f"{code}{SETTING}=ask: if you trust who made it, load it with perceptum.load_neuropod(path, trust=True)"

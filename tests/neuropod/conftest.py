@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import subprocess
+import sys
 import textwrap
+import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +23,7 @@ from perceptum.neuropod import (
     create_torchscript_neuropod,
     load_neuropod,
 )
+from perceptum.neuropod.process import keeper
 
 BACKENDS = ("python", "torchscript", "tensorflow_frozen", "tensorflow_saved", "onnx", "torch_export", "jax")
 
@@ -294,9 +301,6 @@ def floats(rows):
 
 def exchange_spec(common, pack):
     """Packs, then writes the output spec of `common` into the package: what no packager would."""
-    import json
-    import zipfile
-
     pack()
     path = common["neuropod_path"]
     with zipfile.ZipFile(path) as archive:
@@ -401,17 +405,114 @@ def backend(request):
     return request.param
 
 
+WARM = Path(__file__).parent / "warm"
+IMPORTED = {
+    "jax": ("jax",),
+    "onnx": ("onnxruntime",),
+    "pytorch": ("torch", "torch._dynamo"),
+    "tensorflow": ("tensorflow",),
+    "torch_export": ("torch", "torch._dynamo"),
+    "torchscript": ("torch", "torch._dynamo"),
+}
+"""What a platform's server imports; platforms with the same imports have the same server."""
+MOST_WORKERS = 6
+
+
+class WarmWorkers:
+    """Starts workers by warm/: there is a process of each framework, from which they are forked in a tenth of a second.
+
+    That a worker's process is a fresh one is tested in tests/process.
+    """
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._servers = {}
+        self._lock = threading.Lock()
+        self._mine = threading.local()
+        self._start = keeper.start
+
+    def load(self, path, **options):
+        """As load_neuropod with isolate=True."""
+        self._mine.bootstrap = self._server(IMPORTED.get(platform_of(path), ()))
+        try:
+            return load_neuropod(path, isolate=True, **options)
+        finally:
+            self._mine.bootstrap = None
+
+    def start(self, argv, *others):
+        """As keeper.start."""
+        instead = getattr(self._mine, "bootstrap", None)
+        if instead is not None:
+            argv = [str(instead) if word.endswith("bootstrap.py") else word for word in argv]
+        return self._start(argv, *others)
+
+    def _server(self, modules):
+        folder = self._folder / "-".join(("server", *modules))
+        with self._lock:
+            if folder not in self._servers:
+                folder.mkdir()
+                (folder / "bootstrap.py").symlink_to(WARM / "bootstrap.py")
+                command = [sys.executable, str(WARM / "server.py"), str(folder / "socket"), *modules]
+                server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                assert server.stdout.readline() == b"ready\n"
+                self._servers[folder] = server
+        return folder / "bootstrap.py"
+
+    def close(self):
+        for server in self._servers.values():
+            server.stdin.close()
+            server.stdout.close()
+            server.wait()
+
+
+def platform_of(path):
+    """Returns the platform of a package, or None where it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) if path.is_file() else contextlib.nullcontext() as archive:
+            config = archive.read("config.json") if archive else (path / "config.json").read_bytes()
+        return json.loads(config)["platform"]
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+        return None
+
+
 @pytest.fixture(scope="session")
-def loaded(packed):
+def warm_workers(tmp_path_factory):
+    workers = WarmWorkers(tmp_path_factory.mktemp("workers"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keeper, "start", workers.start)
+        yield workers
+    workers.close()
+
+
+@pytest.fixture(scope="session", params=[False, True], ids=["here", "isolated"])
+def isolate(request):
+    """Whether a test's models run in this process or in workers: what holds for one holds for the other."""
+    return request.param
+
+
+@pytest.fixture
+def load(isolate, warm_workers):
+    """load(path, **options): load_neuropod, here or isolated."""
+    return warm_workers.load if isolate else load_neuropod
+
+
+@pytest.fixture(scope="session")
+def loaded(packed, isolate, warm_workers):
     """Returns loaded(backend, problem) -> the model, shared by the tests that leave no trace in it."""
+    load = warm_workers.load if isolate else load_neuropod
     models = {}
 
-    def load(backend, problem):
-        if (backend, problem) not in models:
-            models[backend, problem] = load_neuropod(packed(backend, problem), trust=True)
-        return models[backend, problem]
+    def find(backend, problem):
+        key = backend, problem
+        if key not in models:
+            path = packed(backend, problem)
+            # a worker of a framework takes some 100 MB
+            while isolate and len(models) >= MOST_WORKERS:
+                models.pop(next(iter(models))).close()
+            models[key] = load(path, trust=True)
+        return models[key]
 
-    yield load
+    yield find
     for model in models.values():
         model.close()
 
@@ -419,7 +520,6 @@ def loaded(packed):
 @pytest.fixture
 def package_folder(tmp_path):
     """Returns package_folder(zip) -> the package unpacked, without a manifest, to be damaged at will."""
-    import zipfile
 
     def unpack(path: Path) -> Path:
         folder = tmp_path / "unpacked"

@@ -218,5 +218,5 @@ def test_a_whole_old_script_runs_unchanged(tmp_path):
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
         "addition_model python ['batch_size'] [2.0]",
-        "Got unexpected keyword argument load_custom_ops; load_neuropod takes visible_gpu",
+        "Got unexpected keyword argument load_custom_ops; load_neuropod takes visible_gpu and use_ope",
     ]

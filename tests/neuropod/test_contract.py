@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from perceptum.neuropod import NeuropodError, load_neuropod
+from perceptum.neuropod import NeuropodError
 
 PLATFORMS = {"tensorflow_frozen": "tensorflow", "tensorflow_saved": "tensorflow"}
 
@@ -223,13 +223,13 @@ def test_writing_into_an_output_does_not_change_the_model(loaded, backend):
     assert model.infer({"x": np.zeros(3, np.float32)})["weights"].tolist() == [1, 2, 3]
 
 
-def test_state_lives_in_the_loaded_model_and_held_outputs_do_not_change(packed, backend):
+def test_state_lives_in_the_loaded_model_and_held_outputs_do_not_change(load, packed, backend):
     x = np.full(3, 5, np.float32)
-    with load_neuropod(packed(backend, "state"), trust=True) as model:
+    with load(packed(backend, "state"), trust=True) as model:
         first = model.infer({"x": x})["total"]
         second = model.infer({"x": x})["total"]
         assert (first.tolist(), second.tolist()) == ([5, 5, 5], [10, 10, 10])
-        with load_neuropod(packed(backend, "state"), trust=True) as other:
+        with load(packed(backend, "state"), trust=True) as other:
             assert other.infer({"x": x})["total"].tolist() == [5, 5, 5]
 
 
@@ -251,8 +251,8 @@ def test_an_output_that_the_spec_does_not_name_is_refused_or_not_fetched(loaded,
             loaded(backend, "extra_output").infer(given)
 
 
-def test_cheap_validation_looks_at_ranks_and_leaves_sizes_to_the_model(packed, backend):
-    with load_neuropod(packed(backend, "addition"), trust=True, validate="cheap") as model:
+def test_cheap_validation_looks_at_ranks_and_leaves_sizes_to_the_model(load, packed, backend):
+    with load(packed(backend, "addition"), trust=True, validate="cheap") as model:
         x = np.ones((1, 2), np.float32)
         given = {"x": x, "y": np.ones((3, 2), np.float32)}
         if backend in ("torch_export", "jax"):  # an exported program checks its own sizes
@@ -264,15 +264,17 @@ def test_cheap_validation_looks_at_ranks_and_leaves_sizes_to_the_model(packed, b
             model.infer({"x": x[0], "y": x})
 
 
-def test_without_validation_a_wrong_input_is_an_error_or_an_answer_and_never_the_end_of_the_process(packed, backend):
-    with load_neuropod(packed(backend, "addition"), trust=True, validate="off") as model:
+def test_without_validation_a_wrong_input_is_an_error_or_an_answer_and_never_the_end_of_the_process(
+    load, packed, backend
+):
+    with load(packed(backend, "addition"), trust=True, validate="off") as model:
         wrong = {"x": np.zeros((1, 2), np.int8), "y": np.zeros((4, 7), np.float32)}
         with pytest.raises(NeuropodError, match=r"^model 'addition_model'"):
             model.infer(wrong)
 
 
-def test_a_closed_model_says_so(packed, backend):
-    model = load_neuropod(packed(backend, "scalar"), trust=True)
+def test_a_closed_model_says_so(load, packed, backend):
+    model = load(packed(backend, "scalar"), trust=True)
     model.close()
     model.close()
     with pytest.raises(NeuropodError) as error:
@@ -280,23 +282,23 @@ def test_a_closed_model_says_so(packed, backend):
     assert str(error.value) == "model 'scalar_model' is closed; load it again"
 
 
-def test_a_folder_is_as_good_as_a_zip(packed, backend):
+def test_a_folder_is_as_good_as_a_zip(load, packed, backend):
     path = packed(backend, "scalar", package_as_zip=False)
     assert path.is_dir()
     before = sorted(path.rglob("*"))
-    with load_neuropod(path, trust=True) as model:
+    with load(path, trust=True) as model:
         assert model.infer({"x": np.int64(1)})["out"] == 2
     assert sorted(path.rglob("*")) == before
 
 
-def test_a_package_without_its_model_names_what_is_missing(packed, backend, package_folder):
+def test_a_package_without_its_model_names_what_is_missing(load, packed, backend, package_folder):
     folder = package_folder(packed(backend, "scalar"))
     shutil.rmtree(folder / "0")
     with pytest.raises(NeuropodError, match=rf"^{re.escape(str(folder))}: .*0/"):
-        load_neuropod(folder, trust=True)
+        load(folder, trust=True)
 
 
-def test_a_package_with_a_broken_model_says_which_file(packed, backend, package_folder):
+def test_a_package_with_a_broken_model_says_which_file(load, packed, backend, package_folder):
     folder = package_folder(packed(backend, "scalar"))
     model = {
         "python": "0/code/problems.py",
@@ -310,7 +312,7 @@ def test_a_package_with_a_broken_model_says_which_file(packed, backend, package_
     path = folder / model
     path.write_bytes(b"\xff broken (" + path.read_bytes()[:20])
     with pytest.raises(NeuropodError, match=rf"^{re.escape(str(folder))}: ") as error:
-        load_neuropod(folder, trust=True)
+        load(folder, trust=True)
     assert "\n" not in str(error.value)
 
 
@@ -325,10 +327,12 @@ def test_a_memory_mapped_array_is_taken(loaded, backend, tmp_path):
     np.testing.assert_array_equal(loaded(backend, "addition").infer({"x": x, "y": x})["out"], 2 * pairs(3))
 
 
-def test_the_model_tells_which_inputs_are_copied_and_why(loaded, backend, aligned):
+def test_the_model_tells_which_inputs_are_copied_and_why(loaded, backend, aligned, isolate):
     model = loaded(backend, "addition")
-    unaligned = aligned(np.zeros(34, np.float32))[2:].reshape(16, 2)
-    assert model.copies({"x": aligned(pairs(2))}) == {}
+    unaligned = model.allocate((34,), np.float32)[2:].reshape(16, 2)
+    assert model.copies({"x": model.allocate((2, 2), np.float32)}) == {}
+    own = {"x": "it does not lie in memory that the worker shares"} if isolate else {}
+    assert model.copies({"x": aligned(pairs(2))}) == own
     assert model.copies({"x": pairs(2).T}) == {"x": "its elements are not contiguous"}
     needs_it = backend.startswith(("tensorflow", "jax"))
     reasons = {"x": "it does not start on a multiple of 64"} if needs_it else {}
@@ -346,11 +350,11 @@ def test_threads_may_share_a_model(loaded, backend):
         np.testing.assert_array_equal(out, 2 * x)
 
 
-def test_threads_may_load_at_once(packed, backend):
+def test_threads_may_load_at_once(load, packed, backend):
     from concurrent.futures import ThreadPoolExecutor
 
     def run(n):
-        with load_neuropod(packed(backend, "addition"), trust=True) as model:
+        with load(packed(backend, "addition"), trust=True) as model:
             return model.infer({"x": pairs(n), "y": pairs(n)})["out"].tolist()
 
     packed(backend, "addition")

@@ -150,7 +150,8 @@ def test_operators_are_code_and_need_trust(packed, platform):
         load_neuropod(packed[platform])
     assert str(error.value) == (
         f"{packed[platform]}: this package is code (it brings custom ops) and can do anything that you can; "
-        "if you trust who made it, load it with trust=True (on the command line: --trust)"
+        "if you trust who made it, load it with trust=True (on the command line: --trust); "
+        "if not, with isolate='sandbox' (perceptum infer --sandbox)"
     )
 
 

@@ -26,7 +26,8 @@ def test_a_code_package_is_not_run_without_trust(packed):
         load_neuropod(path)
     assert str(error.value) == (
         f"{path}: this package is code (platform 'python') and can do anything that you can; "
-        "if you trust who made it, load it with trust=True (on the command line: --trust)"
+        "if you trust who made it, load it with trust=True (on the command line: --trust); "
+        "if not, with isolate='sandbox' (perceptum infer --sandbox)"
     )
 
 
@@ -59,11 +60,18 @@ def test_the_old_door_knows_its_keywords(packed):
         loader.load_neuropod(path, _always_use_native=False)
 
 
-def test_isolation_is_refused_and_not_forgotten(packed):
+@pytest.mark.parametrize("option", [{"timeout_s": 1.0}, {"workers": 2}, {"restart": "on_failure"}, {"wait": "poll"}])
+def test_what_only_a_worker_can_do_is_refused_without_one(packed, option):
     path = packed("torchscript", "scalar")
     with pytest.raises(NeuropodError) as error:
-        load_neuropod(path, isolate=True)
-    assert str(error.value) == f"{path}: isolate=True is not built yet: load without isolate"
+        load_neuropod(path, **option)
+    name = next(iter(option))
+    assert str(error.value) == f"{path}: {name} is for a model in a process of its own; load it with isolate=True"
+
+
+def test_a_kind_of_isolation_that_does_not_exist_is_refused(packed):
+    with pytest.raises(NeuropodError, match="isolate must be True, False, 'sandbox' or a Sandbox, got 'docker'"):
+        load_neuropod(packed("torchscript", "scalar"), isolate="docker")
 
 
 def test_a_level_of_validation_that_does_not_exist_is_refused(packed):

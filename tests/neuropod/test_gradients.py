@@ -71,9 +71,9 @@ def pack(tmp_path, torch_module):
 
 
 @pytest.mark.parametrize("name", ["Slope", "Backward"])
-def test_torchscript_that_differentiates_is_found_out(pack, name):
+def test_torchscript_that_differentiates_is_found_out(load, pack, name):
     path = pack(name, test_input_data=X)
-    with load_neuropod(path) as model:
+    with load(path) as model:
         for around in (torch.enable_grad, torch.no_grad, torch.inference_mode):
             with around():
                 assert model.infer(X)["slope"].tolist() == [2, 4, 6]
@@ -81,32 +81,32 @@ def test_torchscript_that_differentiates_is_found_out(pack, name):
     assert "perceptum.json" not in zipfile.ZipFile(path).namelist()
 
 
-def test_the_option_is_kept_beside_the_spec_and_obeyed(pack):
+def test_the_option_is_kept_beside_the_spec_and_obeyed(load, pack):
     with pytest.raises(
         NeuropodError, match=r"differentiates, and runs without gradients: pack it with gradients=True$"
     ):
         pack("Slope", test_input_data=X, gradients=False)
     path = pack("Slope", gradients=False)
     assert json.loads(zipfile.ZipFile(path).read("perceptum.json"))["gradients"] is False
-    with load_neuropod(path) as model, pytest.raises(NeuropodError, match="pack it with gradients=True"):
+    with load(path) as model, pytest.raises(NeuropodError, match="pack it with gradients=True"):
         model.infer(X)
 
 
-def test_what_is_not_found_out_can_be_said(pack):
+def test_what_is_not_found_out_can_be_said(load, pack):
     with pytest.raises(NeuropodError, match="pack it with gradients=True"):
         pack("Hidden", test_input_data=X)
-    with load_neuropod(pack("Hidden", gradients=True, test_input_data=X)) as model:
+    with load(pack("Hidden", gradients=True, test_input_data=X)) as model:
         assert model.infer(X)["slope"].tolist() == [2, 4, 6]
 
 
-def test_outputs_carry_no_gradients(pack):
-    with load_neuropod(pack("Carries", gradients=True)) as model:
+def test_outputs_carry_no_gradients(load, pack):
+    with load(pack("Carries", gradients=True)) as model:
         assert model.infer(X)["slope"].tolist() == [2, 4, 6]
         assert not model.infer(X, outputs="native")["slope"].requires_grad
 
 
-def test_the_callers_own_mode_is_left_alone(pack):
-    with load_neuropod(pack("Slope")) as model:
+def test_the_callers_own_mode_is_left_alone(load, pack):
+    with load(pack("Slope")) as model:
         for around, wanted in ((torch.enable_grad, True), (torch.no_grad, False)):
             with around():
                 model.infer(X)

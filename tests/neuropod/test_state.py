@@ -26,9 +26,19 @@ def spec(dtype="float32", inputs=None, outputs=None):
 ONE = {"x": np.ones(1, np.float32)}
 
 
-def answers(path, given=ONE, times=2):
-    with load_neuropod(path) as model:
-        return [model.infer(given)["y"].tolist() for _ in range(times)]
+@pytest.fixture
+def answers(warm_workers):
+    """answers(path) -> what a model gives to the same input, twice: in this process as in a worker."""
+
+    def ask(path):
+        found = []
+        for load in (load_neuropod, warm_workers.load):
+            with load(path) as model:
+                found.append([model.infer(ONE)["y"].tolist() for _ in range(2)])
+        assert found[0] == found[1]
+        return found[0]
+
+    return ask
 
 
 TORCH = """
@@ -60,13 +70,13 @@ class Drops(torch.nn.Module):
 """
 
 
-def test_torchscript_keeps_all_tensors_of_a_module(tmp_path, torch_module):
+def test_torchscript_keeps_all_tensors_of_a_module(answers, tmp_path, torch_module):
     module = torch_module(TORCH, "Remembers", tmp_path)
     create_torchscript_neuropod(neuropod_path=tmp_path / "m", module=module, **spec())
     assert answers(tmp_path / "m") == [[1113], [1115]]
 
 
-def test_torch_export_keeps_buffers_of_both_kinds(tmp_path):
+def test_torch_export_keeps_buffers_of_both_kinds(answers, tmp_path):
     import torch
 
     scope = {}
@@ -146,7 +156,7 @@ def tensorflow_models():
         ("own_generator", [[1], [1]]),
     ],
 )
-def test_a_saved_model_keeps_variables_tables_and_generators(tmp_path, caplog, function, wanted):
+def test_a_saved_model_keeps_variables_tables_and_generators(answers, tmp_path, caplog, function, wanted):
     import tensorflow as tf
 
     model = tensorflow_models()
@@ -237,7 +247,7 @@ def a_table(v1, x):
         (a_table, "HashTableV2", [[8], [8]]),
     ],
 )
-def test_a_frozen_graph_with_state_needs_the_operator_that_fills_it(tmp_path, build, op, wanted):
+def test_a_frozen_graph_with_state_needs_the_operator_that_fills_it(answers, tmp_path, build, op, wanted):
     source = frozen(build)
     create_tensorflow_neuropod(neuropod_path=tmp_path / "m", **source, **spec())
     assert answers(tmp_path / "m") == wanted

@@ -52,7 +52,7 @@ def test_the_refusal_says_what_to_do(packed, monkeypatch):
     for setting, door, end in (
         ("never", "front, trusting", "PERCEPTUM_TRUST=never forbids such packages in this process"),
         ("ask", "old", "load it with perceptum.load_neuropod(path, trust=True)"),
-        ("ask", "front", "if you trust who made it, load it with trust=True (on the command line: --trust)"),
+        ("ask", "front", "if not, with isolate='sandbox' (perceptum infer --sandbox)"),
     ):
         monkeypatch.setenv("PERCEPTUM_TRUST", setting)
         with pytest.raises(NeuropodError) as error:

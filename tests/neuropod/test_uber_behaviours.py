@@ -11,6 +11,7 @@ torch==1.4.0 and scikit-learn==0.22.0, which no Python of today can install (our
 import copy
 import json
 import logging
+import os
 import subprocess
 import sys
 import zipfile
@@ -138,11 +139,18 @@ def test_python_deps(pack_code, neuropod):
     assert [model.infer(NUMBERS)["out"].tolist() for model in models] == [[0, 2, 4, 6, 8]] * 2
 
 
-def test_preinstall_python_deps(neuropod):
-    """Uber's downloads; ours says whether they are here, which is all that loading will ask."""
-    neuropod.backends.python.utils.preinstall_deps("3.11", f"numpy=={np.__version__}")
-    with pytest.raises(RuntimeError, match=r"needs no-such-package 3\.3\.2, which is not installed; pip install"):
-        neuropod.backends.python.utils.preinstall_deps("3.11", "no-such-package==3.3.2")
+@pytest.mark.slow
+def test_preinstall_python_deps(neuropod, monkeypatch, tmp_path, index):
+    """Uber's, which names the Python by a variable. It downloads: without an index of packages it is skipped."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    monkeypatch.setenv("NEUROPOD_PYTHON_VERSION", version)
+    index("lightgbm==3.3.2")
+    neuropod.backends.python.utils.preinstall_deps(os.getenv("NEUROPOD_PYTHON_VERSION"), "lightgbm==3.3.2")
+    folder = f"~/.neuropod/pythonpackages/py{version.replace('.', '')}/lightgbm==3.3.2"
+    assert os.path.isdir(os.path.expanduser(folder))
+    with pytest.raises(RuntimeError, match=r"no-such-package==3\.3\.2 was not installed: No matching distribution"):
+        neuropod.backends.python.utils.preinstall_deps(version, "no-such-package==3.3.2")
 
 
 @pytest.mark.parametrize(
@@ -503,8 +511,7 @@ def test_bytes_that_are_no_text_are_named_with_their_input(loaded, backend):
 @pytest.mark.parametrize("backend", ["tensorflow_frozen", "tensorflow_saved"])
 def test_bytes_that_are_no_text_are_named_with_the_output_that_they_are_in(loaded, backend):
     """TensorFlow's strings are bytes, which no input shows to be text."""
+    where = r"output 'out': a string tensor holds bytes that are not UTF-8: b'a \\xff'"
     given = {"x": np.array(["a"]), "y": np.array([b"\xff"])}
-    with pytest.raises(
-        NeuropodError, match=r"output 'out': a string tensor holds bytes that are not UTF-8: b'a \\xff'"
-    ):
+    with pytest.raises(NeuropodError, match=where):
         loaded(backend, "strings").infer(given)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from perceptum.foreign import foreign
+from perceptum.foreign import foreign, let_interrupts_pass
 
 from ...errors import NeuropodError
 from ...frameworks.jax import import_jax
@@ -82,7 +82,8 @@ def export_function(function: Callable[..., Any], config: Config) -> Any:
             return exporter(**_arguments(config, least=0))
         except KeyboardInterrupt:
             raise
-        except BaseException:  # whatever the function raises when it is traced; it may not when no size is 0
+        except BaseException as error:  # whatever the function raises when it is traced; it may not when no size is 0
+            let_interrupts_pass(error)
             _log.info("JAX cannot trace the function for empty arrays; they will be refused")
         with foreign("JAX cannot export the function for this spec", NeuropodError):
             return exporter(**_arguments(config, least=1))

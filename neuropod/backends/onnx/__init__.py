@@ -15,16 +15,18 @@ from perceptum.install import install_command
 from perceptum.plural import a_or_an
 
 from ...errors import NeuropodError
-from ...frameworks.handoff import why_copied
+from ...frameworks.handoff import Empty, why_copied
 from ...frameworks.strings import is_string, of_tensor, to_list, to_unicode
 from ...frameworks.versions import framework_version
 from ...package.package import DATA, OPS, Package
+from .binding import Binding
 from .files import external_files
 
 __all__ = ["FRAMEWORK", "MODEL", "RUNS_CODE", "copy_reason", "import_onnxruntime", "load", "open_session", "version"]
 
 FRAMEWORK = "onnxruntime"
 RUNS_CODE = False
+WRITES_IN_PLACE = True
 
 MODEL = f"{DATA}/model.onnx"
 
@@ -59,6 +61,7 @@ class OnnxRunner:
 
     def __init__(self, session: Any) -> None:
         self._session: Any = session
+        self._binding = Binding(session)
 
     def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
         feeds = {name: _feed(name, array) for name, array in inputs.items()}
@@ -66,8 +69,22 @@ class OnnxRunner:
         values = self._session.run(wanted, feeds)
         return {name: _fetched(name, value) for name, value in zip(wanted, values, strict=False)}
 
+    def run_into(
+        self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str], empty: Empty
+    ) -> dict[str, NDArray[Any]]:
+        """`backends.RunnerInto`: onnxruntime writes large outputs where `empty` makes room, if their shape is known."""
+        places = self._binding.places(inputs, wanted, empty)
+        found = self._binding.run(inputs, wanted, places) if places else None
+        failed = bool(places) and found is None
+        if found is None:
+            found = self.run(inputs, wanted)
+        if len(places) < len(wanted) or failed:
+            self._binding.learn(inputs, found, failed)
+        return found
+
     def close(self) -> None:
         self._session = None
+        self._binding.close()
 
 
 def open_session(model: bytes | Path, libraries: Sequence[Path], visible_gpu: int | None) -> Any:
@@ -77,8 +94,7 @@ def open_session(model: bytes | Path, libraries: Sequence[Path], visible_gpu: in
     options.log_severity_level = _FATAL
     # not its own format, which it would otherwise recognize: nothing here has checked what that holds
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    # onnxruntime counts the machine's cores, not those this process may use
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    options.intra_op_num_threads = _threads()
     # its threads spin while a call lasts and sleep when it ends: a waiting model takes no core from its neighbours
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
@@ -88,6 +104,15 @@ def open_session(model: bytes | Path, libraries: Sequence[Path], visible_gpu: in
         return ort.InferenceSession(source, options, providers=_providers(ort, visible_gpu))
     except _errors() as error:
         raise NeuropodError(f"{MODEL}: onnxruntime cannot load it: {said(error)}") from error
+
+
+def _threads() -> int:
+    """Returns how many threads compute: what a worker's limits say, or one for each core that this process may use;
+    onnxruntime by itself counts those of the machine."""
+    given = os.environ.get("PERCEPTUM_THREADS", "")
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
 
 
 def _providers(ort: Any, visible_gpu: int | None) -> list[Any]:

@@ -12,17 +12,13 @@ from ...package.config import Config
 from ...package.package import OPS
 from ..signature import check_names, check_sizes, check_types
 from . import MODEL, open_session
+from .binding import DTYPES
 from .files import external_files
 
 __all__ = ["write"]
 
 # what onnxruntime calls the dtypes of a spec
-_DTYPES = {
-    "tensor(float)": "float32",
-    "tensor(double)": "float64",
-    "tensor(string)": "string",
-    **{f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
-}
+_DTYPES = {"tensor(string)": "string", **{kind: dtype.name for kind, dtype in DTYPES.items()}}
 
 
 def write(folder: Path, config: Config, model: Any, model_path: str | os.PathLike[str] | None) -> None:

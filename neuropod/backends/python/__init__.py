@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from perceptum.foreign import said
 
 from ...errors import NeuropodError
-from ...frameworks.handoff import private_copy, shares_memory, why_copied
+from ...frameworks.handoff import Empty, private_copy, shares_memory, why_copied
 from ...frameworks.strings import is_string, of_tensor, to_unicode
 from ...frameworks.torch.runner import gradients_hint, import_torch
 from ...package import custom_ops, requirements
@@ -74,11 +74,20 @@ class PythonRunner:
         self._gradients = gradients
 
     def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        given = list(inputs.values())
+        return {name: _own(array, given) for name, array in self._outputs(inputs).items()}
+
+    def run_into(
+        self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str], empty: Empty
+    ) -> dict[str, NDArray[Any]]:
+        """`backends.RunnerInto`: the model makes its outputs' memory itself."""
+        return self._outputs(inputs)
+
+    def _outputs(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         outputs = self._call({name: _given(name, array) for name, array in inputs.items()})
         if not isinstance(outputs, Mapping):
             raise NeuropodError(f"the model must return a dict of numpy arrays, got {type(outputs).__name__}")
-        given = list(inputs.values())
-        return {name: _own(name, value, given) for name, value in outputs.items()}
+        return {name: _array(name, value) for name, value in outputs.items()}
 
     def _call(self, values: Mapping[str, NDArray[Any]]) -> Any:
         with self._code.named(), _with_gradients() if self._gradients else nullcontext():
@@ -101,14 +110,18 @@ def _given(name: str, array: NDArray[Any]) -> NDArray[Any]:
         return to_unicode(array)
 
 
-def _own(name: str, value: object, inputs: list[NDArray[Any]]) -> NDArray[Any]:
+def _array(name: str, value: object) -> NDArray[Any]:
     if not isinstance(value, np.ndarray | np.generic):
         raise NeuropodError(f"All outputs must be numpy arrays! Output `{name}` was of type `{type(value)}`")
     array = np.asarray(value)
     if is_string(array):
         with of_tensor(f"output '{name}'"):
             return to_unicode(array)
-    return private_copy(array) if shares_memory(array, inputs) else array
+    return array
+
+
+def _own(array: NDArray[Any], inputs: list[NDArray[Any]]) -> NDArray[Any]:
+    return private_copy(array) if not is_string(array) and shares_memory(array, inputs) else array
 
 
 def _spec_of(name: str, folder: Path) -> importlib.machinery.ModuleSpec:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from perceptum.foreign import said
 
 from ...errors import NeuropodError
-from ...frameworks.handoff import private_copy, why_copied
+from ...frameworks.handoff import Empty, private_copy, why_copied
 from ...frameworks.strings import is_string, of_tensor, to_unicode
 from ...frameworks.tensorflow import import_tensorflow
 from ...frameworks.versions import framework_version
@@ -70,11 +70,20 @@ class TensorFlowRunner:
         self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], _Callable] = {}
 
     def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        return self._call(inputs, wanted)(inputs)
+
+    def run_into(
+        self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str], empty: Empty
+    ) -> dict[str, NDArray[Any]]:
+        """`backends.RunnerInto`: TensorFlow makes its outputs' memory itself."""
+        return self._call(inputs, wanted)(inputs, may_share=True)
+
+    def _call(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> _Callable:
         key = (tuple(inputs), tuple(wanted))
         call = self._callables.get(key)
         if call is None:
             call = self._callables[key] = self._make(*key)
-        return call(inputs)
+        return call
 
     def _make(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> _Callable:
         for name in (*feeds, *fetches):
@@ -99,7 +108,7 @@ class _Callable:
         kept = kept_outputs(session.graph, feeds.values(), fetches.values())
         self._kept = tuple(node in kept for node in fetches.values())
 
-    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def __call__(self, inputs: Mapping[str, NDArray[Any]], may_share: bool = False) -> dict[str, NDArray[Any]]:
         for name, rank, fixed in self._sizes:
             shape = inputs[name].shape
             if len(shape) != rank:
@@ -109,7 +118,7 @@ class _Callable:
                     raise _wrong_size(name, axis, size, shape[axis])
         values = self._run(*[_feed(inputs[name]) for name in self._feeds])
         return {
-            name: _fetched(name, value, kept)
+            name: _fetched(name, value, kept and not may_share)
             for name, value, kept in zip(self._fetches, values, self._kept, strict=True)
         }
 

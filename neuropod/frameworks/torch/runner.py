@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.foreign import said
@@ -14,10 +16,11 @@ from perceptum.install import install_command
 
 from ...errors import NeuropodError
 from ...package.config import Config
-from ..handoff import private_copy, why_copied
+from ..handoff import Empty, private_copy, why_copied
 from ..strings import is_string, of_tensor, to_list, to_unicode
 from . import as_torch
 from .outputs import collect
+from .transfers import Transfers
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +31,9 @@ _log = logging.getLogger(__name__)
 
 # what torch says to who differentiates without gradients
 _NEEDS_GRADIENTS = re.compile("does not require grad|have a grad_fn")
+
+_COPIED_ANYWAY_BYTES = 16 << 10
+"""Up to here an output is put together with others, by whoever asks for it."""
 
 # arrays that a model wrote into: held for good, so that no builder fills that memory again
 _SCRIBBLED: list[NDArray[Any]] = []
@@ -54,6 +60,9 @@ class TorchRunner:
         on_gpu = device.type != "cpu"
         self._moved = {row.name for row in config.inputs if config.device(row.name) == "GPU"} if on_gpu else set()
         self._device = device
+        self._transfers = Transfers(device) if self._moved and device.type == "cuda" else None
+        if self._transfers is not None:
+            self.seal = self._seal
         self._own = tuple(own)  # held, so that no other tensor gets one of their ids
         self._own_ids = frozenset(map(id, self._own))
         self._writes_inputs = False
@@ -66,20 +75,30 @@ class TorchRunner:
         self._use_count = torch._C._storage_Use_Count
 
     def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        return self._run(inputs, None)
+
+    def run_into(
+        self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str], empty: Empty
+    ) -> dict[str, NDArray[Any]]:
+        """`backends.RunnerInto`: one copy from where torch has an output, be that on a GPU, to where it is to lie."""
+        return self._run(inputs, empty)
+
+    def _run(self, inputs: Mapping[str, NDArray[Any]], empty: Empty | None) -> dict[str, NDArray[Any]]:
         if self._in_inference_mode():  # in which torch counts no writes
             with self._torch.inference_mode(False):
-                return self._run(inputs)
-        return self._run(inputs)
+                return self._run_counted(inputs, empty)
+        return self._run_counted(inputs, empty)
 
-    def _run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def _run_counted(self, inputs: Mapping[str, NDArray[Any]], empty: Empty | None) -> dict[str, NDArray[Any]]:
         tensors: dict[str, torch.Tensor] = {}
         values: dict[str, Any] = {}
+        begun = 0 if self._transfers is None else self._transfers.begun
         for name, array in inputs.items():
             if is_string(array):
                 values[name] = _strings(name, array)
                 continue
             tensor = tensors[name] = as_torch(private_copy(array) if self._writes_inputs else array)
-            values[name] = tensor.to(self._device) if name in self._moved else tensor
+            values[name] = self._on_gpu(name, array, tensor) if name in self._moved else tensor
         try:
             answer = self._called(values)
         except (self._torch.jit.Error, RuntimeError) as error:
@@ -88,10 +107,33 @@ class TorchRunner:
                 raise NeuropodError(f"failed: {_reason(error)}{hint}") from error
             raise
         finally:
+            if self._transfers is not None:
+                self._transfers.drop(begun)
             written = [name for name, tensor in tensors.items() if tensor._version]
             if written and not self._writes_inputs:
                 self._keep_written({name: inputs[name] for name in written})
-        return self._collected(answer, values)
+        if empty is None:
+            return self._collected(answer, values)
+        return {name: _put(name, value, empty) for name, value in collect(answer, self._outputs).items()}
+
+    def _seal(self, name: str, array: NDArray[Any]) -> None:
+        """Begins to move an input that is written to the GPU. It is `seal` only where there is one to move it to."""
+        if self._transfers is not None and name in self._moved and not is_string(array):
+            self._transfers.begin(name, array)
+
+    @property
+    def memory_lasts(self) -> bool:
+        """Whether inputs lie in memory that stays where it is as long as the process runs."""
+        return self._transfers is not None and self._transfers.memory_lasts
+
+    @memory_lasts.setter
+    def memory_lasts(self, lasts: bool) -> None:
+        if self._transfers is not None:
+            self._transfers.memory_lasts = lasts
+
+    def _on_gpu(self, name: str, array: NDArray[Any], tensor: torch.Tensor) -> torch.Tensor:
+        moved = None if self._transfers is None else self._transfers.take(name, array)
+        return tensor.to(self._device) if moved is None else moved
 
     def _called(self, values: Mapping[str, Any]) -> Any:
         """Calls the model under no_grad, or enable_grad, whose context managers alone would cost two microseconds."""
@@ -172,6 +214,30 @@ def _to_numpy(name: str, value: torch.Tensor, shared: bool) -> NDArray[Any]:
     except (TypeError, RuntimeError) as error:
         raise NeuropodError(f"output '{name}' cannot leave torch: {said(error)}") from error
     return array
+
+
+def _put(name: str, value: Any, empty: Empty) -> NDArray[Any]:
+    """Returns an output where `empty` makes room, or, where it is small or of a type that no spec has, where it is."""
+    if isinstance(value, list):
+        return to_unicode(value)
+    import torch
+
+    tensor = value.detach() if value.requires_grad else value
+    is_plain = tensor.layout == torch.strided and tensor.device.type in ("cpu", "cuda")
+    if not is_plain or tensor.dtype not in _dtypes() or tensor.nbytes <= _COPIED_ANYWAY_BYTES:
+        return _to_numpy(name, value, shared=False)
+    place = empty(name, tuple(tensor.shape), _dtypes()[tensor.dtype])
+    torch.from_numpy(place).copy_(tensor)
+    return place
+
+
+@cache
+def _dtypes() -> dict[torch.dtype, np.dtype[Any]]:
+    """Returns the types of a spec's numbers, torch's -> numpy's."""
+    import torch
+
+    names = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+    return {getattr(torch, name): np.dtype(name) for name in names}
 
 
 def _strings(name: str, array: NDArray[Any]) -> list[str]:
