@@ -40,7 +40,7 @@ types: .venv-test/.installed ## are the types right (mypy, strict)?
 unit: .venv-test/.installed ## every test, the slow ones too, on all cores
 	@$(TEST) -m pytest -n auto --dist worksteal
 
-devkit: .venv-test/.installed .venv-devkit/.installed ## compare what is read of nuScenes with its own devkit
+devkit: .venv-test/.installed .venv-devkit/.installed ## compare with nuScenes' own devkit, and with av2
 	@$(TEST) -m pytest -m devkit
 
 bench: .venv-test/.installed ## measure, and compare with other libraries
@@ -59,4 +59,4 @@ clean: ## remove what these commands made
 	@touch $@
 
 # this one has versions of its own
-.venv-devkit/.installed: constraints-devkit.txt
+.venv-devkit/.installed: constraints-devkit.txt alone-devkit.txt

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import simplejpeg
+from map_raster_peer import Draw
 from numpy.typing import NDArray
 from peers import Pose
 from PIL import Image
@@ -22,7 +23,7 @@ from PIL import Image
 from perceptum.inputs.poses import rotation_from_quaternion
 
 __all__ = ["Camera", "Matrices", "Record", "depth_maps", "matrices", "moved_cycles", "moved_sweeps"]
-__all__ += ["pictures", "voxels"]
+__all__ += ["SIZE", "map_of", "matrix_of", "pictures", "ref_from_world_of", "voxels"]
 
 Points = NDArray[np.float32]
 SIZE = (256, 704)
@@ -68,7 +69,7 @@ class Matrices(NamedTuple):
     affine: Points
 
 
-def _matrix(pose: Pose) -> NDArray[np.float64]:
+def matrix_of(pose: Pose) -> NDArray[np.float64]:
     out = np.eye(4)
     out[:3, :3], out[:3, 3] = rotation_from_quaternion(pose[1]), pose[0]
     return out
@@ -81,15 +82,15 @@ def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return out
 
 
-def _ref_from_world(reference: Record) -> NDArray[np.float64]:
-    return _inverse(_matrix(reference.pose) @ _matrix(reference.mount))
+def ref_from_world_of(reference: Record) -> NDArray[np.float64]:
+    return _inverse(matrix_of(reference.pose) @ matrix_of(reference.mount))
 
 
 def moved_sweeps(sweeps: Sequence[Record], nearest_m: float = 1.0) -> Points:
     """Returns (N, 5) x y z intensity and age, newest first, in the axes of the newest; past ones without what is
     close."""
     newest = sweeps[0]
-    ref_from_world = _ref_from_world(newest)
+    ref_from_world = ref_from_world_of(newest)
     out, n = np.empty((sum(record.path.stat().st_size for record in sweeps) // 20, 5), np.float32), 0
     for record in sweeps:
         points = np.fromfile(record.path, np.float32).reshape(-1, 5)
@@ -102,7 +103,7 @@ def moved_sweeps(sweeps: Sequence[Record], nearest_m: float = 1.0) -> Points:
             if len(close):
                 points = np.delete(points, close, axis=0)
             own = out[n : n + len(points)]
-            move = ref_from_world @ _matrix(record.pose) @ _matrix(record.mount)
+            move = ref_from_world @ matrix_of(record.pose) @ matrix_of(record.mount)
             # whole rows by a matrix of 5 x 5: nothing is copied first, 5 ms for ten sweeps against 11 for x y z alone
             turn = np.zeros((5, 5), np.float32)
             turn[:3, :3], turn[3, 3] = move[:3, :3].T, 1
@@ -120,14 +121,14 @@ def moved_cycles(reference: Record, radars: Sequence[Sequence[Record]], most: in
     x y z, moved on by their velocity since the newest cycle of their radar, rcs, vx and vy over ground, age, and the
     four states spread out. Files are taken apart by one structured type, not value by value.
     """
-    ref_from_world = _ref_from_world(reference)
+    ref_from_world = ref_from_world_of(reference)
     aged = [(record, (cycles[0].time_us - record.time_us) * 1e-6) for cycles in radars for record in cycles]
     found, moved, n = [], [], 0
     for record, age_s in sorted(aged, key=lambda one: -one[0].time_us):
         data = record.path.read_bytes()
         count = int(data[data.index(b"WIDTH ") + 6 :].split(b"\n", 1)[0])
         cycle = np.frombuffer(data, _CYCLE, count, data.index(b"DATA binary\n") + 12)
-        move = (ref_from_world @ _matrix(record.pose) @ _matrix(record.mount)).astype(np.float32)
+        move = (ref_from_world @ matrix_of(record.pose) @ matrix_of(record.mount)).astype(np.float32)
         velocity = cycle["v_comp"] @ move[:3, :2].T
         places = cycle["xyz"] @ move[:3, :3].T + move[:3, 3] + velocity * np.float32(age_s)
         ages = np.full((count, 1), age_s, np.float32)
@@ -198,8 +199,8 @@ def matrices(reference: Record, cameras: Sequence[Camera]) -> Matrices:
     intrinsics[:, :3, :3] = [camera.intrinsics for camera in cameras]
     affine[:, 0, 0] = affine[:, 1, 1] = _FACTOR
     affine[:, :2, 3] = (-_COLUMN, -_ROW)
-    ref_from_world = _ref_from_world(reference)
-    chains = ([ref_from_world, _matrix(c.record.pose), _matrix(c.record.mount)] for c in cameras)
+    ref_from_world = ref_from_world_of(reference)
+    chains = ([ref_from_world, matrix_of(c.record.pose), matrix_of(c.record.mount)] for c in cameras)
     extrinsics = np.stack([reduce(np.dot, chain) for chain in chains])
     projection = intrinsics @ np.stack([_inverse(own) for own in extrinsics])
     return Matrices(*(own.astype(np.float32) for own in (intrinsics, extrinsics, projection, affine)))
@@ -232,3 +233,10 @@ def depth_maps(points: Points, given: Matrices, low_high: Sequence[float]) -> Po
         # of several at one place the last is kept
         own.reshape(-1)[v[kept].astype(np.int32) * width + u[kept].astype(np.int32)] = depth[kept]
     return out
+
+
+def map_of(reference: Record, draw: Draw) -> NDArray[np.uint8]:
+    """Returns (L, 200, 200) uint8, x first as BEVFusion turns it, of what `draw` makes around the reference's lidar."""
+    world_from_ego = matrix_of(reference.pose)
+    drawn = draw(world_from_ego @ matrix_of(reference.mount), world_from_ego[2, 3])
+    return np.ascontiguousarray(drawn.transpose(0, 2, 1))

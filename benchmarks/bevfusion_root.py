@@ -1,19 +1,24 @@
-"""A made-up nuScenes root with what BEVFusion takes: sweeps of 32 beams, six cameras' pictures, five radars' cycles."""
+"""A made-up nuScenes root with what BEVFusion takes: sweeps of 32 beams, six cameras' pictures, five radars' cycles, a
+map."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import simplejpeg
+from bevfusion_map import write_town
 from clouds import SWEEP, maker, radar_sensors, write_cycles
 from numpy.typing import NDArray
 
 from perceptum.datasets import open_log
+from perceptum.inputs import Log
+from perceptum.inputs.cache import Cache
 from perceptum.inputs.poses import inverse, quaternion_from_rotation, rigid, rotation_from_quaternion
 
-__all__ = ["CAMERAS", "SIZE", "encoded_pictures", "made_bevfusion"]
+__all__ = ["CAMERAS", "SIZE", "encoded_pictures", "made_bevfusion", "open_reading"]
 
 SIZE = (900, 1600)
 CAMERAS = {
@@ -27,6 +32,7 @@ CAMERAS = {
     "CAM_BACK_RIGHT": (-110, 1259, -20_058),
 }
 _QUALITY = 80
+Value = TypeVar("Value")
 
 
 def made_bevfusion(folder: Path) -> Path:
@@ -39,7 +45,22 @@ def made_bevfusion(folder: Path) -> Path:
     _write_drive(root, made)
     write_cycles(root)
     _write_pictures(root)
+    write_town(root, open_log(root)[-1].world_from_ego)
     return root
+
+
+class _MapOnly(Cache):
+    """Keeps the map alone, so that every build reads all other files again."""
+
+    def get(self, key: Any, make: Callable[[], Value]) -> Value:
+        return super().get(key, make) if key[0].startswith("map") else make()
+
+
+def open_reading(root: Path) -> Log:
+    """Returns the log of a root, which keeps nothing that it reads but the map."""
+    log = open_log(root)
+    log.cache = _MapOnly(log.cache.most_bytes)
+    return log
 
 
 def _write_drive(root: Path, made: Any) -> None:

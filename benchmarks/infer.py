@@ -28,7 +28,7 @@ from perceptum.neuropod import (
 from perceptum.neuropod.frameworks.handoff import aligned_empty
 from perceptum.neuropod.frameworks.tensorflow import import_tensorflow
 
-__all__ = ["run"]
+__all__ = ["onnx_four", "run", "tensorflow_four", "torchscript_four"]
 
 INFER_US, LOAD_MS = 15.0, 10.0
 NAMES = ("a", "b", "c", "d")
@@ -55,10 +55,10 @@ Pack = Callable[[Path], Callable[[], Call]]
 
 def run(rounds: int = 600) -> list[Result]:
     makers: dict[str, Pack] = {
-        "torchscript": _torchscript,
+        "torchscript": torchscript_four,
         "torch_export": _torch_export,
-        "tensorflow": _tensorflow,
-        "onnx": _onnx,
+        "tensorflow": tensorflow_four,
+        "onnx": onnx_four,
         "jax": _jax,
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +130,7 @@ def _torch_call(module: Any) -> Call:
     return call
 
 
-def _torchscript(path: Path) -> Callable[[], Call]:
+def torchscript_four(path: Path) -> Callable[[], Call]:
     import torch
 
     create_torchscript_neuropod(neuropod_path=path, module=torch.jit.script(_torch_module(path)), **ROWS)
@@ -147,7 +147,7 @@ def _torch_export(path: Path) -> Callable[[], Call]:
     return lambda: _torch_call(torch.export.load(str(path / "0/data/model.pt2")).module())
 
 
-def _tensorflow(path: Path) -> Callable[[], Call]:
+def tensorflow_four(path: Path) -> Callable[[], Call]:
     tf = import_tensorflow()
 
     def config() -> Any:
@@ -172,7 +172,7 @@ def _tensorflow(path: Path) -> Callable[[], Call]:
     return load
 
 
-def _onnx(path: Path) -> Callable[[], Call]:
+def onnx_four(path: Path) -> Callable[[], Call]:
     import onnxruntime as ort
     from onnx import helper, numpy_helper
 

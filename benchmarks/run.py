@@ -24,12 +24,15 @@ from harness import Result, machine
 BENCHMARKS = ("voxels", "voxel_points", "sweeps", "bev", "range_image", "core", "subset", "handoff", "infer")
 BENCHMARKS += ("importing", "store", "nuscenes_tables", "radar", "waymo")
 BENCHMARKS += ("cameras", "pictures", "matrices", "depth", "bevfusion", "video")
+BENCHMARKS += ("augment", "augment_cameras", "augment_bevfusion", "map_raster", "lane_graph", "agents", "targets")
+BENCHMARKS += ("isolation", "loader", "metrics", "metrics_count", "cache")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=BENCHMARKS, metavar="name", help=", ".join(BENCHMARKS))
     parser.add_argument("--write", type=Path, help="put the table into this file, between its markers")
+    parser.add_argument("--table", help="between the markers of this table")
     parser.add_argument("--apart", action="store_true", help="each benchmark in a process of its own, another table")
     parser.add_argument("--json", action="store_true", help="for programs")
     given = parser.parse_args()
@@ -41,7 +44,7 @@ def main() -> int:
         table = as_table(results, "each benchmark in a process of its own" if given.apart else "one after the other")
         print(table)
         if given.write:
-            write(given.write, table, "table apart" if given.apart else "table")
+            write(given.write, table, given.table or ("table apart" if given.apart else "table"))
     return 0 if all(result.met for result in results) else 1
 
 

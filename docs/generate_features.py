@@ -72,7 +72,7 @@ def list_lines(rows: Iterable[Mapping[str, Any]], page: str) -> list[str]:
             _shape(row["shape"]),
             row["units"],
             row["frame"],
-            first_sentence(row["prose"]),
+            first_sentence(row["prose"], row["target"]),
         ]
         for row in rows
     ]
@@ -134,16 +134,19 @@ def shared_lines(groups: Sequence[Sequence[Mapping[str, Any]]], owners: Mapping[
                 lines += ["", title, "", *([one["prose"], ""] if one["prose"] else []), *parameter_lines(own)]
                 parts = {p["name"].partition(".")[0] for p in own} & OBJECTS
                 for part in sorted(parts):
-                    lines += ["", f"### {part} in the presets", "", *part_preset_lines(part, groups)]
+                    if said := part_preset_lines(part, groups):
+                        lines += ["", f"### {part} in the presets", "", *said]
     return lines
 
 
 def part_preset_lines(part: str, groups: Iterable[Sequence[Mapping[str, Any]]]) -> list[str]:
-    """What a preset says of a part on which all rows of a spec agree, for all groups that have the preset."""
+    """What a preset says of a part on which all rows of a spec agree, for all groups that have it; [] if none does."""
     presets = {name: one for rows in groups for name, one in rows[0]["presets"].items() if part in one["params"]}
     said = {name: dict(values_of({part: one["params"][part]})) for name, one in presets.items()}
+    if not said:
+        return []
     names = list(dict.fromkeys(name for values in said.values() for name in values))
-    cells = [[f"`{name}`", *(_value(values.get(one), None) for one in names)] for name, values in said.items()]
+    cells = [[f"`{name}`", *(_value(values, {}, one) for one in names)] for name, values in said.items()]
     said_once = f'`params={{"{part}": {{"preset": NAME}}}}` names a preset of every group that has the part.'
     return [*table(["preset", *(f"`{name}`" for name in names)], cells), "", said_once]
 
@@ -167,14 +170,15 @@ def preset_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     cells = []
     for preset, (params, training) in presets.items():
         sizes = _shape(catalogue.describe(first["name"], preset)["sizes"])
-        values = [_value(params.get(name), training.get(name)) for name in names]
+        values = [_value(params, training, name) for name in names]
         cells.append([f"`{preset}`", sizes, *values, first["presets"][preset]["follows"]])
     return table(["preset", f"`{first['name']}`", *(f"`{name}`" for name in names), "follows"], cells)
 
 
-def _value(value: Any, in_training: Any) -> str:
-    said = "" if value is None else _plain(value)
-    return said if in_training is None else f"{said} (in training {_plain(in_training)})".strip()
+def _value(params: Mapping[str, Any], training: Mapping[str, Any], name: str) -> str:
+    """What a preset says of a parameter: empty where it says nothing, null where that is what it says."""
+    said = _plain(params[name]) if name in params else ""
+    return f"{said} (in training {_plain(training[name])})".strip() if name in training else said
 
 
 def _plain(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import importlib.util
 import json
 import os
@@ -64,6 +65,23 @@ from perceptum.inputs import HDMap, Labels, LidarSweep, Log, MissingRecord, Pose
 def pytest_unconfigure() -> None:
     if HOME is not None:
         shutil.rmtree(HOME, ignore_errors=True)
+
+
+# what they make when they are imported stays for good, half a million objects
+HEAVY = ("numba", "torch", "tensorflow", "keras", "jax", "onnxruntime", "open3d", "pyarrow")
+frozen: set[str] = set()
+
+
+def pytest_runtest_setup() -> None:
+    """Takes what frameworks made, and pytest's own items, out of what garbage is looked for in.
+
+    With all frameworks loaded each `gc.collect()` takes half a second, and hundreds of tests ask for one.
+    """
+    loaded = {"items", *(name for name in HEAVY if name in sys.modules)}
+    if not loaded <= frozen:
+        frozen.update(loaded)
+        gc.collect()
+        gc.freeze()
 
 
 # what a worker takes with every framework loaded, and the processes that it starts
@@ -218,6 +236,24 @@ def warm(_warm_process: WarmProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selftest, "subprocess", _warm_process)
 
 
+@pytest.fixture(scope="session")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
+    """index("name==version"): skips the test, with pip's own reason, where pip cannot download that."""
+    asked: dict[str, str] = {}
+
+    def ask(requirement: str) -> None:
+        if requirement not in asked:
+            folder = str(tmp_path_factory.mktemp("downloaded"))
+            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--retries", "1", "-d", folder]
+            done = subprocess.run([*command, requirement], capture_output=True, text=True, check=False)
+            said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
+            asked[requirement] = "".join(said[-1:]) if done.returncode else ""
+        if asked[requirement]:
+            pytest.skip(f"pip cannot download {requirement} here: {asked[requirement]}")
+
+    return ask
+
+
 class MemorySource:
     """A log of given sweeps: what a dataset reader would answer, without a file."""
 
@@ -262,3 +298,32 @@ def memory_log() -> Callable[..., Log]:
         return Log(MemorySource(sweeps, poses, times_ns))
 
     return make
+
+
+@pytest.fixture
+def in_a_fork():
+    """in_a_fork(work, most_s, what) runs `work` in a forked child, whose exit status is what it returns: 0 where all is
+    well. After so many seconds `what` is locked up."""
+
+    def run(work: Callable[[], int], most_s: float, what: str) -> None:
+        child = os.fork()
+        if child == 0:
+            # in a process of its own: an interrupt that comes late must not meet the test's own machinery
+            status = 1
+            try:
+                status = work()
+            finally:
+                os._exit(status)
+        deadline = time.monotonic() + most_s
+        while True:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                break
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                pytest.fail(f"{what} is locked up")
+            time.sleep(0.05)
+        assert os.waitstatus_to_exitcode(status) == 0
+
+    return run

@@ -14,41 +14,68 @@ __version__ = "0.1.0"
 
 # public name -> the module that holds it
 _WHERE = {
+    "Augment": "perceptum.builders",
+    "Dataset": "perceptum.inputs",
+    "Draw": "perceptum.builders",
     "Frame": "perceptum.inputs",
+    "ImageColor": "perceptum.builders",
     "InputBuilder": "perceptum.builders",
+    "Loader": "perceptum.loading",
     "Log": "perceptum.inputs",
+    "Pipeline": "perceptum.pipeline",
     "Schema": "perceptum.features",
     "Spec": "perceptum.features",
+    "TensorCache": "perceptum.builders",
+    "compare": "perceptum.evaluation",
+    "evaluate": "perceptum.evaluation",
     "load_neuropod": "perceptum.neuropod",
+    "open_dataset": "perceptum.dataset",
     "open_log": "perceptum.datasets",
+    "pack": "perceptum.packing",
 }
 _FOLDERS = ("builders", "datasets", "features", "inputs", "neuropod")
 
 __all__ = [
+    "Augment",
+    "Dataset",
+    "Draw",
     "Frame",
+    "ImageColor",
     "InputBuilder",
+    "Loader",
     "Log",
+    "Pipeline",
     "Schema",
     "Spec",
+    "TensorCache",
     "__version__",
     "builders",
+    "compare",
     "datasets",
+    "evaluate",
     "features",
     "inputs",
     "load_neuropod",
     "neuropod",
+    "open_dataset",
     "open_log",
+    "pack",
 ]
 
 if TYPE_CHECKING:
     from typing import Any
 
     from . import builders, datasets, inputs, neuropod
-    from .builders import InputBuilder
+    from .builders import Augment, Draw, ImageColor, InputBuilder, TensorCache
+    from .dataset import open_dataset
     from .datasets import open_log
+    from .evaluation import compare, evaluate
     from .features import Catalogue, Schema, Spec
-    from .inputs import Frame, Log
+    from .inputs import Dataset, Frame, Log
+    from .loading import Loader
     from .neuropod import load_neuropod
+    from .packing import pack
+    from .pipeline import Pipeline
 
     # `perceptum.features` is the folder, and also a call: pc.features() is the catalogue
     def features() -> Catalogue: ...

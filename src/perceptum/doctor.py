@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ def examine() -> dict[str, Any]:
         "threads set by": ", ".join(f"{k}={os.environ[k]}" for k in _THREADS if k in os.environ) or "nothing",
         "shared memory free": _free("/dev/shm"),
         "temporary space free": _free("/tmp"),
+        "models in workers": _workers(),
+        "models in a sandbox": _sandbox(),
     }
     plug_ins = plug_in_rows()
     advice = _advice(packages, machine)
@@ -96,6 +99,20 @@ def _kernels() -> Path | None:
     if folder is None:
         return None
     return builders if folder.is_relative_to(builders) else folder.parent
+
+
+def _workers() -> str:
+    return "possible" if sys.platform == "linux" else f"not possible: they need Linux, this is {sys.platform}"
+
+
+def _sandbox() -> str:
+    # after the check of the system: what is imported here is Linux's
+    if sys.platform != "linux":
+        return _workers()
+    from perceptum.neuropod.process.worker.enclosure.possible import why_not
+
+    reason = why_not()
+    return "possible, unless a container forbids it" if reason is None else f"not possible: {reason}"
 
 
 def _free(folder: str) -> str:

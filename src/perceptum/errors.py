@@ -14,6 +14,10 @@ ValueError
     NeuropodError          a package or a model; also a RuntimeError  (perceptum.neuropod)
         NotTrusted         the package is code, and may not run here
     UsageError             a command or call was given nonsense
+RuntimeError
+    LoaderError            a batch cannot be had                      (perceptum.loading)
+        WorkerDied         a worker ended, was killed, or crashed
+        StateMismatch      a saved state is of another run; also a ValueError
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ __all__ = [
     "BadOption",
     "BrokenRecord",
     "BuildError",
+    "LoaderError",
     "LogError",
     "MissingRecord",
     "NeuropodError",
@@ -36,10 +41,24 @@ __all__ = [
     "PoseUnknown",
     "SchemaMismatch",
     "SpecError",
+    "StateMismatch",
     "UnknownFeature",
     "UsageError",
+    "WorkerDied",
 ]
 
 
 class UsageError(ValueError):
     """A command or call was given something that makes no sense."""
+
+
+class LoaderError(RuntimeError):
+    """A loader cannot give a batch."""
+
+
+class WorkerDied(LoaderError):
+    """A loader's worker ended, was killed, or crashed; the message says over which sample, and how."""
+
+
+class StateMismatch(LoaderError, ValueError):
+    """A saved state is of other data, another spec, or another order than the loader's."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["foreign", "said"]
+__all__ = ["foreign", "let_interrupts_pass", "said"]
 
 # how much of an error is shown: frameworks write pages
 MOST_CHARACTERS = 400
@@ -38,17 +39,16 @@ def said(error: BaseException) -> str:
     """Returns an error's kind and what it says, on one line of at most a few hundred characters.
 
     Of a text with a traceback in it that is what stands behind the last of its errors' names. An error that cannot say
-    what it is gives its kind alone. An exit that a signal asked for is not one of others: it is raised again.
+    what it is gives its kind alone. An interrupt is not one of others: it is raised again, as
+    `let_interrupts_pass` does.
     """
-    if _is_of_signal(error):
-        raise error
+    let_interrupts_pass(error)
     kind = type(error).__name__
     try:
         text = str(error)
     # an error of others may raise one where it should say what it is
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
+    except BaseException as another:
+        let_interrupts_pass(another)
         return f"{kind}: its message cannot be shown"
     text = _one_line(text).removeprefix(f"{kind}: ")
     return f"{kind}: {text}" if text else kind
@@ -77,18 +77,58 @@ def _shortened(text: str) -> str:
 
 @contextmanager
 def foreign(what: str, kind: type[Exception], *own: type[BaseException]) -> Iterator[None]:
-    """Whatever is raised inside but KeyboardInterrupt leaves as `kind`, with it as the cause: "WHAT: what it said".
+    """Whatever is raised inside but an interrupt leaves as `kind`, with it as the cause: "WHAT: what it said".
 
-    Errors of `kind`, and of the kinds in `own`, leave as they are.
+    Errors of `kind`, and of the kinds in `own`, leave as they are. An interrupt leaves as itself, whatever the code
+    inside made of it: see `let_interrupts_pass`.
     """
-    passed: tuple[type[BaseException], ...] = (KeyboardInterrupt, kind, *own)
     try:
         yield
-    except passed:
+    except KeyboardInterrupt:
         raise
     # SystemExit too: a plug-in or a model may not end the process of who uses it
     except BaseException as error:
+        let_interrupts_pass(error)
+        if isinstance(error, (kind, *own)):
+            raise
         raise kind(f"{what}: {said(error)}") from error
+
+
+def let_interrupts_pass(error: BaseException) -> None:
+    """Raises the interrupt that an error is, or that it was raised over: Ctrl-C, or the exit of a signal's handler.
+
+    Ctrl-C comes in whatever code runs at that moment, and that may make another error of it. Python itself does:
+    pressed while a class is made, it is `RuntimeError: Error calling __set_name__ on ...`.
+    """
+    todo, seen = [error], set[int]()
+    while todo:
+        one = todo.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, KeyboardInterrupt) or _is_of_signal(one):
+            raise one
+        if isinstance(one, BaseExceptionGroup):
+            todo += one.exceptions
+        # what a traceback shows: the cause, or else what was being handled
+        if one.__cause__ is not None:
+            todo.append(one.__cause__)
+        elif one.__context__ is not None and not (one.__suppress_context__ or _in_hand(one.__context__)):
+            todo.append(one.__context__)
+
+
+def _in_hand(error: BaseException) -> bool:
+    """Whether a caller of ours is handling an error at this moment: what fails meanwhile was not raised over it.
+
+    So a script that evaluates once more after Ctrl-C, in its `except KeyboardInterrupt:`, sees what went wrong there.
+    """
+    if error.__traceback__ is None:
+        return False
+    # the frame that caught it
+    caught, frame = error.__traceback__.tb_frame, sys._getframe()
+    while frame is not caught and frame.f_back is not None:
+        frame = frame.f_back
+    return frame is caught
 
 
 def _is_of_signal(error: BaseException) -> bool:

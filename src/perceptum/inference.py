@@ -9,16 +9,15 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from numpy.typing import NDArray
-
 from perceptum.builders import InputBuilder
 from perceptum.building import build_frames
 from perceptum.features import ReferenceFrame, SpecError, canonical, output_frame
 from perceptum.first_call import in_ms
 from perceptum.inputs import Frame
 from perceptum.neuropod import Model
+from perceptum.pipeline import Answer
 
-__all__ = ["Answer", "Times", "output_frames", "run_model"]
+__all__ = ["Times", "output_frames", "run_model"]
 
 
 @dataclass
@@ -61,14 +60,6 @@ class Times:
         }
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a model said of one frame."""
-
-    frame: Frame
-    outputs: Mapping[str, NDArray[Any]]
-
-
 def output_frames(model: Model) -> dict[str, ReferenceFrame]:
     """Returns the frame of reference of each output, without those whose frame is not known."""
     found: dict[str, ReferenceFrame] = {}
@@ -88,6 +79,9 @@ def run_model(
 ) -> Iterator[Answer]:
     """Yields the model's answer to each frame, building only what it asks for; `times` is filled on the way.
 
+    One after the other, so that times are those of a frame alone: a `Pipeline` builds and runs beside each other, which
+    is no faster where the model fills all cores by itself, and makes both seem to take longer.
+
     A frame that cannot be built, of a log that skips what is broken, has no answer.
 
     touch: reads what the frame needs before the clock starts, where reading is not to count as building.
@@ -95,5 +89,6 @@ def run_model(
     for built in build_frames(InputBuilder(model, threads=threads), frames, touch):
         start = perf_counter()
         outputs = model.infer(built.tensors)
-        times.add(built.build_s, perf_counter() - start, built.tensors.once_s)
-        yield Answer(built.frame, outputs)
+        infer_s, once_s = perf_counter() - start, built.tensors.once_s
+        times.add(built.build_s, infer_s, once_s)
+        yield Answer(built.frame, outputs, None, built.build_s, infer_s, once_s)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import Log, LogError
+from perceptum.inputs.source import read_signal
 from perceptum.inputs.store import StoreSource
 
 from .check.times import gaps_of
@@ -33,9 +34,12 @@ def describe(log: Log) -> dict[str, Any]:
             found[kind][sensor] |= _of_times(times, log.source.sequential)
             more = _camera(log, sensor, unreadable) if kind == "cameras" else _points(log, kind, sensor, unreadable)
             found[kind][sensor] |= more
+    for name in log.signals:
+        found["signals"][name] |= _signal(log, name, unreadable)
     found["poses"] = _poses(log, unreadable)
     found["map"] = _map(log, unreadable)
     found["labels"] = _labels(log, unreadable)
+    found["point_labels"] = _point_labels(log, unreadable)
     found["size_bytes"] = _size(log)
     if isinstance(log.source, StoreSource):
         found["store"] = _store(log.source)
@@ -84,6 +88,22 @@ def _camera(log: Log, camera: str, unreadable: list[str]) -> dict[str, Any]:
     except LogError as error:
         unreadable.append(str(error))
         return {"size": None, "lens": None}
+
+
+def _signal(log: Log, name: str, unreadable: list[str]) -> dict[str, Any]:
+    """Returns what a signal holds, which is read as a whole."""
+    try:
+        signal = read_signal(log.source, name)
+    except LogError as error:
+        unreadable.append(str(error))
+        return {"records": None, "rate_hz": None, "left_out": None, "columns": []}
+    steps = np.diff(signal.times_ns)
+    return {
+        "records": len(signal),
+        "rate_hz": 1e9 / float(np.median(steps)) if len(steps) else None,
+        "left_out": len(signal.broken),
+        "columns": list(signal.columns),
+    }
 
 
 def _poses(log: Log, unreadable: list[str]) -> dict[str, Any] | None:
@@ -136,7 +156,22 @@ def _labels(log: Log, unreadable: list[str]) -> dict[str, Any] | None:
             classes.update(labels.category.tolist())
     if labelled == 0:
         return None
-    return {"frames_looked_at": len(looked), "frames_labelled": labelled, "boxes": dict(classes.most_common())}
+    return {
+        "frames_looked_at": len(looked),
+        "frames_labelled": labelled,
+        "boxes": dict(classes.most_common()),
+        "boxes_per_frame": round(classes.total() / labelled, 1),
+    }
+
+
+def _point_labels(log: Log, unreadable: list[str]) -> dict[str, Any] | None:
+    """Returns the classes of single points, in the order of their codes; None where the log labels no points."""
+    try:
+        classes = log.point_classes
+    except LogError as error:
+        unreadable.append(str(error))
+        return None
+    return None if classes is None else {"classes": list(dict.fromkeys(classes[code] for code in sorted(classes)))}
 
 
 def _size(log: Log) -> int | None:

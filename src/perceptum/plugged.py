@@ -1,4 +1,4 @@
-"""Which plug-ins are installed: features, datasets and backends of other packages, and whether each can be used."""
+"""Which plug-ins are installed: features, datasets, backends and problems of others, and whether each can be used."""
 
 from __future__ import annotations
 
@@ -53,6 +53,13 @@ def _why_no_backend(entry: EntryPoint) -> str | None:
     return _why_not(entry, PLATFORMS, load_plug_in, NeuropodError)
 
 
+def _why_no_problem(entry: EntryPoint) -> str | None:
+    from perceptum.errors import UsageError
+    from perceptum.problems.table import PROBLEMS, load_plug_in
+
+    return _why_not(entry, PROBLEMS, load_plug_in, UsageError)
+
+
 def _why_not(
     entry: EntryPoint, ours: Mapping[str, str], load: Callable[[EntryPoint], object], kind: type[Exception]
 ) -> str | None:
@@ -69,4 +76,5 @@ _KINDS: Mapping[str, Callable[[EntryPoint], str | None]] = {
     "features": _why_no_features,
     "datasets": _why_no_dataset,
     "backends": _why_no_backend,
+    "problems": _why_no_problem,
 }

@@ -6,7 +6,7 @@ lidar's, each row has the way to the ego frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from perceptum.features import ReferenceFrame
 from perceptum.inputs.poses import moved_boxes
 
+from .array_cells import array_of, cell_kind, column_of
 from .errors import UsageError
 from .output_file import check_ending, whole_file
 
-__all__ = ["ENDINGS", "ResultsWriter", "check_results_name", "read_results"]
+__all__ = ["ENDINGS", "ResultsWriter", "check_results_name", "read_results", "results_log"]
 
 ENDINGS = (".arrow", ".feather", ".ipc", ".parquet")
 """Endings of result files: all but the last are Arrow's own format, which Feather is too."""
@@ -57,7 +58,7 @@ class ResultsWriter:
     ) -> None:
         check_results_name(path)
         self._path = path
-        self._kinds = {row["name"]: _struct(_type(row["dtype"])) for row in outputs}
+        self._kinds = {row["name"]: cell_kind(row["dtype"]) for row in outputs}
         frames = frames or {}
         self._own = _OWN | ({_MOUNTING: pa.list_(pa.float64(), 16)} if "lidar" in frames.values() else {})
         for name in self._own:
@@ -105,36 +106,30 @@ class ResultsWriter:
         mounting = None if ego_from_lidar is None else np.asarray(ego_from_lidar, np.float64).ravel()
         own = (frame, str(time_ns) if frame_id is None else frame_id, time_ns, mounting)
         columns: list[Any] = [pa.array([value], kind) for value, kind in zip(own, self._own.values(), strict=False)]
-        columns += [_column(outputs.get(name), kind) for name, kind in self._kinds.items()]
+        columns += [column_of(outputs.get(name), kind) for name, kind in self._kinds.items()]
         self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._open.__exit__(kind, error, at)
 
 
-def _type(dtype: str) -> Any:
-    return pa.string() if dtype == "string" else pa.from_numpy_dtype(np.dtype(dtype))
+def results_log(path: str | Path) -> str:
+    """Returns where the log lay that the results are of; "" where the file does not say it."""
+    with ExitStack() as opening:
+        schema, _ = _opened(Path(path), opening)
+        return str((schema.metadata or {}).get(b"log", b"").decode())
 
 
-def _struct(dtype: Any) -> Any:
-    return pa.struct([pa.field("shape", pa.list_(pa.int64())), pa.field("values", pa.list_(dtype))])
-
-
-def _column(array: NDArray[Any] | None, kind: Any) -> Any:
-    """Returns a column of one cell; the numbers go over as they lie in memory."""
-    if array is None:
-        return pa.nulls(1, kind)
-    shape = pa.array([list(array.shape)], kind.field("shape").type)
-    flat = pa.array(array.ravel(), kind.field("values").type.value_type)
-    values = pa.ListArray.from_arrays(pa.array([0, len(flat)], pa.int32()), flat)
-    return pa.StructArray.from_arrays([shape, values], fields=[kind.field("shape"), kind.field("values")])
-
-
-def read_results(path: str | Path, boxes: str | None = None) -> Iterator[dict[str, Any]]:
+def read_results(
+    path: str | Path, boxes: str | None = None, *, velocity: str | None = None, outputs: Collection[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """Yields per frame {"frame": int, "frame_id": str, "time_ns": int, output: array, ...} of a file of `infer`.
 
     boxes: the name of an output of (n, 7) boxes, which are turned into the ego frame if they are in the lidar's
         axes. Raises UsageError where it is not there, or the file does not say in which axes it is.
+    velocity: the name of an output of (n, 2) velocities in the axes of the boxes, which are turned with them; it may be
+        absent.
+    outputs: the names of those that are read; None: all.
 
     A file of an older Perceptum has no frame_id. The arrays are the caller's own; strings are unicode arrays, and an
     output that the model left out is None. Where an output is in the lidar's axes, ego_from_lidar is (4, 4) float64,
@@ -150,12 +145,14 @@ def read_results(path: str | Path, boxes: str | None = None) -> Iterator[dict[st
                 mounting = batch.column(_MOUNTING)[0].as_py()
                 row[_MOUNTING] = None if mounting is None else np.array(mounting).reshape(4, 4)
             for field in batch.schema:
-                if field.name not in row:
-                    row[field.name] = _array(batch.column(field.name)[0])
+                if field.name not in row and (outputs is None or field.name in outputs):
+                    row[field.name] = array_of(batch.column(field.name)[0])
             if turned is not None and row[turned] is not None:
                 if row[_MOUNTING] is None:
                     raise UsageError(f"{path}: frame {row['frame']} does not say where the lidar is mounted")
                 row[turned] = moved_boxes(row[turned], row[_MOUNTING])
+                if velocity is not None and row.get(velocity) is not None:
+                    row[velocity] = row[velocity] @ row[_MOUNTING][:2, :2].T
             yield row
 
 
@@ -183,13 +180,3 @@ def _frame_of(path: str | Path, schema: Any, output: str) -> str:
     if frame is None:
         raise UsageError(f"{path}: the frame of reference of the output '{output}' is not known; run infer again")
     return str(frame.decode())
-
-
-def _array(cell: Any) -> NDArray[Any] | None:
-    if not cell.is_valid:
-        return None
-    values = cell["values"].values
-    is_text = pa.types.is_string(values.type)
-    # a copy: the file is unmapped when the reader is done
-    flat = np.array(values.to_pylist(), dtype=np.str_) if is_text else values.to_numpy().copy()
-    return flat.reshape(cell["shape"].as_py())

@@ -33,7 +33,8 @@ def read_about(path: Path) -> dict[str, Any]:
     """Returns what a file of `perceptum build` says of itself; empty for one of an older Perceptum, or of numpy alone.
 
     "fingerprint" is `InputBuilder.fingerprint`, "training" whether presets gave their training values; "log" and
-    "frame_id" say of what it was built. Raises UsageError where it is not an .npz file.
+    "frame_id" say of what it was built, "augment" and "draw", where there are any, what was changed at random. Raises
+    UsageError where it is not an .npz file.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -127,7 +127,7 @@ def bev_detector(demo) -> Path:
     return demo.folder / "made" / "bev_detector.neuropod"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def code_package(tmp_path_factory) -> Callable[..., Path]:
     """code_package(source, outputs, inputs=...) -> a package whose model is the Python function `model` of a source."""
     from perceptum.neuropod import create_python_neuropod

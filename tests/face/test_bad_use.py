@@ -389,7 +389,7 @@ def test_several_frames_are_not_one_npz_file(refusal):
 
 def test_a_package_is_not_written_under_the_name_of_a_model(refusal):
     said = "cannot write m.onnx: a package is a zip file, or a folder; name it m.neuropod"
-    assert refusal("pack", "model.pt", "m.onnx", "--problem", "detection") == (2, said)
+    assert refusal("pack", "model.pt", "m.onnx", "--problem", "detection3d") == (2, said)
 
 
 def test_a_picture_into_a_missing_folder(refusal):

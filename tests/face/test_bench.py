@@ -28,9 +28,16 @@ def test_there_is_a_line_per_tensor_and_one_for_all(frames):
         assert 1e3 / line["frames/s"] == pytest.approx(line["median ms"], abs=0.001)
 
 
-def test_without_a_spec_every_feature_is_measured(frames):
+def test_without_a_spec_every_feature_is_measured_and_targets_in_training_only():
+    inputs = [name for name, feature in pc.features().items() if not feature.target]
+    assert bench.rows_of_all(training=False) == inputs
+    assert bench.rows_of_all(training=True) == list(pc.features())
+
+
+def test_without_a_spec_all_features_are_measured_together(frames):
     lines = bench.measure_builder(frames[:1], None, rounds=1)
-    assert [line["tensors"] for line in lines] == [*pc.features(), f"all {len(pc.features())}"]
+    names = bench.rows_of_all(training=False)
+    assert [line["tensors"] for line in lines] == [*names, f"all {len(names)}"]
 
 
 def test_rows_of_every_form_are_named_by_their_name(frames):
@@ -51,7 +58,7 @@ def builds(monkeypatch) -> list[tuple[str, int]]:
             super().__init__(rows, **options)
             self.told = "+".join(row if isinstance(row, str) else row["name"] for row in rows)
 
-        def build(self, frame):
+        def build(self, frame, draw=None):
             done.append((self.told, frame.index))
             return super().build(frame)
 
@@ -70,7 +77,7 @@ def test_the_first_round_does_not_count(frames, monkeypatch):
     now_s, took_s = [0.0], iter([9.0] * 9 + [0.001, 0.001, 0.002] * 3)
 
     class Slow(pc.InputBuilder):
-        def build(self, frame):
+        def build(self, frame, draw=None):
             now_s[0] += next(took_s)
             return Tensors({}, once_s={"loading kernels": 8.0} if now_s[0] == 9.0 else {})
 

@@ -24,6 +24,7 @@ COMMANDS = (
     "bench",
     "info",
     "convert",
+    "objects",
     "check",
     "view",
     "doctor",
@@ -172,11 +173,20 @@ def press():
 class Callback:
     def __del__(self):
         press()
+class Field:
+    def __set_name__(self, owner, name):
+        press()
 class Finder:
     def find_spec(self, name, *_):
         if name == os.environ.get("WHEN"):
             del os.environ["WHEN"]
-            Callback() if "HOW" in os.environ else press()
+            match os.environ.get("HOW"):
+                case None:
+                    press()
+                case "in a callback, which cannot raise":
+                    Callback()
+                case "while a class is made":
+                    type("Owner", (), {"field": Field()})
 sys.meta_path.insert(0, Finder())
 from perceptum.cli import main
 main()
@@ -190,6 +200,31 @@ def test_ctrl_c_is_one_line_whatever_is_being_imported(module, how):
     env = {**os.environ, "WHEN": module, **how}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "perceptum: interrupted\n")
+
+
+def test_ctrl_c_is_one_line_where_python_makes_another_error_of_it():
+    """It was a traceback that ended in "RuntimeError: Error calling __set_name__", with status 1."""
+    command = [sys.executable, "-c", PRESSED, "info", "synthetic:frames=20"]
+    env = {**os.environ, "WHEN": "perceptum.info", "HOW": "while a class is made"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "perceptum: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "said"), [(signal.SIGINT, 130, "perceptum: interrupted\n"), (signal.SIGTERM, 143, "")]
+)
+def test_stopping_a_model_is_one_line_whatever_it_raises_then(code_package, perceptum, tmp_path, number, status, said):
+    source = f"""
+import os
+def model(ego_pose):
+    try:
+        os.kill(os.getpid(), {int(number)})
+    except BaseException as error:
+        raise RuntimeError("the model's own words") from error
+    return {{"out": ego_pose}}
+"""
+    done = perceptum("infer", "synthetic:frames=2", code_package(source, POSE_OUT), "--trust", cwd=tmp_path)
+    assert (done.status, done.out, done.err) == (status, "", said)
 
 
 def test_what_is_told_to_ignore_ctrl_c_ignores_it():

@@ -79,7 +79,8 @@ def test_which_one_is_said_as_it_is_typed(log, refusal, tmp_path):
     log("waymo_v2")
     for path in list((tmp_path / "log").rglob("*.parquet")):
         path.with_name("other.parquet").write_bytes(path.read_bytes())
-    status, said = refusal("info", "log")
+    # info lists them
+    status, said = refusal("check", "log")
     assert status == 2
     assert "2 segments, it has " in said
     first = said.rpartition("log:segment=")[2]

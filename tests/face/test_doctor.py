@@ -43,6 +43,23 @@ def test_what_is_here_is_told_with_its_version():
     assert found["machine"]["cores"] >= 1
 
 
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [(None, "possible, unless a container forbids it"), ("Linux 4.0 is too old", "not possible: Linux 4.0 is too old")],
+)
+def test_whether_models_can_run_in_workers_and_sandboxes_is_reported(monkeypatch, reason, said):
+    monkeypatch.setattr("perceptum.neuropod.process.worker.enclosure.possible.why_not", lambda: reason)
+    machine = doctor.examine()["machine"]
+    assert (machine["models in workers"], machine["models in a sandbox"]) == ("possible", said)
+
+
+def test_where_there_are_no_workers_there_is_no_sandbox(monkeypatch):
+    monkeypatch.setattr(doctor.sys, "platform", "darwin")
+    machine = doctor.examine()["machine"]
+    assert machine["models in workers"] == "not possible: they need Linux, this is darwin"
+    assert machine["models in a sandbox"] == machine["models in workers"]
+
+
 def test_what_is_absent_is_told_with_what_brings_it(absent):
     absent("torch", "PIL")
     found = doctor.examine()

@@ -1,7 +1,8 @@
-"""The specs of examples/specs, each built from a log with the sensors that its model was trained on."""
+"""The specs of examples/specs, each built from a log with the sensors, map, labels and signals that its model takes."""
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 import perceptum as pc
 from perceptum.builders import InputBuilder
 from perceptum.features import Spec, canonical
+from perceptum.features.models import MODELS
 from perceptum.inputs import encode_jpeg
 from perceptum.inputs.poses import quaternion_from_rotation
 
@@ -25,7 +27,9 @@ AXES = {
     "kitti_odometry": "lidar",
     "nuscenes": "lidar",
     "argoverse2": "ego",
+    "argoverse2_forecasting": "ego",
     "waymo": "ego",
+    "waymo_motion": "ego",
     "view_of_delft": "radar",
 }
 # what a dataset's made-up log is written by, in tests/datasets, and where it is in the folder
@@ -34,14 +38,30 @@ MADE = {
     "kitti_odometry": ("made_kitti_odometry.py", "make", "sequences/04"),
     "nuscenes": ("made_nuscenes.py", "make", ""),
     "argoverse2": ("conftest.py", "make_argoverse2", ""),
+    "argoverse2_forecasting": ("made_argoverse2_forecasting.py", "make", ""),
     "waymo": ("made_waymo_v2.py", "make", ""),
+    "waymo_motion": ("made_waymo_motion.py", "make", "training.tfrecord-00000-of-01000"),
     "view_of_delft": ("made_view_of_delft.py", "make", ""),
 }
 # what is not in the axes of its dataset
-IN_EGO = ("lss_nuscenes", "bevdet_v2_nuscenes", "bevdepth_nuscenes", "crn_nuscenes")
+IN_EGO = (
+    *("lss_nuscenes", "bevdet_v2_nuscenes", "bevdepth_nuscenes", "crn_nuscenes"),
+    *("bevdet4d_nuscenes", "mtp_nuscenes"),
+)
+# rows that are in other axes than the rest: CRN's radar in the lidar's, the state of BEVFormer in the vehicle's
+SUFFIXES = {"radar": "lidar", "can_bus": "ego"}
+# counted and left out as the spec says: CRN takes a part of the states, and published models so many agents
+CHOSEN = {
+    *("detections in other states", "agents over max_agents"),
+    *("boxes of no class", "boxes of fewer points than min_points", "boxes out of range", "boxes outside the grid"),
+}
+# of frames in which nothing turns, crosses, is controlled or lies beside
+MAY_BE_EMPTY = ("lane_turn", "lane_control", "lane_intersect", "lane_edges_")
 # where a camera looks, to the left of ahead, in degrees
 YAWS = {"FRONT": 0, "FRONT_RIGHT": -55, "FRONT_LEFT": 55, "BACK": 180, "BACK_LEFT": 110, "BACK_RIGHT": -110}
 # ten sweeps and six cycles of each radar before the last frame
+# the moment that scenarios are about, whose past is taken and whose future is learnt; of other logs the last frame
+MOMENTS = {"argoverse2_forecasting": 2, "waymo_motion": 2}
 STREET = {"frames": 12, "beams": 32, "azimuth_steps": 500, "image_size": (16, 16)}
 # the real logs have no radar
 REAL = {
@@ -52,13 +72,24 @@ REAL = {
 }
 
 
+def spec_of(spec: str) -> Spec:
+    return Spec.from_json(SPECS[spec].read_bytes())
+
+
+def is_training(spec: str) -> bool:
+    """Whether it asks for targets, which is said at the end of its name."""
+    return spec.endswith("_training")
+
+
 def dataset_of(spec: str) -> str:
     """The dataset that ends a spec's name, or "street": of none in particular, so that the made-up street will do."""
+    spec = spec.removesuffix("_training")
     return next((name for name in sorted(AXES, key=len, reverse=True) if spec.endswith(f"_{name}")), "street")
 
 
 WITH_CAMERAS = [spec for spec, path in SPECS.items() if "camera_images" in path.read_text()]
-OF_REAL = [spec for spec in SPECS if dataset_of(spec) in REAL and "radar" not in spec and spec not in WITH_CAMERAS]
+LIDAR_ONLY = [spec for spec in SPECS if all(row.name.startswith("lidar_") for row in spec_of(spec))]
+OF_REAL = [spec for spec in LIDAR_ONLY if dataset_of(spec) in REAL]
 
 
 def write_pictures(folder, size):
@@ -78,6 +109,20 @@ def write_kitti(made, folder):
         # some of them in the camera's view
         points[::2, 0] = 5 + 10 * abs(points[::2, 0])
         points.tofile(path)
+    # and some in what is labelled
+    for frame in pc.open_log(folder):
+        path = folder / "training" / "velodyne" / f"{frame.id}.bin"
+        points = np.fromfile(path, "<f4").reshape(-1, 4)
+        points[1:4, :3] = frame.labels.in_frame("lidar").boxes[0, :3]
+        points.tofile(path)
+
+
+def write_kitti_odometry(made, folder):
+    """With SemanticKITTI's labels of the points: cars."""
+    sequence = made["make"](folder)
+    (sequence / "labels").mkdir()
+    for path in (sequence / "velodyne").iterdir():
+        np.full(path.stat().st_size // 16, 10, "<u4").tofile(sequence / "labels" / f"{path.stem}.label")
 
 
 def write_nuscenes(made, folder):
@@ -96,6 +141,14 @@ def write_nuscenes(made, folder):
 
     made["change"](folder, "sample_data", enlarge)
     write_pictures(folder, (900, 1600))
+    turning = {"accel": [0.1, 0.2, 9.5], "rotation_rate": [0, 0.001, 0.2], "vel": [10, 0, 0]}
+    placed = {"orientation": [1, 0, 0, 0], "pos": [600, 1600, 0]}
+    (folder / "can_bus").mkdir()
+    messages = [{**turning, **placed, "utime": made["START_US"] + 20_000 * k} for k in range(80)]
+    (folder / "can_bus" / "scene-0001_pose.json").write_text(json.dumps(messages))
+
+
+OWN = {"kitti": write_kitti, "kitti_odometry": write_kitti_odometry, "nuscenes": write_nuscenes}
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +162,7 @@ def logs(once) -> Callable[[str], tuple[pc.inputs.Log, str]]:
             return pc.open_log("synthetic", **STREET), f"synthetic:{words}"
         file, make, inside = MADE[name]
         module = runpy.run_path(str(TESTS / "datasets" / file))
-        own = {"kitti": write_kitti, "nuscenes": write_nuscenes}.get(name)
+        own = OWN.get(name)
         write = module[make] if own is None else lambda folder: own(module, folder)
         folder = once(f"example_{name}", lambda folder: write(folder / "log")) / "log" / inside
         return pc.open_log(folder), str(folder)
@@ -120,12 +173,16 @@ def logs(once) -> Callable[[str], tuple[pc.inputs.Log, str]]:
 @pytest.fixture(scope="session")
 def built(logs) -> Callable[[str], dict[str, np.ndarray]]:
     """built("rangenet"): the tensors of a spec, from the last frame of the log of its dataset."""
-    return lambda spec: InputBuilder(Spec.from_json(SPECS[spec].read_bytes())).build(logs(dataset_of(spec))[0][-1])
+    return lambda spec: builder_of(spec).build(logs(dataset_of(spec))[0][MOMENTS.get(dataset_of(spec), -1)])
+
+
+def builder_of(spec):
+    return InputBuilder(spec_of(spec), training=is_training(spec))
 
 
 def rows_of(spec):
     """Each row, with the params that it comes to."""
-    rows = Spec.from_json(SPECS[spec].read_bytes())
+    rows = spec_of(spec)
     return [(row, resolved.params) for row, resolved in zip(rows, canonical().resolve(rows), strict=True)]
 
 
@@ -139,12 +196,13 @@ def assert_as_asked(spec, tensors):
         for dim, n in zip(row.shape, tensor.shape, strict=True):
             assert sizes.setdefault(dim, n) == n, row.name
         assert np.isfinite(tensor).all(), row.name
-        assert tensor.any(), row.name
+        assert tensor.any() or row.name.startswith(MAY_BE_EMPTY), row.name
         assert_cells_and_counts(row.name, tensor, params)
     assert all(n == dim for dim, n in sizes.items() if isinstance(dim, int))
-    # CRN takes a part of the states; nothing is over a cap, or not finite
+    # nothing is not finite, and no voxel or point is over a cap
     lost = {why for why, n in tensors.dropped.items() if n}
-    assert lost == ({"detections in other states"} if spec.startswith("crn") else set())
+    assert lost <= CHOSEN, lost
+    assert ("detections in other states" in lost) == spec.startswith("crn")
     if "lidar_point_voxel_id" in tensors:
         # every point has its voxel, and every voxel a point, where there is no cap
         ids = tensors["lidar_point_voxel_id"]
@@ -172,10 +230,11 @@ def test_every_spec_is_built_from_a_log_with_its_sensors(spec, built):
 @pytest.mark.parametrize("spec", SPECS)
 def test_the_command_line_takes_every_spec(spec, logs, command, tmp_path):
     log, named = logs(dataset_of(spec))
-    names = [row.name for row, _ in rows_of(spec)]
-    assert [tensor["name"] for tensor in command("explain", SPECS[spec], "--json").json["tensors"]] == names
-    (one,) = command("build", named, SPECS[spec], "--frames", len(log) - 1, "--out", "one.npz", "--json").json
-    assert one["frame_id"] == log[-1].id
+    names, training = [row.name for row, _ in rows_of(spec)], ["--training"] * is_training(spec)
+    assert [tensor["name"] for tensor in command("explain", SPECS[spec], "--json", *training).json["tensors"]] == names
+    last = len(log) - 1
+    (one,) = command("build", named, SPECS[spec], "--frames", last, "--out", "one.npz", "--json", *training).json
+    assert one["frame_id"] == log[last].id
     with np.load(tmp_path / "one.npz") as written:
         assert set(names) <= set(written)
         assert all(f"{written[name].shape} {written[name].dtype}" == one[name] for name in names)
@@ -186,17 +245,36 @@ def test_places_are_in_the_axes_that_the_model_was_trained_in(spec):
     for row, params in rows_of(spec):
         if "frame" in params.parts():
             wanted = AXES.get(dataset_of(spec), "ego_ground" if spec == "hdnet" else "ego")
-            # CRN's radar is in the lidar's, its cameras are not
-            in_ego = spec in IN_EGO and not row.name.endswith("__radar")
-            assert params.frame == ("ego" if in_ego else wanted), row.name
+            wanted = SUFFIXES.get(row.name.partition("__")[2], "ego" if spec in IN_EGO else wanted)
+            assert params.frame == wanted, row.name
 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_rows_are_a_preset_and_nothing_more(spec):
-    presets = {row.params["preset"] for row, _ in rows_of(spec)}
-    # the lidar's and the cameras'
-    assert len(presets) == (2 if spec == "bevfusion_nuscenes" else 1)
     assert all(list(row.params) == ["preset"] for row, _ in rows_of(spec))
+    presets: dict[str, set[object]] = {}
+    for row, _ in rows_of(spec):
+        presets.setdefault(row.name.partition("_")[0], set()).add(row.params["preset"])
+    # targets are of several kinds, of which each has its own
+    assert all(len(own) == 1 for kind, own in presets.items() if kind != "gt"), presets
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_spec_that_asks_for_targets_says_so_in_its_name_and_is_for_training_alone(spec):
+    targets = [row.name for row, _ in rows_of(spec) if canonical()[row.name.partition("__")[0]].target]
+    assert bool(targets) == is_training(spec)
+    if targets:
+        with pytest.raises(ValueError, match=rf"'{targets[0]}'.*training"):
+            InputBuilder(spec_of(spec))
+
+
+def test_a_spec_for_training_has_the_inputs_of_the_one_without_targets():
+    pairs = [(spec, spec.removesuffix("_training")) for spec in SPECS if is_training(spec)]
+    pairs = [(training, plain) for training, plain in pairs if plain in SPECS and plain != "bevfusion_nuscenes"]
+    assert len(pairs) > 6
+    for training, plain in pairs:
+        inputs = [row for row, _ in rows_of(training) if not canonical()[row.name].target]
+        assert inputs == [row for row, _ in rows_of(plain)], training
 
 
 def test_specs_of_one_grid_hold_the_same_points(built):
@@ -254,7 +332,7 @@ def test_the_radar_and_the_lidar_of_radarnet_are_views_of_one_place(built):
 @pytest.mark.parametrize("spec", OF_REAL)
 def test_real_logs_fill_the_tensors_of_every_lidar_spec(spec, real_data):
     log = pc.open_log(real_data / REAL[dataset_of(spec)])
-    tensors = InputBuilder(Spec.from_json(SPECS[spec].read_bytes())).build(log[-1])
+    tensors = InputBuilder(spec_of(spec)).build(log[-1])
     # one sample of nuScenes has no sweeps before it
     valid = tensors.pop("lidar_sweep_valid", None)
     assert valid is None or valid.tolist() == [0, 0, 0, 0, 1]
@@ -271,7 +349,7 @@ def test_real_logs_fill_the_tensors_of_every_lidar_spec(spec, real_data):
 def test_voxelnext_gets_the_voxels_that_were_counted_in_a_real_sweep_of_argoverse2(real_data):
     log = pc.open_log(real_data / REAL["argoverse2"])
     first = next(frame for frame in log if frame.time_ns == 315966265259836000)
-    tensors = InputBuilder(Spec.from_json(SPECS["voxelnext_argoverse2"].read_bytes())).build(first)
+    tensors = InputBuilder(spec_of("voxelnext_argoverse2")).build(first)
     assert len(tensors["lidar_voxel_mean"]) == 56_118
     # as recorded, not in [0, 1]
     assert tensors["lidar_voxel_mean"][:, 3].max() > 200
@@ -288,12 +366,27 @@ def test_the_readme_lists_every_spec_with_what_it_takes():
     assert list(listed) == list(SPECS)
     for spec, (_, takes, follows, _) in listed.items():
         assert re.findall(r"`(\w+)`", takes) == [row.name for row, _ in rows_of(spec)], spec
-        # no paper's model is advertised as exact
+        # no paper's model is shown as if it were exact
         said = {
             canonical().group_of(row.name.partition("__")[0]).preset(row.params["preset"]).follows
             for row, _ in rows_of(spec)
         }
         assert ("in the style of" in follows) == any("in the style of" in one for one in said), spec
+
+
+def test_models_and_specs_name_the_same_features():
+    """Each spec is of a model that is known to take its features, and each model's map, agents and state are in one."""
+    taken: dict[str, set[str]] = {}
+    for spec, (said, *_) in table().items():
+        model = max((name for name in MODELS if said.startswith(name)), key=len)
+        own = {row.name.partition("__")[0] for row, _ in rows_of(spec)}
+        inputs = {name for name in own if not canonical()[name].target}
+        assert inputs <= set(MODELS[model]), (spec, inputs - set(MODELS[model]))
+        taken.setdefault(model, set()).update(inputs)
+    for model, own in taken.items():
+        wanted = {name for name in MODELS[model] if name.startswith(("map_", "agent_", "lane_", "ego_", "ref_"))}
+        # by the heights of the ground HDNet's points are placed already
+        assert wanted - own <= {"map_ground_height"}, (model, wanted - own)
 
 
 # ---- cameras
@@ -329,7 +422,10 @@ PUBLISHED = {
     "detr3d_nuscenes": (1, 0, 0),
     "bevformer_nuscenes": (1, 0, 0),
     "bevformer_tiny_nuscenes": (0.5, 0, 0),
-    "bevfusion_nuscenes": (0.48, 176, 32),
+    "bevdet4d_nuscenes": (0.44, 140, 0),
+    **dict.fromkeys(
+        ("bevfusion_nuscenes", "bevfusion_nuscenes_training", "bevfusion_seg_nuscenes_training"), (0.48, 176, 32)
+    ),
 }
 SIZES = {
     "lss_nuscenes": (128, 352),
@@ -381,7 +477,7 @@ def test_matrices_bring_points_to_the_pixels_of_the_published_pipelines(spec, lo
 def test_real_cameras_show_the_points_of_the_real_sweep(spec, real_data):
     """Each picture shows about as many points of the sweep as its part of the recorded one does."""
     frame = pc.open_log(real_data / REAL["nuscenes"])[0]
-    tensors = InputBuilder(Spec.from_json(SPECS[spec].read_bytes())).build(frame)
+    tensors = builder_of(spec).build(frame)
     sweep = frame.lidar
     points = np.column_stack([sweep.x, sweep.y, sweep.z]).astype(np.float64)
     if spec in IN_EGO:
@@ -400,7 +496,7 @@ def test_real_cameras_show_the_points_of_the_real_sweep(spec, real_data):
 def test_caddns_points_are_the_pixels_of_p2(real_data):
     """All of the frame's points, which were cut to the camera's view; P2 times R0_rect times Tr_velo_to_cam."""
     log = pc.open_log(real_data / REAL["kitti"])
-    tensors = InputBuilder(Spec.from_json(SPECS["caddn_kitti"].read_bytes())).build(log[0])
+    tensors = InputBuilder(spec_of("caddn_kitti")).build(log[0])
     sweep = log[0].lidar
     points = np.column_stack([sweep.x, sweep.y, sweep.z]).astype(np.float64)
     text = (real_data / REAL["kitti"] / "training" / "calib" / f"{log[0].id}.txt").read_text()
@@ -421,7 +517,7 @@ def test_caddns_points_are_the_pixels_of_p2(real_data):
 @pytest.mark.data
 def test_pointpainting_gives_every_point_its_pixel(real_data):
     log = pc.open_log(real_data / REAL["kitti"])
-    spec = Spec.from_json(SPECS["pointpainting_kitti"].read_bytes())
+    spec = spec_of("pointpainting_kitti")
     tensors = InputBuilder(spec).build(log[0])
     assert len(tensors["lidar_points"]) == len(tensors["lidar_camera_pixels"]) > 19_000
     assert (tensors["lidar_camera_index"] == 0).mean() > 0.99

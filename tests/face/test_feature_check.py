@@ -53,6 +53,35 @@ OWN = {
     ],
     "lidar_camera_pixels": [None, {"take": "all", "max_points": 200}],
     "radar_camera_points": [{"radar": {"filter": "none"}, "max_points": 7}],
+    "map_polylines": [
+        None,
+        {"layers": ["lane_boundary", "crossing"], "counts": [9, 4], "points_beyond": "masked", "frame": "ego_ground"},
+        {"resample": "spacing", "elements": "vectors", "points_per_polyline": 5, "max_polylines": 40, "frame": "lidar"},
+    ],
+    "lane_ctrs": [None, {"max_nodes": 60, "order": "nearest", "frame": "lidar", "points_per_lane": None}],
+    "gt_boxes": [None, {"columns": ["x", "yaw", "label"], "max_boxes": 3, "centre": "bottom", "frame": "lidar"}],
+    "ego_motion": [None, {"num_past": 3, "times": "sweeps", "frame": "lidar", "planar": "yaw", "oldest_first": True}],
+    "ego_state": [None, "bevformer", {"columns": ["speed", "steering", "turned_deg"], "source": "auto"}],
+    "ref_from_ego": [None, {"part": "change", "frame": "lidar", "inverse": True}],
+    "agent_history": [
+        {"agents": {"num_steps": 3, "max_agents": 9, "include_ego": "first"}},
+        {"agents": {"num_steps": 3, "select": "ever", "velocity": "past"}, "layout": "TAF", "columns": ["dx", "ax"]},
+    ],
+    "agent_raster": [
+        {"tracks": {"num_steps": 2}, "ego": True, "flip_x": True},
+        {"tracks": {"num_steps": 2}, "colours": [[9, 200, 0]] * 3, "bev_layout": "YXC"},
+    ],
+    "gt_trajectory": [{"agents": {"num_steps": 2, "max_agents": 9, "include_ego": "as_agent"}, "num_future": 2}],
+    "gt_segmentation": [None, {"max_points": 50, "overlap": "nearest"}, {"source": "points"}],
+    "gt_boxes_2d": [{"image": {"crop": [20, 24]}}, {"outline": "corners", "max_boxes": 2, "columns": ["u", "visible"]}],
+    "gt_pixor_cls": [{"grid": GRID, "stride": 2}],
+    "gt_heatmap": [{"grid": GRID, "stride": 2}, {"cell": "clamp", "max_objects": 3, "object_order": "class"}],
+    "map_raster": [None, {"rule": "cv2", "range": [-9, -9, 20, 14], "bev_layout": "CXY", "frame": "lidar"}],
+    "map_valid": [None],
+    "map_lane_direction": [{"range": [-9, -9, 20, 14], "flip_x": True, "lane_width": 2.0}],
+    "map_ground_height": [{"range": [-9, -9, 20, 14], "interpolation": "bilinear", "relative_to": "reference"}],
+    "map_rgb": [{"range": [-9, -9, 20, 14], "samples": 2, "bev_layout": "XYC"}],
+    "gt_map": [{"range": [-9, -9, 20, 14], "layers": ["lane+stop_line", "lane_boundary"], "flip_x": True}],
 }
 
 
@@ -435,7 +464,7 @@ def test_a_feature_that_no_frame_suits_is_not_passed_unchecked():
     with pytest.raises(AssertionError) as caught:
         check_feature(group(NeedsASonar))
     assert str(caught.value) == (
-        "acme_gaps: none of the 30 frames could be built, so nothing was checked; give `frames` that have what it "
+        "acme_gaps: none of the 32 frames could be built, so nothing was checked; give `frames` that have what it "
         "needs (raised MissingRecord: no sonar)"
     )
     check_feature(group(NeedsASonar), frames=[memory_log(times_ns=[5], name="with a sonar")[0]])

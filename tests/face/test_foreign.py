@@ -1,9 +1,20 @@
 """What others' code raises is our error, on one line that says what was wrong, wherever in the text that stands."""
 
+import os
+import signal
+import sys
+
 import pytest
 
+from perceptum.builders.explain import _scratch_bytes
+from perceptum.builders.lane import Wanted
+from perceptum.cli.commands import app, run
 from perceptum.features import SpecError
+from perceptum.features.plug_ins import load_plug_in
 from perceptum.foreign import foreign, said
+from perceptum.neuropod.frameworks.incoming import as_numpy
+from perceptum.testing.dataset_check import _read
+from perceptum.testing.subject import Subject
 
 
 class Mute(Exception):
@@ -67,3 +78,169 @@ def test_an_interrupt_and_our_own_errors_leave_as_they_are(error):
     with pytest.raises(type(error)) as raised, foreign("the plug-in", SpecError, OSError):
         raise error
     assert raised.value is error
+
+
+def press():
+    raise KeyboardInterrupt
+
+
+def in_a_class():
+    class Field:
+        def __set_name__(self, owner, name):
+            press()
+
+    # Python's own: "Error calling __set_name__ on 'Field' instance 'field' in 'Owner'"
+    type("Owner", (), {"field": Field()})
+
+
+def as_its_cause():
+    try:
+        press()
+    except KeyboardInterrupt as error:
+        raise SpecError("ours, and wrong") from error
+
+
+def while_handling_it():
+    try:
+        press()
+    except BaseException:
+        raise SystemExit(5)  # noqa: B904
+
+
+def behind_two_others():
+    try:
+        as_its_cause()
+    except SpecError as error:
+        try:
+            raise OSError("the second") from error
+        except OSError:
+            raise ValueError("the third")  # noqa: B904
+
+
+def in_a_group():
+    raise BaseExceptionGroup("tasks", [ValueError("one"), KeyboardInterrupt()])
+
+
+def in_a_circle():
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    try:
+        press()
+    except KeyboardInterrupt as error:
+        raise ExceptionGroup("both", [one, other]) from error
+
+
+def where_it_says_what_it_is():
+    class Pressed(Exception):
+        def __str__(self):
+            in_a_class()
+            return ""
+
+    raise Pressed
+
+
+DISGUISES = (
+    press,
+    in_a_class,
+    as_its_cause,
+    while_handling_it,
+    behind_two_others,
+    in_a_group,
+    in_a_circle,
+    where_it_says_what_it_is,
+)
+
+
+@pytest.mark.parametrize("pressed", DISGUISES)
+def test_an_interrupt_passes_the_door_whatever_was_made_of_it(pressed):
+    """Ctrl-C while a class was made was RuntimeError: a traceback, with status 1."""
+    with pytest.raises(KeyboardInterrupt), foreign("the plug-in", SpecError, OSError):
+        pressed()
+
+
+class Pressing:
+    """A stage, the entry point of a plug-in, a tensor of a framework: whatever of others is asked, Ctrl-C comes."""
+
+    __slots__ = ()
+    found = None
+
+    def load(self):
+        in_a_class()
+
+    @property
+    def filler(self):
+        return self
+
+    def sizes(self):
+        in_a_class()
+
+    nbytes = __array_interface__ = property(load)
+
+
+@pytest.mark.parametrize(
+    "door",
+    [
+        lambda: load_plug_in(Pressing()),
+        lambda: Wanted.own_sizes.fget(Pressing()),
+        lambda: _scratch_bytes(Pressing()),
+        lambda: as_numpy("x", Pressing()),
+        lambda: _read(in_a_class, "the dataset"),
+        lambda: Subject.attempt(None, in_a_class, "the feature"),
+    ],
+)
+def test_every_door_lets_an_interrupt_pass(door):
+    with pytest.raises(KeyboardInterrupt):
+        door()
+
+
+@pytest.mark.parametrize("pressed", DISGUISES[:-1])
+def test_an_interrupt_leaves_a_command_whatever_was_made_of_it(monkeypatch, pressed):
+    monkeypatch.setattr(sys, "argv", ["perceptum", "pressed"])
+    commands = list(app.registered_commands)
+    app.command("pressed")(pressed)
+    try:
+        # typer ends with 130 where it sees the interrupt itself
+        with pytest.raises((KeyboardInterrupt, SystemExit)) as stopped:
+            run()
+    finally:
+        app.registered_commands[:] = commands
+    assert isinstance(stopped.value, KeyboardInterrupt) or stopped.value.code == 130
+
+
+def test_an_exit_that_a_signal_asked_for_passes_the_door_whatever_was_made_of_it():
+    def terminated():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except SystemExit as error:
+            raise SpecError("ours, and wrong") from error
+
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with pytest.raises(SystemExit) as stopped, foreign("the plug-in", SpecError):
+            terminated()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stopped.value.code == 143
+
+
+def failing():
+    with foreign("the plug-in", SpecError):
+        raise ValueError("its own")
+
+
+def quiet():
+    try:
+        press()
+    except KeyboardInterrupt:
+        raise ValueError("kept quiet") from None
+
+
+def test_what_fails_after_an_interrupt_is_not_the_interrupt():
+    """Who evaluates once more after Ctrl-C sees what goes wrong then."""
+    try:
+        press()
+    except KeyboardInterrupt:
+        with pytest.raises(SpecError, match="the plug-in: ValueError: its own"):
+            failing()
+    with pytest.raises(SpecError, match="the plug-in: ValueError: kept quiet"), foreign("the plug-in", SpecError):
+        quiet()

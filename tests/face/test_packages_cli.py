@@ -226,9 +226,9 @@ def test_bad_use_of_pack_is_exit_status_2_and_leaves_nothing(refusal, models, to
         ((torchscript, "m", *spec, "--test-data", other / "text.npz"), f"{other / 'text.npz'}: not an .npz file"),
         ((other / "graph.pb", "m", *spec, "--node", "x"), "--node must be like x=in_x:0, got 'x'"),
         ((torchscript, "m", *spec, "--node", "x=a"), "--node is for a frozen graph"),
-        ((torchscript, "m", *spec, "--problem", "detection"), "the spec has no output 'boxes'; it gives out"),
-        ((torchscript, "m", "--problem", "detection"), "--problem detection leaves the inputs to its models: give"),
-        ((torchscript, "m", "--problem", "detektion"), "no problem 'detektion'; it is 'detection', or a JSON file"),
+        ((torchscript, "m", *spec, "--problem", "detection3d"), "the spec has no output 'boxes'; it gives out"),
+        ((torchscript, "m", "--problem", "detection3d"), "--problem detection3d leaves the inputs to its models: give"),
+        ((torchscript, "m", "--problem", "detektion"), "no problem 'detektion'; there are"),
         ((torchscript, "m", *spec, "--test-data", "no.npz"), "no.npz: no such file; test data is an .npz file"),
     ):
         status, line = refusal("pack", *words)

@@ -16,7 +16,7 @@ from perceptum.inputs import CameraImage, HDMap, LaneGraph, RadarSweep, Shapes
 from perceptum.inputs.poses import Poses
 
 MOST_LETTERS = 500
-MOST_LINES = 80
+MOST_LINES = 150
 TABLES = {"explanation", "catalogue"}
 """Those that are printed as tables."""
 
@@ -103,7 +103,7 @@ SAID = {
     "ground": r"<GroundGrid: \d+ x \d+ cells of 0\.3 m>",
     "builder": r"<InputBuilder 3 tensors, schema canonical .*>",
     "plan": r"<Plan lidar_points, lidar_num_points, ego_pose; schema canonical .*, 1 thread>",
-    "options": r"Options\(threads=1, writable=False, training=False\)",
+    "options": r"Options\(threads=1, writable=False, training=False, augment=None, cache=None\)",
     "layouts": r"mappingproxy\({'': Layout\(places=\(Place\(name='lidar_num_points', offset=0, .*",
     "pool": r"<Pool: buffers made \d+, bytes kept for later \d+>",
     "tensors": r"<Tensors: lidar_points \(\d+, 5\) float32, lidar_num_points \(1,\) int32, ego_pose \(4, 4\) float64>",

@@ -10,7 +10,7 @@ import pytest
 
 from perceptum.errors import NeuropodError, SpecError, UsageError
 from perceptum.neuropod import create_placeholder_neuropod, create_python_neuropod, load_neuropod
-from perceptum.problems import Detection, Problem
+from perceptum.problems import Detection3d, Problem
 
 
 def row(name, dtype, *shape):
@@ -125,7 +125,7 @@ def test_models_are_checked_against_it(tmp_path, code):
         Problem((), [OUT]).check(model)
         Problem([row("x", "float32", 7)], [row("out", "float32", None)]).check(model)
         with pytest.raises(UsageError, match="model 'model' has no output 'boxes'; it gives out"):
-            Detection().check(model)
+            Detection3d().check(model)
         with pytest.raises(UsageError, match="model 'model' needs the input 'x'; the problem gives y"):
             Problem([row("y", "int8")], [OUT]).check(model)
 
@@ -165,7 +165,7 @@ def test_it_is_written_and_read_as_json():
 
 
 def test_detection_is_a_problem_whose_models_choose_their_inputs(tmp_path, code):
-    problem = Detection(test_data={"ego_pose": np.eye(4), "boxes": np.zeros((0, 7), np.float32)})
+    problem = Detection3d(test_data={"ego_pose": np.eye(4), "boxes": np.zeros((0, 7), np.float32)})
     assert [r["name"] for r in problem.outputs] == ["boxes", "scores"]
     assert list(problem.test_input) == ["ego_pose"]
     assert list(problem.test_output) == ["boxes"]

@@ -468,10 +468,9 @@ def test_a_spec_without_cameras_has_no_pictures(refusal):
     assert refusal("view", SMALL, "--cameras", "--spec", "lidar_points") == (2, said)
 
 
-@pytest.mark.parametrize("option", ["--spec", "--params"])
-def test_options_of_cameras_are_refused_without_them(refusal, option):
-    value = "camera_images" if option == "--spec" else "camera_images=caddn"
-    assert refusal("view", SMALL, option, value) == (2, f"{option} is for the cameras' pictures: add --cameras")
+def test_params_without_pictures_or_a_spec_are_refused(refusal):
+    wanted = "--params is for what a spec builds, or for the cameras' pictures: add --spec or --cameras"
+    assert refusal("view", SMALL, "--params", "camera_images=caddn") == (2, wanted)
 
 
 def test_a_range_of_cameras_is_refused(refusal):

@@ -83,9 +83,12 @@ def test_a_group_with_versions_of_its_own_is_installed_without_the_checkout(mach
     python = stand_in(tmp_path, "python", VENV.format(calls=tmp_path / "calls"))
     done = run("environment", str(tmp_path / "venv"), group, path=machine(), PYTHON=str(python))
     assert (done.returncode, done.stderr) == (0, "")
-    pip, packages = (tmp_path / "calls").read_text().splitlines()
+    pip, packages, *alone = (tmp_path / "calls").read_text().splitlines()
     assert pip.endswith(f"--constraint {pins} --upgrade pip")
     assert packages.endswith(f"--constraint {pins} --build-constraint {pins} {checkout}--group {group}")
+    assert [line.partition("check ")[2] for line in alone] == (
+        ["--no-deps --requirement alone-devkit.txt"] if group == "devkit" else []
+    )
 
 
 # two of the four libraries, in the form that ldconfig prints

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from perceptum.builders import InputBuilder
-from perceptum.features import Spec
+from perceptum.features import Spec, canonical
 from perceptum.features.models import MODELS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -20,7 +20,7 @@ SPECS = sorted((EXAMPLES / "specs").glob("*.json"))
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_every_example_spec_can_be_built(path):
     spec = Spec.from_json(path.read_bytes())
-    builder = InputBuilder(spec)
+    builder = InputBuilder(spec, training=path.stem.endswith("_training"))
     assert [row.name for row in builder.spec] == [row.name for row in spec]
     assert builder.explain().tensors
 
@@ -30,10 +30,11 @@ def test_what_the_page_of_examples_shows_runs_as_written(monkeypatch):
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     shown = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert shown
+    # as a reader would, one after the other
+    space: dict[str, object] = {}
     for text in shown:
-        space: dict[str, object] = {}
         exec(text, space)
-        assert "lidar_voxels" in space["tensors"]
+    assert "lidar_voxels" in space["tensors"]
 
 
 def test_these_models_have_a_spec():
@@ -41,7 +42,20 @@ def test_these_models_have_a_spec():
         *("PointPillars", "SECOND", "CenterPoint", "VoxelNeXt", "PV-RCNN", "DSVT", "Cylinder3D"),
         *("PIXOR", "HDNet", "Complex-YOLO", "MV3D", "MotionNet", "FaF", "LaserNet", "RangeNet++", "RangeDet"),
         *("RadarNet", "BEVFusion", "CRN", "PP-Radar"),
-        *("LSS", "BEVDet", "BEVDepth", "PETR", "DETR3D", "BEVFormer", "CaDDN", "PointPainting"),
+        *(
+            "VectorNet",
+            "LaneGCN",
+            "HiVT",
+            "QCNet",
+            "MTR",
+            "MTP",
+            "l5kit",
+            "nuPlan",
+            "IntentNet",
+            "MultiXNet",
+            "PointRCNN",
+        ),
+        *("LSS", "BEVDet", "BEVDet4D", "BEVDepth", "PETR", "DETR3D", "BEVFormer", "CaDDN", "PointPainting"),
     }
     assert {model_of(path.stem) for path in SPECS} == wanted
 
@@ -68,5 +82,6 @@ def model_of(stem: str) -> str:
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_the_catalogue_names_the_model_of_every_example_spec(path):
-    taken = {row.name.partition("__")[0] for row in Spec.from_json(path.read_bytes())}
+    names = {row.name.partition("__")[0] for row in Spec.from_json(path.read_bytes())}
+    taken = {name for name in names if not canonical()[name].target}
     assert taken <= set(MODELS[model_of(path.stem)]), "add what it takes to the model's line in features/models.py"

@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,8 +52,13 @@ def modules(root: Path) -> dict[str, Path]:
     return found
 
 
-def imports_of(module: str, path: Path) -> Iterator[Import]:
+@cache
+def imports_of(module: str, path: Path) -> list[Import]:
     """Every import in a file: those inside functions, by importlib, and the modules that a table names in text too."""
+    return list(_imports_of(module, path))
+
+
+def _imports_of(module: str, path: Path) -> Iterator[Import]:
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node, typing_only in _walk(tree, False):
@@ -161,7 +167,8 @@ def test_only_the_decorator_of_kernels_and_what_speaks_to_the_processor_import_n
         m for m, path in modules(ROOT).items() for f in imports_of(m, path) if f.target.split(".")[0] == "numba"
     }
     kernels = {
-        f"perceptum.builders.kernels.{name}" for name in ("picture.vectors", "processor", "record", "tally", "turns")
+        f"perceptum.builders.kernels.{name}"
+        for name in ("picture.vectors", "preparing", "processor", "record", "tally", "turns")
     }
     assert importing == {"perceptum.inputs.kernel", *kernels}
 

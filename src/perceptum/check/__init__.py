@@ -13,7 +13,7 @@ import xxhash
 from perceptum.datasets.detect import open_source
 from perceptum.datasets.reading.unread import NotRead
 from perceptum.inputs import LogError, NotALog, Source
-from perceptum.inputs.source import unreadable_of
+from perceptum.inputs.source import read_signal, signals_of, unreadable_of
 from perceptum.inputs.store import StoreSource, broken_files, broken_index, broken_records, stray_files
 
 from .map import map_problems
@@ -33,7 +33,8 @@ class Problem(NamedTuple):
     """One thing that is wrong."""
 
     kind: str
-    """open, index, file, path, times, sensors, poses, record, points, labels, map, left out; NOT_CHECKED, NOT_READ."""
+    """open, index, file, path, times, sensors, poses, record, points, labels, map, signal, left out; NOT_CHECKED,
+    NOT_READ."""
     what: str
     """The file or record, what was found, and what was wanted."""
 
@@ -71,7 +72,19 @@ def _problems(log: str, track: Track) -> list[Problem]:
     keys = [key for key in record_keys(source) if key not in broken]
     problems += [Problem(*found) for found in record_problems(source, track(keys, "reading", len(keys)))]
     problems += [Problem(*found) for found in map_problems(source)]
+    problems += [Problem(*found) for found in _signal_problems(source)]
     return problems
+
+
+def _signal_problems(source: Source) -> Iterator[tuple[str, str]]:
+    """Yields kind and line: of a signal that cannot be read, and of each of its messages that is left out."""
+    for name in signals_of(source):
+        try:
+            signal = read_signal(source, name)
+        except LogError as error:
+            yield NOT_CHECKED if wants_a_library(error) else "signal", str(error)
+            continue
+        yield from (("signal", line) for line in signal.broken)
 
 
 def _store_problems(source: Source, broken: set[RecordKey], track: Track) -> Iterator[Problem]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from perceptum.inputs import BrokenRecord, CameraImage, Labels, LidarSweep, LogError, Poses, RadarSweep, Source
-from perceptum.inputs.source import sensor_streams
+from perceptum.inputs.source import point_classes_of, sensor_streams
 from perceptum.plural import counted
 
 from .doppler import Doppler
@@ -118,7 +118,9 @@ def _poses(source: Source) -> Poses | None:
 
 def _problems(source: Source, key: RecordKey, tally: _Tally) -> Iterator[Found]:
     if key.kind == "lidar":
-        tally.add(f"lidar {key.sensor}", source.read_lidar(key.sensor, key.number))
+        sweep = source.read_lidar(key.sensor, key.number)
+        tally.add(f"lidar {key.sensor}", sweep)
+        yield from (("labels", f"{key}: {line}") for line in _point_label_lines(sweep, point_classes_of(source)))
     elif key.kind == "radar":
         tally.add_cycle(f"radar {key.sensor}", source.read_radar(key.sensor, key.number))
     elif key.kind == "camera":
@@ -132,6 +134,14 @@ def _problems(source: Source, key: RecordKey, tally: _Tally) -> Iterator[Found]:
     else:
         labels = source.read_labels(int(source.times_ns[key.number]))
         yield from (("labels", f"{key}: {line}") for line in (_label_lines(labels) if labels is not None else ()))
+
+
+def _point_label_lines(sweep: LidarSweep, classes: Mapping[int, str] | None) -> Iterator[str]:
+    codes = sweep.semantic
+    unnamed = [] if codes is None or classes is None else sorted({*np.unique(codes).tolist()} - {*classes})
+    if unnamed:
+        named = ", ".join(map(str, unnamed[:5]))
+        yield f"points have the class {named}{', ...' if unnamed[5:] else ''}, which the log does not name"
 
 
 def _decode(picture: CameraImage) -> tuple[int, int]:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -16,24 +18,36 @@ import typer
 from perceptum.errors import UsageError
 
 if TYPE_CHECKING:
-    from perceptum.inputs import Frame, Log
+    from perceptum.builders import Augment, Draw
+    from perceptum.inputs import Dataset, Frame, Log
 
 __all__ = [
+    "AugmentOf",
+    "DrawOf",
     "Frames",
+    "InSandbox",
+    "Isolate",
     "LogPath",
     "OnBroken",
     "OnError",
+    "OfSplit",
     "OneFrame",
     "ParamsOf",
     "Threads",
+    "TimeoutS",
+    "Training",
     "check_some",
     "check_there",
     "file_name",
     "frame_indices",
+    "frames_of_all",
+    "isolation",
     "one_frame",
     "one_in_words",
+    "open_logs",
     "open_named",
     "open_rows",
+    "read_augment",
     "read_params",
     "typed",
 ]
@@ -55,6 +69,10 @@ LogPath = Annotated[
         help='A log, or "synthetic"; options after a colon: "synthetic:frames=20", "nuscenes/:scene=scene-0061".',
     ),
 ]
+OfSplit = Annotated[
+    str | None,
+    typer.Option("--split", metavar="NAME", help="Only the logs of a dataset's split, such as train, val or test."),
+]
 Frames = Annotated[
     str,
     typer.Option(
@@ -66,6 +84,21 @@ OneFrame = Annotated[
     typer.Option("--frame", metavar="N|ID", help="Which frame: its number, negative from the end, or its id."),
 ]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads within a build; they never change the result.")]
+Isolate = Annotated[
+    bool, typer.Option("--isolate", help="Run the model in a process of its own, on memory that both share.")
+]
+InSandbox = Annotated[
+    bool,
+    typer.Option(
+        "--sandbox",
+        help="Run the model in a process that is kept from the network, from files and from other processes; a "
+        "package that is code needs no --trust there.",
+    ),
+]
+TimeoutS = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0.001, metavar="SECONDS", help="How long the model may take over one frame."),
+]
 ParamsOf = Annotated[
     list[str] | None,
     typer.Option(
@@ -76,9 +109,42 @@ ParamsOf = Annotated[
         "repeated.",
     ),
 ]
+Training = Annotated[
+    bool,
+    typer.Option(
+        "--training",
+        help="Allow targets, such as gt_boxes, and use the presets' training values, such as fewer voxels.",
+    ),
+]
+AugmentOf = Annotated[
+    str | None,
+    typer.Option(
+        "--augment",
+        metavar="JSON|FILE",
+        help="What may happen at random, as Augment's fields: '{\"rotate\": 0.78}' or a file of that; needs --draw.",
+    ),
+]
+DrawOf = Annotated[
+    str | None,
+    typer.Option(
+        "--draw",
+        metavar="SEED,EPOCH,INDEX",
+        help="Which draw of --augment the first frame has; the next ones have the next indices.",
+    ),
+]
 OnBroken = Annotated[
     OnError, typer.Option("--on-error", help="Stop at a broken record, or leave it out, and all that needs it.")
 ]
+
+
+def isolation(isolate: bool, sandbox: bool, timeout_s: float | None) -> dict[str, Any]:
+    """Returns keywords of load_neuropod: in this process, in one of its own, or in one that is kept in."""
+    from perceptum.neuropod.isolation import default_isolation
+
+    how = "sandbox" if sandbox else isolate or default_isolation()
+    if timeout_s is not None and not how:
+        raise UsageError("--timeout can only be kept by a process of its own; add --isolate, or --sandbox")
+    return {"isolate": how, "timeout_s": timeout_s}
 
 
 def open_named(log: str, on_error: Literal["raise", "skip"] = "raise") -> Log:
@@ -92,12 +158,39 @@ def open_named(log: str, on_error: Literal["raise", "skip"] = "raise") -> Log:
         except BadOption:
             raise
         except NotALog as error:
-            if _is_package(Path(log)):
-                raise UsageError(
-                    f"{log}: this is a package, wanted a log, which comes before it; "
-                    f"`perceptum inspect {log}` shows what is in a package"
-                ) from error
-            raise
+            raise (_is_a_package(log) or error) from error
+
+
+def open_logs(
+    logs: str | Sequence[str], on_error: Literal["raise", "skip"] = "raise", split: str | None = None
+) -> Dataset:
+    """Opens all logs that were named, as one dataset: logs, roots of datasets, and splits of those, root:split=val.
+
+    An impossible option is a UsageError, spelled as it is typed; so is a package in place of a log.
+    """
+    from perceptum.dataset import open_dataset
+    from perceptum.inputs import BadOption, Dataset, NotALog
+
+    each = []
+    for log in [logs] if isinstance(logs, str) else logs:
+        with typed(log):
+            try:
+                each.append(open_dataset(log, split=split, on_error=on_error))
+            except BadOption:
+                raise
+            except NotALog as error:
+                raise (_is_a_package(log) or error) from error
+    return Dataset.of(each)
+
+
+def _is_a_package(log: str) -> UsageError | None:
+    """Returns what to say where a package was named in place of a log; None where it is none."""
+    if not _is_package(Path(log)):
+        return None
+    return UsageError(
+        f"{log}: this is a package, wanted a log, which comes before it; "
+        f"`perceptum inspect {log}` shows what is in a package"
+    )
 
 
 @contextmanager
@@ -224,6 +317,28 @@ def frame_indices(log: Log, frames: str) -> range:
     return picked
 
 
+def frames_of_all(dataset: Dataset, frames: str) -> range:
+    """Returns the numbers, among all frames of the logs, that --frames picks."""
+    every: Any = _Every(dataset)
+    return frame_indices(every, frames)
+
+
+class _Every:
+    """The frames of several logs, as `frame_indices` takes those of one; ids are read only where one is asked for."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self.source = SimpleNamespace(location=dataset.name)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        logs, numbers = self._dataset.places()
+        return [self._dataset.logs[log].ids[number] for log, number in zip(logs, numbers, strict=True)]
+
+
 def _end_of(log: Log, frames: str, part: str) -> int | None:
     number = _number_of(log, part) if part else None
     if part and number is None:
@@ -280,6 +395,46 @@ def _json_or_text(name: str, text: str) -> Any:
         if text[0] in '{["':
             raise UsageError(f"--params {name}: not the JSON that it begins as ({error}): {text[:60]}") from None
         return text
+
+
+def read_augment(given: str | None, draw: str | None) -> tuple[Augment | None, Draw | None]:
+    """Returns what --augment and --draw say, None for neither; raises UsageError, or SpecError for a field."""
+    if given is None and draw is None:
+        return None, None
+    first = None if draw is None else _draw_of(draw)
+    if given is None:
+        raise UsageError("--draw is for --augment: without it nothing is random")
+    if first is None:
+        raise UsageError("--augment changes only samples that have a draw: add --draw SEED,EPOCH,INDEX, such as 0,0,5")
+    from perceptum.builders.augment import augment_of
+
+    return augment_of(_plain_augment(given.strip())), first
+
+
+def _plain_augment(given: str) -> Any:
+    where, text = "--augment", given.encode()
+    if not given.startswith("{"):
+        path = Path(given)
+        if not path.is_file():
+            raise UsageError(f"--augment {given}: not JSON such as '{{\"rotate\": 0.78}}', and no file is called that")
+        where, text = f"--augment {given}", path.read_bytes()
+    try:
+        return msgspec.json.decode(text)
+    # brackets without end are a RecursionError
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UsageError(f"{where}: not JSON ({error}): {text[:60].decode(errors='replace')}") from None
+
+
+def _draw_of(given: str) -> Draw:
+    from perceptum.builders import Draw
+
+    words = [word.strip() for word in given.split(",")]
+    if len(words) != 3 or not all(re.fullmatch(r"[0-9]+", word) for word in words):
+        raise UsageError(f"--draw must be SEED,EPOCH,INDEX, three whole numbers of 0 or more, got '{given}'")
+    try:
+        return Draw(*map(int, words))
+    except ValueError as error:
+        raise UsageError(f"--draw {given}: {error}") from None
 
 
 def _are_features(names: Sequence[str]) -> bool:

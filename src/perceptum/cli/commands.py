@@ -10,7 +10,23 @@ from typing import Annotated, Any
 
 import typer
 
-from . import features, logs, look, models, packages, specs
+from perceptum.foreign import let_interrupts_pass
+
+from . import (
+    cache,
+    environments,
+    evaluate,
+    features,
+    logs,
+    look,
+    models,
+    objects,
+    packages,
+    parity,
+    specs,
+    submit,
+    workers,
+)
 from .output import visible
 
 __all__ = ["app", "run"]
@@ -41,29 +57,53 @@ def _options(
     pass
 
 
-for commands in (models, packages, features, specs, logs, look):
+for commands in (
+    models,
+    evaluate,
+    packages,
+    parity,
+    submit,
+    environments,
+    workers,
+    features,
+    specs,
+    logs,
+    objects,
+    cache,
+    look,
+):
     commands.add_to(app)
 
 
 def run() -> None:
     """Runs a command; an error that the user can fix, want of memory, and a warning, is one line, without a
-    traceback."""
+    traceback. Ctrl-C leaves as KeyboardInterrupt, whatever other code made of it."""
     warnings.showwarning = _shown_once(warnings.showwarning)
     try:
         app(prog_name="perceptum")
-    except BrokenPipeError:
-        # the reader of our output went away, as `head` does; nothing is left to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except (ValueError, RuntimeError, OSError, ImportError) as error:
-        status = _status(error)
+    except BaseException as error:
+        let_interrupts_pass(error)
+        status = _shown(error)
         if status is None:
             raise
-        typer.echo(f"perceptum: {_text(error)}", err=True)
         sys.exit(status)
-    except MemoryError as error:
+
+
+def _shown(error: BaseException) -> int | None:
+    """Says what was wrong, where a user can understand it, and returns the exit status; None for all else."""
+    if isinstance(error, BrokenPipeError):
+        # the reader of our output went away, as `head` does; nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if isinstance(error, MemoryError):
         typer.echo(f"perceptum: {_no_memory(error)}", err=True)
-        sys.exit(1)
+        return 1
+    if not isinstance(error, (ValueError, RuntimeError, OSError, ImportError)):
+        return None
+    status = _status(error)
+    if status is not None:
+        typer.echo(f"perceptum: {_text(error)}", err=True)
+    return status
 
 
 def _shown_once(usual: Callable[..., None]) -> Callable[..., None]:

@@ -19,6 +19,8 @@ __all__ = ["add_to"]
 
 _SHORT = 30
 """Letters of what a parameter may be, up to which those of all parameters are aligned."""
+_LONG = 80
+"""Letters of a list, beyond which it is folded."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,7 +29,8 @@ def add_to(app: typer.Typer) -> None:
 
 def features(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One feature, in full; a suffix may follow: NAME__fine.")
+        str | None,
+        typer.Argument(metavar="[NAME]", help="One feature, in full; a suffix may follow: NAME__fine. Or a family."),
     ] = None,
     family: Annotated[
         str | None, typer.Option(help=f"Only this family: {', '.join(own_families())}, or a plug-in's name.")
@@ -35,7 +38,7 @@ def features(
     preset: Annotated[str | None, typer.Option(help="With NAME: its parameters and shape under this preset.")] = None,
     json: Json = False,
 ) -> None:
-    """List the features by family: what each tensor is. Or one feature, in full."""
+    """List the features by family: what each tensor is. Or one family, or one feature, in full."""
     from perceptum.features import Catalogue
 
     catalogue = Catalogue()
@@ -43,8 +46,8 @@ def features(
         raise UsageError(f"--family is for the list; leave it out to see '{name}'")
     if name is None and preset is not None:
         raise UsageError(f"--preset {preset} needs the feature to show: perceptum features NAME --preset {preset}")
-    if name is None:
-        _list(catalogue, family, json)
+    if name is None or (name in catalogue.families and name not in catalogue and preset is None):
+        _list(catalogue, family or name, json)
     elif json:
         print_json(_named(catalogue, name, preset))
     else:
@@ -105,12 +108,17 @@ def _parameters(said: Sequence[Mapping[str, Any]]) -> str:
     allowed = max((len(one["allowed"]) for one in said if len(one["allowed"]) <= _SHORT), default=0)
     lines = []
     for one in said:
-        default, value = _json(one["default"]), _json(one["value"])
+        default, value = (_foldable(_json(one[which])) for which in ("default", "value"))
         unit = f" {one['unit']}" if one["unit"] else ""
         now = f"  now {value}" if value != default else ""
         first = f"{one['name']:<{longest}}  {one['allowed']:<{allowed}}  {default}{unit}{now}"
         lines += [folded(first, wide, "", " " * 8), folded(one["prose"], wide)]
     return visible("\n".join(lines))
+
+
+def _foldable(words: str) -> str:
+    """Returns a list of words as JSON; a long one with spaces, where a line may end."""
+    return words.replace('","', '", "') if len(words) > _LONG else words
 
 
 def _presets(presets: Mapping[str, Mapping[str, Any]]) -> str:

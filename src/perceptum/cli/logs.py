@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from perceptum.errors import LogError, NotALog, UsageError
+from perceptum.inputs import Dataset, Log
 from perceptum.plural import counted
 
-from .arguments import LogPath, OnBroken, OnError, open_named, typed
+from .arguments import LogPath, OfSplit, OnBroken, OnError, open_logs, open_named, typed
 from .output import Json, print_json, print_table, say, tell_skipped, track
 
 __all__ = ["add_to"]
@@ -26,6 +28,8 @@ _OF_SENSORS = (
 _OF_CAMERAS = (
     "size: width x height that a camera is calibrated for\nlens: its distortion, none where pictures are undistorted"
 )
+_IN_A_LINE = 3
+_OF_SIGNALS = "left_out: messages that are broken; measures: what of it the vehicle's motion can be made of"
 _MEANINGS: Mapping[tuple[str, str], str] = {
     ("log", "first_id"): "the dataset's name of the first frame",
     ("log", "last_id"): "the dataset's name of the last frame",
@@ -47,6 +51,8 @@ _MEANINGS: Mapping[tuple[str, str], str] = {
     ("labels", "frames_looked_at"): "spread over the log",
     ("labels", "frames_labelled"): "of those looked at",
     ("labels", "boxes"): "of each class in those frames",
+    ("labels", "boxes_per_frame"): "of those that are labelled, the mean",
+    ("point_labels", "classes"): "of single points, in the order of their codes",
     ("store", "converted_from"): "the log that was converted",
     ("store", "lossy"): "what lost digits",
     ("store", "skipped_records"): "records that could not be converted",
@@ -66,11 +72,15 @@ def add_to(app: typer.Typer) -> None:
     app.command()(check)
 
 
-def info(log: LogPath, json: Json = False) -> None:
-    """Show what a log holds: sensors, rates, gaps, map layers, label classes."""
+def info(log: LogPath, split: OfSplit = None, json: Json = False) -> None:
+    """Show what a log holds: sensors, rates, gaps, signals, map layers, label classes; or which logs a dataset has."""
     from perceptum.info import describe
 
-    found = describe(open_named(log))
+    one = _one_or_several(log, split)
+    if isinstance(one, Dataset):
+        _list_logs(one, json)
+        return
+    found = describe(one)
     if json:
         print_json(found)
         return
@@ -86,11 +96,44 @@ def info(log: LogPath, json: Json = False) -> None:
     columns = _columns({name: values.get("columns", ()) for name, (_, values) in sensors.items()})
     if columns:
         print_table(columns)
-    for part in ("poses", "map", "labels", "store"):
+    if found["signals"]:
+        print_table([{"signal": name, **_short_signal(values)} for name, values in found["signals"].items()])
+        typer.echo(_OF_SIGNALS)
+    for part in ("poses", "map", "labels", "point_labels", "store"):
         if found.get(part) is not None:
-            print_table([_explained(part, key, part, _listed(value)) for key, value in found[part].items()])
+            print_table(
+                [_explained(part, key, part.replace("_", " "), _listed(value)) for key, value in found[part].items()]
+            )
     for line in found["unreadable"]:
         typer.echo(f"unreadable: {line}")
+
+
+def _one_or_several(log: str, split: str | None) -> Log | Dataset:
+    """Returns the log of that name, or the logs of a folder that holds several, or of a split."""
+    from perceptum.datasets.collection import split_text
+
+    text, split = split_text(log, split)
+    if split is not None:
+        return open_logs(text, split=split)
+    try:
+        return open_named(log)
+    except (NotALog, UsageError) as error:
+        try:
+            found = open_logs(log)
+        except (LogError, UsageError):
+            raise error from None
+        return found
+
+
+def _list_logs(dataset: Dataset, json: bool) -> None:
+    found = dataset.info()
+    if json:
+        print_json(found)
+        return
+    rows = found["logs"]
+    given = [key for key in rows[0] if any(row[key] is not None for row in rows)]
+    print_table([{"log" if key == "name" else key: row[key] for key in given} for row in rows])
+    typer.echo(repr(dataset).strip("<>"))
 
 
 def _explained(part: str, key: str, title: str, value: Any) -> dict[str, Any]:
@@ -103,6 +146,13 @@ def _explained(part: str, key: str, title: str, value: Any) -> dict[str, Any]:
 def _short(values: dict[str, Any]) -> dict[str, Any]:
     """Returns what fits a line."""
     return {k: v for k, v in values.items() if k not in ("start_ns", "columns", "size", "lens")}
+
+
+def _short_signal(values: Mapping[str, Any]) -> dict[str, Any]:
+    own = {name: value for name, value in values.items() if name not in ("measures", "columns")}
+    names = values["columns"]
+    columns = [" ".join(names[k : k + _IN_A_LINE]) for k in range(0, len(names), _IN_A_LINE)]
+    return {**own, "measures": values["measures"], "columns": columns}
 
 
 def _optics(values: Mapping[str, Any]) -> dict[str, Any]:

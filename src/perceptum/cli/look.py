@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,21 +13,27 @@ import typer
 from perceptum.errors import UsageError
 
 from .arguments import (
+    AugmentOf,
+    DrawOf,
     LogPath,
     OnBroken,
     OneFrame,
     OnError,
     ParamsOf,
+    Training,
     check_there,
     file_name,
     one_frame,
     open_named,
     open_rows,
+    read_augment,
     read_params,
 )
 from .output import Json, print_json, print_table, tell_skipped
 
 if TYPE_CHECKING:
+    from perceptum.builders import Augment, Draw
+    from perceptum.inputs import Frame
     from perceptum.view import PictureRows
 
 __all__ = ["add_to"]
@@ -60,30 +67,52 @@ def view(
     spec: Annotated[
         str | None,
         typer.Option(
-            metavar="SPEC", help="With --cameras: the pictures as this spec has them, a package's or as for build."
+            metavar="SPEC",
+            help="Draw what this spec builds, a package's or as for build, a panel for each kind of tensor; with "
+            "--cameras: the pictures as it has them.",
         ),
     ] = None,
     params: ParamsOf = None,
+    training: Training = False,
+    augment: AugmentOf = None,
+    draw: DrawOf = None,
     viewer: Annotated[Viewer, typer.Option(help="A picture, or a window in 3D.")] = Viewer.png,
     range_m: Annotated[
         tuple[float, float, float, float] | None,
         typer.Option(
             "--range",
             metavar="X_MIN Y_MIN X_MAX Y_MAX",
-            help="The ground in the picture, metres in the ego frame; if not given, 90 m where the points are.",
+            help="The ground in the picture, metres in the ego frame, of --spec in its own; if not given, 90 m where "
+            "the points are, or what the tensors show.",
         ),
     ] = None,
     on_error: OnBroken = OnError.stop,
     out: Annotated[Path | None, typer.Option(help="The picture's file; if not given, the frame's ID.png.")] = None,
     json: Json = False,
 ) -> None:
-    """Draw a frame: points, map, labels, and the boxes of models; from above, or in the cameras' pictures."""
+    """Draw a frame: points, map, labels, and the boxes of models; from above, or in the cameras' pictures.
+
+    Or what a spec builds of it, and as it was built: --spec.
+    """
     from perceptum.output_file import check_ending
     from perceptum.view import Scene, pictures_of_log
 
     if out is not None:
         check_ending(out, (".png",), "pictures are PNG files")
     ground = None if range_m is None else _checked(range_m, viewer, cameras)
+    changes = read_augment(augment, draw)
+    if spec is not None and not cameras:
+        if model or viewer is not Viewer.png:
+            raise UsageError(f"{'--model' if model else '--viewer'} is for a frame as it is; leave it out, or --spec")
+        opened = open_named(log, on_error.value)
+        _view_built(
+            one_frame(opened, frame), open_rows(spec), read_params(params), training, changes, ground, out, json
+        )
+        tell_skipped(opened.skipped)
+        return
+    for name, given in (("--training", training), ("--augment", augment)):
+        if given:
+            raise UsageError(f"{name} is for what a spec builds: add --spec" + ", and leave out --cameras" * cameras)
     of_spec = _pictures_of_spec(spec, params, cameras)
     opened = open_named(log, on_error.value)
     chosen = one_frame(opened, frame)
@@ -104,6 +133,32 @@ def view(
     tell_skipped(opened.skipped)
 
 
+def _view_built(
+    frame: Frame,
+    rows: Sequence[Any],
+    params: dict[str, Any] | None,
+    training: bool,
+    changes: tuple[Augment | None, Draw | None],
+    ground: tuple[float, float, float, float] | None,
+    out: Path | None,
+    json: bool,
+) -> None:
+    from perceptum.view.built import BuiltScene
+
+    augment, draw = changes
+    scene = BuiltScene.of(frame, rows, params, training=training, augment=augment, draw=draw)
+    path = Path(file_name(frame, ".spec.png")) if out is None else out
+    said = scene.save(path, ground)
+    if json:
+        print_json({"picture": str(path), **said})
+        return
+    typer.echo(f"picture: {path}")
+    for panel in said["panels"]:
+        typer.echo(f"{panel['kind']}: {panel['shows']}")
+    for kind, why in said["not_drawn"].items():
+        typer.echo(f"not drawn: {kind}: {why}")
+
+
 def _pictures_of_spec(spec: str | None, params: list[str] | None, cameras: bool) -> list[PictureRows]:
     """Returns the pictures that --spec and --params ask for, none where neither is given; raises UsageError."""
     from perceptum.view import pictures_of_spec
@@ -112,7 +167,7 @@ def _pictures_of_spec(spec: str | None, params: list[str] | None, cameras: bool)
     if spec is None and given is None:
         return []
     if not cameras:
-        raise UsageError(f"{'--params' if spec is None else '--spec'} is for the cameras' pictures: add --cameras")
+        raise UsageError("--params is for what a spec builds, or for the cameras' pictures: add --spec or --cameras")
     if spec is not None:
         return pictures_of_spec(open_rows(spec), given)
     # what is said of image says of matrices too whether the motion is taken out

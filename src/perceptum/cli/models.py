@@ -12,7 +12,21 @@ import typer
 from perceptum.first_call import first_in_words
 from perceptum.plural import counted
 
-from .arguments import Frames, LogPath, OnBroken, OnError, Threads, check_some, check_there, frame_indices, open_named
+from .arguments import (
+    Frames,
+    InSandbox,
+    Isolate,
+    LogPath,
+    OnBroken,
+    OnError,
+    Threads,
+    TimeoutS,
+    check_some,
+    check_there,
+    frame_indices,
+    isolation,
+    open_named,
+)
 from .output import Json, print_json, print_table, say, tell_skipped, track
 
 __all__ = ["add_to"]
@@ -34,7 +48,7 @@ def demo(
     """Pack two detectors in two frameworks, run both on one drive, compare them, and draw a frame."""
     from perceptum.demo.run import run_demo
     from perceptum.output_file import check_folder_name
-    from perceptum.problems import Detection
+    from perceptum.problems.metrics.centres import Centres
 
     check_folder_name(out, "packages and a picture go into a folder")
 
@@ -47,10 +61,10 @@ def demo(
     print_table([{columns.get(k, k): row[k] for k in keys} for row in (m.to_dict() for m in result.models)])
     for m in result.models:
         typer.echo(f"{m.model}, {_first(m.times.summary())}".replace("reading and building", "building"))
-    p = Detection()
+    own = Centres(())
     typer.echo(
-        f"precision and recall: objects within {p.range_m:g} m with at least {p.min_points} points, found by a box of "
-        f"score {p.min_score:g} or more whose centre is within {p.match_m:g} m"
+        f"precision and recall: objects within {own.range_m:g} m with at least {own.min_points} points, found by a box "
+        f"of score {own.min_score:g} or more whose centre is within {own.match_m:g} m"
     )
     typer.echo(f"picture: {result.picture}")
     typer.echo("packages: " + "  ".join(map(str, result.packages)))
@@ -64,6 +78,9 @@ def infer(
     trust: Annotated[
         bool, typer.Option("--trust", help="Run a package that is code: Python, custom ops, graphs that touch files.")
     ] = False,
+    isolate: Isolate = False,
+    sandbox: InSandbox = False,
+    timeout: TimeoutS = None,
     threads: Threads = 1,
     on_error: OnBroken = OnError.stop,
     json: Json = False,
@@ -73,13 +90,14 @@ def infer(
     from perceptum.neuropod import load_neuropod
     from perceptum.results import check_results_name
 
+    how = isolation(isolate, sandbox, timeout)
     if out is not None:
         check_results_name(out)
     opened = open_named(log, on_error.value)
     picked = frame_indices(opened, frames)
     check_there(model)
     start = perf_counter()
-    with load_neuropod(model, trust=trust) as loaded:
+    with load_neuropod(model, trust=trust, **how) as loaded:
         load_ms = round((perf_counter() - start) * 1e3, 3)
         times = Times()
         rows = _run(opened, picked, loaded, times, out, threads)

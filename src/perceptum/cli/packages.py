@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perceptum.errors import SpecError, UsageError
+from perceptum.plural import counted
 
 from .arguments import ParamsOf, check_there, read_params
 from .output import Json, print_json, print_table, working
@@ -41,7 +42,7 @@ def pack(
         Path | None, typer.Option(metavar="JSON", help='{"input_spec": rows, "output_spec": rows}.')
     ] = None,
     problem: Annotated[
-        str | None, typer.Option(metavar="NAME|JSON", help='The problem it must fit: "detection", or a file.')
+        str | None, typer.Option(metavar="NAME|JSON", help="The problem it must fit, such as detection3d, or a file.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The model's name; the file's, if not given.")] = None,
     test_data: Annotated[
@@ -96,16 +97,13 @@ def _problem(
     spec: Path | None, problem: str | None, test_data: Path | None, params: Mapping[str, Any] | None
 ) -> tuple[Problem, dict[str, Any]]:
     """Returns the problem to pack for, and the model's own spec where it has one beside it, which params are for."""
-    from perceptum.problems import Detection
-
     if spec is None and problem is None:
         raise UsageError("say what the model takes and gives: --spec FILE, or --problem")
     data = None if test_data is None else _arrays(test_data)
     if problem is None:
         assert spec is not None
         return _read_problem(spec, data, params), {}
-    is_named = problem == "detection"
-    found = Detection(test_data=data) if is_named else _named_problem(problem, data, None if spec else params)
+    found = _named_problem(problem, data, None if spec else params)
     if spec is None:
         if not found.inputs:
             raise UsageError(f"--problem {problem} leaves the inputs to its models: give this model's own, --spec FILE")
@@ -115,9 +113,11 @@ def _problem(
 
 
 def _named_problem(problem: str, data: Mapping[str, Any] | None, params: Mapping[str, Any] | None) -> Problem:
-    if not Path(problem).is_file():
-        raise UsageError(f"no problem '{problem}'; it is 'detection', or a JSON file of input_spec and output_spec")
-    return _read_problem(Path(problem), data, params)
+    from perceptum.problems import problem_named
+
+    if problem.endswith(".json") or (Path(problem).is_file() and not problem.endswith(".py")):
+        return _read_problem(Path(problem), data, params)
+    return problem_named(problem, test_data=data)
 
 
 def _read_problem(path: Path, data: Mapping[str, Any] | None, params: Mapping[str, Any] | None) -> Problem:
@@ -176,11 +176,16 @@ def _facts(found: Mapping[str, Any]) -> dict[str, Any]:
         "versions": f"wanted {version['wanted'].replace('*', 'any')}, here {version['here'] or 'not installed'}",
         "kind": "data, by its platform" if found["code"] is None else f"code: {found['code']}",
         "schema": "none" if schema is None else [f"{key}: {_shown(value)}" for key, value in schema.items()],
+        "training": "not recorded" if found["training"] is None else _trained(found["training"]),
         "custom ops": found["custom_ops"] or "none",
         "requirements": found["requirements"] or "none",
         "test data": "yes" if found["test_data"] else "no",
         "manifest": "holds" if found["manifest"] else "none",
     }
+
+
+def _trained(training: Mapping[str, Any]) -> str:
+    return f"{counted(training['frames'], 'frame')}, built by perceptum {training['perceptum']}"
 
 
 def _shown(value: object) -> str:

@@ -14,6 +14,8 @@ from perceptum.first_call import first_in_words, in_ms
 from perceptum.plural import counted
 
 from .arguments import (
+    AugmentOf,
+    DrawOf,
     Frames,
     LogPath,
     OnBroken,
@@ -21,6 +23,7 @@ from .arguments import (
     OnError,
     ParamsOf,
     Threads,
+    Training,
     check_some,
     file_name,
     frame_indices,
@@ -28,6 +31,7 @@ from .arguments import (
     one_in_words,
     open_named,
     open_rows,
+    read_augment,
     read_params,
 )
 from .output import Json, print_json, print_table, tell_skipped, track
@@ -41,9 +45,6 @@ __all__ = ["add_to"]
 SpecArgument = Annotated[
     str, typer.Argument(metavar="SPEC", help="A package, a JSON file of spec rows, or feature names joined by commas.")
 ]
-
-
-Training = Annotated[bool, typer.Option("--training", help="Use the presets' training values, such as fewer voxels.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -97,6 +98,8 @@ def build(
     ),
     params: ParamsOf = None,
     training: Training = False,
+    augment: AugmentOf = None,
+    draw: DrawOf = None,
     threads: Threads = 1,
     on_error: OnBroken = OnError.stop,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
@@ -104,14 +107,18 @@ def build(
 ) -> None:
     """Build the tensors of a spec and write them, one .npz file per frame, named after its id."""
     from perceptum.builders import InputBuilder
-    from perceptum.building import build_frames
+    from perceptum.builders.augment import to_plain
+    from perceptum.building import build_frames, draw_of
     from perceptum.output_file import check_folder_name
     from perceptum.tensors import write_tensors
 
     one_file = out.suffix.lower() == ".npz" and not out.is_dir()
     if not one_file:
         check_folder_name(out, "each frame gets an .npz file in a folder")
-    builder = InputBuilder(open_rows(spec), params=read_params(params), threads=threads, training=training)
+    changes, first = read_augment(augment, draw)
+    builder = InputBuilder(
+        open_rows(spec), params=read_params(params), threads=threads, training=training, augment=changes
+    )
     about = {"fingerprint": builder.fingerprint, "training": training}
     opened = open_named(log, on_error.value)
     picked = frame_indices(opened, frames)
@@ -121,11 +128,13 @@ def build(
         _refuse_existing(out, None if one_file else [file_name(opened[index], ".npz") for index in picked])
     rows = []
     chosen = track((opened[index] for index in picked), "building", len(picked))
-    for frame, tensors, _ in build_frames(builder, chosen):
+    for frame, tensors, _ in build_frames(builder, chosen, draw=first):
         if not one_file:
             out.mkdir(parents=True, exist_ok=True)
         path = out if one_file else out / file_name(frame, ".npz")
-        write_tensors(path, tensors, {**about, "log": opened.source.name, "frame_id": frame.id})
+        own = draw_of(first, picked.index(frame.index))
+        drawn = {} if own is None else {"augment": to_plain(changes), "draw": [own.seed, own.epoch, own.index]}
+        write_tensors(path, tensors, {**about, **drawn, "log": opened.source.name, "frame_id": frame.id})
         shapes = {name: f"{tuple(array.shape)} {array.dtype}" for name, array in tensors.items()}
         rows.append({"file": str(path), "frame": frame.index, "frame_id": frame.id, **shapes})
     tell_skipped(opened.skipped)
@@ -158,6 +167,9 @@ def bench(
     log: LogPath = "synthetic:frames=10",
     spec: Annotated[str, typer.Option(metavar="SPEC", help="As for explain; all features if not given.")] = "",
     params: ParamsOf = None,
+    training: Training = False,
+    augment: AugmentOf = None,
+    draw: DrawOf = None,
     frames: Frames = ":10",
     rounds: Annotated[int, typer.Option(min=1, help="How many times each frame is built.")] = 5,
     threads: Threads = 1,
@@ -165,17 +177,19 @@ def bench(
     json: Json = False,
 ) -> None:
     """Measure the builder: milliseconds per frame, with the frames' records already read."""
-    from perceptum.bench import measure_builder
-    from perceptum.features import Catalogue, canonical
+    from perceptum.bench import measure_builder, rows_of_all
+    from perceptum.builders import InputBuilder
+    from perceptum.features import canonical
 
+    changes, first = read_augment(augment, draw)
     opened = open_named(log, on_error.value)
-    wanted = open_rows(spec) if spec else list(Catalogue())
+    wanted = open_rows(spec) if spec else rows_of_all(training)
     if (given := read_params(params)) is not None:
-        wanted = canonical().spec(wanted, given).rows
+        wanted = canonical().spec(wanted, given, training=training).rows
     picked = [opened[i] for i in frame_indices(opened, frames)]
     if on_error is OnError.skip:
-        picked = _buildable(opened, picked, wanted)
-    rows = measure_builder(picked, wanted, rounds, threads, track)
+        picked = _buildable(opened, picked, InputBuilder(wanted, training=training))
+    rows = measure_builder(picked, wanted, rounds, threads, track, training=training, augment=changes, draw=first)
     if json:
         print_json(rows)
     else:
@@ -184,12 +198,11 @@ def bench(
         print_table(rows, f"{opened.source.location}: {how}; {which}")
 
 
-def _buildable(opened: Log, frames: Sequence[Frame], rows: Sequence[Any]) -> list[Frame]:
+def _buildable(opened: Log, frames: Sequence[Frame], builder: InputBuilder[Any]) -> list[Frame]:
     """Returns the frames that can be built, and reports what was left out."""
-    from perceptum.builders import InputBuilder
     from perceptum.building import build_frames
 
-    good = [built.frame for built in build_frames(InputBuilder(rows), frames)]
+    good = [built.frame for built in build_frames(builder, frames)]
     tell_skipped(opened.skipped)
     check_some(good, opened, len(frames))
     return good

@@ -14,7 +14,7 @@ import xxhash
 from perceptum.datasets.detect import open_source
 from perceptum.inputs import Log, LogError, Source
 from perceptum.inputs.increasing import Increasing
-from perceptum.inputs.source import ground_z_of, unreadable_of
+from perceptum.inputs.source import ground_z_of, point_classes_of, unreadable_of
 from perceptum.inputs.store import (
     UNFINISHED,
     Compression,
@@ -115,12 +115,14 @@ def _source_of(log: str, on_error: Literal["raise", "skip"]) -> Source:
 
 
 def _about(source: Source, options: ShardOptions, shard_seconds: float) -> dict[str, Any]:
+    classes = point_classes_of(source)
     return {
         "name": source.name,
         "dataset": source.dataset,
         "location": source.location,
         "sequential": source.sequential,
         "ground_z_m": ground_z_of(source),
+        **({} if classes is None else {"point_classes": {str(code): name for code, name in classes.items()}}),
         "shard_seconds": shard_seconds,
         **asdict(options),
     }

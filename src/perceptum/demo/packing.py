@@ -14,7 +14,7 @@ from perceptum.features import canonical
 from perceptum.inputs import Frame
 from perceptum.neuropod import create_tensorflow_neuropod, create_torchscript_neuropod
 from perceptum.neuropod.frameworks.tensorflow import import_tensorflow
-from perceptum.problems import Detection
+from perceptum.problems import Detection3d
 
 __all__ = ["PACKERS", "pack_bev_detector", "pack_range_detector"]
 
@@ -57,7 +57,7 @@ def _replace(
             model_name=name,
             input_spec=inputs,
             # a range image has a sensor's axes, so that those of the boxes must be said
-            output_spec=[row | ({"frame": "ego"} if row["name"] == "boxes" else {}) for row in Detection().outputs],
+            output_spec=[row | ({"frame": "ego"} if row["name"] == "boxes" else {}) for row in Detection3d().outputs],
             schema=canonical(),
             test_input_data=InputBuilder(inputs).build(frame),
             **source,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from perceptum.inputs import Frame
 from perceptum.neuropod import Model, load_neuropod
 from perceptum.picture import Picture
 from perceptum.plural import counted
-from perceptum.problems import Detection, Score
+from perceptum.problems import Detection3d, Scores
 
 from .packing import PACKERS
 
@@ -33,10 +34,10 @@ class ModelResult:
     framework: str
     inputs: tuple[str, ...]
     times: Times
-    score: Score
+    scores: Scores
 
     def to_dict(self) -> dict[str, Any]:
-        score = {"precision": round(self.score.precision, 3), "recall": round(self.score.recall, 3)}
+        score = {name: round(self.scores.summary[name], 3) for name in ("precision", "recall")}
         inputs = {"model": self.model, "framework": self.framework, "inputs": list(self.inputs)}
         return {**inputs, **self.times.summary(), **score}
 
@@ -75,13 +76,14 @@ def run_demo(
     shown = drive[len(drive) // 2]
     say("packing two detectors, each tested in a fresh process")
     packages = _pack(out, shown)
-    problem, results, found = Detection(), [], []
-    for path in packages:
-        with load_neuropod(path) as model:
+    problem, results, found = Detection3d(), [], []
+    say("loading both, each in a process of its own")
+    with ExitStack() as closed_at_the_end:
+        for model in _loaded(packages, closed_at_the_end):
             say(f"running '{model.name}' ({model.platform}) on {counted(len(log), 'frame')} of the synthetic drive")
             result, boxes = _run(model, track(drive, model.name, len(drive)), problem, shown.index)
-        results.append(result)
-        found.append((result, boxes))
+            results.append(result)
+            found.append((result, boxes))
     picture = out / "frame.png"
     _draw(shown, found, picture)
     return DemoResult(log.info(), tuple(results), packages, picture)
@@ -97,16 +99,28 @@ def _pack(out: Path, frame: Frame) -> tuple[Path, ...]:
     return paths
 
 
-def _run(model: Model, frames: Iterable[Frame], problem: Detection, keep: int) -> tuple[ModelResult, NDArray[Any]]:
-    times, score, kept = Times(), Score(), None
+def _loaded(packages: Iterable[Path], closed_at_the_end: ExitStack) -> list[Model]:
+    """Loads all packages at once, each in a process of its own, which imports its framework."""
+    with ThreadPoolExecutor() as together:
+        jobs = [together.submit(load_neuropod, path, isolate=True) for path in packages]
+    models = [closed_at_the_end.enter_context(job.result()) for job in jobs if job.exception() is None]
+    for job in jobs:
+        job.result()
+    return models
+
+
+def _run(model: Model, frames: Iterable[Frame], problem: Detection3d, keep: int) -> tuple[ModelResult, NDArray[Any]]:
+    times, observed, kept = Times(), [], None
+    targets = InputBuilder(problem.targets, training=True)
     for answer in run_model(frames, model, times, touch=lambda frame: frame.sweeps()):
         if answer.frame.labels is not None:
-            score += problem.judge(answer.outputs, answer.frame.labels, problem.boxes_frame(model))
+            built = targets.build(answer.frame)
+            observed.append(problem.observe(model, answer.outputs, built, answer.frame))
         if answer.frame.index == keep:
             kept = problem.sure_boxes(model, answer.outputs, answer.frame)
     assert kept is not None
     names = tuple(row["name"] for row in model.inputs)
-    return ModelResult(model.name, _framework(model), names, times, score), kept
+    return ModelResult(model.name, _framework(model), names, times, problem.score(observed)), kept
 
 
 def _framework(model: Model) -> str:

@@ -29,7 +29,7 @@ def batched(subject: Subject) -> None:
     if not rows:
         return
     spec = [row.row for row in rows]
-    builder = subject.builder(spec)
+    builder, apart = subject.builder(spec), subject.builder(spec)
     plain = [case for case in subject.works() if case.draw is None]
     drawn = [case for case in subject.works() if case.draw is not None]
     for picked in [*_chunks(plain), *_chunks(plain[::-1]), *_chunks(drawn), plain[:1]]:
@@ -39,7 +39,7 @@ def batched(subject: Subject) -> None:
         batch = subject.attempt(partial(builder.build_batch, frames, draws=draws), where)
         if isinstance(batch, LogError):
             raise AssertionError(f"{where}: raised {type(batch).__name__}: {batch}; each of its frames can be built")
-        alone = [subject.build(subject.builder(spec), case, "built alone") for case in picked]
+        alone = [subject.build(apart, case, "built alone") for case in picked]
         singles = [made for made in alone if not isinstance(made, LogError)]
         for row in rows:
             _check_row(where, row, batch, singles, picked)
@@ -103,17 +103,20 @@ def fixed_by_the_spec(subject: Subject) -> None:
         by_size = sorted(subject.works(), key=lambda case: subject.shape(case, row.name))
         works = [by_size[k] for k in (0, len(by_size) // 2, -1)]
         shapes = [subject.shape(case, row.name) for case in works]
+        whole = {case: subject.build(subject.builder([row.row]), case, "built alone") for case in works}
         most = [max((shape[axis] for shape in shapes), default=0) for axis in range(len(row.fixed))]
         for sizes in ([max(n // 2, 1) for n in most], [n + 3 for n in most]):
             dims = tuple(n if size is None else size for n, size in zip(sizes, row.fixed, strict=True))
-            _check_fixed(subject, row, dims, works)
+            _check_fixed(subject, row, dims, whole)
 
 
-def _check_fixed(subject: Subject, row: Resolved, dims: tuple[int, ...], works: Sequence[Case]) -> None:
+def _check_fixed(
+    subject: Subject, row: Resolved, dims: tuple[int, ...], wholes: dict[Case, Tensors | LogError]
+) -> None:
     fixed: Row = msgspec.structs.replace(row.row, shape=dims)
     builder, how = subject.builder([fixed]), f"with '{row.name}' fixed to {dims} by the spec"
-    for case in (*works, *reversed(works)):
-        found, whole = subject.build(builder, case, how), subject.build(subject.builder([row.row]), case, "built alone")
+    for case in (*wholes, *reversed(wholes)):
+        found, whole = subject.build(builder, case, how), wholes[case]
         assert not isinstance(whole, LogError)
         if isinstance(found, LogError):
             raise AssertionError(f"{subject.of(case)}, {how}: raised {type(found).__name__}: {found}")

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from perceptum.check.doppler import Doppler
 from perceptum.datasets import open_log
 from perceptum.datasets.detect import ENTRY_POINTS
+from perceptum.foreign import let_interrupts_pass
 from perceptum.inputs import Frame, Log, LogError, NotALog
+from perceptum.inputs.source import signals_of
 
 from .differences import difference
 from .record_checks import check_labels, check_lidar, check_map, check_picture, check_radar, check_transform
@@ -82,10 +84,11 @@ def _read(do: Callable[[], Done], what: str) -> Done:
     """Returns what `do` gives; whatever it raises fails the check, in words."""
     try:
         return do()
-    except (KeyboardInterrupt, AssertionError):
-        raise
     # a reader of others may raise anything, SystemExit too
     except BaseException as error:
+        let_interrupts_pass(error)
+        if isinstance(error, AssertionError):
+            raise
         raise AssertionError(f"{what} raised {type(error).__name__}: {error}") from error
 
 
@@ -137,6 +140,13 @@ def _check_frame(frame: Frame, doppler: Doppler) -> None:
     labels = _read(lambda: frame.labels, f"{where}: reading its labels")
     if labels is not None:
         check_labels(f"{where}: its labels", frame.time_ns, labels)
+    for name in log.signals:
+        signal = _read(lambda name=name: log.signal(name), f"{where}: reading the signal {name}")  # type: ignore[misc]
+        if signal is not None and not set(signal.measures) <= set(signals_of(source)[name]):
+            raise AssertionError(
+                f"{where}: the signal {name} measures {', '.join(signal.measures)}, the source's `signals` says "
+                f"{', '.join(signals_of(source)[name]) or 'nothing'}"
+            )
     check_map(f"{where}: the map", _read(lambda: frame.map, f"{where}: reading the map"))
 
 
@@ -168,6 +178,9 @@ def _arrays(frame: Frame) -> Arrays:
         if isinstance(value, np.ndarray)
     }
     found |= {f"camera {n}, bytes": np.frombuffer(frame.cameras[n].encoded, np.uint8) for n in frame.cameras}
+    for name in frame.log.signals:
+        part = frame.signal(name)
+        found |= {} if part is None else {f"signal {name}, {column}": rows for column, rows in part.columns.items()}
     return found | {"world_from_ego": frame.world_from_ego}
 
 
@@ -194,6 +207,7 @@ def _check_strangers(path: str | os.PathLike[str], dataset: str) -> None:
                 recognised = _recognised(dataset, stranger)
             # whatever the code of others raises
             except (Exception, SystemExit) as error:
+                let_interrupts_pass(error)
                 raise AssertionError(
                     f"{dataset}: recognises() raised {type(error).__name__}: {error}, asked for {what}; it must say "
                     "False to what is not a log, and look at names of files only"
@@ -248,10 +262,12 @@ def _check_cut(path: Path, name: Path, open_again: Callable[[Path], Log]) -> Non
                     _arrays(frame)
                 _ = log.map
             except LogError as error:
+                let_interrupts_pass(error)
                 if name.name not in str(error):
                     raise AssertionError(f"{what}: the error does not name the file: {error}") from error
                 continue
             # whatever else the code of others raises
             except (Exception, SystemExit) as error:
+                let_interrupts_pass(error)
                 raise AssertionError(f"{what}: raised {type(error).__name__}: {error}, wanted a LogError") from error
             raise AssertionError(f"{what}: was read as if it were complete, wanted perceptum.inputs.BrokenRecord")

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from perceptum.builders import Clearing, Filler, Sample, Written
 from perceptum.features import FRAMES, UNITS, Feature, Params
-from perceptum.inputs import LogError
 
 from .subject import Subject
 
@@ -105,8 +104,7 @@ def values(subject: Subject) -> None:
     if strided:
         raise AssertionError(f"{subject.group.name}: the filler's `strided` names {sorted(strided)}, not its features")
     for case in subject.works():
-        made = subject.fresh(case)
-        assert not isinstance(made, LogError)
+        made = subject.made(case)
         for row in subject.rows:
             array, counted = made[row.name], row.feature.counts
             _check_numbers(subject.of(case), row.feature, array)

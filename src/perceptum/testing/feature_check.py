@@ -36,7 +36,8 @@ def check_feature(
     A fresh builder's bytes must come back after other frames, in used and in dirty memory, alone and together, beside
     lidar_points of the same cloud, while another tensor of the same is filled, on several threads, in several lanes at
     once, in `on_ready`, from a builder that was pickled, and in batches; on a small made-up drive, with and without a
-    draw, and on frames without a lidar or points, with numbers that are not finite, with odd dtypes (`hostile_frames`).
+    draw, which also turns, mirrors, scales and shifts the frame of reference, and on frames without a lidar or points,
+    with numbers that are not finite, with odd dtypes (`hostile_frames`).
     A frame may also be refused with a LogError, then always. `sizes`, `clearing`, `cap`, `counts`, units and parameters
     must be as declared.
 

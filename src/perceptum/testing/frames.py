@@ -9,7 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.datasets import memory_log, open_log
-from perceptum.inputs import BrokenRecord, CameraImage, Frame, HDMap, Labels, LidarSweep, Log, Poses, RadarSweep
+from perceptum.inputs import (
+    BrokenRecord,
+    CameraImage,
+    Frame,
+    GroundGrid,
+    HDMap,
+    Labels,
+    LaneGraph,
+    LidarSweep,
+    Log,
+    Poses,
+    RadarSweep,
+    Shapes,
+)
 
 __all__ = ["drive_frames", "hostile_frames"]
 
@@ -30,7 +43,7 @@ def _drive(n: int) -> Log:
 
 
 def hostile_frames() -> dict[str, Frame]:
-    """Returns what is wrong or odd about a frame -> the frame. They have no labels and no map, but for one."""
+    """Returns what is wrong or odd about a frame -> the frame. Few have labels or a map."""
     few = _cloud(_FEW)
     on_one_spot = np.full((3, _FEW), 4.25, np.float32)
     stamps = _T0_NS + _STEP_NS * np.arange(2)
@@ -60,6 +73,8 @@ def hostile_frames() -> dict[str, Frame]:
         "radar detections beyond float32": _radars(few.astype(np.float64) * 1e300, few[0].astype(np.float64) * 1e300),
         "radar codes of no meaning": _radars(few, few[0], state=np.arange(_FEW, dtype=np.int8)),
         "radars that measure places alone": _radars(few, None),
+        "a map of odd shapes": _odd_map(few),
+        "labels of odd boxes": _odd_labels(few),
     }
 
 
@@ -121,6 +136,60 @@ def _radars(xyz: NDArray[Any], speeds: NDArray[Any] | None, state: NDArray[Any] 
         RadarSweep(name, int(stamp), np.eye(4), *xyz, **columns) for name in ("front", "back") for stamp in stamps
     ]
     return memory_log([_sweep(_cloud(_FEW), time_ns=int(stamps[1]))], radars=radars, poses=_poses(stamps))[0]
+
+
+def _odd_map(xyz: NDArray[np.float32]) -> Frame:
+    """Rings that cross themselves, have no area or lie around or beyond everything, lanes of one point, one that
+    follows itself, ground that is nowhere known; numbers that are not finite."""
+    square = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
+    rings = {
+        "eight": 9 * square[[0, 2, 1, 3]],
+        "around": 1e5 * square,
+        "far": square + 1e8,
+        "flat": square * [[5, 0]],
+        "point": square[:1],
+        "edge": square[:2],
+        "nan": np.where(np.eye(4, 2) > 0, np.nan, 4 * square),
+        "infinite": np.where(np.eye(4, 2) > 0, np.inf, 4 * square),
+    }
+    lines = {"long": square[:2] * 1e5, "still": np.repeat(square[:1], 3, axis=0), **rings}
+    lanes = Shapes.of("line", lines)
+    areas = Shapes.of("polygon", rings)
+    n = len(lanes)
+    graph = LaneGraph(
+        centerlines=lanes,
+        left_boundaries=lanes,
+        right_boundaries=lanes,
+        successors=np.array([[k, k + 1] for k in range(n - 1)] + [[n - 1, n - 1]] * 2),
+        neighbors=np.tile([[-1, 0]], (n, 1)),
+        is_intersection=np.arange(n) % 2 == 0,
+        lane_type=np.array(["VEHICLE"] * n),
+    )
+    layers = {"drivable_area": areas, "drivable_area_holes": areas, "lane": areas, "lane_divider": lanes}
+    ground = GroundGrid(np.full((4, 4), np.nan, np.float32), np.eye(2), np.zeros(2), 1.0)
+    stamps = _T0_NS + _STEP_NS * np.arange(2)
+    sweeps = [_sweep(xyz, time_ns=int(stamp)) for stamp in stamps]
+    return memory_log(sweeps, hdmap=HDMap(layers, graph, ground), poses=_poses(stamps))[1]
+
+
+def _odd_labels(xyz: NDArray[np.float32]) -> Frame:
+    """Boxes without a size, with none that is finite, around everything, far away; ids that are listed twice; tracks
+    that end, begin, and change what they are."""
+    boxes = np.tile([3.0, 1.0, 0.5, 4.0, 2.0, 1.5, 0.3], (10, 1))
+    boxes[1, 3:6], boxes[2, 3:6], boxes[3], boxes[4, 0] = 0, 1e5, np.nan, np.inf
+    boxes[5, :3], boxes[6, 6], boxes[7, 3], boxes[8, 6] = 1e8, np.nan, -2, 1e9
+    velocity = np.tile([1.0, -1.0], (10, 1))
+    velocity[::3] = np.nan, np.inf
+    names = np.array(["car", "", "REGULAR_VEHICLE", "vehicle.car", "car", "pedestrian", "car", "car", "bus", "car"])
+    stamps = _T0_NS + _STEP_NS * np.arange(3)
+    labels = []
+    for k, stamp in enumerate(stamps.tolist()):
+        tracks = np.array([f"track {(i * (k + 1)) % 7}" for i in range(10)])
+        labels.append(
+            Labels(stamp, boxes[: 10 - 3 * k], names[k : 10 - 2 * k], tracks[: 10 - 3 * k], velocity[3 * k :])
+        )
+    sweeps = [_sweep(xyz, time_ns=int(stamp)) for stamp in stamps]
+    return memory_log(sweeps, labels=labels, poses=_poses(stamps))[1]
 
 
 def _unreadable_picture(xyz: NDArray[np.float32]) -> Frame:

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import msgspec
 from numpy.typing import NDArray
 
-from perceptum.builders import Draw, Filler, InputBuilder, Tensors
+from perceptum.builders import Augment, Draw, Filler, InputBuilder, Tensors
 from perceptum.builders.table import filler_of
 from perceptum.features import Group, Resolved, Row, Schema, Spec
+from perceptum.foreign import let_interrupts_pass
 from perceptum.inputs import Frame, LogError
 
 from .differences import Seen, difference, seen
@@ -19,6 +20,10 @@ from .differences import Seen, difference, seen
 __all__ = ["Case", "Subject"]
 
 Done = TypeVar("Done")
+
+_AUGMENT = Augment(rotate=0.8, flip_x=0.5, flip_y=0.5, scale=0.1, translate=0.5)
+"""What happens to the cases that have a draw."""
+_SMALL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +38,8 @@ class Case:
 class Subject:
     """A group's features as rows of a spec, and of each case what a builder made that had never built before.
 
-    What was made is remembered as digests: a bird's-eye view of 40 MiB is built again where it has to be shown.
+    What was made is remembered as digests, and itself where it is small: a bird's-eye view of 40 MiB is built again
+    where it has to be shown.
     """
 
     def __init__(self, group: Group, schema: Schema, spec: Spec, cases: Iterable[Case]) -> None:
@@ -42,11 +48,23 @@ class Subject:
         self.spec = spec
         self.rows: tuple[Resolved, ...] = schema.resolve(spec)
         self.cases = tuple(cases)
+        self._small: dict[Case, Mapping[str, NDArray[Any]]] = {}
         self._made = {case: self._see(case) for case in self.cases}
 
     def _see(self, case: Case) -> Mapping[str, Seen] | LogError:
         made = self.fresh(case)
-        return made if isinstance(made, LogError) else {name: seen(array) for name, array in made.items()}
+        if isinstance(made, LogError):
+            return made
+        if sum(array.nbytes for array in made.values()) <= _SMALL_BYTES:
+            # a filler may go on writing to what it has filled
+            self._small[case] = {name: array.copy() for name, array in made.items()}
+        return {name: seen(array) for name, array in made.items()}
+
+    def made(self, case: Case) -> Mapping[str, NDArray[Any]]:
+        """Returns what a fresh builder made, in a case that works."""
+        made = self._small[case] if case in self._small else self.fresh(case)
+        assert not isinstance(made, LogError)
+        return made
 
     @property
     def names(self) -> list[str]:
@@ -54,6 +72,8 @@ class Subject:
 
     def builder(self, rows: Iterable[Row] | None = None, **options: Any) -> InputBuilder[Tensors]:
         options.setdefault("schema", self.schema)
+        options.setdefault("augment", _AUGMENT)
+        options.setdefault("training", any(feature.target for feature in self.group))
         return InputBuilder(list(self.spec if rows is None else rows), **options)
 
     def fresh(self, case: Case) -> Tensors | LogError:
@@ -67,12 +87,13 @@ class Subject:
         """Returns what `do` gives, or a LogError that it raises; whatever else it raises fails the check."""
         try:
             return do()
-        except LogError as error:
-            return error
-        except (KeyboardInterrupt, AssertionError):
-            raise
         # the code of others may raise anything, SystemExit too
         except BaseException as error:
+            let_interrupts_pass(error)
+            if isinstance(error, LogError):
+                return error
+            if isinstance(error, AssertionError):
+                raise
             raise AssertionError(
                 f"{where}: raised {type(error).__name__}: {error}; a frame without something gives what the feature "
                 "says of an empty one, or raises perceptum.inputs.MissingRecord"

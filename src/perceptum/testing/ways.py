@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from math import prod
+from tempfile import TemporaryDirectory
 from threading import Barrier, BrokenBarrierError
 from typing import Any
 
@@ -20,6 +21,7 @@ from perceptum.builders import Filler, InputBuilder, Lease, Sample, Tensors, Wri
 from perceptum.features import Row
 from perceptum.features.layout import ALIGNMENT
 from perceptum.features.lidar import CloudParams
+from perceptum.foreign import let_interrupts_pass
 from perceptum.inputs import LogError
 
 from .differences import difference, seen
@@ -36,6 +38,9 @@ _ORDER = "what a tensor holds must not depend on which others are asked for, or 
 _THREADS = "what threads do side by side must not depend on their number or order"
 _SIDE_BY_SIDE = "what fill() works with must be of that call, or behind a lock: work it out in run()"
 _LANES = "frames that are built at once share something: keep it on self, not on a class, a module or the parameters"
+_KEPT = (
+    "what a stage reads it must ask of the frame and the draw that run() is given, not of what it has seen elsewhere"
+)
 _PATIENCE_S = 20.0
 
 
@@ -101,13 +106,14 @@ def beside_points(subject: Subject) -> None:
         return
     points = subject.schema.spec(["lidar_points"], {"lidar_points": params.cloud().to_dict()}).rows
     builder, how = subject.builder([*subject.spec, *points]), "built beside lidar_points"
+    alone = subject.builder(points)
     for case in subject.works():
         found = subject.build(builder, case, how)
         if isinstance(found, LogError):
             subject.expect(case, found, how, _ORDER)
             continue
         subject.expect(case, {name: found[name] for name in subject.names}, how, _ORDER)
-        wanted = subject.build(subject.builder(points), case, "lidar_points alone")
+        wanted = subject.build(alone, case, "lidar_points alone")
         assert not isinstance(wanted, LogError)
         changed = difference(found["lidar_points"], wanted["lidar_points"])
         if changed:
@@ -211,9 +217,10 @@ def let_go(subject: Subject) -> None:
     for case in subject.works()[:2]:
         memory = _Watched()
         subject.build(builder, case, "built in memory of its own", into=memory)
-        gc.collect()
-        kept = [name for name, ref in memory.lent.items() if ref() is not None]
-        if kept:
+        # a cycle may hold it for a while; beside a framework a collection takes half a second
+        if memory.kept():
+            gc.collect()
+        if kept := memory.kept():
             raise AssertionError(
                 f"{subject.of(case)}: the memory of '{kept[0]}' is still in use when nobody has the tensor any more; "
                 "the filler must not keep `out`, or a view of it"
@@ -226,12 +233,23 @@ def pickled(subject: Subject) -> None:
         builder: InputBuilder[Tensors] = pickle.loads(pickle.dumps(subject.builder()))
     # pickling calls code of the parameters' class, and finds classes by name
     except Exception as error:
+        let_interrupts_pass(error)
         raise AssertionError(
             f"{subject.group.name}: a builder of it cannot be pickled, for workers: {type(error).__name__}: {error}; "
             "its classes, and a function for a shape, must be a module's"
         ) from error
     for case in subject.cases:
         subject.expect(case, subject.build(builder, case, how), how, "parameters must arrive as they left")
+
+
+def from_a_cache(subject: Subject) -> None:
+    """Kept by one builder and found by another; some frames of a piece of memory are found, and others built there."""
+    with TemporaryDirectory() as folder:
+        memory = _OnePiece()
+        for how, cases in (("built beside a cache", subject.cases[::2]), ("found in a cache", subject.cases)):
+            builder = subject.builder(cache=folder)
+            for case in cases:
+                subject.expect(case, subject.build(builder, case, how, into=memory), how, _KEPT)
 
 
 class _OnePiece:
@@ -261,6 +279,10 @@ class _Watched:
         self.lent[name] = weakref.ref(root)
         return Lease(_aligned(root)[:need].view(dtype).reshape(shape), Written())
 
+    def kept(self) -> list[str]:
+        """Returns whose memory somebody still has."""
+        return [name for name, ref in self.lent.items() if ref() is not None]
+
 
 def _aligned(memory: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return memory[-memory.ctypes.data % ALIGNMENT :]
@@ -280,4 +302,5 @@ WAYS: tuple[Callable[[Subject], None], ...] = (
     handed_over,
     let_go,
     pickled,
+    from_a_cache,
 )

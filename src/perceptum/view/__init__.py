@@ -20,7 +20,7 @@ from perceptum.inputs import Frame
 from perceptum.install import install_command
 from perceptum.neuropod import Model, load_neuropod
 from perceptum.picture import RANGE_M, Picture
-from perceptum.problems import Detection
+from perceptum.problems import Detection3d
 from perceptum.quiet import logs_once
 
 from .boxes import EDGES, box_corners
@@ -195,12 +195,12 @@ def predicted_boxes(model: Model, frame: Frame) -> NDArray[Any]:
 
     Raises UsageError for other models, and for one of which it is not known in which axes its boxes are.
     """
-    problem = Detection()
+    problem = Detection3d()
     missing = {row["name"] for row in problem.outputs} - {row["name"] for row in model.outputs}
     if missing:
         gives = ", ".join(row["name"] for row in model.outputs)
         raise UsageError(f"model '{model.name}' is not a detector: it gives {gives}, not {', '.join(sorted(missing))}")
-    problem.boxes_frame(model)  # refused before anything is built
+    problem.frame_of(model, "boxes")  # refused before anything is built
     return problem.sure_boxes(model, model.infer(InputBuilder(model).build(frame)), frame)
 
 

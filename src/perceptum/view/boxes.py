@@ -7,22 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perceptum.inputs.poses import box_corners
+
 __all__ = ["EDGES", "box_corners", "box_lines"]
 
 EDGES = (
     [(i, (i + 1) % 4) for i in range(4)] + [(i + 4, (i + 1) % 4 + 4) for i in range(4)] + [(i, i + 4) for i in range(4)]
 )
 """Pairs of corners, as `box_corners` numbers them."""
-
-
-def box_corners(boxes: NDArray[Any]) -> NDArray[np.float64]:
-    """Returns (n, 8, 3): the corners of (n, 7) boxes, the lower four first, both round the same way."""
-    x, y, z, length, width, height, yaw = np.asarray(boxes, dtype=np.float64).reshape(-1, 7).T[:, :, None]
-    along = np.tile([0.5, -0.5, -0.5, 0.5], 2) * length
-    across = np.tile([0.5, 0.5, -0.5, -0.5], 2) * width
-    up = np.repeat([-0.5, 0.5], 4) * height
-    cos, sin = np.cos(yaw), np.sin(yaw)
-    return np.stack([x + cos * along - sin * across, y + sin * along + cos * across, z + up], axis=-1)
 
 
 def box_lines(boxes: NDArray[Any]) -> NDArray[np.float64]:

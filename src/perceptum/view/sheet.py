@@ -16,6 +16,7 @@ from perceptum.plural import counted
 from .cameras import CameraView
 from .projector import Lines
 from .seen import Seen, count_boxes
+from .titles import fitted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +79,8 @@ def draw_sheet(seen: Sequence[Seen], path: Path, title: str) -> None:
     width, height = columns * (wide + _EDGE_PX) + _EDGE_PX, _TOP_PX + sum(h + _TITLE_PX for h in high) + _FOOT_PX
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    figure.text(_EDGE_PX / width, 1 - _TOP_PX / 2 / height, title, va="center", fontsize=11)
+    over = fitted(figure, title, width - 2 * _EDGE_PX, 11)
+    figure.text(_EDGE_PX / width, 1 - _TOP_PX / 2 / height, over, va="center", fontsize=11)
     top = _TOP_PX
     for row, row_high in zip(rows, high, strict=True):
         left = (width - len(row) * (wide + _EDGE_PX)) / 2 + _EDGE_PX / 2
@@ -101,7 +103,8 @@ def _draw_one(axes: Axes, one: Seen) -> None:
     view = one.view
     height, width = view.projector.size
     axes.set(xticks=[], yticks=[], facecolor="black")
-    axes.set_title(title(one), loc="left", fontsize=9, pad=3)
+    over = fitted(axes.figure, title(one), axes.get_window_extent().width, 9)
+    axes.set_title(over, loc="left", fontsize=9, pad=3)
     if view.missing:
         axes.text(
             0.5,

@@ -1,4 +1,4 @@
-"""The judge of 3D detection, against a slow one that follows the rule word by word."""
+"""3D detection judged by centres, against a slow judge that follows the rule word by word."""
 
 from __future__ import annotations
 
@@ -10,10 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perceptum.builders import InputBuilder
 from perceptum.datasets import memory_log
 from perceptum.errors import UsageError
-from perceptum.inputs import Labels, LidarSweep, LogError
-from perceptum.problems import Detection, Score
+from perceptum.inputs import Labels, LidarSweep, MissingRecord
+from perceptum.problems import Detection3d
+
+ROWS = [
+    {"name": "boxes", "dtype": "float32", "shape": ["num_boxes", 7]},
+    {"name": "scores", "dtype": "float32", "shape": ["num_boxes"]},
+]
+
+
+class Detector:
+    name, inputs = "detector", ()
+
+    def __init__(self, frame="ego"):
+        self.outputs = [{**ROWS[0], "frame": frame}, ROWS[1]]
 
 
 def boxes_at(*xy):
@@ -33,9 +46,21 @@ def outputs_at(*xy, scores=None):
     return {"boxes": boxes_at(*xy).astype(np.float32), "scores": found.astype(np.float32)}
 
 
-def judged(outputs, labels, **rule):
-    score = Detection(**rule).judge(outputs, labels)
-    return score.found, score.detections, score.objects
+def observed(outputs, labels, frame="ego", *, sweeps=(), **rule):
+    """What a frame says of a detector. The targets are those of the builder, which one test asks."""
+    moment = memory_log(sweeps, labels=[labels], times_ns=[0])[0]
+    whole = np.isfinite(labels.boxes).all(axis=1)
+    targets = {"gt_valid": np.array([1], np.uint8), "gt_num_boxes": np.array([whole.sum()], np.int32)}
+    return Detection3d(**rule).observe(Detector(frame), outputs, targets, moment)
+
+
+def judged(outputs, labels, frame="ego", **rule):
+    one = observed(outputs, labels, frame, **rule)
+    return tuple(int(one[name][0]) for name in ("found", "detections", "objects"))
+
+
+def scores_of(outputs, labels):
+    return Detection3d().score([observed(outputs, labels)]).summary
 
 
 def by_the_word(outputs, labels, rule):
@@ -69,27 +94,26 @@ PLACE = st.tuples(*[st.integers(-12, 12).map(lambda i: i / 4)] * 2)
 def test_the_judge_follows_its_rule(objects, detections, counted):
     labels = labels_at(*[p for p, _ in objects], num_points=[n for _, n in objects] if counted else None)
     outputs = outputs_at(*[p for p, _ in detections], scores=[s for _, s in detections])
-    rule = Detection(match_m=1.0, range_m=2.75)
-    score = rule.judge(outputs, labels)
-    assert (score.found, score.detections, score.objects) == by_the_word(outputs, labels, rule)
-    assert score.found <= min(score.detections, score.objects)
+    rule = {"match_m": 1.0, "range_m": 2.75}
+    found, of, there = judged(outputs, labels, **rule)
+    assert (found, of, there) == by_the_word(outputs, labels, Detection3d(**rule).metric)
+    assert found <= min(of, there)
 
 
 def test_nothing_said_of_nothing_is_no_mistake():
-    score = Detection().judge(outputs_at(), labels_at())
-    assert score == Score(0, 0, 0)
-    assert math.isnan(score.precision)
-    assert math.isnan(score.recall)
+    assert judged(outputs_at(), labels_at()) == (0, 0, 0)
+    assert all(math.isnan(number) for number in scores_of(outputs_at(), labels_at()).values())
+    assert all(math.isnan(number) for number in Detection3d().score([]).summary.values())
 
 
 def test_without_detections_precision_is_unknown_and_nothing_is_recalled():
-    score = Detection().judge(outputs_at(), labels_at((5, 0)))
-    assert (math.isnan(score.precision), score.recall) == (True, 0)
+    scores = scores_of(outputs_at(), labels_at((5, 0)))
+    assert (math.isnan(scores["precision"]), scores["recall"], scores["F1"]) == (True, 0, 0)
 
 
 def test_without_labels_every_detection_is_wrong_and_recall_is_unknown():
-    score = Detection().judge(outputs_at((5, 0)), labels_at())
-    assert (score.precision, math.isnan(score.recall)) == (0, True)
+    scores = scores_of(outputs_at((5, 0)), labels_at())
+    assert (scores["precision"], math.isnan(scores["recall"]), scores["F1"]) == (0, True, 0)
 
 
 def test_two_detections_on_one_object_are_one_find_and_one_mistake():
@@ -142,8 +166,9 @@ def test_without_counts_of_points_every_object_counts():
     assert judged(outputs_at(), labels_at((5, 0), (9, 9))) == (0, 0, 2)
 
 
-def test_a_score_that_is_no_number_is_no_detection():
-    assert judged(outputs_at((5, 0), scores=[np.nan]), labels_at((5, 0))) == (0, 0, 1)
+def test_a_score_that_is_not_a_number_breaks_the_spec():
+    with pytest.raises(UsageError, match=r"^output 'scores' is nan in row 1, wanted a number for every box$"):
+        judged(outputs_at((5, 0), (6, 0), scores=[0.5, np.nan]), labels_at((5, 0)))
 
 
 @pytest.mark.parametrize("centre", [(np.nan, 0), (0, np.nan), (np.inf, 0), (-np.inf, np.nan)])
@@ -170,7 +195,7 @@ def test_the_outputs_are_not_changed():
     for array in outputs.values():
         array.flags.writeable = False
     before = outputs["boxes"].copy()
-    Detection().judge(outputs, labels_at((5, 0)))
+    judged(outputs, labels_at((5, 0)))
     np.testing.assert_array_equal(outputs["boxes"], before)
 
 
@@ -179,7 +204,7 @@ def test_the_outputs_are_not_changed():
 )
 def test_outputs_of_another_shape_are_refused(boxes, scores):
     with pytest.raises(UsageError) as refused:
-        Detection().judge({"boxes": np.zeros(boxes), "scores": np.zeros(scores)}, labels_at((5, 0)))
+        judged({"boxes": np.zeros(boxes), "scores": np.zeros(scores)}, labels_at((5, 0)))
     assert str(refused.value) == (
         f"a detector gives boxes (n, 7) and scores (n,), got boxes {boxes} and scores {scores}"
     )
@@ -187,33 +212,58 @@ def test_outputs_of_another_shape_are_refused(boxes, scores):
 
 def test_outputs_that_are_not_there_are_named():
     with pytest.raises(UsageError, match=r"^a detector gives boxes and scores, the outputs have no scores$"):
-        Detection().judge({"boxes": np.zeros((0, 7))}, labels_at())
+        judged({"boxes": np.zeros((0, 7))}, labels_at())
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 100)] * 3), max_size=6))
-def test_scores_add_up(parts):
-    total = sum((Score(*part) for part in parts), Score())
-    assert (total.found, total.detections, total.objects) == tuple(np.sum([(0, 0, 0), *parts], axis=0))
+def test_observations_add_up(parts):
+    names = ("found", "detections", "objects")
+    key = {"log": np.zeros(0, np.uint8), "no_class": np.zeros(0, np.uint8), "unreal": np.array([0])}
+    observations = [
+        {"time_ns": np.array([k]), **key, **{name: np.array([n]) for name, n in zip(names, part, strict=True)}}
+        for k, part in enumerate(parts)
+    ]
+    counts = Detection3d().score(observations).counts
+    assert [counts[name] for name in names] == np.sum([(0, 0, 0), *parts], axis=0).tolist()
 
 
-def test_precision_and_recall_are_shares():
-    score = Score(found=3, detections=4, objects=12)
-    assert (score.precision, score.recall) == (0.75, 0.25)
+def test_precision_and_recall_are_shares_and_f1_is_between():
+    counts = {"found": 3, "detections": 4, "objects": 12}
+    scores = Detection3d().metric.score([{name: np.array([n]) for name, n in counts.items()}])
+    assert scores.main == "F1"
+    assert scores.summary == {"F1": 6 / 16, "precision": 0.75, "recall": 0.25}
+
+
+def sweep():
+    ego_from_lidar = np.array([[0.0, 1, 0, 0.9], [-1, 0, 0, 0], [0, 0, 1, 1.8], [0, 0, 0, 1]])
+    return LidarSweep("TOP", 0, ego_from_lidar, *[np.zeros(1, np.float32)] * 3)
 
 
 def test_boxes_in_the_lidars_axes_are_judged_where_they_are():
-    ego_from_lidar = np.array([[0.0, 1, 0, 0.9], [-1, 0, 0, 0], [0, 0, 1, 1.8], [0, 0, 0, 1]])
-    sweep = LidarSweep("TOP", 0, ego_from_lidar, *[np.zeros(1, np.float32)] * 3)
-    labels = memory_log([sweep], labels=[labels_at((20, 10))])[0].labels
-    outputs = outputs_at((-10, 19.1))
-    assert Detection().judge(outputs, labels) == Score(0, 1, 1)
-    assert Detection().judge(outputs, labels, "lidar") == Score(1, 1, 1)
-    assert Detection().judge(outputs, labels.in_frame("lidar"), "lidar") == Score(1, 1, 1)
-    assert Detection().judge(outputs_at((20, 10)), labels.in_frame("lidar")) == Score(1, 1, 1)
+    outputs, labels = outputs_at((-10, 19.1)), labels_at((20, 10))
+    assert judged(outputs, labels, sweeps=[sweep()]) == (0, 1, 1)
+    assert judged(outputs, labels, "lidar", sweeps=[sweep()]) == (1, 1, 1)
 
 
-def test_labels_that_do_not_know_the_lidar_judge_no_boxes_in_its_axes():
-    with pytest.raises(
-        LogError, match=r"^labels: it is not known where the lidar is mounted; take the labels of a log"
-    ):
-        Detection().judge(outputs_at((5, 0)), labels_at((5, 0)), "lidar")
+def test_boxes_in_the_axes_of_a_lidar_that_is_not_there_are_not_judged():
+    with pytest.raises(MissingRecord):
+        judged(outputs_at((5, 0)), labels_at((5, 0)), "lidar")
+
+
+def test_what_the_builder_makes_of_the_targets_is_what_is_judged():
+    problem = Detection3d()
+    frame = memory_log(labels=[labels_at((np.nan, 0), (5, 0), (9, 9))], times_ns=[0])[0]
+    targets = InputBuilder(problem.targets, training=True).build(frame)
+    assert len(targets["gt_boxes"]) == 2
+    assert problem.observe(Detector(), outputs_at((5, 0)), targets, frame)["objects"].tolist() == [2]
+    other = {**targets, "gt_num_boxes": np.array([3], np.int32)}
+    with pytest.raises(UsageError, match="has 2 labelled boxes of the problem's classes, gt_num_boxes says 3: build"):
+        problem.observe(Detector(), outputs_at((5, 0)), other, frame)
+
+
+def test_a_frame_without_labels_is_not_judged():
+    problem = Detection3d()
+    frame = memory_log([sweep()])[0]
+    targets = InputBuilder(problem.targets, training=True).build(frame)
+    with pytest.raises(MissingRecord, match="has no labels"):
+        problem.observe(Detector(), outputs_at((5, 0)), targets, frame)
