@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 from perceptum.features import Row, Schema, Spec, SpecError, UnknownFeature, canonical
 from perceptum.foreign import foreign
 from perceptum.inputs import Frame
+from perceptum.keywords import names_keywords
 from perceptum.plural import a_or_an, counted
 
 from .augment import Augment
@@ -100,6 +101,7 @@ class InputBuilder(Generic[Built]):
         cache: TensorCache | str | os.PathLike[str] | None = None,
     ) -> None: ...
 
+    @names_keywords
     def __init__(
         self,
         wanted: Any,

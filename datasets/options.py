@@ -5,16 +5,27 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
 from perceptum.inputs import BadOption
 
-__all__ = ["check_options", "options_of_text", "split_options", "texts_of_text"]
+__all__ = [
+    "OF_OPEN_DATASET",
+    "OF_OPEN_LOG",
+    "check_options",
+    "options_of_text",
+    "split_options",
+    "text_of",
+    "texts_of_text",
+]
 
 _BEHIND_PATH = re.compile(r"(?P<path>.+?):(?P<options>\w+=.*)")
+OF_OPEN_LOG = ("format", "camera_sync", "camera_tolerance_ns", "sweep_tolerance_ns", "on_error", "cache_bytes")
+"""The keywords of `open_log` beside a dataset's own options."""
+OF_OPEN_DATASET = ("split", "classes", *OF_OPEN_LOG, "most_open_logs")
 _SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
 
 
@@ -93,16 +104,38 @@ def _value(dataset: str, name: str, text: str) -> int | float | tuple[int, int]:
     raise BadOption(f"{dataset}: option {name} is '{text}', wanted a number or a size such as 1600x900")
 
 
-def check_options(dataset: str, open_source: Callable[..., Any], options: Mapping[str, Any], given: int) -> None:
-    """Raises BadOption for an option that `open_source` does not take; its first `given` parameters are ours."""
+def text_of(value: object) -> str:
+    """Returns an option's value as a text that is read back as it: sizes with x, lists with +, switches as true."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        is_size = len(value) == 2 and all(isinstance(one, int) for one in value)
+        return ("x" if is_size else "+").join(map(str, value))
+    return str(value)
+
+
+def check_options(
+    dataset: str,
+    open_source: Callable[..., Any],
+    options: Mapping[str, Any],
+    given: int,
+    also: Sequence[str] = (),
+    keywords: Sequence[str] = OF_OPEN_LOG,
+) -> None:
+    """Raises BadOption for an option that `open_source` does not take; its first `given` parameters are ours.
+
+    also: options that whoever opens takes besides, such as split. keywords: what can only be said in Python.
+    """
     parameters = list(inspect.signature(open_source).parameters.values())[given:]
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
-    takes = [p.name for p in parameters]
+    takes = [*(p.name for p in parameters), *also]
     for name in options:
         if name not in takes:
-            near = get_close_matches(name, takes, n=1)
             said = f"{dataset}: no option '{name}'; it takes {', '.join(takes) or 'none'}"
-            if near:
-                raise BadOption(said, f"did you mean '{near[0]}'?", f"did you mean {{log}}:{near[0]}=...?")
-            raise BadOption(said)
+            near = get_close_matches(name, [*takes, *keywords], n=1)
+            if not near:
+                raise BadOption(said)
+            is_typed = near[0] in takes
+            typed = f"did you mean {{log}}:{near[0]}=...?" if is_typed else f"'{near[0]}' is for Python alone"
+            raise BadOption(said, f"did you mean '{near[0]}'?", typed)

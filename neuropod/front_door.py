@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from perceptum.keywords import names_keywords
+
 from .errors import NeuropodError
 from .isolation import default_isolation
 from .model import Model, open_model
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["load_neuropod"]
 
 
+@names_keywords
 def load_neuropod(
     path: str | os.PathLike[str],
     *,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from perceptum.features import SpecError
+from perceptum.keywords import names_fields
 
 from .finite import check_turn, finite_number, from_and_to, is_finite_number
 from .paste import Paste
@@ -22,6 +23,7 @@ _FARTHEST_M = 1e6
 """As much of a shift."""
 
 
+@names_fields
 @dataclass(frozen=True, kw_only=True)
 class Augment:
     """Random changes of a sample, made where points are moved and pictures resampled anyway.

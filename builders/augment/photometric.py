@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from perceptum.features import SpecError
+from perceptum.keywords import names_fields
 
 from ..sample import Draw
 from .finite import finite_number, from_and_to
@@ -32,6 +33,7 @@ class ColorChange:
     """Which of red, green and blue comes in their places, last of all."""
 
 
+@names_fields
 @dataclass(frozen=True, kw_only=True)
 class ImageColor:
     """Random changes of the colours of pictures, for each camera by itself, after they are resized.

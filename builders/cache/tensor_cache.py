@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from perceptum.features import SpecError
 from perceptum.inputs import Frame, Log, LogError
+from perceptum.keywords import names_keywords
 from perceptum.plural import a_or_an
 
 from .answers import Answers, Files, answers_of
@@ -83,6 +84,7 @@ class TensorCache:
     most_bytes: int | None
     check: Check
 
+    @names_keywords
     def __init__(
         self, folder: str | os.PathLike[str] | None = None, *, most_bytes: int | None = None, check: Check = "first"
     ) -> None:

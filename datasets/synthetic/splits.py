@@ -10,7 +10,7 @@ import numpy as np
 from perceptum.inputs import BadOption
 
 from ..listing import Listing, Split
-from ..options import check_options
+from ..options import OF_OPEN_DATASET, check_options
 from .options import Options
 
 __all__ = ["drives"]
@@ -29,7 +29,7 @@ def drives(options: Mapping[str, Any]) -> tuple[Listing, dict[str, Any]]:
 
     others = dict(options)
     logs, seed = others.pop("logs", 1), others.pop("seed", 0)
-    check_options("synthetic", open_source, others, given=0)
+    check_options("synthetic", open_source, others, given=0, also=("logs", "split"), keywords=OF_OPEN_DATASET)
     for name, value, low, high in (("logs", logs, 1, 100_000), ("seed", seed, 0, _APART - 100_001)):
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise BadOption(f"synthetic: {name} must be a whole number from {low} to {high}, got {value!r}")

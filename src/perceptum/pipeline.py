@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from perceptum.builders import InputBuilder, Tensors
 from perceptum.builders.handover import is_model
 from perceptum.inputs import Frame
+from perceptum.keywords import names_keywords
 from perceptum.plural import a_or_an
 
 from .errors import UsageError
@@ -71,6 +72,7 @@ class Pipeline:
     depend on any of this, nor does their order.
     """
 
+    @names_keywords
     def __init__(
         self,
         wanted: InputBuilder[Any] | Runs | Mapping[str, Runs],

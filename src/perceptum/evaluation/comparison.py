@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from perceptum.errors import UsageError
+from perceptum.keywords import names_keywords
 from perceptum.problems import JudgedProblem, Observation, Scores, problem_named
 
 from .record import SCORE
@@ -73,6 +74,7 @@ class Comparison:
         }
 
 
+@names_keywords
 def compare(
     a: Evaluation | str | os.PathLike[str],
     b: Evaluation | str | os.PathLike[str],

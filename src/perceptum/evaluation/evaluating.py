@@ -10,6 +10,7 @@ from typing import Any
 
 from perceptum.errors import UsageError
 from perceptum.inputs import Dataset, Log
+from perceptum.keywords import names_keywords
 from perceptum.neuropod.process.limits import Limits
 from perceptum.problems import JudgedProblem, problem_named
 
@@ -27,6 +28,7 @@ __all__ = ["evaluate"]
 Track = Callable[[Iterable[FrameRecord], str, int], Iterable[FrameRecord]]
 
 
+@names_keywords
 def evaluate(
     problem: str | JudgedProblem,
     logs: Dataset | Log | Iterable[Dataset | Log],

@@ -18,6 +18,7 @@ from perceptum.errors import LoaderError, UsageError
 from perceptum.features import Schema, Spec
 from perceptum.inputs import Log
 from perceptum.inputs.dataset import Dataset
+from perceptum.keywords import names_keywords
 from perceptum.plural import a_or_an, counted
 
 from .batch import Batch, Batches, Samples
@@ -75,6 +76,7 @@ class Loader:
     ranks, and so does its draw. Tensors are yours for as long as you hold them or a view of them.
     """
 
+    @names_keywords
     def __init__(
         self,
         logs: Dataset | Log | Iterable[Dataset | Log],
