@@ -18,7 +18,7 @@ from perceptum.plural import counted
 
 from .detect import NEEDS_NO_FILES, module_of, open_noted, open_source
 from .listing import NOT_COUNTED, Listing, Split
-from .options import check_options, options_of_text, split_options, texts_of_text
+from .options import OF_OPEN_DATASET, check_options, options_of_text, split_options, text_of, texts_of_text
 from .roots import counted_without_opening, root_at
 
 __all__ = ["open_collection", "split_text"]
@@ -66,7 +66,16 @@ class _Opener:
             duration_s=None if np.isnan(duration_s) else duration_s,
             split=listing.split_of(number),
             description=None if listing.descriptions is None else listing.descriptions[number],
+            place=self._place(number),
         )
+
+    def _place(self, number: int) -> str:
+        """Returns what opens a log alone: where it lies, and the options that it is opened with."""
+        path = str(self.listing.paths[number])
+        options = {**self.options, **self._own(number)}
+        behind = ",".join(f"{name}={text_of(value)}" for name, value in options.items())
+        place = os.path.join(self.root, path) if path else self.root
+        return f"{place}:{behind}" if behind else place
 
 
 @dataclass(frozen=True)
@@ -175,7 +184,7 @@ def _listed(
     if given is not None:
         takes = module.takes() if hasattr(module, "takes") else module.open_source
         options = texts_of_text(root.format, given, takes) | options
-    check_options(root.format, module.open_source, options, given=1)
+    check_options(root.format, module.open_source, options, given=1, also=("split",), keywords=OF_OPEN_DATASET)
     listing = root.listing(split, options)
     if listing.option is not None and options.get(listing.option) is not None:
         wanted = str(options[listing.option])
@@ -224,13 +233,13 @@ def _opened(opener: _Opener, most_open: int, skips: bool, where: str) -> tuple[L
 
 
 def _of_ids(dataset: Dataset, split: Split, where: str, name: str) -> Dataset:
-    """Returns the frames of the ids; raises LogError where none is here."""
+    """Returns the frames of the ids; raises BadOption where none is here."""
     wanted = np.array(sorted(split.ids or ()), dtype=np.str_)
     ids = np.concatenate([np.array(log.ids, dtype=np.str_) for log in dataset.logs])
     chosen: NDArray[np.intp] = np.flatnonzero(np.isin(ids, wanted))
     if not len(chosen):
         here = ", ".join([*ids[:3].tolist(), *(["..."] if len(ids) > 3 else [])])
-        raise LogError(f"{where}: none of the {len(wanted)} frames of split {name} is here; here are {here}")
+        raise BadOption(f"{where}: none of the {len(wanted)} frames of split {name} is here; here are {here}")
     chosen_frames = dataset.subset(chosen)
     chosen_frames.published_frames = len(wanted)
     return chosen_frames

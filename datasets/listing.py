@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BadOption, LogError
+from perceptum.inputs import BadOption
 
 __all__ = ["NOT_COUNTED", "Listing", "Split", "split_of_folder"]
 
@@ -126,8 +126,7 @@ class Listing:
         )
 
     def of_split(self, name: str, where: str) -> tuple[Listing, Split]:
-        """Returns the logs of a split, and the split within them; raises BadOption or LogError, which says what is
-        here."""
+        """Returns the logs of a split, and the split within them; raises BadOption, which says what is here."""
         named = self.splits_named(name, where)
         found = [self.splits[one] for one in named]
         logs = np.unique(np.concatenate([one.logs for one in found]))
@@ -140,7 +139,7 @@ class Listing:
             here = ", ".join([*self.names[:3].tolist(), *(["..."] if len(self) > 3 else [])]) or "no logs"
             by_split = [f"{one} {len(split.logs)}" for one, split in self.splits.items() if len(split.logs)]
             counts = f" (by split: {', '.join(by_split)})" if by_split else ""
-            raise LogError(f"{where}: {wanted} of split {name} {is_here}; here are {here}{counts}")
+            raise BadOption(f"{where}: {wanted} of split {name} {is_here}; here are {here}{counts}")
         kept = self.take(logs)
         kept = replace(kept, splits={one: kept.splits[one] for one in dict.fromkeys([*named, *kept.splits])})
         ids = None if found[0].ids is None else frozenset().union(*(one.ids or () for one in found))

@@ -27,6 +27,8 @@ class LogAbout(NamedTuple):
     split: str | None = None
     description: str | None = None
     """The dataset's own words."""
+    place: str | None = None
+    """What opens it alone, as a command line takes it: "nuscenes:scene=scene-0061"; None where that is not known."""
 
 
 class LazyLogs(Sequence[Log]):

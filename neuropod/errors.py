@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MoreThanData", "NeuropodError", "NotTrusted", "WorkerError"]
+__all__ = ["MoreThanData", "NeuropodError", "NotAPackage", "NotTrusted", "WorkerError"]
 
 
 class NeuropodError(ValueError, RuntimeError):
@@ -14,6 +14,10 @@ class NeuropodError(ValueError, RuntimeError):
 
 class MoreThanData(NeuropodError):
     """A model of a platform that is data would do more than compute: it is code, for those who trust it."""
+
+
+class NotAPackage(NeuropodError):
+    """The path is not a package: nothing is there, or a file or folder of another kind."""
 
 
 class NotTrusted(NeuropodError):

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from perceptum.exchange import exchanged
 from perceptum.plural import a_or_an
 
-from ..errors import MoreThanData, NeuropodError
+from ..errors import MoreThanData, NeuropodError, NotAPackage
 from . import manifest, metadata
 from .archive import Files, FolderFiles, ZipFiles, read_start, write_zip
 from .config import MOST_JSON_BYTES, Config, parse_object
@@ -127,11 +127,11 @@ def _files(path: Path) -> Files:
         _require_config((path / CONFIG).is_file(), path)  # before all of some other folder is looked through
         files = _opened(FolderFiles, path)
     elif not path.exists():
-        raise NeuropodError(f"Error loading Neuropod. No file or directory at '{path}'")
+        raise NotAPackage(f"Error loading Neuropod. No file or directory at '{path}'")
     elif not path.is_file():  # a pipe would be waited for, a device read without end
-        raise NeuropodError(f"{path}: is neither a file nor a folder; a package is one of them")
+        raise NotAPackage(f"{path}: is neither a file nor a folder; a package is one of them")
     elif not zipfile.is_zipfile(path):
-        raise NeuropodError(f"{path}: a package is a folder or a zip file, this is neither; get it again")
+        raise NotAPackage(f"{path}: a package is a folder or a zip file, this is neither; get it again")
     else:
         files = _opened(ZipFiles, path)
     _require_config(CONFIG in files.names, path)
@@ -147,7 +147,7 @@ def _opened(kind: Callable[[Path], Files], path: Path) -> Files:
 
 def _require_config(is_there: bool, path: Path) -> None:
     if not is_there:
-        raise NeuropodError(f"{path}: no {CONFIG}, so this is not a package; a package holds it at its root")
+        raise NotAPackage(f"{path}: no {CONFIG}, so this is not a package; a package holds it at its root")
 
 
 def _parse(files: Files, name: str, parse: Callable[[bytes], T]) -> T:

@@ -12,6 +12,7 @@ ValueError
         SchemaMismatch     the package's features mean something else today
     BuildError             a stage failed: ours, or a plug-in's       (perceptum.builders)
     NeuropodError          a package or a model; also a RuntimeError  (perceptum.neuropod)
+        NotAPackage        no package at that path
         NotTrusted         the package is code, and may not run here
     UsageError             a command or call was given nonsense
 RuntimeError
@@ -26,7 +27,7 @@ from perceptum.features import SchemaMismatch, SpecError, UnknownFeature
 from perceptum.features.errors import BuildError
 from perceptum.inputs import BadOption, BrokenRecord, LogError, MissingRecord, NotALog, PoseUnknown
 from perceptum.neuropod import NeuropodError
-from perceptum.neuropod.errors import NotTrusted
+from perceptum.neuropod.errors import NotAPackage, NotTrusted
 
 __all__ = [
     "BadOption",
@@ -37,6 +38,7 @@ __all__ = [
     "MissingRecord",
     "NeuropodError",
     "NotALog",
+    "NotAPackage",
     "NotTrusted",
     "PoseUnknown",
     "SchemaMismatch",

@@ -32,7 +32,11 @@ def check_ending(path: Path, endings: tuple[str, ...], what: str) -> None:
 
 
 def check_folder_name(path: Path, what: str) -> None:
-    """Raises UsageError where a folder is to be written and the name is that of a file, such as tensors.parquet."""
+    """Raises UsageError where a folder is to be written and the name is that of a file, such as tensors.parquet, or a
+    file is there, or in the place of a folder above it."""
+    there = next((one for one in (path, *path.parents) if one.exists()), path)
+    if there.exists() and not there.is_dir():
+        raise UsageError(f"cannot write {path}: {there} is a file; name a folder")
     if path.suffix.lower() in FORMATS and not path.is_dir():
         raise UsageError(f"cannot write {path}: {what}; name one without an ending")
 

@@ -210,7 +210,7 @@ def test_a_folder_with_a_features_name_does_not_hide_the_feature(command):
 def test_a_folder_that_is_no_package(refusal):
     Path("ego_pose").mkdir()
     said = "ego_pose: no config.json, so this is not a package; a package holds it at its root"
-    assert refusal("explain", "./ego_pose") == (1, said)
+    assert refusal("explain", "./ego_pose") == (2, said)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_a_picture_into_a_missing_folder(refusal):
 @pytest.mark.parametrize("words", [["build", SMALL, "ego_pose"], ["demo", "--frames", 1]])
 def test_tensors_in_place_of_a_file(refusal, words):
     Path("made").write_text("mine")
-    assert refusal(*words, "--out", "made") == (1, "made: File exists")
+    assert refusal(*words, "--out", "made") == (2, "cannot write made: made is a file; name a folder")
     assert Path("made").read_text() == "mine"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from perceptum.cli.arguments import open_logs
+from perceptum.cli.opening import open_logs
 from perceptum.errors import NotALog, UsageError
 
 SMALL = "frames=3,beams=8,azimuth_steps=60,image_size=80x48"
@@ -36,12 +36,65 @@ def test_info_lists_a_folder_of_logs_and_other_commands_say_which_with(command, 
     assert [row["name"] for row in command("info", "drives:split=val", "--json").json["logs"]] == ["b"]
     refused = command("check", "drives")
     assert refused.status == 2
-    assert "drives: is not a log itself but holds train/a (store), val/b (store)" in refused.err
+    assert refused.err == (
+        "perceptum: drives: holds 2 logs, wanted one: drives/train/a, drives/val/b; perceptum info drives lists them\n"
+    )
     wrong = command("info", "drives", "--split", "vla")
     assert (wrong.status, wrong.err) == (
         2,
         "perceptum: drives: no split 'vla'; there are train, val; did you mean drives:split=val?\n",
     )
+
+
+TWO = f"synthetic:logs=2,split=val,{SMALL}"
+FIRST, SECOND = (f"synthetic:frames=3,beams=8,azimuth_steps=60,image_size=80x48,seed={10**9 + k}" for k in (0, 1))
+COMMANDS = {
+    "explain": ["explain", "ego_pose", "--log", TWO],
+    "view": ["view", TWO, "--json"],
+    "bench": ["bench", TWO, "--spec", "ego_pose", "--rounds", "1"],
+}
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_what_looks_at_a_frame_takes_the_first_of_several_logs_and_says_which(command, words):
+    done = command(*words)
+    assert done.status == 0
+    assert done.err == f"{TWO}: holds 2 logs, this is the first, {FIRST}; perceptum info {TWO} lists them\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["build", TWO, "ego_pose"], ["infer", TWO, "gone.neuropod"], ["check", TWO], ["convert", TWO, "store"]],
+    ids=lambda words: words[0],
+)
+def test_what_goes_through_a_log_asks_for_one_of_several(refusal, words):
+    said = f"{TWO}: holds 2 logs, wanted one: {FIRST}, {SECOND}; perceptum info {TWO} lists them"
+    assert refusal(*words) == (2, said)
+
+
+def test_the_name_of_a_log_among_several_opens_it(command):
+    done = command("build", SECOND, "ego_pose", "--json", "--frames", 0)
+    assert [row["frame_id"] for row in done.json] == ["000000"]
+    rows = command("info", TWO, "--json").json["logs"]
+    assert [row["place"] for row in rows] == [FIRST, SECOND]
+    assert command("info", TWO).out.splitlines()[-2] == f"one of them alone: perceptum info {FIRST}"
+
+
+def test_a_folder_that_holds_one_log_is_that_log_in_every_command(command, kitti, tmp_path):
+    above = tmp_path / "data"
+    above.mkdir()
+    (above / "drive").symlink_to(kitti)
+    assert command("build", above, "ego_pose", "--json").json[1]["frame_id"] == "000001"
+    assert command("explain", "ego_pose", "--log", above, "--json").json["built"]["frame_id"] == "000000"
+    assert command("check", above).out.endswith(": nothing wrong\n")
+    assert command("convert", above, "store").status == 0
+
+
+def test_the_logs_of_a_published_split_that_are_not_here_are_bad_use(refusal, kitti):
+    (kitti / "training" / "velodyne" / "000000.bin").unlink()
+    said = f"{kitti}: none of the 3712 frames of split train is here; here are 000001"
+    for words in (["info", kitti, "--split", "train"], ["view", f"{kitti}:split=train"]):
+        assert refusal(*words) == (2, said)
 
 
 def test_any_number_of_logs_and_datasets_are_one(tmp_path):

@@ -1,5 +1,4 @@
-"""The command line: one file per kind of command. Exit status 0, 1 (ran, but failed), 2 (bad use), 3 (not all
-could be checked), 130 (Ctrl-C), 143 (SIGTERM)."""
+"""The command line: one file per kind of command. docs/command_line.md has the table of exit statuses."""
 
 from __future__ import annotations
 

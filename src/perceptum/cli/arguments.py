@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import msgspec
 import typer
 
 from perceptum.errors import UsageError
+
+from .named import check_no_other
 
 if TYPE_CHECKING:
     from perceptum.builders import Augment, Draw
@@ -37,19 +38,15 @@ __all__ = [
     "TimeoutS",
     "Training",
     "check_some",
-    "check_there",
     "file_name",
     "frame_indices",
     "frames_of_all",
     "isolation",
     "one_frame",
     "one_in_words",
-    "open_logs",
-    "open_named",
     "open_rows",
     "read_augment",
     "read_params",
-    "typed",
 ]
 
 
@@ -145,114 +142,6 @@ def isolation(isolate: bool, sandbox: bool, timeout_s: float | None) -> dict[str
     if timeout_s is not None and not how:
         raise UsageError("--timeout can only be kept by a process of its own; add --isolate, or --sandbox")
     return {"isolate": how, "timeout_s": timeout_s}
-
-
-def open_named(log: str, on_error: Literal["raise", "skip"] = "raise") -> Log:
-    """Opens the log that was named; an impossible option of it is a UsageError, spelled as it is typed."""
-    from perceptum.datasets import open_log
-    from perceptum.inputs import BadOption, NotALog
-
-    with typed(log):
-        try:
-            return open_log(log, on_error=on_error)
-        except BadOption:
-            raise
-        except NotALog as error:
-            raise (_is_a_package(log) or error) from error
-
-
-def open_logs(
-    logs: str | Sequence[str], on_error: Literal["raise", "skip"] = "raise", split: str | None = None
-) -> Dataset:
-    """Opens all logs that were named, as one dataset: logs, roots of datasets, and splits of those, root:split=val.
-
-    An impossible option is a UsageError, spelled as it is typed; so is a package in place of a log.
-    """
-    from perceptum.dataset import open_dataset
-    from perceptum.inputs import BadOption, Dataset, NotALog
-
-    each = []
-    for log in [logs] if isinstance(logs, str) else logs:
-        with typed(log):
-            try:
-                each.append(open_dataset(log, split=split, on_error=on_error))
-            except BadOption:
-                raise
-            except NotALog as error:
-                raise (_is_a_package(log) or error) from error
-    return Dataset.of(each)
-
-
-def _is_a_package(log: str) -> UsageError | None:
-    """Returns what to say where a package was named in place of a log; None where it is none."""
-    if not _is_package(Path(log)):
-        return None
-    return UsageError(
-        f"{log}: this is a package, wanted a log, which comes before it; "
-        f"`perceptum inspect {log}` shows what is in a package"
-    )
-
-
-@contextmanager
-def typed(log: str) -> Iterator[None]:
-    """Turns a bad option of the log into a UsageError that spells options as a command line does: LOG:scene=..."""
-    from perceptum.inputs import BadOption
-
-    try:
-        yield
-    except BadOption as error:
-        from perceptum.datasets.options import split_options
-
-        raise UsageError(error.typed(split_options(log)[0])) from error
-
-
-def check_there(package: Path) -> None:
-    """Raises UsageError where there is no package of that name, but nothing, a log, or what a framework saved."""
-    if not package.exists():
-        raise UsageError(f"{package}: no such file or folder")
-    _check_no_other(package, "a package")
-
-
-def _check_no_other(path: Path, wanted: str) -> None:
-    """Raises UsageError that says what a path is, where that is a log or a model that is not packed yet."""
-    from perceptum.model_files import is_saved_model
-
-    if not (is_saved_model(path) or path.is_dir()) or _is_package(path):
-        return
-    if is_saved_model(path):
-        raise UsageError(
-            f"{path}: this is a model as a framework saves it, wanted {wanted}; "
-            f"make one first: perceptum pack {path} {path.stem}.neuropod --spec JSON"
-        )
-    dataset = _dataset_of(path)
-    if dataset is not None:
-        example = "infer LOG MODEL" if wanted == "a package" else "build LOG SPEC"
-        raise UsageError(
-            f"{path}: this is a log ({dataset}), wanted {wanted}; a log comes first, as in perceptum {example}"
-        )
-
-
-def _is_package(path: Path) -> bool:
-    from perceptum.neuropod import NeuropodError
-    from perceptum.neuropod.package.package import open_package
-
-    if not path.exists():
-        return False
-    try:
-        open_package(path).files.close()
-        return True
-    except NeuropodError:
-        return False
-
-
-def _dataset_of(path: Path) -> str | None:
-    from perceptum.datasets import open_log
-    from perceptum.inputs import LogError
-
-    try:
-        return open_log(path).source.dataset
-    except LogError:
-        return None
 
 
 def file_name(frame: Frame, suffix: str) -> str:
@@ -470,7 +359,7 @@ def _package_rows(path: Path) -> Sequence[Any]:
     from perceptum.neuropod import NeuropodError
     from perceptum.neuropod.package.package import open_package
 
-    _check_no_other(path, "a spec")
+    check_no_other(path, "a spec")
     package = open_package(path)
     try:
         package.metadata.check()

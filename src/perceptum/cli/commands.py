@@ -131,7 +131,7 @@ def _status(error: Exception) -> int | None:
 
     if isinstance(error, errors.SchemaMismatch):
         return 1
-    if isinstance(error, (errors.UsageError, errors.NotALog, errors.SpecError)):
+    if isinstance(error, (errors.UsageError, errors.NotALog, errors.NotAPackage, errors.SpecError)):
         return 2
     if isinstance(error, (errors.LogError, errors.NeuropodError, errors.BuildError, OSError)):
         return 1

@@ -11,7 +11,7 @@ import typer
 
 from perceptum.errors import UsageError
 
-from .arguments import check_there
+from .named import check_there
 from .output import Json, print_json, print_table, working
 
 if TYPE_CHECKING:

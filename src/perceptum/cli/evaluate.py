@@ -13,7 +13,9 @@ import typer
 from perceptum.errors import UsageError
 from perceptum.plural import counted
 
-from .arguments import Frames, InSandbox, OfSplit, TimeoutS, check_there, frames_of_all, open_logs
+from .arguments import Frames, InSandbox, OfSplit, TimeoutS, frames_of_all
+from .named import check_there
+from .opening import open_logs
 from .output import Json, print_json, print_table, say, track
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from perceptum.errors import LogError, NotALog, UsageError
-from perceptum.inputs import Dataset, Log
+from perceptum.errors import NotALog
+from perceptum.inputs import Dataset
 from perceptum.plural import counted
 
-from .arguments import LogPath, OfSplit, OnBroken, OnError, open_logs, open_named, typed
+from .arguments import LogPath, OfSplit, OnBroken, OnError
+from .opening import open_any, place_of_one, typed
 from .output import Json, print_json, print_table, say, tell_skipped, track
 
 __all__ = ["add_to"]
@@ -76,7 +78,7 @@ def info(log: LogPath, split: OfSplit = None, json: Json = False) -> None:
     """Show what a log holds: sensors, rates, gaps, signals, map layers, label classes; or which logs a dataset has."""
     from perceptum.info import describe
 
-    one = _one_or_several(log, split)
+    one = open_any(log, split)
     if isinstance(one, Dataset):
         _list_logs(one, json)
         return
@@ -108,23 +110,6 @@ def info(log: LogPath, split: OfSplit = None, json: Json = False) -> None:
         typer.echo(f"unreadable: {line}")
 
 
-def _one_or_several(log: str, split: str | None) -> Log | Dataset:
-    """Returns the log of that name, or the logs of a folder that holds several, or of a split."""
-    from perceptum.datasets.collection import split_text
-
-    text, split = split_text(log, split)
-    if split is not None:
-        return open_logs(text, split=split)
-    try:
-        return open_named(log)
-    except (NotALog, UsageError) as error:
-        try:
-            found = open_logs(log)
-        except (LogError, UsageError):
-            raise error from None
-        return found
-
-
 def _list_logs(dataset: Dataset, json: bool) -> None:
     found = dataset.info()
     if json:
@@ -132,7 +117,9 @@ def _list_logs(dataset: Dataset, json: bool) -> None:
         return
     rows = found["logs"]
     given = [key for key in rows[0] if any(row[key] is not None for row in rows)]
-    print_table([{"log" if key == "name" else key: row[key] for key in given} for row in rows])
+    print_table([{"log" if key == "name" else key: row[key] for key in given if key != "place"} for row in rows])
+    if rows[0]["place"] is not None:
+        typer.echo(f"one of them alone: perceptum info {shlex.quote(rows[0]['place'])}")
     typer.echo(repr(dataset).strip("<>"))
 
 
@@ -195,10 +182,10 @@ def convert(
 
     if "://" not in dst:
         check_folder_name(Path(dst), "a store is a folder")
-    open_named(log, on_error.value)
+    place = place_of_one(log, on_error.value)
     try:
         done = write(
-            log,
+            place,
             dst,
             compression=compression.value,
             float16=float16,
@@ -229,8 +216,12 @@ def check(log: LogPath, json: Json = False) -> None:
     """
     from perceptum.check import NOT_CHECKED, NOT_READ, check_log
 
-    with typed(log):
+    try:
         found = check_log(log, track)
+    except NotALog:
+        place = place_of_one(log)
+        with typed(log):
+            found = check_log(place, track)
     wrong = [problem for problem in found if problem.kind not in (NOT_CHECKED, NOT_READ)]
     unchecked, unread = ([p.what for p in found if p.kind == kind] for kind in (NOT_CHECKED, NOT_READ))
     if json:

@@ -21,14 +21,14 @@ from .arguments import (
     OnError,
     ParamsOf,
     Training,
-    check_there,
     file_name,
     one_frame,
-    open_named,
     open_rows,
     read_augment,
     read_params,
 )
+from .named import check_there
+from .opening import open_first
 from .output import Json, print_json, print_table, tell_skipped
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def view(
     if spec is not None and not cameras:
         if model or viewer is not Viewer.png:
             raise UsageError(f"{'--model' if model else '--viewer'} is for a frame as it is; leave it out, or --spec")
-        opened = open_named(log, on_error.value)
+        opened = open_first(log, on_error.value)
         _view_built(
             one_frame(opened, frame), open_rows(spec), read_params(params), training, changes, ground, out, json
         )
@@ -114,7 +114,7 @@ def view(
         if given:
             raise UsageError(f"{name} is for what a spec builds: add --spec" + ", and leave out --cameras" * cameras)
     of_spec = _pictures_of_spec(spec, params, cameras)
-    opened = open_named(log, on_error.value)
+    opened = open_first(log, on_error.value)
     chosen = one_frame(opened, frame)
     for package in model or ():
         check_there(package)

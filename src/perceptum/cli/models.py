@@ -22,11 +22,11 @@ from .arguments import (
     Threads,
     TimeoutS,
     check_some,
-    check_there,
     frame_indices,
     isolation,
-    open_named,
 )
+from .named import check_there
+from .opening import open_one
 from .output import Json, print_json, print_table, say, tell_skipped, track
 
 __all__ = ["add_to"]
@@ -93,7 +93,7 @@ def infer(
     how = isolation(isolate, sandbox, timeout)
     if out is not None:
         check_results_name(out)
-    opened = open_named(log, on_error.value)
+    opened = open_one(log, on_error.value)
     picked = frame_indices(opened, frames)
     check_there(model)
     start = perf_counter()

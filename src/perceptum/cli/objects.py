@@ -9,7 +9,8 @@ import typer
 
 from perceptum.plural import counted
 
-from .arguments import OnBroken, OnError, open_named
+from .arguments import OnBroken, OnError
+from .opening import check_whole, open_logs
 from .output import Json, print_json, print_table, tell_skipped, track
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def objects(
-    logs: Annotated[
-        list[str], typer.Argument(metavar="LOG...", help="Logs with labels, one or more, as for the other commands.")
-    ],
+    logs: Annotated[list[str], typer.Argument(metavar="LOG...", help="Logs with labels, or datasets of them.")],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The new folder.")],
     classes: Annotated[
         str | None,
@@ -43,9 +42,10 @@ def objects(
     """Cut labelled objects out of logs, with their points, for Paste to put into training samples."""
     from perceptum.objects import make_objects
 
-    opened = [open_named(log, on_error.value) for log in logs]
+    opened = open_logs(logs, on_error.value)
+    check_whole(", ".join(logs), opened)
     done = make_objects(
-        opened,
+        opened.logs,
         out,
         classes=_classes(classes),
         min_points=min_points,

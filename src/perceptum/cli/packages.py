@@ -13,7 +13,8 @@ import typer
 from perceptum.errors import SpecError, UsageError
 from perceptum.plural import counted
 
-from .arguments import ParamsOf, check_there, read_params
+from .arguments import ParamsOf, read_params
+from .named import check_there
 from .output import Json, print_json, print_table, working
 
 if TYPE_CHECKING:

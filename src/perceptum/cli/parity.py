@@ -9,7 +9,9 @@ import typer
 
 from perceptum.plural import counted
 
-from .arguments import InSandbox, Isolate, OfSplit, Threads, check_there, frames_of_all, isolation, open_logs
+from .arguments import InSandbox, Isolate, OfSplit, Threads, frames_of_all, isolation
+from .named import check_there
+from .opening import open_logs
 from .output import Json, print_json, print_table, track
 
 if TYPE_CHECKING:

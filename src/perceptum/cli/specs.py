@@ -29,11 +29,11 @@ from .arguments import (
     frame_indices,
     one_frame,
     one_in_words,
-    open_named,
     open_rows,
     read_augment,
     read_params,
 )
+from .opening import open_first, open_one
 from .output import Json, print_json, print_table, tell_skipped, track
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def explain(
     from perceptum.builders import InputBuilder
 
     builder = InputBuilder(open_rows(spec), params=read_params(params), threads=threads, training=training)
-    built = None if log is None else _build_twice(builder, one_frame(open_named(log), frame))
+    built = None if log is None else _build_twice(builder, one_frame(open_first(log), frame))
     explanation = builder.explain()
     if json:
         print_json({**explanation.to_dict(), "built": built})
@@ -120,7 +120,7 @@ def build(
         open_rows(spec), params=read_params(params), threads=threads, training=training, augment=changes
     )
     about = {"fingerprint": builder.fingerprint, "training": training}
-    opened = open_named(log, on_error.value)
+    opened = open_one(log, on_error.value)
     picked = frame_indices(opened, frames)
     if one_file and len(picked) > 1:
         raise UsageError(f"cannot write {out}: it holds one frame, got {len(picked)}; name a folder, or one frame")
@@ -182,7 +182,7 @@ def bench(
     from perceptum.features import canonical
 
     changes, first = read_augment(augment, draw)
-    opened = open_named(log, on_error.value)
+    opened = open_first(log, on_error.value)
     wanted = open_rows(spec) if spec else rows_of_all(training)
     if (given := read_params(params)) is not None:
         wanted = canonical().spec(wanted, given, training=training).rows

@@ -10,7 +10,8 @@ import typer
 from perceptum.errors import UsageError
 from perceptum.plural import counted
 
-from .arguments import OfSplit, open_logs
+from .arguments import OfSplit
+from .opening import open_logs
 from .output import Json, print_json, working
 
 __all__ = ["add_to"]
