@@ -95,8 +95,10 @@ def cloud_columns(message: Any, where: str) -> dict[str, Column]:
                 f"{height * row_bytes} bytes of points without padding; there are {size}"
             )
         wanted = (height - 1) * max(declared, row_bytes) + row_bytes if height > 1 else row_bytes
+        fits = size > 0 and size % (height * width) == 0
+        seems = f"; its points seem to have {size // (height * width)} bytes each: point_step is wrong" if fits else ""
         raise BrokenRecord(
-            f"{where}: {size} bytes of points, wanted {wanted} for {height} x {width} of {dtype.itemsize}"
+            f"{where}: {size} bytes of points, wanted {wanted} for {height} x {width} of {dtype.itemsize}{seems}"
         )
     points = np.ndarray((height, width), dtype, message.data, strides=(stride, dtype.itemsize))
     return {name: _native(points[name].reshape(-1)) for name in dtype.names or ()}

@@ -15,10 +15,10 @@ from .foxglove import described_stamp_ns
 from .foxglove_fields import is_described
 from .recording import STAMP_BYTES, Clock, Found, Place, Recording, stamp_ns
 
-__all__ = ["NeverStamped", "Stream", "streams_of"]
+__all__ = ["STUCK", "NeverStamped", "Stream", "streams_of"]
 
 _INT64_MAX = 2**63 - 1
-_STUCK = 3
+STUCK = 3
 """Records at different times with one stamp, from which on the stamp was never set."""
 
 
@@ -65,7 +65,7 @@ def streams_of(
     streams: dict[str, Stream] = {}
     for name, own in rows.items():
         errors = [_with_count(wrong[name])] if wrong[name] else []
-        kept = _stamped(f"{recording.location}: {name}", own, errors) if clock == "header" else own
+        kept = _stamped(f"{recording.location}: {name}", own, errors, clock)
         stream = _stream(f"{recording.location}: {name}", kept, clock, duplicates, errors)
         if stream is not None:
             streams[name] = stream
@@ -99,16 +99,23 @@ def _with_count(errors: list[LogError]) -> LogError:
     return type(errors[0])(f"{errors[0]}; {len(errors) - 1} more are wrong") if errors[1:] else errors[0]
 
 
-def _stamped(where: str, rows: list[_Row], errors: list[LogError]) -> list[_Row]:
-    """The rows whose stamps were set: 0 says that one was not, and so does one for all that were recorded over time."""
-    hint = "read the log by the times at which they were recorded with clock='log', or leave the topic out"
+def _stamped(where: str, rows: list[_Row], errors: list[LogError], clock: Clock) -> list[_Row]:
+    """The rows whose times were set: 0 says that one was not, and so does one for all that were recorded over time.
+
+    Of the times at which messages were recorded or sent a single 0 is one: a simulator's clock begins there.
+    """
+    what = {"header": "stamps", "log": "log times", "publish": "publish times"}[clock]
+    other = "of their headers with clock='header'" if clock == "log" else "at which they were recorded with clock='log'"
+    hint = f"read the log by the times {other}, or leave the topic out"
     stamps = {row.time_ns for row in rows}
-    if stamps == {0}:
+    if stamps == {0} and (clock == "header" or len(rows) > 1):
         errors.append(
-            NeverStamped(f"{where}: the stamps of all {len(rows)} records are 0, which was never set; {hint}")
+            NeverStamped(f"{where}: the {what} of all {len(rows)} records are 0, which was never set; {hint}")
         )
         return []
-    if len(stamps) == 1 and len({row.recorded_ns for row in rows}) >= _STUCK:
+    if clock != "header":
+        return rows
+    if len(stamps) == 1 and len({row.recorded_ns for row in rows}) >= STUCK:
         stamp = rows[0].time_ns
         errors.append(
             NeverStamped(f"{where}: all {len(rows)} records have the stamp {stamp} ns, which was never updated; {hint}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ from .video import VideoTopic
 
 __all__ = ["RecordedLog"]
 
+_LOOKED_AT = 100
+"""How many messages are looked at for one that says what all of a topic have."""
+
 
 class RecordedLog(Reader):
     """One recording, read in place. A sensor's name is its topic."""
@@ -45,9 +49,10 @@ class RecordedLog(Reader):
         sensors = sensors_of(recording, options)
         self._streams, left_out = streams_of(recording, sensors.all, options.clock, options.duplicate_stamps)
         never_stamped = any(isinstance(error, NeverStamped) for errors in left_out.values() for error in errors)
-        if never_stamped and not self._streams:
+        if never_stamped and not self._streams and options.clock != "log":
+            what = "publish time" if options.clock == "publish" else "stamp"
             warnings.warn(
-                f"{path}: no record of a sensor has a stamp; read by the times at which they were recorded, as "
+                f"{path}: no record of a sensor has a {what}; read by the times at which they were recorded, as "
                 "with clock='log'",
                 stacklevel=2,
             )
@@ -84,15 +89,28 @@ class RecordedLog(Reader):
         return decode(self._recording.topics[topic], self._payload(topic, index), self._where_record(topic, index))
 
     def _reference_frame(self) -> str:
-        """The frame_id of the reference sensor's first record."""
+        """The frame_id of the reference sensor's first record that can be read and has one; "" where none has."""
         topic = self._sensors.reference
         if topic in self._sensors.infos:
             return self._lens_and_frame(topic)[1]
+        broken: list[BrokenRecord] = []
+        for index in range(min(len(self._streams[topic].times_ns), _LOOKED_AT)):
+            try:
+                frame = self._frame_of(topic, index)
+            except BrokenRecord as error:
+                broken.append(error)
+                continue
+            if frame:
+                return frame
+        if broken:
+            raise broken[0]
+        return ""
+
+    def _frame_of(self, topic: str, index: int) -> str:
         if self._recording.topics[topic].type == RADAR_SCAN:
-            return frame_of_scan(self._recording.topics[topic], self._payload(topic, 0), self._where(topic, 0)).lstrip(
-                "/"
-            )
-        return str(self._message(topic, 0).header.frame_id).lstrip("/")
+            where = self._where_record(topic, index)
+            return frame_of_scan(self._recording.topics[topic], self._payload(topic, index), where).lstrip("/")
+        return str(self._message(topic, index).header.frame_id).lstrip("/")
 
     @once
     def poses(self) -> Poses:
@@ -108,7 +126,8 @@ class RecordedLog(Reader):
             time_ns=time_ns,
             ego_from_sensor=self._motion.ego_from(message.header.frame_id, time_ns),
             source=where,
-            **lidar_columns(message, _stamp_ns(message), self._options.cloud, where),
+            # where it was never set, its points count from when it was recorded
+            **lidar_columns(message, _stamp_ns(message) or time_ns, self._options.cloud, where),
         )
 
     def read_radar(self, sensor: str, index: int) -> RadarSweep:
@@ -164,18 +183,25 @@ class RecordedLog(Reader):
         return get_or_make(self._videos, camera, opened)
 
     def _lens_and_frame(self, camera: str) -> tuple[CalibratedLens, str]:
-        """The lens and the frame_id, from the camera's first CameraInfo."""
+        """The lens and the frame_id, from the camera's first CameraInfo that has a lens."""
         return get_or_make(self._lenses, camera, partial(self._read_lens, camera))
 
     def _read_lens(self, camera: str) -> tuple[CalibratedLens, str]:
         topic = self._recording.topics[self._sensors.infos[camera]]
         where = f"{self.location}: {topic.name}"
-        first = next(iter(self._recording.scan([topic.name], WHOLE)), None)
-        if first is None:
-            raise BrokenRecord(f"{where}: has no messages, wanted the lens of {camera}")
-        info = decode(topic, first.data, where)
         rectified = any(part.startswith("image_rect") for part in camera.split("/"))
-        return lens_of(info, rectified, where), str(info.header.frame_id).lstrip("/")
+        broken: list[BrokenRecord] = []
+        for found in islice(self._recording.scan([topic.name], WHOLE), _LOOKED_AT):
+            try:
+                info = decode(topic, found.data, where)
+                lens = lens_of(info, rectified, where)
+            except BrokenRecord as error:
+                broken.append(error)
+                continue
+            if broken:
+                warnings.warn(f"left out: {len(broken)} before the first that has a lens: {broken[0]}", stacklevel=2)
+            return lens, str(info.header.frame_id).lstrip("/")
+        raise broken[0] if broken else BrokenRecord(f"{where}: has no messages, wanted the lens of {camera}")
 
     def read_signal(self, name: str) -> Signal:
         return read_signal_of(self._recording, name, self._options, self._motion.ego_from)

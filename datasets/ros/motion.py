@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -92,7 +93,7 @@ class Motion:
         stands = any(tree.said_over_time(name) for name in above)
         topic = self._odometry_topic(needed=not stands)
         if topic is not None:
-            return self._odometry(topic)
+            return self._odometry(topic, span_ns)
         return (
             tree.poses(above[-1], base, options.max_pose_gap_ns, span_ns) if stands else poses_held(np.eye(4), span_ns)
         )
@@ -114,20 +115,37 @@ class Motion:
             )
         return asked if asked is not None else next(iter(found), None)
 
-    def _odometry(self, topic: str) -> Poses:
+    def _odometry(self, topic: str, span_ns: tuple[int, int]) -> Poses:
+        """The poses of one topic; of a vehicle that it says stands still, the one pose over `span_ns` and its own."""
         edges, where = Edges(self._where(topic)), self._where(topic)
-        for found, message in self._decoded(edges, [topic]):
-            # some drivers leave the child empty and mean the ego
-            child = message.child_frame_id or self.base_frame
-            recorded_ns = self._recorded_ns(found)
-            stamp_ns = set_stamp_ns(message.header.stamp) if self._by_stamp else recorded_ns
-            edges.add(message.header.frame_id or "odom", child, stamp_ns, recorded_ns, message.pose.pose, static=False)
+        said = [
+            (message.header.frame_id, message.child_frame_id, self._time_of(found, message), found, message.pose.pose)
+            for found, message in self._decoded(edges, [topic])
+        ]
+        # some drivers leave a name empty, of all messages or of some: what the others say is meant
+        parent, child = (_most_frequent(names) for names in ([row[0] for row in said], [row[1] for row in said]))
+        for its_parent, its_child, stamp_ns, found, pose in said:
+            names = its_parent or parent or "odom", its_child or child or self.base_frame
+            edges.add(*names, stamp_ns, self._recorded_ns(found), pose, static=False)
         if len(edges.found) > 1:
             raise LogError(f"{where}: has poses of {', '.join(edges.found)}, wanted one child_frame_id")
         motions = edges.tree()
         if not motions.parents:
             raise BrokenRecord(next(iter((*motions.unusable.values(), *motions.lost)), f"{where}: has no pose"))
-        child = next(iter(motions.parents))
+        own = next(iter(motions.parents))
         at = np.zeros(1, dtype=np.int64)
-        child_from_base = self.tree.at(child, self.base_frame, at)[0]
-        return odometry_poses(motions.motions[child], child_from_base, self._options.max_pose_gap_ns)
+        own_from_base = self.tree.at(own, self.base_frame, at)[0]
+        poses = odometry_poses(motions.motions[own], own_from_base, self._options.max_pose_gap_ns)
+        if motions.moves(own) or not motions.said_over_time(own):
+            return poses
+        first, last = poses.span_ns
+        return poses_held(poses.at(first), (min(first, span_ns[0]), max(last, span_ns[1])))
+
+    def _time_of(self, found: Found, message: Any) -> int:
+        return set_stamp_ns(message.header.stamp) if self._by_stamp else self._recorded_ns(found)
+
+
+def _most_frequent(names: Iterable[str]) -> str:
+    """Returns the name that most have, of those that are not empty; "" where all are."""
+    counts = Counter(filter(None, names))
+    return counts.most_common(1)[0][0] if counts else ""

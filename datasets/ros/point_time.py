@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +30,11 @@ _FARTHEST_NS = 10_000_000_000
 
 
 def point_offsets(fields: Mapping[str, Column], stamp_ns: int, point_time: str, where: str) -> Column | None:
-    """Returns nanoseconds after the stamp; None where no field says it, or none was asked for."""
+    """Returns nanoseconds after the stamp; None where no field says it, or none was asked for.
+
+    An absolute time of 0 was never set, as of a ray without a return: that point is at the stamp. Where all are 0, no
+    field says it.
+    """
     if point_time == "none":
         return None
     field, kind = _time_field(fields, point_time)
@@ -37,7 +42,18 @@ def point_offsets(fields: Mapping[str, Column], stamp_ns: int, point_time: str, 
         return None
     if field not in fields:
         raise BrokenRecord(f"{where}: no field {field!r} for point_time; it has {', '.join(fields) or 'no fields'}")
+    is_set = fields[field] != 0
+    if kind.startswith("absolute") and len(is_set) and not is_set.any():
+        # without the time of the cloud: it is said once for the topic
+        warnings.warn(
+            f"{where.partition(' at ')[0]}: field {field} is 0 for all points, which was never set; read without the "
+            "points' own times",
+            stacklevel=2,
+        )
+        return None
     offsets = _as_offsets(fields[field], kind, stamp_ns)
+    if kind.startswith("absolute"):
+        offsets = np.where(is_set, offsets, 0)
     first, last = (int(offsets.min()), int(offsets.max())) if len(offsets) else (0, 0)
     if max(abs(first), abs(last)) > _FARTHEST_NS:
         raise BrokenRecord(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from perceptum.inputs import BrokenRecord, LogError, Matrix, Signal
 from perceptum.inputs.signal import Measured
 
 from .frames import set_stamp_ns
+from .index import STUCK
 from .options import RecordingOptions
 from .recording import WHOLE, Recording
 from .types import IMU, ODOMETRY, decode
@@ -47,14 +49,16 @@ def read_signal_of(
 ) -> Signal:
     """Returns all messages of a topic, by the clock that was asked for, in the order of their times.
 
-    What a message says was not measured is left out; so are messages that cannot be read, and those without a stamp.
-    Where the transforms do not say where it is measured, it measures nothing that is known in the ego frame.
+    What a message says was not measured is left out; so are messages that cannot be read, those without a stamp, and
+    those of another frame than most are in. Where the transforms do not say where it is measured, it measures nothing
+    that is known in the ego frame. Raises BrokenRecord where no message was ever stamped.
     """
     topic, where = recording.topics[name], f"{recording.location}: {name}"
     row_of = _imu_row if topic.type == IMU else _odometry_row
     times: list[int] = []
     rows: list[dict[str, tuple[float, ...]]] = []
     frames: list[str] = []
+    recorded: list[int] = []
     broken: list[str] = []
     for found in sorted(recording.scan([name], WHOLE), key=lambda one: (one.log_ns, one.place)):
         try:
@@ -69,17 +73,32 @@ def read_signal_of(
             continue
         frame, row = row_of(message)
         times.append(time_ns)
+        recorded.append(found.log_ns)
         rows.append(row)
         frames.append(frame.lstrip("/"))
     if not rows:
-        raise BrokenRecord(broken[0] if broken else f"{where}: has no messages")
-    order = sorted(range(len(rows)), key=times.__getitem__)
+        more = f" (and {len(broken) - 1} more; none can be used)" if broken[1:] else ""
+        raise BrokenRecord(f"{broken[0]}{more}" if broken else f"{where}: has no messages")
+    if len(set(times)) == 1 and len(set(recorded)) >= STUCK:
+        raise BrokenRecord(
+            f"{where}: all {len(times)} messages have the stamp {times[0]} ns, which was never updated; read the log "
+            "by the times at which they were recorded with clock='log'"
+        )
+    usual = Counter(frames).most_common(1)[0][0]
+    broken += [
+        f"{where}: the message at {time_ns} ns is in the frame '{frame[:40]}', most are in '{usual[:40]}'"
+        for time_ns, frame in zip(times, frames, strict=True)
+        if frame != usual
+    ]
+    order = sorted((i for i, frame in enumerate(frames) if frame == usual), key=times.__getitem__)
     names = dict.fromkeys(column for row in rows for column in row)
     columns = {
         column: np.array([rows[i].get(column, (np.nan,) * _width(column)) for i in order], dtype=np.float64)
         for column in names
     }
-    ego_from_sensor = _mount(frames, partial(ego_from, frames[0], times[order[0]]))
+    # an odometry without a child's name means the ego, as it does for poses
+    is_ego = topic.type == ODOMETRY and not usual
+    ego_from_sensor = np.eye(4) if is_ego else _mount(partial(ego_from, usual, times[order[0]]))
     return Signal.leaving_gaps(
         name,
         np.array([times[i] for i in order], dtype=np.int64),
@@ -87,15 +106,13 @@ def read_signal_of(
         source=where,
         broken=broken,
         units={column: _UNITS[column] for column in columns},
-        frame=frames[0],
+        frame=usual,
         measures={} if ego_from_sensor is None else _MEASURES[topic.type],
         ego_from_sensor=ego_from_sensor,
     )
 
 
-def _mount(frames: list[str], ego_from: Callable[[], Matrix]) -> Matrix | None:
-    if len(set(frames)) > 1:
-        return None
+def _mount(ego_from: Callable[[], Matrix]) -> Matrix | None:
     try:
         return ego_from()
     except LogError:

@@ -263,10 +263,19 @@ def drive(maker):
     return sorted(rows, key=lambda row: row[1])
 
 
-def write_mcap(path, rows, maker=None, chunk_size=1 << 14, compression=CompressionType.ZSTD, finishing=None, **options):
+def write_mcap(
+    path,
+    rows,
+    maker=None,
+    chunk_size=1 << 14,
+    compression=CompressionType.ZSTD,
+    finishing=None,
+    publish_ns=None,
+    **options,
+):
     """Writes rows of (topic, log_ns, message); a message may be bytes with its type: (type, bytes).
 
-    `finishing`: is given the writer before it writes its summary.
+    `finishing`: is given the writer before it writes its summary. `publish_ns`: when all of them were sent.
     """
     maker = maker or Maker()
     form = "ros1" if maker.ros == 1 else "cdr"
@@ -281,7 +290,7 @@ def write_mcap(path, rows, maker=None, chunk_size=1 << 14, compression=Compressi
                 schemas[kind] = writer.register_schema(kind, "ros1msg" if maker.ros == 1 else "ros2msg", text.encode())
             if (topic, kind) not in channels:
                 channels[topic, kind] = writer.register_channel(topic, form, schemas[kind])
-            writer.add_message(channels[topic, kind], log_ns, data, log_ns - 500)
+            writer.add_message(channels[topic, kind], log_ns, data, log_ns - 500 if publish_ns is None else publish_ns)
         if finishing is not None:
             finishing(writer)
         writer.finish()

@@ -1024,3 +1024,138 @@ def test_where_stamps_were_never_set_a_broken_transform_leaves_its_gap_where_it_
     assert poses.at(1350)[0, 3] == 3.5
     with pytest.raises(PoseUnknown, match="wanted a quaternion of length 1"):
         poses.at(1550)
+
+
+# what says something of a whole topic: one message that is broken spoils no others
+
+
+def with_infos(maker, first, count=3):
+    """Pictures of a camera, and as many CameraInfo, of which the first `first` are of a camera not yet calibrated."""
+    rows = [mount(maker), *clouds(maker)]
+    for i in range(count):
+        t = FIRST_NS + i * STEP_NS
+        info = {"k": [0.0] * 9} if i < first else {}
+        rows.append(("/cam/camera_info", t, maker.camera_info(t, frame="lidar", **info)))
+        rows.append(("/cam/image/compressed", t, maker.compressed(t, encode_jpeg(picture(i)), frame="lidar")))
+    return rows
+
+
+@every_container
+def test_a_camera_has_the_first_lens_that_is_one(tmp_path, container):
+    log = open_log(write_as(container, tmp_path, lambda maker: with_infos(maker, 1)))
+    with pytest.warns(UserWarning, match="left out: 1 before the first that has a lens: .* is it calibrated"):
+        assert log[0].cameras["/cam/image/compressed"].intrinsics[0, 0] == 700
+
+
+def test_a_camera_that_was_never_calibrated_is_refused(tmp_path):
+    log = open_log(write_as("mcap", tmp_path, lambda maker: with_infos(maker, 3)))
+    assert "is it calibrated?" in said(lambda: log[0].cameras["/cam/image/compressed"])
+
+
+def test_the_ego_frame_is_of_the_first_cloud_that_says_its_frame(tmp_path):
+    def rows(maker):
+        nameless, *others = clouds(maker)
+        nameless[2].header.frame_id = ""
+        moves = [("/tf", t, maker.tf(maker.transform(t, "odom", "lidar", (i, 0, 0)))) for i, (_, t, _) in times(maker)]
+        return [nameless, *others, *moves]
+
+    def times(maker):
+        return enumerate(clouds(maker))
+
+    log = open_log(write_as("mcap", tmp_path, rows), on_error="skip")
+    assert [frame.world_from_ego[0, 3] for frame in log] == [0, 1, 2]
+    assert [frame.lidar is None for frame in log] == [True, False, False]
+
+
+def odometry(maker, names, xs=None):
+    """One message for each (parent, child), 30 ms after a cloud, at x = 0, 1, 2 or `xs`."""
+    xs = range(len(names)) if xs is None else xs
+    stamps = [FIRST_NS + 30_000_000 + i * STEP_NS for i in range(len(names))]
+    return [
+        ("/odom", t, maker.odometry(t, (x, 0, 0), parent=parent, child=child))
+        for t, x, (parent, child) in zip(stamps, xs, names, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [("map", "base_link"), ("", "base_link"), ("map", "base_link"), ("map", "base_link")],
+        [("map", ""), ("map", "base_link"), ("map", "base_link"), ("map", "base_link")],
+    ],
+)
+def test_an_odometry_message_without_a_name_means_what_the_others_say(tmp_path, names):
+    log = open_log(write_as("mcap", tmp_path, lambda m: [mount(m), *clouds(m, 4), *odometry(m, names)]))
+    assert log[2].world_from_ego[0, 3] == pytest.approx(1.7)
+
+
+def test_a_car_that_its_odometry_says_stands_still_is_there_before_and_after_it(tmp_path):
+    """K: a constant pose is no motion; the first cloud is older than the first odometry."""
+    names = [("odom", "base_link")] * 3
+    log = open_log(write_as("mcap", tmp_path, lambda m: [mount(m), *clouds(m, 4), *odometry(m, names, [5, 5, 5])]))
+    assert [frame.world_from_ego[0, 3] for frame in log] == [5, 5, 5, 5]
+
+
+def test_one_pose_of_an_odometry_is_known_at_its_time_alone(tmp_path):
+    log = open_log(write_as("mcap", tmp_path, lambda m: [mount(m), *clouds(m, 4), *odometry(m, [("odom", "")])]))
+    with pytest.raises(PoseUnknown):
+        _ = log[0].world_from_ego
+
+
+TIMED = np.dtype([("x", "f4"), ("y", "f4"), ("z", "f4"), ("timestamp", "f8")])
+
+
+def timed_clouds(maker, timestamps):
+    rows = []
+    for i in range(3):
+        t = FIRST_NS + i * STEP_NS
+        points = np.zeros(len(timestamps), TIMED)
+        points["x"], points["timestamp"] = np.arange(1, len(timestamps) + 1), timestamps
+        points["timestamp"] += (points["timestamp"] > 0) * i * STEP_NS * 1e-9
+        rows.append((LIDAR, t, maker.cloud(t, points)))
+    return rows
+
+
+@every_container
+def test_point_times_that_were_never_set_are_no_times(tmp_path, container):
+    log = open_log(write_as(container, tmp_path, lambda m: [mount(m), *timed_clouds(m, [0.0, 0.0])]))
+    with pytest.warns(UserWarning, match=f"{LIDAR}: field timestamp is 0 for all points, which was never set"):
+        assert log[1].lidar.offset_ns is None
+    assert log[1].lidar.x.tolist() == [1, 2]
+
+
+def test_a_ray_whose_time_was_never_set_is_at_the_stamp_of_the_cloud(tmp_path):
+    stamps = [FIRST_NS * 1e-9 + 0.01, 0.0, FIRST_NS * 1e-9 + 0.03]
+    log = open_log(write_as("mcap", tmp_path, lambda m: [mount(m), *timed_clouds(m, stamps)]))
+    np.testing.assert_allclose(log[1].lidar.offset_ns, [10_000_000, 0, 30_000_000], atol=500)
+
+
+def test_publish_times_that_were_never_set_are_those_of_recording(tmp_path):
+    maker = Maker()
+    path = tmp_path / "made.mcap"
+    write_mcap(path, clouds(maker), maker, publish_ns=0)
+    with pytest.warns(UserWarning, match="no record of a sensor has a publish time; read by the times at which they"):
+        log = open_log(path, clock="publish")
+    assert log.source.times_ns.tolist() == [FIRST_NS + i * STEP_NS for i in range(3)]
+
+
+def test_log_times_that_were_never_set_are_said(tmp_path):
+    maker = Maker()
+    path = tmp_path / "made.mcap"
+    write_mcap(path, [(topic, 0, message) for topic, _, message in clouds(maker)], maker, publish_ns=0)
+    assert said(lambda: open_log(path, clock="log")) == (
+        f"{path}: {LIDAR}: the log times of all 3 records are 0, which was never set; read the log by the times of "
+        "their headers with clock='header', or leave the topic out"
+    )
+    assert len(open_log(path)) == 3
+
+
+def test_a_point_step_that_the_data_does_not_have_is_said_with_the_one_that_fits(tmp_path):
+    def rows(maker):
+        wrong = clouds(maker)
+        for _, _, message in wrong:
+            message.point_step, message.row_step = 2 * message.point_step, 2 * message.row_step
+        return wrong
+
+    text = said(lambda: open_log(write_as("mcap", tmp_path, rows))[0].lidar)
+    assert text.endswith("its points seem to have 32 bytes each: point_step is wrong")

@@ -118,6 +118,50 @@ def test_a_unit_that_no_transform_places_measures_nothing_in_the_ego_frame(recor
     assert found.columns["orientation"][0].tolist() == [0.8, 0, 0, 0.6]
 
 
+def changed(names, **fields):
+    """Writes all messages of the inertial unit again, with a stamp or frame from their number."""
+
+    def change(maker, rows):
+        own = [k for k, row in enumerate(rows) if row[0] == "/imu/data"]
+        for number, k in enumerate(own):
+            stamp, frame = (fields.get(name, lambda number: None)(number) for name in ("stamp", "frame"))
+            stamp = names.FIRST_NS + 10_000_000 * number if stamp is None else stamp
+            message = maker.imu(stamp, (1, 0, 9.8), (0, 0, 0), frame="imu" if frame is None else frame)
+            rows[k] = (*rows[k][:2], message)
+        return rows
+
+    return change
+
+
+def test_messages_of_another_frame_are_left_out_and_said(recorded, made):
+    log = recorded(changed(made("recording"), frame=lambda number: "" if number == 3 else "imu"))
+    found = log.signal("/imu/data")
+    assert (len(found), found.frame) == (39, "imu")
+    assert set(found.measures) == {"specific_force", "angular_rate"}
+    assert [line for line in log.skipped if "is in the frame ''" in line and "most are in 'imu'" in line]
+
+
+@pytest.mark.parametrize("stamp", [0, 1_700_000_000_000_000_000])
+def test_a_topic_whose_stamps_were_never_set_is_refused(recorded, made, stamp):
+    log = recorded(changed(made("recording"), stamp=lambda number: stamp))
+    said = "which was never updated; read the log by the times" if stamp else "has the stamp 0, which was never set"
+    with pytest.raises(BrokenRecord, match=said):
+        log.signal("/imu/data")
+    assert len(recorded(changed(made("recording"), stamp=lambda number: stamp), clock="log").signal("/imu/data")) == 40
+
+
+def test_an_odometry_without_a_child_measures_in_the_ego_frame(recorded):
+    def nameless(maker, rows):
+        for _, _, message in rows:
+            if hasattr(message, "child_frame_id"):
+                message.child_frame_id = ""
+        return rows
+
+    found = recorded(nameless).signal("/odom")
+    assert found.measures == {"velocity": "linear_velocity", "angular_rate": "angular_velocity"}
+    np.testing.assert_array_equal(found.ego_from_sensor, np.eye(4))
+
+
 def test_a_topic_of_broken_messages_alone_is_broken(recorded):
     def all_cut(maker, rows):
         return [
