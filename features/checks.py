@@ -8,7 +8,7 @@ from .errors import SpecError
 
 _FLOAT32_MAX = 3.4028234663852886e38
 
-__all__ = ["at_least", "distinct", "finite"]
+__all__ = ["at_least", "check_area", "distinct", "finite"]
 
 
 def at_least(low: float, **values: float | None) -> None:
@@ -27,3 +27,9 @@ def finite(name: str, values: tuple[float, ...]) -> None:
 def distinct(name: str, values: tuple[str, ...]) -> None:
     if not values or len(set(values)) != len(values):
         raise SpecError(f"{name} must be one or more names, each once, got {list(values)}")
+
+
+def check_area(name: str, area: tuple[float, float, float, float]) -> None:
+    finite(name, area)
+    if not (area[0] < area[2] and area[1] < area[3]):
+        raise SpecError(f"{name} must be xmin ymin xmax ymax, each max above its min, got {list(area)}")

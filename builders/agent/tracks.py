@@ -165,9 +165,11 @@ class Tracks(Stage):
         afters = labelled_near(frame, at, high, at)
         found: list[tuple[Moment | None, Moment | None]] = []
         for before, after in zip(befores, afters, strict=True):
-            if before is None or after is None or before is after:
-                # both at once: a label at the very time
-                found.append((before if before is after else None, None))
+            if before is None or after is None:
+                found.append((None, None))
+            elif before.time_ns == after.time_ns:
+                # both at once: a label at the very time. A log that keeps nothing makes it twice
+                found.append((before, None))
             else:
                 found.append((before, after))
         return found

@@ -14,7 +14,8 @@ __all__ = ["fill_boxes", "move_rows"]
 
 @kernel
 def fill_boxes(boxes: Any, first: Any, values: Any, grid: Any, size_xy: Any, place: Any, out: Any) -> None:
-    """Writes values to the cells of a flat `out` whose centres are in a box, edges included, one box after the other.
+    """Writes values to the cells of a flat `out` whose centres are in a box, edges included, one box after the other;
+    a box without a size covers none.
 
     boxes: (N, 6) float64: x and y of the middle, cosine and sine of the heading, half the length and half the width, m.
     first: (N,) int64, the channel that a box's first value is for; the others follow. values: (N, V) float64.
@@ -25,6 +26,9 @@ def fill_boxes(boxes: Any, first: Any, values: Any, grid: Any, size_xy: Any, pla
     for k in range(len(boxes)):
         x, y, c, s = boxes[k, 0], boxes[k, 1], boxes[k, 2], boxes[k, 3]
         along, across = boxes[k, 4], boxes[k, 5]
+        # else one would be seen where its middle is that of a cell
+        if not (along > 0 and across > 0):
+            continue
         reach_x, reach_y = abs(c) * along + abs(s) * across, abs(s) * along + abs(c) * across
         # a cell more on each side: whether its centre is inside is asked of each
         left = max(math.floor((x - reach_x - x_min) / cell) - 1.0, 0.0)

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ..checks import finite
+from ..checks import check_area, finite
 from ..classes import CLASSES, Classes, LabelClass, check_classes, classes_of, meaning_of
 from ..errors import SpecError
 from ..parameter import About, check_least
 from ..reference import ReferenceParams
 
-__all__ = ["AgentGroupParams", "AgentsParams", "LabelledParams", "TracksParams", "check_square"]
+__all__ = ["AgentGroupParams", "AgentsParams", "LabelledParams", "TracksParams"]
 
 _CAR = (4.87, 1.85, 1.8)
 
@@ -51,16 +51,20 @@ class TracksParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise SpecError(f"dt must be above 0, got {self.dt:g}")
         if self.tolerance is not None:
             finite("tolerance", (self.tolerance,))
-            if self.between == "nearest" and self.tolerance > self.dt / 2:
-                raise SpecError(
-                    f'tolerance must be at most half of dt, {self.dt / 2:g}, with between "nearest", or one label '
-                    f"would be of two steps; got {self.tolerance:g}"
-                )
+            self.check_tolerance(self.dt)
         finite("ego_size", self.ego_size)
         finite("ego_middle", self.ego_middle)
         if min(self.ego_size) < 0:
             raise SpecError(f"ego_size must be 0 or more, got {list(self.ego_size)}")
         check_classes("classes", self.classes)
+
+    def check_tolerance(self, dt: float) -> None:
+        """Raises SpecError where one label would be of two steps that are `dt` apart, seconds."""
+        if self.tolerance is not None and self.between == "nearest" and self.tolerance > dt / 2:
+            raise SpecError(
+                f'tolerance must be at most half of dt, {dt / 2:g}, with between "nearest", or one label would be of '
+                f"two steps; got {self.tolerance:g}"
+            )
 
     @property
     def tolerance_s(self) -> float:
@@ -121,19 +125,12 @@ class AgentsParams(TracksParams, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_square("range", self.range)
+        if self.range is not None:
+            check_area("range", self.range)
 
     def tracks(self) -> TracksParams:
         """Returns only what says which boxes there are at which times: the key of the builders' stage `Tracks`."""
         return TracksParams(**{name: getattr(self, name) for name in TracksParams.__struct_fields__})
-
-
-def check_square(name: str, range_m: tuple[float, float, float, float] | None) -> None:
-    """Raises SpecError for what is not xmin ymin xmax ymax."""
-    if range_m is not None:
-        finite(name, range_m)
-        if not (range_m[0] < range_m[2] and range_m[1] < range_m[3]):
-            raise SpecError(f"{name} must be xmin ymin xmax ymax, each max above its min, got {list(range_m)}")
 
 
 class LabelledParams(ReferenceParams, frozen=True, kw_only=True):

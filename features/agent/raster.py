@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 from .. import drawings
 from ..birds_eye import BevLayout, FlipX, FlipY, birds_eye_axes
+from ..checks import check_area
 from ..errors import SpecError
 from ..feature import Feature
 from ..group import Group
 from ..parameter import About
-from .agents import LabelledParams, TracksParams, check_square
+from .agents import LabelledParams, TracksParams
 from .presets import RASTER
 
 __all__ = ["GROUPS", "AgentRasterParams"]
@@ -53,7 +54,7 @@ class AgentRasterParams(LabelledParams, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_square("range", self.range)
+        check_area("range", self.range)
         if not 0 < self.cell < float("inf"):
             raise SpecError(f"cell must be above 0, got {self.cell:g}")
         for name, size in zip("XY", self.size(), strict=True):

@@ -6,13 +6,13 @@ import math
 from typing import Annotated, Literal
 
 from .. import drawings
-from ..checks import finite
+from ..checks import check_area, finite
 from ..collate import Concat
 from ..errors import SpecError
 from ..feature import Feature
 from ..group import Group
 from ..parameter import About
-from .lanes import LaneParams, check_area
+from .lanes import LaneParams
 from .vector_presets import LANE_GRAPH
 
 __all__ = ["GROUPS", "SCALES", "LaneGraphParams"]

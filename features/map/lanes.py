@@ -6,11 +6,10 @@ import math
 from typing import Annotated, Literal
 
 from ..checks import finite
-from ..errors import SpecError
 from ..parameter import About
 from .around import MapParams
 
-__all__ = ["LaneParams", "check_area"]
+__all__ = ["LaneParams"]
 
 
 class LaneParams(MapParams, frozen=True, kw_only=True):
@@ -37,10 +36,3 @@ class LaneParams(MapParams, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         finite("turn_angle", (self.turn_angle,))
-
-
-def check_area(name: str, area: tuple[float, float, float, float]) -> None:
-    """Raises SpecError where xmin ymin xmax ymax is not an area."""
-    finite(name, area)
-    if not (area[0] < area[2] and area[1] < area[3]):
-        raise SpecError(f"{name} must be xmin ymin xmax ymax, each maximum above its minimum, got {list(area)}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from .. import drawings
-from ..checks import distinct, finite
+from ..checks import check_area, distinct, finite
 from ..collate import Concat
 from ..errors import SpecError
 from ..feature import Axes, Feature
 from ..group import Group
 from ..parameter import About
-from .lanes import LaneParams, check_area
+from .lanes import LaneParams
 from .layers import check_names
 from .vector_presets import POLYLINES
 

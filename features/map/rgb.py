@@ -29,7 +29,8 @@ class Paint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         tuple[int, int, int] | Literal["heading"],
         About(
             "Red, green and blue, from 0 to 255; heading, of lines: each piece by its direction, the hue 180 degrees "
-            "less its angle from the x axis to the y axis, as nuScenes' prediction colours lanes."
+            "less its angle from the x axis to the y axis, as nuScenes' prediction colours lanes. A line of one point "
+            "has none, and is not painted."
         ),
     ]
     draw: Annotated[

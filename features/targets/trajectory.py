@@ -34,6 +34,7 @@ class TrajectoryParams(AgentGroupParams, frozen=True, kw_only=True):
             finite("dt", (self.dt,))
             if self.dt <= 0:
                 raise SpecError(f"dt must be above 0, got {self.dt:g}")
+        self.agents.check_tolerance(self.dt_s)
 
     @property
     def dt_s(self) -> float:
@@ -127,7 +128,8 @@ GROUPS = (
                 units="mixed",
                 frame="reference",
                 target=True,
-                prose="Where the vehicle itself is at these steps, by the log's poses.",
+                prose="Where the vehicle itself is at these steps, by the log's poses: where a step has labels, at "
+                "their time, as the agents are.",
             ),
             Feature(
                 name="gt_ego_trajectory_mask",

@@ -11,6 +11,7 @@ from perceptum.builders import Augment, Draw, InputBuilder
 from perceptum.datasets import memory_log
 from perceptum.features import SpecError, canonical
 from perceptum.inputs import Labels, MissingRecord, Poses
+from perceptum.inputs.cache import Cache
 from perceptum.inputs.poses import inverse, quaternion_from_yaw
 
 MS = 1_000_000
@@ -392,6 +393,35 @@ def test_between_labels_places_may_be_interpolated() -> None:
     assert xs(build(log[2], agents={"num_steps": 3})) == [[1, 0, 5], [0, 0, 7]]
 
 
+def test_a_log_that_keeps_nothing_has_the_same_agents_between_its_labels() -> None:
+    """A label at a step's very time was read twice, for before and after, and their distance in time divided by."""
+    plain, bare = drive(without=(1, 3)), drive(without=(1, 3))
+    bare.cache = Cache(0)
+    agents = {"between": "linear", "tolerance": 0.1}
+    one, other = build(plain[4], agents=agents), build(bare[4], agents=agents)
+    assert one["agent_mask"].all(axis=1).any()
+    for name in NAMES:
+        assert np.array_equal(one[name], other[name]), name
+
+
+def test_what_lies_between_labels_is_moved_with_the_vehicle() -> None:
+    """A box that stands in the world, seen from a vehicle that drives and turns."""
+    way, stands = poses(4), np.array([FAR[0] + 20, FAR[1] + 5, FAR[2] + 1, 1])
+    labels = []
+    for k in (0, 2):
+        ego_from_world = inverse(way.at(T0 + k * STEP))
+        x, y, z = (ego_from_world @ stands)[:3]
+        yaw = np.arctan2(ego_from_world[1, 0], ego_from_world[0, 0])
+        box = np.array([[x, y, z, 4, 2, 1.5, yaw]])
+        labels.append(Labels(T0 + k * STEP, box, np.array(["car"]), np.array(["a"]), np.zeros((1, 2))))
+    log = memory_log(labels=labels, poses=way, times_ns=T0 + STEP * np.arange(4))
+    got = build(log[2], agents={"num_steps": 3, "between": "linear", "tolerance": 0.1}, columns=["x", "y", "z", "yaw"])
+    own = got["agent_history"][0]
+    assert got["agent_mask"][0].all()
+    assert np.abs(own[:, :3] - (inverse(way.at(T0 + 2 * STEP)) @ stands)[:3]).max() < 1e-5
+    assert np.abs(own[:, 3] - own[2, 3]).max() < 1e-5
+
+
 def test_unrelated_frames_have_no_past_and_no_future() -> None:
     got = build(drive(sequential=False)[4], [*NAMES, *FUTURE])
     assert got["agent_mask"][:, -1].sum() == got["agent_num"] > 0
@@ -493,6 +523,12 @@ def test_of_an_agent_labelled_twice_only_the_first_box_is_drawn() -> None:
     assert both[0].sum() == 2 * raster(once[3])[0].sum()
 
 
+def test_a_box_without_a_size_covers_no_cell_not_even_that_of_its_middle() -> None:
+    boxes = np.array([[0.25, 0.25, 0, 0, 0, 0, 0], [2.25, 2.25, 0, 4, 0, 0, 0.0]])
+    ids = np.array(["a", "b"])
+    assert not raster(memory_log(labels=[Labels(T0, boxes, ids, ids)], times_ns=[T0])[0]).any()
+
+
 def test_the_vehicle_has_channels_of_its_own() -> None:
     log = drive()
     got = raster(log[5], ego=True)
@@ -546,6 +582,10 @@ def test_colours_fade_into_the_past_and_newer_boxes_lie_on_top() -> None:
         ({"agent_raster": {"colours": [[0, 0, 256]] * 3}}, "colours must be from 0 to 255"),
         ({"agent_raster": {"fade_from": 2}}, "fade_from must be at most 1"),
         ({"gt_trajectory": {"dt": -1}}, "dt must be above 0"),
+        (
+            {"agents": {"dt": 0.5, "tolerance": 0.25}, "gt_trajectory": {"dt": 0.1}},
+            "tolerance must be at most half of dt, 0.05, .* one label would be of two steps",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(params, message) -> None:

@@ -209,6 +209,21 @@ def test_lanes_are_coloured_by_their_heading(heading):
     assert np.abs(color - wanted[:, None]).max() <= 0.51
 
 
+def test_a_point_has_no_heading_and_a_point_given_twice_hides_none():
+    """The colour of a single point was that of the way to whatever lay behind it in memory."""
+    paints = [{"layer": "stop_sign", "color": "heading", "line_width": 2.0}]
+
+    def picture(line):
+        layers = {"stop_sign": Shapes.of("line", {"a": line, "b": [(90, 90)]})}
+        return build(frame_of(layers), ["map_rgb"], "map_rgb", paints=paints)["map_rgb"]
+
+    assert not picture([(3, 2)]).any()
+    assert not picture([(3, 2), (3, 2)]).any()
+    assert np.array_equal(picture([(3, 2), (3, -4), (3, -4)]), picture([(3, 2), (3, -4)]))
+    assert np.array_equal(picture([(3, 2), (3, 2), (3, -4)]), picture([(3, 2), (3, -4)]))
+    assert picture([(3, 2), (3, -4)]).any()
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [

@@ -337,7 +337,7 @@ def test_layers_that_a_map_lacks_are_named(caplog):
         ({"counts": [3]}, r"counts must be a number of at least 1 for each of the 4 layers, got \[3\]"),
         ({"radius": 0}, "radius must be above 0, got 0"),
         ({"spacing": -1}, "spacing must be above 0, got -1"),
-        ({"range": [1, 0, 0, 1]}, "range must be xmin ymin xmax ymax, each maximum above its minimum"),
+        ({"range": [1, 0, 0, 1]}, "range must be xmin ymin xmax ymax, each max above its min"),
         ({"points_beyond": "masked", "radius": None}, 'points_beyond "masked" wants a radius or a range'),
         ({"points_per_polyline": 0}, "points_per_polyline must be at least 1"),
     ],

@@ -340,6 +340,19 @@ def test_a_draw_moves_the_map_as_it_moves_points():
     assert np.array_equal(built == 1, crossed(moved, *centres(SIZE["range"], SIZE["cell"])))
 
 
+@pytest.mark.parametrize("rule", ["center", "cv2"])
+def test_a_line_beside_the_square_shows_its_edge_in_a_world_made_small(rule):
+    """How far around the square is looked was not scaled with the world."""
+    frame = frame_of({"road_boundary": Shapes.of("line", {"a": [(-60, -30.5), (60, -30.5)]})})
+    scale, params = 0.1, {"layers": ["road_boundary"], "rule": rule, "cell": 0.5, "line_width": 2.0}
+    # its middle is a quarter of a cell below the lowest row
+    row = {"name": "map_raster", "dtype": "uint8", "shape": [1, 20, 20]}
+    row["params"] = {**params, "range": [-5.0, scale * -30.5 + 0.125, 5.0, scale * -30.5 + 10.125]}
+    built = InputBuilder([row], augment=Augment(scale=(scale, scale))).build(frame, draw=Draw(0, 0, 0))["map_raster"]
+    assert built[0, 0].sum() >= 20
+    assert not built[0, 4:].any()
+
+
 def test_gt_map_is_the_raster_and_for_training_only():
     rng = np.random.default_rng(5)
     frame = frame_of({"drivable_area": polygons({"a": star(rng, 30, (0, 0), 40)})})

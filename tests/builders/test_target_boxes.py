@@ -169,11 +169,16 @@ def test_conventions_of_other_projects():
     assert named.tolist() == [*np.array(CAR, np.float32).tolist(), 1]
 
 
-@pytest.mark.parametrize("yaw", [np.pi, -np.pi, 3 * np.pi, np.nextafter(np.pi, 0), -np.nextafter(np.pi, 0), 7.0])
+@pytest.mark.parametrize(
+    "yaw",
+    [np.pi, -np.pi, 3 * np.pi, np.nextafter(np.pi, 0), -np.nextafter(np.pi, 0), 7.0, np.pi / 2 + 1e-9, -np.pi / 2],
+)
 @pytest.mark.parametrize("heading", ["from_x", "mmdet3d_0"])
-def test_a_yaw_is_within_half_a_turn(yaw, heading):
-    params = {"gt_boxes": {"heading": heading, "columns": ["yaw"]}}
-    found = build(["gt_boxes"], labelled([[*CAR[:6], yaw]]), params)["gt_boxes"][0, 0]
+@pytest.mark.parametrize("target", ["gt_boxes", "gt_reg"])
+def test_a_yaw_is_within_half_a_turn(target, yaw, heading):
+    """Also as float32, which rounds what is just below pi up to more than pi."""
+    params = {"gt_boxes" if target == "gt_boxes" else "gt_heatmap": {"heading": heading, "columns": ["yaw"]}}
+    found = build([target], labelled([[*CAR[:6], yaw]], "vehicle.car"), params)[target][0, 0]
     assert -np.float32(np.pi) <= found < np.float32(np.pi)
     wanted = yaw if heading == "from_x" else -yaw - np.pi / 2
     assert np.cos(found - wanted) > 1 - 1e-6

@@ -64,11 +64,15 @@ def test_a_store_that_is_there_is_left_alone(refusal, command):
 @pytest.mark.parametrize("way", ["exchange", "two renames"])
 def test_overwrite_replaces_a_store_and_nothing_else(command, refusal, way, monkeypatch):
     if way == "two renames":
-        monkeypatch.setattr("perceptum.convert.place.exchanged", lambda one, other: False)
+        monkeypatch.setattr("perceptum.exchange.exchanged", lambda one, other: False)
     command("convert", SMALL, "store")
     assert command("convert", SMALL.replace("frames=4", "frames=2"), "store", "--overwrite").status == 0
     assert len(open_log("store")) == 2
     assert sorted(path.name for path in Path().iterdir()) == ["store"]
+    Path("link").symlink_to("store")
+    assert command("convert", SMALL, "link", "--overwrite").status == 0
+    assert (len(open_log("link")), len(open_log("store"))) == (4, 2)
+    assert sorted(path.name for path in Path().iterdir()) == ["link", "store"]
     Path("precious").mkdir()
     status, says = refusal("convert", SMALL, "precious", "--overwrite")
     assert (status, says) == (2, "precious: is not a store, so --overwrite leaves it alone; name another folder")

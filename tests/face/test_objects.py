@@ -97,6 +97,19 @@ def test_objects_that_are_there_are_left_alone(command, refusal):
     assert refusal("objects", SMALL, "--out", "objects.arrow") == (2, says)
 
 
+@pytest.mark.parametrize("way", ["exchange", "two renames"])
+def test_a_link_to_objects_is_replaced_and_what_it_leads_to_stays(tmp_path, way, monkeypatch):
+    if way == "two renames":
+        monkeypatch.setattr("perceptum.exchange.exchanged", lambda one, other: False)
+    make_objects([frames()], tmp_path / "real")
+    (tmp_path / "link").symlink_to("real")
+    made = make_objects([frames(1)], tmp_path / "link", overwrite=True)
+    assert not (tmp_path / "link").is_symlink()
+    assert len(ObjectDatabase.open(tmp_path / "link")) == made.objects == 1
+    assert len(ObjectDatabase.open(tmp_path / "real")) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
 def test_where_there_are_no_objects_it_says_what_there_is(command, refusal, tmp_path):
     status, says = refusal("objects", SMALL, "--out", "objects", "--classes", "tram")
     assert status == 1

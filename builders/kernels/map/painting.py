@@ -38,7 +38,8 @@ def paint(
     """Paints what is set over what is there: of a cell as much as is set of its samples.
 
     bits: (Y samples, W) uint64. color: (3,) float64. by_heading: the colour is that of the piece of a line that begins
-    at the point pieces[row, column] says, by its direction. out: (3, Y, X) float32.
+    at the point pieces[row, column] says, by its direction; -1: it has none, and nothing is painted. out: (3, Y, X)
+    float32.
     """
     _, rows, columns = out.shape
     share = 1.0 / (samples * samples)
@@ -48,7 +49,7 @@ def paint(
             many, r, g, b = 0, 0.0, 0.0, 0.0
             for y in range(row * samples, (row + 1) * samples):
                 for x in range(column * samples, (column + 1) * samples):
-                    if (bits[y, x >> 6] >> np.uint64(x & 63)) & _ONE == _NONE:
+                    if (bits[y, x >> 6] >> np.uint64(x & 63)) & _ONE == _NONE or (by_heading and pieces[y, x] < 0):
                         continue
                     many += 1
                     if by_heading:

@@ -184,8 +184,8 @@ def fill_lines(
 ) -> None:
     """Sets the cells whose centre lies within `reach`, in cells, of one of the chosen lines.
 
-    pieces: (Y, X) int32, in which is written at which of the points the last piece begins that covers a cell; (0, 0)
-    where nobody asks. The rest as in `fill_areas`, a line having one part.
+    pieces: (Y, X) int32, in which is written at which of the points the last piece begins that covers a cell and has a
+    length, -1 where none has; (0, 0) where nobody asks. The rest as in `fill_areas`, a line having one part.
     """
     rows = bits.shape[0]
     for k in chosen:
@@ -222,9 +222,14 @@ def fill_lines(
                         t = min(1.0, max(0.0, ((column - u0) * du + (row - v0) * dv) / square))
                     eu, ev = column - (u0 + t * du), row - (v0 + t * dv)
                     if eu * eu + ev * ev <= reach * reach:
-                        bits[row, column >> 6] |= _ONE << np.uint64(column & 63)
+                        bit = _ONE << np.uint64(column & 63)
                         if len(pieces):
-                            pieces[row, column] = begin + i
+                            # a piece without a length has no direction, and hides none
+                            if square > 0:
+                                pieces[row, column] = begin + i
+                            elif bits[row, column >> 6] & bit == _NONE:
+                                pieces[row, column] = -1
+                        bits[row, column >> 6] |= bit
 
 
 @kernel

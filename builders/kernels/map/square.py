@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def place_square(
 
     ref_from_ego, world_from_ego: (4, 4) float64, the first a similarity. square: (4,) float64, xmin ymin xmax ymax.
     at_centre: at which u and v the middle of cell 0 lies less its lower corner. tallest: how far above and below the
-    vehicle shapes may lie; margin: how far around the square they still show, both in metres.
+    vehicle shapes may lie; margin: how far around the square they still show, both in metres of the square.
     """
     for i in range(3):
         out[i] = world_from_ego[i, 3]
@@ -44,6 +45,7 @@ def place_square(
     scale = 0.0
     for j in range(3):
         scale += ref_from_ego[0, j] ** 2
+    around = margin / sqrt(scale)
     out[WINDOW], out[WINDOW + 1], out[WINDOW + 2], out[WINDOW + 3] = np.inf, np.inf, -np.inf, -np.inf
     for corner in range(8):
         x = square[2 * (corner & 1)] - ref_from_ego[0, 3]
@@ -55,5 +57,5 @@ def place_square(
                 # back to the ego frame: a similarity's inverse is its transpose by the square of its scale
                 ego = (ref_from_ego[0, j] * x + ref_from_ego[1, j] * y + ref_from_ego[2, j] * z) / scale
                 at += world_from_ego[i, j] * ego
-            out[WINDOW + i] = min(out[WINDOW + i], at - margin)
-            out[WINDOW + 2 + i] = max(out[WINDOW + 2 + i], at + margin)
+            out[WINDOW + i] = min(out[WINDOW + i], at - around)
+            out[WINDOW + 2 + i] = max(out[WINDOW + 2 + i], at + around)

@@ -9,6 +9,8 @@ import numpy as np
 
 from perceptum.inputs.kernel import inner, kernel
 
+from .boxes import half_open
+
 __all__ = ["CLAMP", "FLOOR", "TRUNCATE", "draw", "gaussian_radius", "place", "regress"]
 
 FLOOR, TRUNCATE, CLAMP = 0, 1, 2
@@ -181,11 +183,7 @@ def regress(
     """
     for k in range(len(order)):
         box, inside = order[k], cells[k, 0] >= 0
-        yaw = boxes[box, 6]
-        if turned:
-            yaw = -yaw - pi / 2
-            if yaw < -pi:
-                yaw += 2 * pi
+        yaw = half_open(-boxes[box, 6] - pi / 2) if turned else boxes[box, 6]
         for j in range(len(columns)):
             what, value = columns[j], 0.0
             if not inside:

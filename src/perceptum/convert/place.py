@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +23,7 @@ from perceptum.inputs.store import (
 )
 
 from ..errors import UsageError
-from ..exchange import exchanged
+from ..exchange import take_place
 
 __all__ = ["place_for"]
 
@@ -43,7 +42,7 @@ def place_for(dst: str | Path, overwrite: bool, plan: str) -> Iterator[Target]:
         _begin(beside, plan, overwrite)
         yield beside
         beside.settle()
-        _replace(beside.folder, folder)
+        take_place(beside.folder, folder)
 
 
 def _object_store(url: str, overwrite: bool, plan: str) -> Target:
@@ -107,14 +106,3 @@ def _alone(folder: Path) -> Iterator[None]:
         raise UsageError(f"{folder}: another conversion is writing there; wait for it, or name another") from None
     finally:
         os.close(held)
-
-
-def _replace(new: Path, folder: Path) -> None:
-    old = folder.with_name(f"{folder.name}.old")
-    if folder.exists() and not folder.is_symlink() and exchanged(new, folder):
-        shutil.rmtree(new, ignore_errors=True)
-        return
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

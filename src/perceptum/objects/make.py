@@ -26,7 +26,7 @@ from perceptum.inputs.objects.writer import ObjectWriter
 from perceptum.inputs.source import ground_z_of
 
 from ..errors import UsageError
-from ..exchange import exchanged
+from ..exchange import take_place
 from ..output_file import check_folder_name
 
 __all__ = ["Made", "make_objects"]
@@ -214,9 +214,6 @@ def _beside(folder: Path, overwrite: bool) -> Iterator[Path]:
         mask = os.umask(0)
         os.umask(mask)
         new.chmod(0o777 & ~mask)
-        if folder.is_symlink() or not folder.exists() or not exchanged(new, folder):
-            if folder.exists():
-                shutil.rmtree(folder)
-            new.rename(folder)
+        take_place(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
