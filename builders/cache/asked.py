@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,12 +35,21 @@ _SAYS_NOTHING = ("location", "in_memory", "unreadable")
 Made = TypeVar("Made")
 
 
+@dataclass(eq=False)
+class Capture:
+    """What is asked while something is made. Two of them are never the same one, even if they hold the same."""
+
+    asks: dict[Ask, None] = field(default_factory=dict)
+    unknown: str | None = None
+    """Why what is made depends on something that is not known."""
+
+
 class Asked:
     """What one stage has asked so far for the frame in flight. Stages that belong to one lane each have one."""
 
     def __init__(self) -> None:
         self._asks: dict[Ask, None] = {}
-        self._captures: list[dict[Ask, None]] = []
+        self._captures: list[Capture] = []
         # a stage may remember what it once asked of a log, such as which classes its points have, and ask no more
         self._kept: dict[Ask, None] = {}
         self.unknown: str | None = None
@@ -60,7 +69,7 @@ class Asked:
     def note(self, *ask: str | int) -> None:
         self._asks[ask] = None
         for capture in list(self._captures):
-            capture[ask] = None
+            capture.asks[ask] = None
         if ask[0] not in _OF_ONE_MOMENT:
             self._kept[ask] = None
 
@@ -71,11 +80,13 @@ class Asked:
     def give_up(self, why: str) -> None:
         """What the stage gets from here on cannot be compared later: nothing that needs it is kept."""
         self.unknown = self.unknown or why
+        for capture in list(self._captures):
+            capture.unknown = capture.unknown or why
 
     @contextmanager
-    def capturing(self) -> Iterator[dict[Ask, None]]:
+    def capturing(self) -> Iterator[Capture]:
         """Yields what is asked from here on, by any of the stage's threads."""
-        found: dict[Ask, None] = {}
+        found = Capture()
         self._captures.append(found)
         try:
             yield found
@@ -275,9 +286,9 @@ class _AskedCache:
         made_of = _made_of.setdefault(self._log, {})
 
         def noted() -> Made:
-            with self._asked.capturing() as asks:
+            with self._asked.capturing() as made:
                 value = make()
-            made_of[key] = tuple(asks), self._asked.unknown
+            made_of[key] = tuple(made.asks), made.unknown
             return value
 
         value: Made = self._log.cache.get(key, noted)

@@ -16,7 +16,7 @@ from perceptum.builders.cache import TensorCache, code
 from perceptum.builders.cache.folder import CacheFolder
 from perceptum.datasets import memory_log
 from perceptum.features import Feature, Group, Params, SpecError, canonical
-from perceptum.inputs import Labels, Log, LogError, Poses
+from perceptum.inputs import Labels, Log, LogError, MissingRecord, Poses
 
 from .cameras import picture
 from .objects import database, spread
@@ -342,6 +342,58 @@ def test_stages_that_keep_what_they_asked_of_a_log_depend_on_it_still(folder, sw
             assert builder.build(log[t])["known_codes"].tolist() == codes
         for t in (0, 1):
             assert builder.build(log[t])["known_codes"].tolist() == codes
+
+
+def made_of_labels_and_pose(sample):
+    """What a log keeps of two things, the first of which it keeps by itself too."""
+    log = sample.frame.log
+
+    def both():
+        boxes = log.cache.get("boxes", lambda: len(log.labels(T0)))
+        return boxes + 10 * log.world_from_ego(T0)[0, 3]
+
+    return log.cache.get("both", both)
+
+
+def test_what_a_log_keeps_depends_on_all_that_was_asked_while_it_was_made(folder):
+    class Both(Filler):
+        def run(self, sample):
+            self.found = made_of_labels_and_pose(sample)
+
+        def fill(self, feature, out, written):
+            out[...] = self.found
+
+    def log(boxes, x):
+        kept = np.tile([5.0, 0, 0, 4, 2, 1, 0], (boxes, 1))
+        labels = Labels(T0, kept, np.array(["car"] * boxes), np.array([str(k) for k in range(boxes)]))
+        poses = Poses(np.array([T0]), np.array([[1.0, 0, 0, 0]]), np.array([[x, 0.0, 0.0]]))
+        return memory_log(times_ns=[T0], labels=[labels], poses=poses)
+
+    builder = InputBuilder(["both"], schema=with_group("both", Both, ("K",), {"K": 1}), cache=folder)
+    for boxes, x in ((1, 3), (1, 3), (2, 3), (1, 4), (2, 3)):
+        assert builder.build(log(boxes, x)[0])["both"].item() == boxes + 10 * x
+    assert (builder.cache.stats().hits, builder.cache.stats().misses) == (2, 3)
+
+
+def test_what_is_not_known_of_one_thing_is_not_said_of_what_a_log_keeps_besides(folder):
+    class Table(Filler):
+        def run(self, sample):
+            if sample.frame.index == 0:
+                sample.frame.log.or_skip("a record", broken)
+            self.found = sample.frame.log.cache.get("table", lambda: 7)
+
+        def fill(self, feature, out, written):
+            out[...] = self.found
+
+    def broken():
+        raise MissingRecord("it is broken")
+
+    log = Log(memory_log(times_ns=[T0, T0 + MS]).source, on_error="skip")
+    builder = InputBuilder(["table"], schema=with_group("table", Table, ("K",), {"K": 1}), cache=folder)
+    for index in (0, 1, 1):
+        assert builder.build(log[index])["table"].item() == 7
+    assert builder.cache.stats().left_out == {"a record may be broken": 1}
+    assert (builder.cache.stats().hits, builder.cache.stats().misses) == (1, 1)
 
 
 class SizeParams(Params, frozen=True, kw_only=True):
