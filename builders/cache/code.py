@@ -11,7 +11,7 @@ import pkgutil
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from operator import attrgetter
@@ -156,8 +156,13 @@ def _check_unchanged(name: str, path: str, source: str) -> None:
             return
     except OSError:
         return
+    changed = UnknownCode(f"{path} was changed after it was loaded; begin a new process")
+    tree = ast.parse(source)
+    varying = {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    if not _has_literals(tree.body, vars(sys.modules[name]), varying):
+        raise changed
     compiled = dict(_functions(compile(source, path, "exec", dont_inherit=True)))
-    for value in vars(sys.modules[name]).values():
+    for value in list(vars(sys.modules[name]).values()):
         own = getattr(value, "py_func", value)
         members = vars(own).values() if isinstance(own, type) else (own,)
         for member in members:
@@ -168,7 +173,43 @@ def _check_unchanged(name: str, path: str, source: str) -> None:
                 if again is None and function.__code__.co_filename != path:
                     continue
                 if again != function.__code__:
-                    raise UnknownCode(f"{path} was changed after it was loaded; begin a new process")
+                    raise changed
+
+
+_PLAIN = (bool, int, float, str, bytes, tuple)
+
+
+def _has_literals(body: Iterable[ast.stmt], scope: Mapping[str, object], varying: Collection[str]) -> bool:
+    """Whether the numbers and texts that a source gives to names, and takes where an argument is left out, are those of
+    a module, or a class, that was loaded. varying: names that functions give other values."""
+    given: dict[str, ast.expr] = {}
+    for node in body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            given[node.targets[0].id] = node.value
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            given[node.target.id] = node.value
+        elif isinstance(node, ast.ClassDef):
+            own = scope.get(node.name)
+            if isinstance(own, type) and not _has_literals(node.body, vars(own), ()):
+                return False
+        elif isinstance(node, ast.FunctionDef):
+            function = getattr(scope.get(node.name), "py_func", scope.get(node.name))
+            kept = getattr(getattr(function, "__func__", function), "__defaults__", None) or ()
+            if len(kept) == len(node.args.defaults) and not all(map(_is_literal, node.args.defaults, kept)):
+                return False
+    return all(_is_literal(value, scope[name]) for name, value in given.items() if name in {*scope} - {*varying})
+
+
+def _is_literal(node: ast.expr, value: object) -> bool:
+    """Whether a value is what is written; also where it is written as more than a number or a text, or has become
+    something else, such as a field."""
+    if type(value) not in _PLAIN:
+        return True
+    try:
+        written = ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return True
+    return repr(written) == repr(value)
 
 
 def _functions(code: CodeType) -> Iterator[tuple[tuple[str, int], CodeType]]:

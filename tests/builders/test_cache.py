@@ -419,10 +419,15 @@ from {package}.weights import WEIGHT
 
 
 class Weighed(Filler):
+    SCALE = 1
+
+    def times(self, by=1):
+        return self.SCALE * by
+
     def fill(self, feature, out, written):
         from {package} import late
 
-        out[...] = WEIGHT + late.MORE
+        out[...] = self.times() * (WEIGHT + late.MORE)
 """
 
 
@@ -518,13 +523,29 @@ def test_code_that_changed_after_it_was_loaded_is_not_trusted(plug_in, folder, m
     monkeypatch.setattr(code, "_BEGAN_S", 0.0)
     forget_code()
     source = tmp_path / "weighing" / "filler.py"
-    source.write_text(source.read_text().replace("WEIGHT + late.MORE", "3"))
+    source.write_text(source.read_text().replace("(WEIGHT + late.MORE)", "3"))
     with pytest.raises(code.UnknownCode, match="was changed after it was loaded; begin a new process"):
         code.code_of([kind])
     builder = InputBuilder(["weighed"], schema=with_group("weighed", kind, ("K",), {"K": 1}), cache=folder)
     for _ in range(2):
         assert builder.build(small()[1])["weighed"].item() == 1
     assert builder.cache.stats().left_out["its code is not known"] == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "before", "after"),
+    [("weights", "WEIGHT = 1", "WEIGHT = 2"), ("filler", "SCALE = 1", "SCALE = 2"), ("filler", "by=1", "by=3")],
+)
+def test_a_number_that_changed_after_it_was_loaded_is_not_trusted(plug_in, monkeypatch, tmp_path, module, before, after):
+    kind = plug_in()
+    monkeypatch.setattr(code, "_BEGAN_S", 0.0)
+    forget_code()
+    code.code_of([kind])
+    forget_code()
+    source = tmp_path / "weighing" / f"{module}.py"
+    source.write_text(source.read_text().replace(before, after))
+    with pytest.raises(code.UnknownCode, match=f"{module}.py was changed after it was loaded; begin a new process"):
+        code.code_of([kind])
 
 
 def test_what_a_stage_asks_of_a_reader_itself_is_not_kept(folder):
