@@ -536,7 +536,9 @@ def test_code_that_changed_after_it_was_loaded_is_not_trusted(plug_in, folder, m
     ("module", "before", "after"),
     [("weights", "WEIGHT = 1", "WEIGHT = 2"), ("filler", "SCALE = 1", "SCALE = 2"), ("filler", "by=1", "by=3")],
 )
-def test_a_number_that_changed_after_it_was_loaded_is_not_trusted(plug_in, monkeypatch, tmp_path, module, before, after):
+def test_a_number_that_changed_after_it_was_loaded_is_not_trusted(
+    plug_in, monkeypatch, tmp_path, module, before, after
+):
     kind = plug_in()
     monkeypatch.setattr(code, "_BEGAN_S", 0.0)
     forget_code()

@@ -112,6 +112,14 @@ def test_what_the_picture_does_not_show_is_no_detection_of_kitti(kitti, tmp_path
 # --------------------------------------------------------------------------------------------------------- nuScenes
 
 
+def test_two_splits_that_count_alike_are_not_written_over_each_other(kitti, tmp_path):
+    logs = open_log(kitti), open_log(shutil.copytree(kitti, tmp_path / "another"))
+    found = [one for log in logs for one in labels_as_detected(log)]
+    with pytest.raises(UsageError, match="another log has a frame 00000. too; write one split at a time"):
+        write_submission("kitti", found, Dataset(logs), tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
 def nuscenes_rows(path):
     return json.loads(path.read_text())
 
@@ -211,6 +219,17 @@ def test_a_sample_has_at_most_500_boxes_of_the_highest_scores(nuscenes, tmp_path
     assert [row["detection_score"] for row in rows] == scores[10:].tolist()
     # velocity is not known, so that none moves
     assert {(row["velocity"][0], row["attribute_name"]) for row in rows} == {(0.0, "vehicle.parked")}
+
+
+def test_a_velocity_that_is_not_a_number_is_0(nuscenes, tmp_path):
+    log = open_log(nuscenes)
+    boxes, velocity = np.tile([5.0, 0, 0, 4, 2, 1.5, 0], (3, 1)), np.array([[np.inf, 1], [np.nan, 3], [3, 0]])
+    found = [Detected(frame, boxes, np.ones(3), np.array(["car"] * 3), velocity) for frame in log]
+    rows = nuscenes_rows(write_submission("nuscenes", found, log, tmp_path / "results.json", uses=()).path)["results"][
+        log[0].id
+    ]
+    assert [np.hypot(*row["velocity"]).round(2) for row in rows] == [0, 0, 3]
+    assert [row["attribute_name"] for row in rows] == ["vehicle.parked", "vehicle.parked", "vehicle.moving"]
 
 
 def test_a_model_may_give_attributes(nuscenes, tmp_path):

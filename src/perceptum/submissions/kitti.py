@@ -32,7 +32,8 @@ _CAMERA = "image_2"
 def write(out: Path, found: Iterable[Detected], uses: Iterable[str] | None = None) -> dict[str, int]:
     """Writes a folder with one text for each frame, empty where nothing was found; returns how many boxes were left
     out, by the reason: KITTI judges in the picture of the left colour camera, and what that does not show is no
-    detection. uses: has no place in this format. Raises UsageError for another dataset's frame.
+    detection. uses: has no place in this format. Raises UsageError for another dataset's frame,
+    and for two frames of one number.
     """
     if uses is not None:
         raise UsageError("KITTI's results do not say what a model looks at; leave uses out")
@@ -47,7 +48,11 @@ def write(out: Path, found: Iterable[Detected], uses: Iterable[str] | None = Non
         for one in found:
             lines, hidden = _lines(one)
             unseen += hidden
-            (beside / f"{one.frame.id}.txt").write_text("".join(lines), encoding="ascii")
+            text = beside / f"{one.frame.id}.txt"
+            if text.exists():
+                # training and testing both count from 000000
+                raise UsageError(f"{one.frame}: another log has a frame {one.frame.id} too; write one split at a time")
+            text.write_text("".join(lines), encoding="ascii")
         if out.exists():
             out.rmdir()
         beside.rename(out)

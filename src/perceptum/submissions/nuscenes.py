@@ -97,7 +97,8 @@ def _rows(one: Detected) -> list[Mapping[str, Any]]:
     turn = world_from_ego[:3, :3]
     centre = one.boxes[:, :3] @ turn.T + world_from_ego[:3, 3]
     wxyz = _turned(turn, one.boxes[:, 6])
-    known = np.zeros((len(one), 2)) if one.velocity is None else np.nan_to_num(one.velocity, nan=0.0)
+    said_m_s = np.full((len(one), 2), np.nan) if one.velocity is None else one.velocity
+    known = np.where(np.isfinite(said_m_s).all(axis=1, keepdims=True), said_m_s, 0.0)
     velocity = known @ turn[:2, :2].T
     speed = np.hypot(known[:, 0], known[:, 1])
     said = [""] * len(one) if one.attributes is None else one.attributes.tolist()
