@@ -12,7 +12,6 @@ after that, so that what is mapped stays as it is when another process removes t
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from .mapping import map_private
 from .whole import whole, write_all
 
 __all__ = [
@@ -174,9 +174,8 @@ class Mapped:
         self.path = path
         with open(path, "rb", buffering=0) as file:
             self.status = os.fstat(file.fileno())
-            self.head, self._begin, _ = _head(file.fileno(), path)
-            # private and writable, not read-only: a framework that writes into it must not end the process
-            self._map = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+            self.head, self._begin, nbytes = _head(file.fileno(), path)
+            self._map = map_private(file.fileno(), nbytes)
             self._file = os.dup(file.fileno())
 
     def __del__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import sys
 from pathlib import Path
@@ -70,6 +71,17 @@ def test_tensors_from_the_cache_are_one_s_own(folder):
     read_only = InputBuilder(LIDAR, cache=folder).build(small()[0])
     assert not read_only["lidar_voxels"].flags.writeable
     assert all(array.ctypes.data % 64 == 0 for array in (*first.values(), *read_only.values()))
+
+
+def test_tensors_from_the_cache_hold_no_file_open(folder):
+    builder, log = InputBuilder(["lidar_points"], cache=folder), small()
+    for frame in log:
+        builder.build(frame)
+    open_before = len(os.listdir("/proc/self/fd"))
+    held = [builder.build(frame) for frame in log]
+    assert builder.cache.stats().hits == len(held) == 6
+    # what was found last may be read from its file
+    assert len(os.listdir("/proc/self/fd")) <= open_before + 1
 
 
 @pytest.mark.parametrize("threads", [1, 3])
