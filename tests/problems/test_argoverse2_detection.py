@@ -127,6 +127,25 @@ def test_what_is_away_from_the_drivable_area_is_left_out_and_counted():
     assert counts["detections away from the drivable area"] == counts["labels away from the drivable area"] == 2
 
 
+def test_boxes_away_from_the_drivable_area_are_among_the_surest_all_the_same():
+    [one] = perfect(8, frames=1)
+    surest = np.argmax(np.where(one["pred_label"] == 0, one["pred_score"], -1))
+    one["pred_in_roi"][surest] = False
+    counts = Argoverse2Detection(FEW, most_boxes=1).score([one]).counts
+    assert counts["detections"] == 2
+    assert counts["detections away from the drivable area"] == 1
+
+
+def test_what_is_just_out_of_range_does_not_count():
+    [one] = perfect(9, frames=1)
+    one["gt_boxes"] = one["gt_boxes"].copy()
+    for side in ("pred", "gt"):
+        one[f"{side}_boxes"][:2, :3] = [[0, 30, 40], [0, 30, np.nextafter(40, 0)]]
+    one["gt_boxes"][2:, :3] = one["pred_boxes"][2:, :3] = 0
+    counts = Argoverse2Detection(FEW, range_m=50.0).score([one]).counts
+    assert counts["detections out of range"] == counts["labels out of range"] == 1
+
+
 SQUARE = [(100, 100), (120, 100), (120, 120), (100, 120)]
 
 

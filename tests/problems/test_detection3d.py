@@ -186,6 +186,24 @@ def test_nuscenes_observes_level_with_the_world_and_counts_radar_points():
     assert scores.counts["labels in bicycle racks"] == 1
 
 
+def test_only_cycles_are_left_out_in_a_bicycle_rack():
+    boxes = outputs()["boxes"]
+    boxes[2] = boxes[0]
+    boxes[:2, :3] = [-12, 4, 0]
+    one = observed(boxes=boxes, labels=np.array([7, 0, 7]))
+    assert one["pred_in_rack"].tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("metric", ["nuscenes", "argoverse2"])
+def test_frames_of_one_name_and_time_are_in_one_order_too(metric):
+    problem = Detection3d(metric=metric, classes="nuscenes")
+    # two rigs of one log: equal scores, of which one is right
+    right, wrong = outputs(), outputs()
+    wrong["boxes"] = wrong["boxes"] + np.float32([9, 0, 0, 0, 0, 0, 0])
+    both = [observed(problem, **one, frame=frame_of()) for one in (right, wrong)]
+    assert problem.score(both).to_dict() == problem.score(both[::-1]).to_dict()
+
+
 def test_argoverse2_observes_in_the_ego_frame():
     one = observed(Detection3d(metric="argoverse2", classes="nuscenes"))
     np.testing.assert_array_equal(one["pred_boxes"], outputs()["boxes"].astype(float))

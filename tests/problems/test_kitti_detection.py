@@ -206,6 +206,15 @@ def test_in_the_picture_a_box_where_nobody_looked_is_no_mistake_and_from_above_i
     assert (got.summary["2D easy"], got.summary["BEV easy"], got.summary["3D easy"]) == (1, 0.5, 0.5)
 
 
+def test_what_is_low_in_the_picture_counts_neither_way_whatever_its_class_is():
+    """As KITTI's own code has it: it is given to the car that it is on, where it is the surest, and is no find of it."""
+    one = one_scene([0], [0, 0], [0.9, 0.5], labels=[1, 0])
+    one.found.boxes[0, 5] *= 0.6
+    got = scored([one] * 80, min_overlap=0.5)
+    # 36 pixels high, for easy cars too few
+    assert (got.classes["Car"]["3D easy"], got.classes["Car"]["3D moderate"]) == (0, 1)
+
+
 def test_what_the_picture_does_not_show_is_left_out_and_counted():
     behind = one_scene([0], [0], [0.5])
     boxes = np.vstack([behind.found.boxes, [[-20.0, 0, 0, 4, 2, 1.5, 0]], [[20.0, 60, 0, 4, 2, 1.5, 0]]])

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceptum.builders import InputBuilder
-from perceptum.datasets import open_log
+from perceptum.datasets import memory_log, open_log
 from perceptum.errors import UsageError
+from perceptum.inputs import Labels
 from perceptum.problems import MotionForecasting, problem_named
 
 from .models import ModelSpec
@@ -152,6 +153,20 @@ def test_where_the_agents_of_a_drive_go_is_found_exactly():
         UsageError, match=r"its labels do not say which tracks are focal: judged='focal' is for the fore"
     ):
         MotionForecasting(judged="focal").observe(model, {}, targets, frame)
+
+
+@pytest.mark.parametrize(("judged", "agents"), [("all", 5), ("scored", 3), ("focal", 1)])
+def test_a_focal_track_is_a_scored_one_too(judged, agents):
+    boxes = np.tile([5.0, 0, 0, 4, 2, 1.5, 0], (6, 1))
+    names, roles = np.arange(6).astype(np.str_), np.array([0, 2, 1, 3, 2, 3])
+    labels = Labels(0, boxes, np.array(["car"] * 6), names, forecast_role=roles)
+    outputs, targets = drawn(6)
+    targets["agent_num"][0], targets["gt_trajectory_mask"][:] = 5, 1
+    # the vehicle itself is none of the labels
+    targets["agent_label_index"][:5] = [-1, 4, 0, 3, 1]
+    problem = MotionForecasting(params=SMALL, judged=judged)
+    one = problem.observe(ModelSpec(problem.outputs), outputs, targets, memory_log(labels=[labels], times_ns=[0])[0])
+    assert problem.score([one]).counts["agents that are judged"] == agents
 
 
 @pytest.mark.data

@@ -91,6 +91,28 @@ def test_what_is_not_said_of_velocity_and_attribute_is_wrong():
     assert summary["NDS"] == pytest.approx(0.8)
 
 
+@pytest.mark.parametrize(("found", "error_m"), [(10, 1.0), (11, 0.5)])
+def test_errors_count_from_a_recall_above_a_tenth(found, error_m):
+    [one], n = made(0, frames=1), 100
+    boxes = np.tile([0.0, 0, 0, 4, 2, 1.5, 0], (n, 1))
+    boxes[:, 0], boxes[:, 1] = 4 * (np.arange(n) % 10) - 18, 4 * (np.arange(n) // 10) - 18
+    columns = {"label": np.zeros(n, int), "velocity": np.zeros((n, 2)), "attribute": np.full(n, 5)}
+    columns |= {"boxes": boxes, "in_rack": np.zeros(n, bool)}
+    one |= {f"gt_{name}": column for name, column in columns.items()} | {"gt_points": np.ones(n, int)}
+    one |= {f"pred_{name}": column[:found].copy() for name, column in columns.items()}
+    one["pred_score"] = np.linspace(1, 0.5, found)
+    one["pred_boxes"][:, 0] += 0.5
+    assert JUDGE.score([one]).classes["car"]["ATE"] == pytest.approx(error_m)
+
+
+def test_what_is_just_out_of_range_does_not_count():
+    [one] = perfect(4, frames=1)
+    for side in ("pred", "gt"):
+        one[f"{side}_boxes"][:2, :2] = [[30, 40], [30, np.nextafter(40, 0)]]
+    counts = JUDGE.score([one]).counts
+    assert counts["detections out of range"] == counts["labels out of range"] == 1
+
+
 @settings(max_examples=25)
 @given(st.permutations(range(6)), st.integers(0, 30))
 def test_the_order_of_frames_does_not_matter(order, seed):

@@ -44,7 +44,8 @@ def match(
     for one in range(len(objects)):
         if objects[one] == NOT_OF_CLASS:
             continue
-        best, best_score, best_overlap, best_counts = _NOTHING, 0.0, 0.0, True
+        # the largest overlap of one that counts: such a one goes before one that does not, however much that overlaps
+        best, best_score, best_overlap = _NOTHING, 0.0, 0.0
         for pair in range(begins[one], begins[one + 1]):
             detection = pair_detection[pair]
             kind, score, overlap = detections[detection], scores[detection], pair_overlap[pair]
@@ -54,11 +55,10 @@ def match(
                 if best == _NOTHING or score > best_score:
                     best, best_score = detection, score
             elif kind == TO_FIND:
-                # one that counts goes before one that does not, however much that overlaps
-                if overlap > best_overlap or not best_counts:
-                    best, best_overlap, best_counts = detection, overlap, True
+                if overlap > best_overlap:
+                    best, best_overlap = detection, overlap
             elif best == _NOTHING:
-                best, best_counts = detection, False
+                best = detection
         if best == _NOTHING:
             missed += objects[one] == TO_FIND
             continue
