@@ -84,6 +84,19 @@ def test_kitti_results_are_read_back_as_the_same_boxes(kitti, tmp_path):
     assert words[1:3] == ["-1", "-1"]
 
 
+@pytest.mark.parametrize("y_m", [-8.0, 0.0, 8.0])
+def test_what_looks_away_from_the_camera_does_so_wherever_it_is(kitti, tmp_path, y_m):
+    """alpha of KITTI: the heading as it is seen, -pi/2 for a car that drives away along the ray to it."""
+    log = open_log(kitti)
+    box = np.array([[30.0, y_m, -1, 4, 1.8, 1.5, np.arctan2(y_m, 30)]])
+    found = [Detected(frame, box, np.ones(1), np.array(["Car"])) for frame in log]
+    written = write_submission("kitti", found, log, tmp_path / "results")
+    [line] = (written.path / f"{log[0].id}.txt").read_text().splitlines()
+    alpha, ry = float(line.split()[3]), float(line.split()[14])
+    assert alpha == pytest.approx(-np.pi / 2, abs=0.02)
+    assert ry == pytest.approx(-np.pi / 2 - np.arctan2(y_m, 30), abs=0.02)
+
+
 @pytest.mark.data
 def test_kitti_results_of_real_labels_say_what_was_labelled(real_kitti, tmp_path):
     log = open_log(real_kitti)

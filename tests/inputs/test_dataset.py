@@ -153,6 +153,26 @@ def test_mixed_datasets_can_be_mixed_and_cut(logs):
         outer.subset([20, 0])
 
 
+def test_parts_of_datasets_are_joined_as_the_frames_that_they_are(logs):
+    first, second = Dataset(logs[:2]).subset([13, 0, 5]), Dataset(logs[1:])
+    joined = Dataset.concat([first, second, second[2:4]])
+    wanted = [(f.log, f.index) for part in (first, second, second[2:4]) for f in part]
+    assert [(f.log, f.index) for f in joined] == wanted
+    assert [joined.place(i) for i in range(3)] == [(1, 3), (0, 0), (0, 5)]
+    mixed = Dataset.concat([first, second], weights=(3, 1))
+    drawn = mixed.drawn(np.arange(14), 0)
+    assert ((drawn < 3).sum(), (drawn >= 3).sum()) in ((10, 4), (11, 3))
+    assert [(mixed[i].log, mixed[i].index) for i in range(14)] == wanted[:14]
+
+
+def test_what_is_left_of_a_mix_is_drawn_in_the_shares_that_it_had(logs):
+    mixed = Dataset.concat([Dataset([log]) for log in logs], weights=(1, 1, 6))
+    assert np.diff(mixed.weights[:, :2], axis=1).ravel().tolist() == list(FRAMES)
+    cut = mixed[:14]
+    # a mix of the first two, which had as much as each other
+    assert [round(often * size) for (_, _, often), size in zip(cut.weights, FRAMES[:2], strict=True)] == [7, 7]
+
+
 def test_weights_that_cannot_be_are_refused(logs):
     parts = [Dataset(logs[:1]), Dataset(logs[1:])]
     for weights, said in (
