@@ -43,6 +43,8 @@ def frames_of(training: Any) -> list[Frame]:
         return [training]
     dataset = training if isinstance(training, Log | Dataset) else getattr(training, "dataset", None)
     if dataset is not None:
+        if len(dataset) == 0:
+            raise UsageError("seen: the dataset has no frames")
         last = len(dataset) - 1
         return [dataset[index] for index in sorted({last * part // (_FEW - 1) for part in range(_FEW)})]
     frames = list(training) if isinstance(training, Iterable) else []

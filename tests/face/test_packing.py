@@ -14,6 +14,7 @@ import pytest
 import perceptum as pc
 from perceptum.errors import NeuropodError, SpecError, UsageError
 from perceptum.features import Row, canonical
+from perceptum.inputs import Dataset
 from perceptum.model_objects import packable
 from perceptum.neuropod.package import test_data
 from perceptum.neuropod.package.package import open_package
@@ -256,6 +257,11 @@ def test_bad_use_is_refused_before_anything_is_written(tmp_path, model, spec, gi
         pc.pack(model, spec, tmp_path / "x.neuropod", **given)
     assert message in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dataset_without_frames_was_not_seen(tmp_path, log):
+    with pytest.raises(UsageError, match=r"^seen: the dataset has no frames$"):
+        pc.pack(Net(), [VOXELS], tmp_path / "x.neuropod", outputs=OUT, seen=Dataset([log]).subset([]))
 
 
 def test_a_model_that_answers_no_dict_is_refused(tmp_path, log):
