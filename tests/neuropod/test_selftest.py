@@ -140,6 +140,8 @@ def test_expected_outputs_need_inputs(pack):
         (np.array([1.0 + 1e-9]), np.array([1.0])),
         (np.array(["a", "é"]), np.array(["a", "é"])),
         (np.array([], np.float32), np.array([])),
+        # sums in another order: -1e-6 is what is left where numbers of some 20 nearly cancel out
+        (np.array([20.0, -1e-6], np.float32), np.array([20.000002, 3e-6], np.float32)),
     ],
 )
 def test_what_is_close_passes(found, wanted):
@@ -156,11 +158,26 @@ def test_what_is_close_passes(found, wanted):
         (np.array(["a"]), np.array([1.0])),
         (np.array([1.0]), np.array(["1.0"])),
         (np.array([np.inf]), np.array([-np.inf])),
+        (np.array([np.inf, 1.0]), np.array([np.inf, 1.1])),
+        (np.array([20.0, 0.001], np.float32), np.array([20.0, 0.0], np.float32)),
+        (np.array([10**6, 1]), np.array([10**6, 2])),
     ],
 )
 def test_what_is_not_close_fails(found, wanted):
     with pytest.raises(ValueError, match="a does not match expected value!"):
         compare({"a": found}, {"a": wanted})
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([[1.0, 2.0], [3.5, 4.0]], r"; they differ most at \[1, 0\]: 3.0 and 3.5$"),
+        ([[1.0, np.nan], [9.0, 4.0]], r"; they differ most at \[0, 1\]: 2.0 and nan$"),
+    ],
+)
+def test_where_they_differ_most_is_said(found, said):
+    with pytest.raises(ValueError, match=said):
+        compare({"a": np.array(found)}, {"a": np.array([[1.0, 2.0], [3.0, 4.0]])})
 
 
 def test_an_output_that_did_not_come_fails():
