@@ -519,7 +519,8 @@ def test_ctrl_c_while_closing_leaves_nothing(program):
         model.close()
         """
     )
-    assert run.end()[0] in (0, 1)
+    # where closing took no time, the signal ends the program as it ends any
+    assert run.end()[0] in (0, 1, -signal.SIGINT)
 
 
 def test_a_forked_child_is_told_and_its_parent_goes_on(program):
