@@ -9,10 +9,11 @@ import msgspec
 from ..checks import check_area, finite
 from ..classes import CLASSES, Classes, LabelClass, check_classes, classes_of, meaning_of
 from ..errors import SpecError
+from ..feature import Axes
 from ..parameter import About, check_least
 from ..reference import ReferenceParams
 
-__all__ = ["AgentGroupParams", "AgentsParams", "LabelledParams", "TracksParams"]
+__all__ = ["AgentGroupParams", "AgentsParams", "LabelledParams", "TracksParams", "agent_axes", "agent_mask_axes"]
 
 _CAR = (4.87, 1.85, 1.8)
 
@@ -143,12 +144,25 @@ class LabelledParams(ReferenceParams, frozen=True, kw_only=True):
 
 
 class AgentGroupParams(LabelledParams, frozen=True, kw_only=True):
-    """Which agents, in which axes."""
+    """Which agents, in which axes, and how they lie in the tensors."""
 
     agents: Annotated[AgentsParams, About("Which agents, and the times of their past.")] = AgentsParams()
+    layout: Annotated[
+        Literal["ATF", "TAF"], About("The order of the axes: agents, steps and columns, or steps first.")
+    ] = "ATF"
 
     def parts(self) -> dict[str, Any]:
         return {**super().parts(), "agents": self.agents}
 
     def meaning(self) -> dict[str, Any]:
         return {**self.to_dict(), "agents": self.agents.meaning()}
+
+
+def agent_axes(params: AgentGroupParams) -> Axes:
+    """Returns the axes of what is said of agents at steps, as `layout` says."""
+    return tuple(params.layout)
+
+
+def agent_mask_axes(params: AgentGroupParams) -> Axes:
+    """Returns the axes of whether agents are seen at steps."""
+    return tuple(params.layout[:2])

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from .. import drawings
 from ..checks import distinct
-from ..feature import Axes, Feature
+from ..feature import Feature
 from ..group import Group
 from ..parameter import About
-from .agents import AgentGroupParams
+from .agents import AgentGroupParams, agent_axes, agent_mask_axes
 from .presets import HISTORY
 
 __all__ = ["GROUPS", "AgentColumn", "AgentHistoryParams"]
@@ -41,9 +41,6 @@ class AgentHistoryParams(AgentGroupParams, frozen=True, kw_only=True):
         *("x", "y", "z", "cos_yaw", "sin_yaw"),
         *("vx", "vy", "length", "width", "height"),
     )
-    layout: Annotated[
-        Literal["ATF", "TAF"], About("The order of the axes: agents, steps and columns, or steps first.")
-    ] = "ATF"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,14 +53,6 @@ class AgentHistoryParams(AgentGroupParams, frozen=True, kw_only=True):
         return ("columns",) if dim == "F" else ("agents",)
 
 
-def history_axes(params: AgentHistoryParams) -> Axes:
-    return tuple(params.layout)
-
-
-def mask_axes(params: AgentHistoryParams) -> Axes:
-    return tuple(params.layout[:2])
-
-
 GROUPS = (
     Group(
         name="agent_history",
@@ -74,7 +63,7 @@ GROUPS = (
             Feature(
                 name="agent_history",
                 dtypes=("float32",),
-                shape=history_axes,
+                shape=agent_axes,
                 units="mixed",
                 frame="reference",
                 prose="Where the labelled agents were at each step of the past, all in the axes at the reference time: "
@@ -85,7 +74,7 @@ GROUPS = (
             Feature(
                 name="agent_mask",
                 dtypes=("uint8",),
-                shape=mask_axes,
+                shape=agent_mask_axes,
                 units="flag",
                 frame="none",
                 rows_of="agent_history",

@@ -12,7 +12,7 @@ from ..grid import Grid
 from ..group import Group
 from ..parameter import About
 from .boxes import HEADING, Heading
-from .labels import LabelsParams
+from .cells import CellsParams, GivenGrid, Stride
 from .presets import HEATMAP
 
 __all__ = ["GROUPS", "CentreRule", "HeatmapParams", "RegressedColumn"]
@@ -37,13 +37,9 @@ RegressedColumn = Literal[
 ]
 
 
-class HeatmapParams(LabelsParams, frozen=True, kw_only=True):
-    grid: Annotated[Grid, About("The cells that the model is given; of their height nothing depends.")] = Grid(
-        range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.1, 0.1, 0.2)
-    )
-    stride: Annotated[
-        int, About("So many cells of the grid along x and y are one of the map; what is left over is cut off.", least=1)
-    ] = 8
+class HeatmapParams(CellsParams, frozen=True, kw_only=True):
+    grid: GivenGrid = Grid(range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), voxel=(0.1, 0.1, 0.2))
+    stride: Stride = 8
     bev_layout: Annotated[
         Literal["CYX", "CXY"], About("The order of the axes. Row 0 is at ymin and column 0 at xmin.")
     ] = "CYX"
@@ -72,19 +68,8 @@ class HeatmapParams(LabelsParams, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         distinct("columns", self.columns)
-        if not self.grid.is_plain:
-            raise SpecError('a map of centres wants a grid with coordinates "xyz" and outside "drop"')
-        if min(self.map_size()) < 1:
-            raise SpecError(
-                f"stride is {self.stride}, and the grid has {self.grid.size[0]} x {self.grid.size[1]} cells"
-            )
         if not self.min_overlap <= 1:
             raise SpecError(f"min_overlap must be at most 1, got {self.min_overlap:g}")
-
-    def map_size(self) -> tuple[int, int]:
-        """Returns the cells of the map along x and y."""
-        x, y, _ = self.grid.size
-        return x // self.stride, y // self.stride
 
     def dims(self) -> dict[str, int]:
         x, y = self.map_size()

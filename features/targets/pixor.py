@@ -12,7 +12,7 @@ from ..feature import Axes, Feature
 from ..grid import Grid
 from ..group import Group
 from ..parameter import About
-from .labels import LabelsParams
+from .cells import CellsParams, GivenGrid, Stride
 from .presets import PIXOR
 
 __all__ = ["GROUPS", "PixorParams"]
@@ -20,13 +20,9 @@ __all__ = ["GROUPS", "PixorParams"]
 _Six = tuple[float, float, float, float, float, float]
 
 
-class PixorParams(LabelsParams, frozen=True, kw_only=True):
-    grid: Annotated[Grid, About("The cells that the model is given; of their height nothing depends.")] = Grid(
-        range=(0.0, -40.0, -2.5, 70.0, 40.0, 1.0), voxel=(0.1, 0.1, 0.1)
-    )
-    stride: Annotated[
-        int, About("So many cells of the grid along x and y are one of the map; what is left over is cut off.", least=1)
-    ] = 4
+class PixorParams(CellsParams, frozen=True, kw_only=True):
+    grid: GivenGrid = Grid(range=(0.0, -40.0, -2.5, 70.0, 40.0, 1.0), voxel=(0.1, 0.1, 0.1))
+    stride: Stride = 4
     positive_scale: Annotated[
         float, About("A cell whose centre lies in a box of so many times its length and width is of the box.", least=0)
     ] = 0.3
@@ -46,19 +42,8 @@ class PixorParams(LabelsParams, frozen=True, kw_only=True):
             raise SpecError(f"std must not be 0, got {list(self.std)}")
         if not (isfinite(self.positive_scale) and isfinite(self.ignore_scale)):
             raise SpecError(f"scales must be finite, got {self.positive_scale:g} and {self.ignore_scale:g}")
-        if not self.grid.is_plain:
-            raise SpecError('a map of boxes wants a grid with coordinates "xyz" and outside "drop"')
-        if min(self.map_size()) < 1:
-            raise SpecError(
-                f"stride is {self.stride}, and the grid has {self.grid.size[0]} x {self.grid.size[1]} cells"
-            )
 
     bev_layout = "CYX"
-
-    def map_size(self) -> tuple[int, int]:
-        """Returns the cells of the map along x and y."""
-        x, y, _ = self.grid.size
-        return x // self.stride, y // self.stride
 
     def dims(self) -> dict[str, int]:
         x, y = self.map_size()

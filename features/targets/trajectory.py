@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from .. import drawings
-from ..agent import AgentGroupParams
+from ..agent.agents import AgentGroupParams, agent_axes, agent_mask_axes
 from ..agent.presets import HISTORY
 from ..checks import distinct, finite
 from ..errors import SpecError
-from ..feature import Axes, Feature
+from ..feature import Feature
 from ..group import Group
 from ..parameter import About
 from ..preset import Preset
@@ -23,9 +23,6 @@ class TrajectoryParams(AgentGroupParams, frozen=True, kw_only=True):
     num_future: Annotated[int, About("Steps after now: T of the tensor.", "count", least=1)] = 60
     dt: Annotated[float | None, About("From one step to the next; null: that of `agents`.", "s")] = None
     columns: Annotated[tuple[FutureColumn, ...], About("What is said of an agent at each step, in order.")] = ("x", "y")
-    layout: Annotated[
-        Literal["ATF", "TAF"], About("The order of the axes: agents, steps and columns, or steps first.")
-    ] = "ATF"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,14 +43,6 @@ class TrajectoryParams(AgentGroupParams, frozen=True, kw_only=True):
 
     def decided_by(self, dim: str) -> tuple[str, ...]:
         return {"A": ("agents",), "T": ("num_future",)}.get(dim, ("columns",))
-
-
-def trajectory_axes(params: TrajectoryParams) -> Axes:
-    return tuple(params.layout)
-
-
-def mask_axes(params: TrajectoryParams) -> Axes:
-    return tuple(params.layout[:2])
 
 
 def _preset(name: str, follows: str, **values: Any) -> Preset:
@@ -103,7 +92,7 @@ GROUPS = (
             Feature(
                 name="gt_trajectory",
                 dtypes=("float32",),
-                shape=trajectory_axes,
+                shape=agent_axes,
                 units="mixed",
                 frame="reference",
                 rows_of="agent_history",
@@ -114,7 +103,7 @@ GROUPS = (
             Feature(
                 name="gt_trajectory_mask",
                 dtypes=("uint8",),
-                shape=mask_axes,
+                shape=agent_mask_axes,
                 units="flag",
                 frame="none",
                 rows_of="agent_history",

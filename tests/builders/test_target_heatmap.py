@@ -205,7 +205,7 @@ def test_a_draw_moves_the_map_with_its_boxes():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"grid": {"outside": "clamp"}}, 'a map of centres wants a grid with coordinates "xyz" and outside "drop"'),
+        ({"grid": {"outside": "clamp"}}, 'a map of boxes wants a grid with coordinates "xyz" and outside "drop"'),
         ({"stride": 2000}, "stride is 2000, and the grid has 1024 x 1024 cells"),
         ({"min_overlap": 1.5}, "min_overlap must be at most 1, got 1.5"),
         ({"columns": []}, "columns must be one or more names, each once, got []"),

@@ -74,7 +74,7 @@ class PastedObjects:
         )
 
     def points(self) -> dict[str, NDArray[Any]]:
-        """Returns the columns of all points, object by object: x y z float64, ego frame, intensity in [0, 1], ring,
+        """Returns the columns of all points, object by object: x y z float64, ego frame, intensity as recorded, ring,
         elongation, lidar, and object, the place of each one's object in this."""
         each = [self.database.points(number) for number in self.numbers.tolist()]
         columns = {name: np.concatenate([own[name] for own in each]) for name in each[0]}
