@@ -10,6 +10,7 @@ import ctypes
 import os
 import shutil
 from pathlib import Path
+from uuid import uuid4
 
 __all__ = ["exchanged", "take_place"]
 
@@ -36,14 +37,14 @@ def take_place(new: Path, folder: Path) -> None:
     """Lets a new folder take the place of what lies at a path beside it, if anything does: that is deleted.
 
     Of a link only the link goes; what it leads to stays. Where the two cannot be exchanged there is a moment, between
-    two renames, in which the old one is called `NAME.old`. Raises OSError, with the old one where it was.
+    two renames, in which the old one has a name of its own beside it. Raises OSError, with the old one where it was.
     """
     if not os.path.lexists(folder):
         new.rename(folder)
         return
     old = new
     if not exchanged(new, folder):
-        old = folder.with_name(f"{folder.name}.old")
+        old = folder.with_name(f".{folder.name}.{uuid4().hex[:12]}.old")
         folder.rename(old)
         try:
             new.rename(folder)
