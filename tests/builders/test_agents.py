@@ -380,6 +380,9 @@ def test_a_step_takes_the_labels_nearest_to_it_and_none_of_the_future() -> None:
         # the box is one of the frame's own labels, or of none
         assert (got["agent_label_index"].max() >= 0) == (index == 4)
     assert build(log[5], agents={"dt": 0.2, "tolerance": 0.05})["agent_num"] == 0
+    # with nothing labelled just before, what comes next is not taken for now
+    late = drive(without=(3, 4, 5))
+    assert build(late[5], agents={"dt": 0.2, "tolerance": 0.1})["agent_num"] == 0
 
 
 def test_between_labels_places_may_be_interpolated() -> None:

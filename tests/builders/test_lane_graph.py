@@ -185,6 +185,13 @@ def test_a_padded_graph_has_no_edges_to_what_is_not_there():
         InputBuilder([{**rows[0], "shape": [30, 2]}, rows[2]])
 
 
+def test_lanes_are_taken_up_to_max_nodes_and_not_beyond():
+    """Lanes of nine nodes each."""
+    for most, n in ((35, 27), (36, 36), (37, 36), (8, 0)):
+        made = InputBuilder(["lane_ctrs"], params={"map_lane_graph": {"max_nodes": most}}).build(frames()[0])
+        assert len(made["lane_ctrs"]) == n
+
+
 def test_a_log_without_lanes_is_empty_or_an_error(caplog):
     for log, said in ((memory_log(times_ns=[5]), "no map"), (frames(HDMap()), "a map without lanes")):
         caplog.clear()

@@ -107,6 +107,16 @@ def hills():
     return GroundGrid(height, rotation, translation, 1 / 0.8), own
 
 
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_a_ground_is_known_to_its_last_row_and_column_and_not_beyond(interpolation):
+    grid = GroundGrid(np.full((4, 6), 2.0), np.eye(2), np.zeros(2), 0.5)
+    params = {"interpolation": interpolation, "range": [-2.0, -2.0, 14.0, 10.0], "cell": 0.5}
+    built = build(frame_of({}, None, grid), GROUND, "map_ground", **params)
+    wanted = np.zeros((24, 32), np.uint8)
+    wanted[4 : 4 + 16, 4 : 4 + 24] = 1
+    assert np.array_equal(built["map_ground_mask"][0], wanted)
+
+
 @pytest.mark.parametrize("relative_to", ["ego_ground", "reference"])
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 def test_the_ground_under_the_middle_of_each_cell(hills, interpolation, relative_to):

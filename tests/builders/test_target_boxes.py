@@ -134,6 +134,7 @@ def test_few_points_leave_a_box_out_where_they_are_counted(caplog):
     params = {"gt_boxes": {"min_points": 5}}
     built = build(ALL, labelled([CAR] * 3, num_points=[4, 5, 6]), params)
     assert len(built["gt_boxes"]) == 2
+    assert len(build(ALL, labelled([CAR] * 3, num_points=[0, 1, 2]), {"gt_boxes": {"min_points": 1}})["gt_boxes"]) == 2
     with caplog.at_level(logging.WARNING):
         assert len(build(ALL, labelled([CAR] * 3), params)["gt_boxes"]) == 3
     assert "min_points leaves none out" in caplog.text

@@ -56,6 +56,16 @@ def test_cells_are_of_the_boxes_they_lie_in(params):
     assert np.allclose(built["gt_pixor_reg"], reg, atol=1e-4)
 
 
+def test_a_cell_in_one_box_is_not_ignored_for_being_near_another():
+    one, other = [20, 0, 0, 8, 4, 1.5, 0.3], [20, 3, 0, 8, 4, 1.5, 0.3]
+    alone = build(ALL, labelled([one]))["gt_pixor_cls"]
+    for boxes in ([one, other], [other, one]):
+        both = build(ALL, labelled(boxes))
+        assert both["gt_pixor_cls"][alone == 1].all()
+        assert both["gt_pixor_mask"][alone == 1].all()
+    assert alone.any()
+
+
 def test_frames_without_boxes_and_boxes_of_any_size():
     boxes = [[0, 0, 0, 1e30, 1e30, 1, 0], [1e30, 0, 0, 1, 1, 1, 0], [20, 0, 0, 1e-20, 1e-20, 1, 1]]
     built = build(ALL, labelled(boxes))
