@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,22 @@ def test_an_object_has_the_points_in_its_box_of_all_lidars(tmp_path):
     assert database.intensity_scale.tolist() == [255.0, 255.0]
     assert np.isnan(database.velocity).all()
     assert database.about(1) == {"log": "memory", "frame": "f1", "time_ns": T0 + 10**8, "track": "a"}
+
+
+def test_intensities_of_all_lidars_come_to_the_scale_of_the_first(tmp_path):
+    log = frames(1, sensors=("top", "side"), intensity=np.full(9, 10, np.float32))
+    read = log.source.read_lidar
+
+    def scaled(sensor, *more):
+        sweep = read(sensor, *more)
+        return replace(sweep, intensity_scale=255.0 if sensor == "top" else 100.0)
+
+    log.source.read_lidar = scaled
+    make_objects([log], tmp_path / "objects")
+    database = ObjectDatabase.open(tmp_path / "objects")
+    assert database.intensity_scale.tolist() == [255.0]
+    own = database.points(0)
+    assert np.allclose(own["intensity"], np.where(own["lidar"] == 0, 10.0, 25.5))
 
 
 def test_objects_that_are_there_are_left_alone(command, refusal):
