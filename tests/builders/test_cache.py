@@ -379,12 +379,13 @@ def test_what_a_log_keeps_depends_on_all_that_was_asked_while_it_was_made(folder
         kept = np.tile([5.0, 0, 0, 4, 2, 1, 0], (boxes, 1))
         labels = Labels(T0, kept, np.array(["car"] * boxes), np.array([str(k) for k in range(boxes)]))
         poses = Poses(np.array([T0]), np.array([[1.0, 0, 0, 0]]), np.array([[x, 0.0, 0.0]]))
-        return memory_log(times_ns=[T0], labels=[labels], poses=poses)
+        return memory_log(times_ns=[T0, T0 + MS], labels=[labels], poses=poses)
 
     builder = InputBuilder(["both"], schema=with_group("both", Both, ("K",), {"K": 1}), cache=folder)
     for boxes, x in ((1, 3), (1, 3), (2, 3), (1, 4), (2, 3)):
-        assert builder.build(log(boxes, x)[0])["both"].item() == boxes + 10 * x
-    assert (builder.cache.stats().hits, builder.cache.stats().misses) == (2, 3)
+        # the second frame finds with the log what was made for the first one
+        assert [builder.build(frame)["both"].item() for frame in log(boxes, x)] == [boxes + 10 * x] * 2
+    assert (builder.cache.stats().hits, builder.cache.stats().misses) == (4, 6)
 
 
 def test_what_is_not_known_of_one_thing_is_not_said_of_what_a_log_keeps_besides(folder):

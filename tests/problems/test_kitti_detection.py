@@ -207,7 +207,7 @@ def test_in_the_picture_a_box_where_nobody_looked_is_no_mistake_and_from_above_i
 
 
 def test_what_is_low_in_the_picture_counts_neither_way_whatever_its_class_is():
-    """As KITTI's own code has it: it is given to the car that it is on, where it is the surest, and is no find of it."""
+    """As KITTI's own code has it: the car that it is on takes it, where it is the surest, and is not found by it."""
     one = one_scene([0], [0, 0], [0.9, 0.5], labels=[1, 0])
     one.found.boxes[0, 5] *= 0.6
     got = scored([one] * 80, min_overlap=0.5)
