@@ -388,6 +388,21 @@ def test_what_a_log_keeps_depends_on_all_that_was_asked_while_it_was_made(folder
     assert (builder.cache.stats().hits, builder.cache.stats().misses) == (4, 6)
 
 
+def test_what_a_stage_takes_from_the_reader_counts(folder):
+    class Sequential(Filler):
+        def run(self, sample):
+            self.found = sample.frame.log.source.sequential
+
+        def fill(self, feature, out, written):
+            out[...] = self.found
+
+    builder = InputBuilder(["moving"], schema=with_group("moving", Sequential, ("K",), {"K": 1}), cache=folder)
+    for sequential in (True, False, False, True):
+        log = memory_log(times_ns=[T0], sequential=sequential)
+        assert builder.build(log[0])["moving"].item() == sequential
+    assert (builder.cache.stats().hits, builder.cache.stats().misses) == (2, 2)
+
+
 def test_what_is_not_known_of_one_thing_is_not_said_of_what_a_log_keeps_besides(folder):
     class Table(Filler):
         def run(self, sample):
