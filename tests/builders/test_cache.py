@@ -403,6 +403,14 @@ def test_what_a_stage_takes_from_the_reader_counts(folder):
     assert (builder.cache.stats().hits, builder.cache.stats().misses) == (2, 2)
 
 
+def test_the_time_of_a_frame_counts(folder):
+    cached, plain = InputBuilder(["reference_stamp"], cache=folder), InputBuilder(["reference_stamp"])
+    for time_ns in (T0, T0 + MS, T0 + MS, T0):
+        log = memory_log(times_ns=[time_ns])
+        assert built(cached, log[0]) == built(plain, log[0])
+    assert (cached.cache.stats().hits, cached.cache.stats().misses) == (2, 2)
+
+
 def test_what_is_not_known_of_one_thing_is_not_said_of_what_a_log_keeps_besides(folder):
     class Table(Filler):
         def run(self, sample):
