@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import NeuropodError
 
-__all__ = ["LOCK", "check_installed", "compile_lock", "last_error", "read_pins"]
+__all__ = ["LOCK", "check_installed", "compile_lock", "is_pinned", "last_error", "read_pins"]
 
 LOCK = "0/requirements.lock"
 
@@ -32,8 +32,13 @@ def check_installed(lock: str, package: str) -> None:
             raise NeuropodError(
                 f"its code needs {name} {version}, which is not installed; pip install '{name}=={version}'"
             ) from None
-        if found != version:
+        if not is_pinned(found, version):
             _log.warning("%s: made with %s %s, runs with %s", package, name, version, found)
+
+
+def is_pinned(found: str, version: str) -> bool:
+    """Returns whether a version is the pinned one; as to pip, 2.1.0+cpu is 2.1.0, unless the pin names a build too."""
+    return found == version or ("+" not in version and found.partition("+")[0] == version)
 
 
 def compile_lock(text: str) -> str:

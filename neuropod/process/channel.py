@@ -16,7 +16,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any
 
 from numpy.typing import NDArray
@@ -130,9 +130,13 @@ class Channel:
         self._held: dict[int, list[Any]] = {}
         self._owed: Request | None = None
         self._is_writing = False
+        self._is_posted = False
+        """Whether the worker was woken for the last request."""
         self._is_sealing = False
         self._is_reading = False
         self._ended: Ended | None = None
+        self._forgetting = Lock()
+        self._is_forgotten = False
         self.seals = False
         self.is_loaded = False
         self.on_lost: Callable[[], object] | None = None
@@ -193,7 +197,10 @@ class Channel:
         self._held.clear()
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
-        self._waking.post()
+        with self._forgetting:
+            # by then another file may have the number of the pipe
+            if not self._is_forgotten:
+                self._waking.post()
         if self.on_lost is not None:
             self.on_lost()
 
@@ -227,6 +234,15 @@ class Channel:
 
     def infer(self, inputs: Mapping[str, NDArray[Any]], wanted: tuple[str, ...], seconds: float | None) -> Any:
         """Returns the outputs by name. Raises what the model raised, or WorkerError."""
+        try:
+            request = self._asked(inputs, wanted, seconds)
+        except WorkerError as error:
+            # the worker has not seen this call: another may answer it
+            error.was_taken = False
+            raise
+        return self._finish(request, seconds)
+
+    def _asked(self, inputs: Mapping[str, NDArray[Any]], wanted: tuple[str, ...], seconds: float | None) -> Request:
         if self._owed is not None and not self._is_reading:
             # a call before was interrupted; its answer comes first
             self._finish(self._owed, seconds, drop=True)
@@ -242,7 +258,7 @@ class Channel:
         self._write(request)
         self._owed = request
         self._is_writing = False
-        return self._finish(request, seconds)
+        return request
 
     def seal(self, inputs: Mapping[str, NDArray[Any]]) -> None:
         """Tells of arrays that are written, while others are not, also while a call is on its way: they are for the
@@ -282,7 +298,9 @@ class Channel:
         """Closes descriptors; memory stays mapped as long as an array lies in it."""
         self._connection.close()
         self._control.close_descriptor()
-        self._close_descriptors()
+        with self._forgetting:
+            self._is_forgotten = True
+            self._close_descriptors()
 
     def _tell(self) -> None:
         """Sends the plans and chunks that the worker does not know yet."""
@@ -310,7 +328,8 @@ class Channel:
         if returned:
             begin += len(body)
             memory[begin : begin + 8 * len(returned)] = wire.pack(returned)
-        if self._ended is None:
+        self._is_posted = self._ended is None
+        if self._is_posted:
             self._to_worker.post()
 
     def _finish(self, request: Request, seconds: float | None, drop: bool = False) -> Any:
@@ -379,7 +398,7 @@ class Channel:
         if self._ended is not None:
             died = self._died()
             # over before it looked at this request: another worker may answer it
-            died.was_taken = not self._to_worker.take_back()
+            died.was_taken = self._is_posted and not self._to_worker.take_back()
             raise died
 
     def _wait_on(self, deadline: float, seconds: float | None) -> None:

@@ -92,10 +92,11 @@ def open_isolated(
             order, package = lean_order(package, chosen, sandbox is not None)
         else:
             order = _hosted_order(package, trust)
+        runners: list[RemoteRunner] = []
         try:
             start = _start(order, chosen, visible_gpu, sandbox, limits, command, socket)
-            runners = [
-                RemoteRunner(
+            for _ in range(workers):
+                one = RemoteRunner(
                     start,
                     memory,
                     requests,
@@ -106,12 +107,14 @@ def open_isolated(
                     free_memory=free_memory,
                     wait=wait,
                 )
-                for _ in range(workers)
-            ]
+                runners.append(one)
             runner = runners[0] if workers == 1 else WorkerPool(runners)
             said = runner.loaded()
-        except NeuropodError as error:
-            if not str(error).startswith(f"{package.path}: "):
+        except BaseException as error:
+            # now: who keeps the error keeps these, and the workers that still load
+            for one in runners:
+                one.abandon()
+            if isinstance(error, NeuropodError) and not str(error).startswith(f"{package.path}: "):
                 error.args = (f"{package.path}: {error}",)
             raise
         package.why_code[:] = [str(why) for why in said.get("why_code", ())]

@@ -76,7 +76,8 @@ class WorkerPool:
     def _give_back(self, runner: RemoteRunner) -> None:
         with self._turn:
             if runner in self._runners:
-                self._free.append(runner)
+                # one that must be started again first is the last to be asked
+                self._free.insert(len(self._free) if runner.pids else 0, runner)
             self._turn.notify()
 
     def _lose(self, runner: RemoteRunner, error: WorkerError) -> None:

@@ -53,6 +53,12 @@ class Restart:
     def __post_init__(self) -> None:
         if self.policy not in ("never", "on_failure"):
             raise NeuropodError(f"restart must be 'never' or 'on_failure', got {self.policy!r}")
+        if not isinstance(self.most, int) or isinstance(self.most, bool) or self.most < 0:
+            raise NeuropodError(f"restart: most must be a whole number from 0 on, got {self.most!r}")
+        for name in ("within_s", "backoff_s"):
+            seconds = getattr(self, name)
+            if not _is_time(seconds):
+                raise NeuropodError(f"restart: {name} must be a number of seconds from 0 on, got {seconds!r}")
 
     @classmethod
     def of(cls, value: str | Restart) -> Restart:
@@ -114,7 +120,7 @@ class RemoteRunner:
         self._restarts: deque[float] = deque(maxlen=max(restart.most, 1))
         self._channel: Channel | None = None
         self._lost: WorkerError | None = None
-        self._is_closed = False
+        self._closing = threading.Event()
         self.memory = memory
         """What the model's inputs are built into; `Model.allocator`."""
         self._begin()
@@ -128,9 +134,6 @@ class RemoteRunner:
         self._end = weakref.finalize(self, _kill, self._channel.process, os.getpid())
         # at the end of the program the keeper ends all that are left
         self._end.atexit = False
-        if self._restart.policy != "never":
-            revive = weakref.WeakMethod(self._revive)
-            self._channel.on_lost = lambda: _in_a_thread(revive)
 
     def _opened(self, start: Start) -> Channel:
         open_channel = partial(
@@ -155,24 +158,30 @@ class RemoteRunner:
     def _revive(self) -> None:
         """Starts the next worker before anybody asks for it, where that is not over the limit."""
         with self._lock:
-            if self._is_closed or self.is_given_up:
+            if self._closing.is_set() or self.is_given_up:
                 return
             try:
                 self._live()
             except Exception as error:
                 # the next call tries again, and says it
-                if not self._is_closed:
+                if not self._closing.is_set():
                     # as text: who keeps what is logged would keep this worker with the error
                     _log.warning("a worker could not be restarted: %s", str(error))
 
     def loaded(self) -> dict[str, Any]:
         """Waits until the model is loaded; returns what the worker says of it."""
-        assert self._channel is not None
+        channel = self._channel
+        assert channel is not None
         try:
-            return self._channel.loaded(self._load_timeout_s)
+            said = channel.loaded(self._load_timeout_s)
         except BaseException:
             self._drop()
             raise
+        if self._restart.policy != "never":
+            # not before: one that ends while it is loaded is an error of who loads it, and no worker comes after it
+            revive = weakref.WeakMethod(self._revive)
+            channel.on_lost = lambda: _in_a_thread(revive)
+        return said
 
     def run(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
         # before the lock, which another thread may have held when this process was forked
@@ -231,20 +240,15 @@ class RemoteRunner:
         if channel is not None and channel.is_loaded and not channel.is_over:
             return channel
         self._require_open()
-        if channel is not None and not channel.is_over:
-            # Ctrl-C came while it loaded
-            channel.process.kill()
-        died = None if channel is None else channel._died()
+        if channel is not None:
+            if not channel.is_over:
+                # Ctrl-C came while it loaded
+                channel.process.kill()
+            self._lost = channel._died()
+        assert self._lost is not None
         if self._restart.policy == "never":
-            assert died is not None
-            raise WorkerError(
-                f"{died}; it is not restarted, unless loaded with restart='on_failure'",
-                died.reason,
-                died.exit_status,
-                died.exit_signal,
-                died.stderr,
-            )
-        self._wait_for_turn(died or self._lost)
+            raise _not_taken(self._lost, f"{self._lost}; it is not restarted, unless loaded with restart='on_failure'")
+        self._wait_for_turn(self._lost)
         self._drop()
         self._require_open()
         try:
@@ -252,7 +256,9 @@ class RemoteRunner:
             self.loaded()
         except Exception as error:
             # not the error itself, which has this call's arrays in its frames
-            self._lost = error.reworded(str(error)) if isinstance(error, WorkerError) else WorkerError(str(error))
+            self._lost = _not_taken(error if isinstance(error, WorkerError) else WorkerError(str(error)), str(error))
+            if isinstance(error, WorkerError):
+                error.was_taken = False
             # closed meanwhile, which ended it
             self._require_open()
             raise
@@ -260,18 +266,18 @@ class RemoteRunner:
         return self._channel
 
     def _require_open(self) -> None:
-        if self._is_closed:
+        if self._closing.is_set():
             raise NeuropodError("its worker is closed")
 
-    def _wait_for_turn(self, died: WorkerError | None) -> None:
-        count = self._recent_restarts()
+    def _wait_for_turn(self, died: WorkerError) -> None:
+        count, most_s = self._recent_restarts(), self._restart.within_s
         if count >= self._restart.most:
-            raise WorkerError(
-                f"its worker was restarted {count} times within {self._restart.within_s:g} s and is given up: {died}",
-                *(() if died is None else (died.reason, died.exit_status, died.exit_signal, died.stderr)),
-            )
+            said = f"its worker was restarted {count} times within {most_s:g} s and is given up: {died}"
+            raise _not_taken(died, said)
         if count:
-            time.sleep(self._restart.backoff_s * 2 ** (count - 1))
+            # after within_s nothing of it counts any more, and nobody waits longer than a lock can
+            pause_s = min(self._restart.backoff_s * 2.0 ** min(count - 1, 99), most_s, threading.TIMEOUT_MAX)
+            self._closing.wait(pause_s)
         self._restarts.append(time.monotonic())
 
     def _drop(self) -> None:
@@ -285,10 +291,15 @@ class RemoteRunner:
             # last: Ctrl-C may come before
             self._channel = None
 
+    def abandon(self) -> None:
+        """Ends its worker at once: the model was not loaded, and nobody has this."""
+        self._closing.set()
+        self._drop()
+
     def close(self) -> None:
         if os.getpid() != self._owner:
             return
-        self._is_closed = True
+        self._closing.set()
         wait_s = _CLOSE_S
         while not self._lock.acquire(timeout=wait_s):
             # a call that does not end ends with its worker; so does a restart, whose worker may come only now
@@ -303,6 +314,13 @@ class RemoteRunner:
                 self._end.detach()
         finally:
             self._lock.release()
+
+
+def _not_taken(died: WorkerError, message: str) -> WorkerError:
+    """Returns the error of a call that came after its worker's end."""
+    error = died.reworded(message)
+    error.was_taken = False
+    return error
 
 
 def _is_time(seconds: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import textwrap
@@ -20,7 +21,10 @@ from perceptum.neuropod import NeuropodError, load_neuropod
 from perceptum.neuropod.errors import WorkerError
 from perceptum.neuropod.process import keeper
 from perceptum.neuropod.process.line import Line
-from perceptum.neuropod.process.remote import Restart
+from perceptum.neuropod.process.memory import SharedMemory
+from perceptum.neuropod.process.pool import WorkerPool
+from perceptum.neuropod.process.remote import RemoteRunner, Restart
+from perceptum.neuropod.process.worker import wire
 
 ONES = {"x": np.ones(3, np.float32)}
 DOUBLES = "def make(data):\n    return lambda x: {'y': x * 2}"
@@ -286,6 +290,169 @@ def test_an_interrupt_before_an_answer_is_read_leaves_it_to_the_next_call(isolat
         return
     for number in (1, 2, 3):
         assert (model.infer({"x": np.full(3, number, np.float32)})["y"] == 2 * number).all()
+
+
+# ----------------------------------------------------------------------- workers that end at the wrong moment
+
+
+def kills_while_it_copies(model, monkeypatch):
+    """The next call finds a worker that is alive, and that has ended when its arrays are written down."""
+    channel, requests = model._runner._channel, model._runner._requests
+    of = requests.of
+
+    def kills(inputs, wanted):
+        channel.process.kill()
+        assert channel.process.over.wait(5)
+        monkeypatch.undo()
+        return of(inputs, wanted)
+
+    monkeypatch.setattr(requests, "of", kills)
+
+
+def test_a_call_whose_worker_ends_before_it_is_sent_is_asked_of_the_next(isolated, monkeypatch):
+    model = isolated(DOUBLES, restart=Restart(backoff_s=0))
+    pids = model.worker_pids
+    kills_while_it_copies(model, monkeypatch)
+    assert model.infer(ONES)["y"].tolist() == [2, 2, 2]
+    assert model.worker_pids != pids
+    # with memory that is new to the worker: it is told of that before
+    kills_while_it_copies(model, monkeypatch)
+    arena = model.allocator.arena
+    arena._next = arena._end
+    assert model.infer({"x": np.ones(5000, np.float32)})["y"][-1] == 2
+    assert len(arena.chunks) == 2
+
+
+def test_a_pool_passes_over_a_worker_that_ended_between_calls(pack, load):
+    model = load(pack(DOUBLES), workers=2)
+    next_one = model._runner._free[-1]
+    os.kill(next_one.pids[0], signal.SIGKILL)
+    assert next_one._channel.process.over.wait(5)
+    assert model.infer(ONES)["y"].tolist() == [2, 2, 2]
+    assert len(model.worker_pids) == 1
+
+
+def test_a_pool_asks_a_worker_that_must_be_started_again_last():
+    class Runner:
+        memory = SharedMemory()
+        is_given_up = False
+        asked = 0
+
+        def __init__(self, pids):
+            self.pids = pids
+
+        def run(self, inputs, wanted):
+            self.asked += 1
+            if not self.pids:
+                error = WorkerError("it could not start", "start")
+                error.was_taken = False
+                raise error
+            return {}
+
+    well, ill = Runner((1,)), Runner(())
+    pool = WorkerPool([well, ill])
+    for _ in range(3):
+        assert pool.run({}, ()) == {}
+    assert (well.asked, ill.asked) == (3, 1)
+
+
+def test_no_worker_comes_after_one_that_could_not_load(pack, load, monkeypatch):
+    """It was revived by a thread of its own, five times, while the error was on its way."""
+    started = []
+    start = keeper.start
+    monkeypatch.setattr(keeper, "start", lambda *args: started.append(start(*args)) or started[-1])
+    path = pack("import os; os._exit(3)\ndef make(data): pass")
+    for n in (1, 2):
+        with pytest.raises(WorkerError, match="its worker could not start: exit status 3"):
+            load(path, restart=Restart(backoff_s=0))
+        time.sleep(0.05)
+        assert len(started) == n
+
+
+def test_workers_that_still_load_end_when_another_cannot_whoever_keeps_the_error(pack, monkeypatch):
+    loaded = RemoteRunner.loaded
+
+    def fails(runner):
+        loaded(runner)
+        raise NeuropodError("no")
+
+    monkeypatch.setattr(RemoteRunner, "loaded", fails)
+    processes = []
+    start = keeper.start
+    monkeypatch.setattr(keeper, "start", lambda *args: processes.append(start(*args)) or processes[-1])
+    # what pytest keeps has the frames
+    with pytest.raises(NeuropodError, match=r"m: no$") as error:
+        load_neuropod(pack(DOUBLES), trust=True, isolate=True, workers=2)
+    assert [process.over.wait(5) for process in processes] == [True, True]
+    assert error.value.__traceback__ is not None
+
+
+def test_closing_does_not_wait_for_a_restart_that_waits(pack, load):
+    model = load(pack(ODD), restart=Restart(backoff_s=600))
+    for _ in range(2):
+        with pytest.raises(WorkerError, match="exit status 3"):
+            model.infer(does(-3))
+
+    def call():
+        with pytest.raises(NeuropodError, match="closed"):
+            model.infer(ONES)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    time.sleep(0.1)
+    begin_s = time.monotonic()
+    in_time(model.close)
+    assert time.monotonic() - begin_s < 2
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"most": -1}, "restart: most must be a whole number from 0 on, got -1"),
+        ({"most": 2.0}, "restart: most must be a whole number from 0 on, got 2.0"),
+        ({"within_s": float("nan")}, "restart: within_s must be a number of seconds from 0 on, got nan"),
+        ({"backoff_s": -0.1}, "restart: backoff_s must be a number of seconds from 0 on, got -0.1"),
+    ],
+)
+def test_a_restart_that_cannot_be_is_refused(values, said):
+    with pytest.raises(NeuropodError) as error:
+        Restart(**values)
+    assert str(error.value) == said
+
+
+def test_the_longest_backoff_is_no_error(isolated):
+    model = isolated(ODD, restart=Restart(most=3000, within_s=float("inf"), backoff_s=1e300))
+    model._runner._restarts.extend([time.monotonic()] * 2000)
+    waits = []
+    model._runner._closing.wait = waits.append
+    with pytest.raises(WorkerError):
+        model.infer(does(-3))
+    assert model.infer(ONES)["y"].tolist() == [2, 2, 2]
+    assert waits == [threading.TIMEOUT_MAX]
+
+
+def test_an_end_that_comes_late_is_not_written_to_a_descriptor_of_somebody_else(isolated):
+    model = isolated(DOUBLES)
+    channel = model._runner._channel
+    number = channel._waking._descriptor
+    # as if it slept
+    channel._control.memory[wire.TO_PARENT + 32] = 1
+    end, channel.process._on_end = channel.process._on_end, lambda ended: None
+    channel.process.kill()
+    assert channel.process.over.wait(5)
+    channel.forget()
+    reads, writes = os.pipe()
+    os.dup2(writes, number)
+    os.set_blocking(reads, False)
+    try:
+        end(channel.process.ended)
+        with pytest.raises(BlockingIOError):
+            os.read(reads, 1)
+    finally:
+        for descriptor in (reads, writes, number):
+            os.close(descriptor)
 
 
 # ----------------------------------------------------------------------- the thread that keeps workers

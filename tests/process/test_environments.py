@@ -1,5 +1,6 @@
 """Which Python a package's worker runs in, and the environments that are registered for it. Nothing is downloaded."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from perceptum.neuropod.process import environments
 from perceptum.neuropod.process.environments import Need, choose
 from perceptum.neuropod.process.environments.for_package import create_for
 from perceptum.neuropod.process.environments.installed import installed_packages
+from perceptum.neuropod.process.environments.registry import register
 from perceptum.neuropod.uber.preinstall import preinstall_deps, preinstalled
 
 PYTHON = sys.version.split()[0]
@@ -338,6 +340,26 @@ def test_what_this_python_lacks_an_environment_may_have_in_another_version(venv,
 def test_an_environment_that_is_this_python_has_perceptum():
     environments.add("mine", sys.executable)
     assert choose(config("jax"), None, "mine").lean is False
+
+
+def test_another_python_below_the_same_prefix_is_not_this_one(tmp_path):
+    """As /usr/bin/python3.8 is beside /usr/bin/python3.11."""
+    other = dataclasses.replace(environments.add("mine", sys.executable), name="other", version="3.6.9")
+    site = tmp_path / "python3.6" / "site-packages"
+    site.mkdir(parents=True)
+    (site / "numpy-1.19.5.dist-info").mkdir()
+    (site / "numpy-1.19.5.dist-info" / "METADATA").touch()
+    register(dataclasses.replace(other, folders=(str(site),)))
+    chosen = choose(config("python", "3.6"), None)
+    assert (chosen.name, chosen.lean) == ("other", True)
+
+
+def test_a_build_of_a_locked_version_is_that_version(venv, caplog):
+    venv("build", "numpy==1.26.4", "no_such_package==1.0+cpu")
+    assert choose(config("python"), "no-such-package==1.0\n").name == "build"
+    assert caplog.messages == []
+    assert choose(config("python"), "no-such-package==1.0+gpu\n").name == "build"
+    assert caplog.messages == ["PKG: made with no-such-package 1.0+gpu, runs with 1.0+cpu"]
 
 
 def test_choosing_is_quick(venv, least):

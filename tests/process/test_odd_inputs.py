@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from perceptum.neuropod import NeuropodError, create_python_neuropod, load_neuropod
 from perceptum.neuropod.frameworks.handoff import address
 from perceptum.neuropod.process.limits import Limits
+from perceptum.neuropod.process.worker.runners.python import PythonRunner
 
 KINDS = ["float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))]
 SAME = "def make(data):\n    return lambda **given: {f'{name}_out': array for name, array in given.items()}"
@@ -219,6 +222,37 @@ def test_an_input_that_a_model_writes_to_is_written_in_shared_memory_alone(isola
     x = np.ones(100, np.float32)
     assert (model.infer({"x": x})["y"] == 7).all()
     assert (x == 1).all()
+
+
+SHAPES = """
+import numpy as np
+def make(data):
+    def model(x):
+        rank = x.ndim
+        x.shape = (1, -1)
+        x.flags.writeable = False
+        return {"y": x[0] * rank}
+    return model
+"""
+
+
+@pytest.mark.parametrize("where", ["here", "worker", "lean worker"])
+def test_what_a_model_makes_of_an_inputs_shape_is_seen_by_no_later_call(pack, where):
+    """A worker keeps its arrays over the callers' memory, for the next call with the same."""
+    if where == "lean worker":
+        made = {}
+        exec(SHAPES, made)
+        model = PythonRunner(made["make"](""), SimpleNamespace(named=nullcontext), False)
+        x = np.ones(3, np.float32)
+        answers = [model.run({"x": x}, ("y",))["y"].tolist() for _ in range(3)]
+    else:
+        with load_neuropod(pack(SHAPES), trust=True, isolate=where == "worker") as model:
+            x = model.allocate((3,), np.float32)
+            x[:] = 1
+            answers = [model.infer({"x": x})["y"].tolist() for _ in range(3)]
+    assert answers == [[1, 1, 1]] * 3
+    assert x.shape == (3,)
+    assert x.flags.writeable
 
 
 # ------------------------------------------------------------------------------------------------ what a model keeps

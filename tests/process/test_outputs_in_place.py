@@ -306,6 +306,25 @@ def test_a_place_that_is_not_used_comes_back():
         assert worker._arena.used_bytes == LARGE * 8
 
 
+def test_places_come_back_when_there_is_no_memory_for_the_others(monkeypatch):
+    with working() as worker:
+
+        def answer(empty):
+            return {"a": empty("a", (LARGE,), np.float32), "b": np.zeros(LARGE, np.float32)}
+
+        worker._runner.answer = answer
+        kept = type("Kept", (), {"arrays": {}, "wanted": ()})
+        worker._kept[b"asked"] = kept
+
+        def fills(sizes):
+            raise MemoryError("no shared memory")
+
+        monkeypatch.setattr(worker._arena, "allocate_all", fills)
+        with pytest.raises(MemoryError):
+            worker._infer(b"asked")
+        assert worker._arena.used_bytes == 0
+
+
 def test_a_place_comes_back_when_the_model_fails():
     with working() as worker:
 

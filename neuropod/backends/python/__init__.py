@@ -104,10 +104,11 @@ class PythonRunner:
 
 
 def _given(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Returns an array of the model's own over the same memory: no caller and no later call sees its `x.shape = ...`."""
     if not is_string(array):
-        return array
+        return array.view()
     with of_tensor(f"input '{name}'"):
-        return to_unicode(array)
+        return to_unicode(array).view()
 
 
 def _array(name: str, value: object) -> NDArray[Any]:

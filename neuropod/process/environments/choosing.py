@@ -138,7 +138,9 @@ def _other(environment: Environment, fit: Fit, package: str) -> Interpreter:
 
 
 def _is_this(environment: Environment) -> bool:
-    return os.path.realpath(environment.prefix) == os.path.realpath(sys.prefix)
+    # two Pythons of a system share a prefix, /usr, and have packages of their own
+    is_version = environment.version.split(".")[:2] == platform.python_version().split(".")[:2]
+    return is_version and os.path.realpath(environment.prefix) == os.path.realpath(sys.prefix)
 
 
 def _warn(fit: Fit, package: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...errors import NeuropodError
 from ...frameworks.versions import check_range, for_pip, plain, satisfies
 from ...package.config import Config
-from ...package.requirements import read_pins
+from ...package.requirements import is_pinned, read_pins
 from .installed import canonical_name
 
 __all__ = ["Fit", "Need"]
@@ -89,7 +89,7 @@ class Need:
             others=tuple(
                 (name, version, other)
                 for name, version in self.pins
-                if (other := there[name]) is not None and other != version
+                if (other := there[name]) is not None and not is_pinned(other, version)
             ),
         )
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 from collections import OrderedDict
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 
@@ -319,19 +319,19 @@ class _Worker(object):
     def _places(self, layout: Layout, found: Mapping[str, Any]) -> Tuple[Place, ...]:
         """Returns the places of an answer's blocks, as `allocate_all` does: where an output lies already, that."""
         places: List[Optional[Place]] = [None] * len(layout.sizes)
+        used: Set[int] = set()
         for array, block in zip(found.values(), layout.block_of):
             address = array.__array_interface__["data"][0]
             place, nbytes = self._given.get(address, (None, -1))
-            if block is not None and nbytes == array.nbytes and array.flags.c_contiguous:
+            # the same array under a second name is copied
+            if block is not None and nbytes == array.nbytes and array.flags.c_contiguous and address not in used:
                 places[block] = place
-                # the same array under a second name is copied
-                del self._given[address]
-        return tuple(
-            [
-                self._arena.allocate_all([size])[0] if place is None else place
-                for place, size in zip(places, layout.sizes)
-            ]
-        )
+                used.add(address)
+        made = iter(self._arena.allocate_all([size for place, size in zip(places, layout.sizes) if place is None]))
+        # not before: where there is no more memory, all that was given comes back
+        for address in used:
+            del self._given[address]
+        return tuple([next(made) if place is None else place for place in places])
 
     def _look_who_holds(self, number: int, kept: Optional[_Kept]) -> Tuple[int, List[int]]:
         """Returns whether the model, or its framework, still holds what this request gave it, and the earlier requests

@@ -73,7 +73,8 @@ def _closed(**_: Any) -> Any:
 
 
 def _given(name: str, array: Any) -> Any:
-    return to_unicode(array, "input '{}'".format(name)) if array.dtype.kind in "ST" else array
+    """Returns an array of the model's own over the same memory: `x.shape = ...` is seen by no later call."""
+    return to_unicode(array, "input '{}'".format(name)) if array.dtype.kind in "ST" else array.view()
 
 
 def _returned(name: str, value: Any, given: Sequence[Any]) -> Any:
