@@ -146,6 +146,8 @@ class Model:
 
         Calls are answered in order, as many at once as the model has workers. A future that is cancelled before its
         turn is not run. The arrays must not be changed until it is done.
+
+        Raises NeuropodError where the model is closed, or this process was forked from the one that has called it.
         """
         # two threads that ask at once share one line
         with self._lock:
@@ -153,7 +155,10 @@ class Model:
             if self._line is None:
                 self._line = Line(getattr(runner, "workers", 1))
             line = self._line
-        return line.put(partial(self.infer, inputs, requested_outputs, outputs=outputs))
+        try:
+            return line.put(partial(self.infer, inputs, requested_outputs, outputs=outputs))
+        except RuntimeError as error:
+            raise NeuropodError(f"model '{self.name}': {error}") from None
 
     def seal(self, name: str, array: Any) -> Sealed:
         """Says that an input is written, while others are not yet: what runs the model may begin to move it.

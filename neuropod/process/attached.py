@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from typing import Any, NoReturn
 from ..errors import NeuropodError, WorkerError
 from . import keeper
 from .keeper import BOOTSTRAP, Ended
+from .latch import Latch
 from .worker import wire
 
 __all__ = ["Attached", "attach", "listen"]
@@ -40,7 +40,7 @@ class Attached:
         self._on_end: Callable[[Ended], object] | None = on_end
         self.pid = pid
         """As it is called where it was started."""
-        self.over = threading.Event()
+        self.over = Latch()
         """Set when the process has ended and `ended` says how."""
         self.ended: Ended | None = None
         _held.add(self)

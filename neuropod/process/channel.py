@@ -201,8 +201,10 @@ class Channel:
             # by then another file may have the number of the pipe
             if not self._is_forgotten:
                 self._waking.post()
-        if self.on_lost is not None:
-            self.on_lost()
+        # looked at once: another thread may close the model at any moment
+        on_lost = self.on_lost
+        if on_lost is not None:
+            on_lost()
 
     def loaded(self, seconds: float | None) -> dict[str, Any]:
         """Waits until the model is loaded, and returns what the worker says of it.
@@ -228,6 +230,11 @@ class Channel:
             self.process.over.wait(_GRACE_S)
             self.process.kill()
             raise self._raised(said["error"])
+        why_code = said.get("why_code", [])
+        if not isinstance(why_code, list) or not all(isinstance(why, str) for why in why_code):
+            raise self._garbage("what it says of loading")
+        if self._most_bytes is not None:
+            said["why_code"] = [harmless(why) for why in why_code]
         self.seals = bool(said.get("seals"))
         self.is_loaded = True
         return said

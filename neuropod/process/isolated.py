@@ -117,7 +117,7 @@ def open_isolated(
             if isinstance(error, NeuropodError) and not str(error).startswith(f"{package.path}: "):
                 error.args = (f"{package.path}: {error}",)
             raise
-        package.why_code[:] = [str(why) for why in said.get("why_code", ())]
+        package.why_code[:] = said.get("why_code", [])
         return kind(package, runner, validate)
     except BaseException:
         package.files.close()

@@ -22,13 +22,13 @@ import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import NeuropodError
+from .latch import Latch
 from .printed import Printed, harmless
 
 __all__ = ["BOOTSTRAP", "Ended", "Process", "die_with", "start", "start_forked", "watch"]
@@ -106,7 +106,7 @@ class Process:
         self._lines: deque[str] = deque(maxlen=_LINES)
         self._partial = b""
         self.pid = popen.pid
-        self.over = threading.Event()
+        self.over = Latch()
         """Set when the process has ended and `ended` says how."""
         self.ended: Ended | None = None
 
@@ -240,12 +240,12 @@ class _Wish:
     printed: Printed | None
     run: Callable[[], object] | None = None
     """What is run in a fork of this process, where no program is started."""
-    process: Future[Process] = field(default_factory=Future)
-
-
-def _abandon(started: Future[Process]) -> None:
-    if started.exception() is None:
-        started.result().kill()
+    done: Latch = field(default_factory=Latch)
+    process: Process | None = None
+    """What came of it, or `error`."""
+    error: BaseException | None = None
+    is_abandoned: bool = False
+    """Whether nobody waits for it any more."""
 
 
 class _Keeper:
@@ -265,11 +265,20 @@ class _Keeper:
         try:
             self._wishes.append(wish)
             os.write(self._wake, b"!")
-            return wish.process.result()
+            wish.done.wait()
+            if wish.process is None:
+                assert wish.error is not None
+                raise wish.error
+            return wish.process
         except BaseException:
             # Ctrl-C: nobody will have the process that is started meanwhile
-            wish.process.add_done_callback(_abandon)
+            wish.is_abandoned = True
+            if wish.process is not None:
+                wish.process.kill()
             raise
+        finally:
+            # an error has this frame, which must not have it
+            wish.error = None
 
     def watch(self, descriptor: int, read: Callable[[], bool]) -> None:
         self._watches.append((descriptor, read))
@@ -303,11 +312,13 @@ class _Keeper:
                         popen = self._popen(wish)
                 else:
                     popen = _forked(wish.run)
-                process = self._watched(wish, popen)
+                wish.process = self._watched(wish, popen)
+                # looked at after that was written, as the other side does it the other way round
+                if wish.is_abandoned:
+                    wish.process.kill()
             except BaseException as error:
-                wish.process.set_exception(error)
-            else:
-                wish.process.set_result(process)
+                wish.error = error
+            wish.done.set()
 
     def _watch(self, descriptor: int, read: Callable[[], bool]) -> None:
         def look() -> None:

@@ -46,13 +46,15 @@ class _Waiting:
     def __init__(self, room: int) -> None:
         self._room = room
         self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        # reentrant: a line may be dropped, and so closed, at any line of its own thread
-        self._changed = threading.Condition(threading.RLock())
+        # reentrant: a line may be dropped, and so closed, at any line of its own thread. Entered by itself: Ctrl-C
+        # between two lines of a Condition's Python leaves it closed for good
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._is_closed = False
 
     def put(self, future: Future[Any], call: Callable[[], Any]) -> bool:
         """Returns whether it was taken, once there is room."""
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(lambda: self._is_closed or len(self._calls) < self._room)
             if not self._is_closed:
                 self._calls.append((future, call))
@@ -61,7 +63,7 @@ class _Waiting:
 
     def get(self) -> tuple[Future[Any], Callable[[], Any]] | None:
         """Waits for the next call; None when there are to be no more."""
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(lambda: self._is_closed or self._calls)
             if self._is_closed:
                 return None
@@ -69,7 +71,7 @@ class _Waiting:
             return self._calls.popleft()
 
     def close(self) -> None:
-        with self._changed:
+        with self._lock:
             self._is_closed = True
             left = list(self._calls)
             self._calls.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from threading import Condition
+from threading import Condition, RLock
 from typing import Any
 
 from numpy.typing import NDArray
@@ -21,7 +21,9 @@ class WorkerPool:
         self._runners = list(runners)
         self._free = list(runners)
         self._lost: WorkerError | None = None
-        self._turn = Condition()
+        # entered by itself: Ctrl-C between two lines of a Condition's Python leaves it closed for good
+        self._lock = RLock()
+        self._turn = Condition(self._lock)
         self._is_closed = False
         self.memory = runners[0].memory
         """What the model's inputs are built into, whichever worker reads it."""
@@ -60,7 +62,7 @@ class WorkerPool:
                 self._give_back(runner)
 
     def _take(self) -> RemoteRunner:
-        with self._turn:
+        with self._lock:
             while not self._free:
                 if self._is_closed:
                     raise NeuropodError("its workers are closed")
@@ -74,14 +76,14 @@ class WorkerPool:
         """Which worker will get it is not known before it is free, so there is nothing to begin with."""
 
     def _give_back(self, runner: RemoteRunner) -> None:
-        with self._turn:
+        with self._lock:
             if runner in self._runners:
                 # one that must be started again first is the last to be asked
                 self._free.insert(len(self._free) if runner.pids else 0, runner)
             self._turn.notify()
 
     def _lose(self, runner: RemoteRunner, error: WorkerError) -> None:
-        with self._turn:
+        with self._lock:
             if runner in self._runners:
                 self._runners.remove(runner)
             # not the error itself, which has a call's arrays in its frames
@@ -91,7 +93,7 @@ class WorkerPool:
         runner.close()
 
     def close(self) -> None:
-        with self._turn:
+        with self._lock:
             self._is_closed = True
             self._turn.notify_all()
             runners = list(self._runners)

@@ -23,6 +23,7 @@ from .channel import Channel
 from .command import expand
 from .door import Door
 from .keeper import Process
+from .latch import Latch
 from .memory import SharedMemory
 from .requests import Requests
 from .worker.shared import WAITS
@@ -120,7 +121,7 @@ class RemoteRunner:
         self._restarts: deque[float] = deque(maxlen=max(restart.most, 1))
         self._channel: Channel | None = None
         self._lost: WorkerError | None = None
-        self._closing = threading.Event()
+        self._closing = Latch()
         self.memory = memory
         """What the model's inputs are built into; `Model.allocator`."""
         self._begin()

@@ -47,6 +47,9 @@ class Sandbox:
             _require_whole(name, getattr(self, name), least)
         if self.cpu_s is not None:
             _require_whole("cpu_s", self.cpu_s, 1)
+        if isinstance(self.read, str | os.PathLike):
+            # "/" would be a sequence of one path too
+            raise NeuropodError(f"sandbox: read must be paths in a list or tuple, got {self.read!r}")
         for path in self.read:
             if not os.path.exists(path):
                 raise NeuropodError(f"sandbox: there is no '{os.fspath(path)}' to read")

@@ -199,7 +199,7 @@ class _Run:
         self._frames = frames
         self._touch = touch
         own = {name: model for name, model in self._models.items() if is_model(model)}
-        self._into: Any = (own.get(_ONLY) if self._single else own) or None
+        self._into: Any = own.get(_ONLY) if self._single else own or None
         self._owner = os.getpid()
         workers = {name: max(len(getattr(model, "worker_pids", ())), 1) for name, model in self._models.items()}
         # a token for each frame that may be built, or run, or wait to be taken

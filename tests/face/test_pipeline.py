@@ -89,6 +89,21 @@ def test_answers_are_those_of_one_after_the_other_and_in_order(log, ahead):
     assert all(answer.tensors is None and answer.build_s > 0 for answer in found)
 
 
+def test_a_model_that_counts_as_false_is_built_into_all_the_same(log):
+    class Empty(Adder):
+        sealed = ()
+
+        def __len__(self):
+            return 0
+
+        def seal(self, name, array):
+            self.sealed += (name,)
+
+    model = Empty()
+    list(Pipeline(model).run(log.frames(0, 2)))
+    assert model.sealed == ("lidar_points",) * 2
+
+
 def test_an_answer_unpacks_as_frame_and_outputs(log):
     for frame, outputs in Pipeline(Adder()).run(log.frames(0, 2)):
         assert isinstance(frame, pc.Frame)

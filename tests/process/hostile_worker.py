@@ -107,6 +107,18 @@ def loads_an_error_without_a_name():
     load({"error": {"kind": "a\0b", "text": "x"}})
 
 
+def loads_a_number_of_reasons():
+    load({"why_code": 5})
+
+
+def loads_reasons_that_are_no_text():
+    load({"why_code": ["it is code", ["\x1b]0;title\7"]]})
+
+
+def loads_reasons_with_control_characters():
+    load({"why_code": ["\x1b]0;title\7it is code"]})
+
+
 def loads_endlessly():
     connection.send(struct.pack("<IHH", 1000, wire.LOADED, 0))
     while True:

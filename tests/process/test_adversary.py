@@ -11,7 +11,7 @@ import textwrap
 import threading
 import time
 import warnings
-from concurrent.futures import CancelledError, wait
+from concurrent.futures import CancelledError, Future, wait
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ import pytest
 from perceptum.neuropod import NeuropodError, load_neuropod
 from perceptum.neuropod.errors import WorkerError
 from perceptum.neuropod.process import keeper
+from perceptum.neuropod.process.latch import Latch
 from perceptum.neuropod.process.line import Line
 from perceptum.neuropod.process.memory import SharedMemory
 from perceptum.neuropod.process.pool import WorkerPool
@@ -178,6 +179,14 @@ def test_a_closed_model_takes_no_calls_and_starts_no_threads_for_them(isolated):
     assert threading.active_count() == before
 
 
+def test_a_model_that_is_closed_as_a_call_gets_in_line_says_so(isolated):
+    model = isolated(DOUBLES)
+    model.infer_async(ONES).result(5)
+    model._line.close()
+    with pytest.raises(NeuropodError, match=r"^model 'm': no calls are taken any more: the model is closed"):
+        model.infer_async(ONES)
+
+
 # ----------------------------------------------------------------------- closing meets the rest
 
 
@@ -332,24 +341,31 @@ def test_a_pool_passes_over_a_worker_that_ended_between_calls(pack, load):
     assert len(model.worker_pids) == 1
 
 
+class Resting:
+    """A worker that answers nothing, or that cannot start: it has no process."""
+
+    is_given_up = False
+
+    def __init__(self, pids=(1,), memory=None):
+        self.pids = pids
+        self.memory = memory
+        self.asked = 0
+
+    def run(self, inputs, wanted):
+        self.asked += 1
+        if not self.pids:
+            error = WorkerError("it could not start", "start")
+            error.was_taken = False
+            raise error
+        return {}
+
+    def close(self):
+        pass
+
+
 def test_a_pool_asks_a_worker_that_must_be_started_again_last():
-    class Runner:
-        memory = SharedMemory()
-        is_given_up = False
-        asked = 0
-
-        def __init__(self, pids):
-            self.pids = pids
-
-        def run(self, inputs, wanted):
-            self.asked += 1
-            if not self.pids:
-                error = WorkerError("it could not start", "start")
-                error.was_taken = False
-                raise error
-            return {}
-
-    well, ill = Runner((1,)), Runner(())
+    memory = SharedMemory()
+    well, ill = Resting(memory=memory), Resting((), memory)
     pool = WorkerPool([well, ill])
     for _ in range(3):
         assert pool.run({}, ()) == {}
@@ -456,6 +472,73 @@ def test_an_end_that_comes_late_is_not_written_to_a_descriptor_of_somebody_else(
 
 
 # ----------------------------------------------------------------------- the thread that keeps workers
+
+
+def interrupted(call, count):
+    """Calls, and raises KeyboardInterrupt at the so-manieth call or return of Python below, where it may come; returns
+    whether it came."""
+    left = count
+
+    def step(frame, event, argument):
+        nonlocal left
+        left -= event in ("call", "return")
+        if left == 0:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return step
+
+    before = sys.gettrace()
+    sys.settrace(step)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_who_is_interrupted_while_a_worker_ends_holds_up_nobody():
+    """An interrupt within an Event's wait left its lock closed: the keeper's thread waited for it for ever."""
+    count, was_interrupted = 0, True
+    while was_interrupted:
+        count += 1
+        latch = Latch()
+        was_interrupted = interrupted(lambda latch=latch: latch.wait(0.001), count)
+        in_time(latch.set)
+        assert latch.wait(0)
+    assert count > 3
+
+
+def test_all_who_wait_hear_of_an_end():
+    latch, heard = Latch(), []
+    threads = [threading.Thread(target=lambda: heard.append(latch.wait(5))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert not latch.wait(0.05)
+    assert not latch.is_set()
+    latch.set()
+    latch.set()
+    for thread in threads:
+        thread.join(2)
+    assert heard == [True] * 4
+    assert latch.wait() is True
+
+
+@pytest.mark.parametrize("kind", ["line", "pool"])
+def test_who_is_interrupted_in_line_holds_up_nobody(kind):
+    count, was_interrupted = 0, True
+    while was_interrupted and count < 200:
+        count += 1
+        if kind == "line":
+            line = Line()
+            was_interrupted = interrupted(lambda line=line: line._waiting.put(Future(), int), count)
+            in_time(line.close)
+        else:
+            pool = WorkerPool([Resting()])
+            was_interrupted = interrupted(lambda pool=pool: pool._give_back(pool._take()), count)
+            in_time(pool.close)
+    assert 8 < count < 200
 
 
 def test_a_program_with_thousands_of_descriptors_sees_its_workers_end(isolated):

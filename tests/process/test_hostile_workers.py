@@ -28,6 +28,7 @@ OTHERS = {
     "does_not_answer",
     "ends",
     "holds_all_that_it_gets",
+    "loads_reasons_with_control_characters",
     "prints_control_characters",
     "prints_without_end",
 }
@@ -137,6 +138,11 @@ def test_what_it_prints_moves_no_cursor_and_names_no_window(start, capfd):
         said += capfd.readouterr().err
         time.sleep(0.01)
     assert said == "?]0;title?plain ?[31mred? ä\ttab?\nnext\n"
+
+
+def test_why_it_is_code_is_text_that_moves_no_cursor(start):
+    said = start("loads_reasons_with_control_characters").loaded(10)
+    assert said["why_code"] == ["?]0;title?it is code"]
 
 
 def test_what_it_prints_comes_to_an_end(start, capfd):

@@ -22,6 +22,7 @@ from perceptum.neuropod.process.worker.enclosure import possible
         ({"processes": True}, "processes must be a whole number from 0 on, got True"),
         ({"cpu_s": 0.5}, "cpu_s must be a whole number from 1 on, got 0.5"),
         ({"read": ("/no/such",)}, "there is no '/no/such' to read"),
+        ({"read": "/"}, "read must be paths in a list or tuple, got '/'"),
     ],
 )
 def test_a_sandbox_that_cannot_be_is_refused_when_it_is_made(wrong, said):

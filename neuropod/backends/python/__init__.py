@@ -104,7 +104,7 @@ class PythonRunner:
 
 
 def _given(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    """Returns an array of the model's own over the same memory: no caller and no later call sees its `x.shape = ...`."""
+    """Returns an array of the model's own over the same memory: no caller or later call sees its `x.shape = ...`."""
     if not is_string(array):
         return array.view()
     with of_tensor(f"input '{name}'"):
