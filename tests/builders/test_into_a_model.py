@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perceptum.builders import InputBuilder, Pool
+from perceptum.builders.handover import Receiver
 
 from .keeper import Keeper
 
@@ -126,6 +127,14 @@ def test_tensors_lie_in_the_models_memory_and_each_is_handed_over_when_it_is_rea
             assert model.allocator.block_of(array) is not None
     # the caller hears of a tensor when the model has it
     assert heard == [True] * 7 * len(NAMES)
+
+
+def test_a_model_hears_of_its_own_inputs_alone():
+    model = Model(InputBuilder(["ego_pose"]).spec)
+    receiver = Receiver(model)
+    for name in ("lidar_points", "ego_pose"):
+        receiver.hand_over(name, np.zeros(4))
+    assert list(model.sealed) == ["ego_pose"]
 
 
 def test_memory_is_made_once_and_reused(frames):

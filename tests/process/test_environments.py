@@ -326,6 +326,12 @@ def test_the_lock_decides_between_those_in_range(venv, caplog):
     assert caplog.messages == []
 
 
+def test_an_environment_with_what_is_locked_goes_before_others_whatever_they_are_called(venv):
+    for name, version in {"a": "1.1", "b": "1.0", "c": "0.9"}.items():
+        venv(name, "numpy==1.26.4", f"no_such_package=={version}")
+    assert choose(config("python"), "no-such-package==1.0\n").name == "b"
+
+
 def test_what_this_python_lacks_an_environment_may_have_in_another_version(venv, caplog):
     lock = "no-such_package==1.0\n"
     assert refused(config("python"), lock) == (

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from perceptum.neuropod.errors import NeuropodError
 from perceptum.neuropod.process.limits import Limits
 from perceptum.neuropod.process.sandbox import confinement
-from perceptum.neuropod.process.worker import confine
+from perceptum.neuropod.process.worker import confine, limits
 
 START = """
 import importlib.util, json, sys
@@ -90,3 +91,13 @@ def test_more_than_its_share_is_refused():
 
 def test_limits_are_plain_data_whatever_sequence_was_given():
     assert json.loads(json.dumps(Limits(cpus={CPU}).order())) == {"cpus": [CPU]}
+
+
+@pytest.mark.parametrize(("hard", "set_to"), [(100, 100), (5000, 1000), (resource.RLIM_INFINITY, 1000)])
+def test_a_limit_that_is_lower_already_stays(monkeypatch, hard, set_to):
+    """Root could raise it, as an ordinary user cannot."""
+    told = []
+    monkeypatch.setattr(limits.resource, "getrlimit", lambda which: (50, hard))
+    monkeypatch.setattr(limits.resource, "setrlimit", lambda which, both: told.append((which, both)))
+    limits.set_limit(resource.RLIMIT_DATA, 1000)
+    assert told == [(resource.RLIMIT_DATA, (set_to, set_to))]

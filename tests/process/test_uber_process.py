@@ -448,6 +448,18 @@ def test_a_timeout_between_two_beats_is_refused(path):
         perceptum.neuropod.load_neuropod(path, trust=True, heartbeat_timeout_s=5)
 
 
+def test_time_in_which_this_process_stood_still_is_no_silence_of_its_worker(monkeypatch):
+    now_s = [0.0]
+    monkeypatch.setattr(channel_module.time, "monotonic", lambda: now_s[0])
+    silence = channel_module._Silence(5.0)
+    heard = []
+    for seconds, beats in [(0, 7), (1, 7), (100, 7), (1, 7), (1, 7), (0.5, 8), (1, 8), (4, 8), (1, 8), (1, 8), (1, 8)]:
+        now_s[0] += seconds
+        heard.append(silence.is_over(beats))
+    # the hundred seconds count as one, and a beat begins anew
+    assert heard == [False] * 10 + [True]
+
+
 def test_a_worker_counts_while_it_lives(path, monkeypatch):
     with perceptum.neuropod.load_neuropod(path, trust=True, isolate=True) as model:
         assert model._runner.beats >= 1
