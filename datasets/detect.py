@@ -32,6 +32,7 @@ from .reading.files import subfolders
 
 __all__ = [
     "DATASETS",
+    "FILES",
     "NEEDS_NO_FILES",
     "ON_DISK",
     "format_named",
@@ -70,6 +71,9 @@ NEEDS_NO_FILES = "synthetic"
 ON_DISK = [name for name in DATASETS if name != NEEDS_NO_FILES]
 _MAPS = {".osm": "maps.lanelet2.read_lanelet2", ".xodr": "maps.opendrive.read_opendrive"}
 ENTRY_POINTS = "perceptum.datasets"
+
+FILES = (".mcap", ".bag", ".db3", ".tfrecord")
+"""What the name of a log that is one file holds."""
 
 # how far below a folder that is not a log we look for logs to name in the message
 _LOOK_DEPTH = 3
@@ -202,6 +206,9 @@ def place_of(path: str | os.PathLike[str]) -> Path:
     # the only name that opens without a folder
     near = get_close_matches(text, [NEEDS_NO_FILES], n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "; check the path"
+    if not near and folder.name:
+        # a misspelt recording is more likely beside it than a misspelt folder is elsewhere
+        hint = f"; {_beside(folder, 1)}" if _beside(folder, 1) else hint
     raise NotALog(f"{text}: no such folder{hint}")
 
 
@@ -327,10 +334,10 @@ def _lies_in(path: Path) -> str:
     return f"it is in {named}; open {'that' if len(above) == 1 else 'one of these'}" if above else ""
 
 
-def _beside(path: Path) -> str:
+def _beside(path: Path, depth: int = _BESIDE_DEPTH) -> str:
     """Returns which logs lie beside a path, in the folder that it is in; "" where there are none."""
     folder = Path(os.path.abspath(path)).parent
-    beside = list(islice(_logs_below(folder, _BESIDE_DEPTH), 4))
+    beside = list(islice(_logs_below(folder, depth), 4))
     return f"in {folder} beside it are {_listed(beside, folder)}; open one of them" if beside else ""
 
 
@@ -343,6 +350,18 @@ def _logs_above(path: Path) -> list[tuple[str, Path]]:
     return list(found.items())
 
 
+def _file_logs(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yields (format, path) of the files in a folder that are a log each, by name."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if any(kind in entry.name for kind in FILES))
+    except OSError:
+        return
+    for path in (folder / name for name in names[:_LOOK_FOLDERS]):
+        if not os.path.isdir(path):
+            yield from ((name, path) for name in recognised(path, ON_DISK))
+
+
 def _logs_below(folder: Path, depth: int = _LOOK_DEPTH) -> Iterator[tuple[str, Path]]:
     """Yields (format, path) of logs below, nearest first; looks at no more than a few hundred folders.
 
@@ -351,6 +370,9 @@ def _logs_below(folder: Path, depth: int = _LOOK_DEPTH) -> Iterator[tuple[str, P
     level, looked, seen = [folder], 0, {os.path.realpath(folder)}
     for _ in range(depth):
         below = []
+        # logs that are files; a folder of recordings is one itself, but not the folder that was asked for
+        for parent in level:
+            yield from _file_logs(parent)
         for path in (child for parent in level for child in subfolders(parent)):
             looked += 1
             if looked > _LOOK_FOLDERS:

@@ -10,6 +10,7 @@ A log that lies in a folder such as train, val or testing is of that split.
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,9 +20,11 @@ from typing import Any
 import numpy as np
 
 from perceptum.inputs import NotALog
+from perceptum.plural import counted
 
-from .detect import ON_DISK, format_named, module_of, place_of, recognised, usable_others, why_not
+from .detect import FILES, ON_DISK, format_named, module_of, place_of, recognised, usable_others, why_not
 from .listing import NOT_COUNTED, Listing, Split, split_of_folder
+from .ros.loose_files import PACKED
 
 __all__ = ["Root", "counted_without_opening", "root_at"]
 
@@ -31,8 +34,6 @@ _FOLDERS_IN_VAIN = 3000
 """How many folders are looked at while none is a log."""
 _ALIKE = 32
 """So many logs of one format, one after the other: the others of the root are looked for as that alone."""
-_FILES = (".mcap", ".bag", ".db3", ".tfrecord")
-"""What the name of a log that is one file holds."""
 
 
 class Root:
@@ -70,7 +71,14 @@ def root_at(path: str | os.PathLike[str], format: str | None) -> Root:
         raise NotALog(f"{folder}: looks like {' and like '.join(own)}; say which with format='{own[0]}'")
     if own:
         return Root(folder, own[0], [folder])
-    found = list(_places_below(folder, names or [*ON_DISK, *usable_others()]))
+    packed: list[Path] = []
+    found = list(_places_below(folder, names or [*ON_DISK, *usable_others()], packed))
+    if packed:
+        warnings.warn(
+            f"{folder}: not read: {counted(len(packed), 'packed recording')}, e.g. {packed[0].relative_to(folder)}; "
+            "unpack them with `zstd -d`",
+            stacklevel=3,
+        )
     kinds = Counter(name for name, _ in found)
     if len(kinds) > 1:
         listed = ", ".join(f"{count} of {name}" for name, count in kinds.most_common())
@@ -85,8 +93,11 @@ def _name(place: Path) -> str:
     return os.path.basename(os.path.abspath(place))
 
 
-def _places_below(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """Yields (format, place) of what lies below, by name; what one of them holds is its own affair."""
+def _places_below(folder: Path, names: Sequence[str], packed: list[Path]) -> Iterator[tuple[str, Path]]:
+    """Yields (format, place) of what lies below, by name; what one of them holds is its own affair.
+
+    `packed` gets the recordings that are compressed as a whole, which are not read.
+    """
     looked, alike, inside, followed = 0, Counter[str](), os.path.join(os.path.realpath(folder), ""), set[str]()
 
     def within(parent: Path, depth: int) -> Iterator[tuple[str, Path]]:
@@ -109,6 +120,8 @@ def _places_below(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Pat
                 yield found[0], path
             elif is_folder and depth > 1:
                 yield from within(path, depth - 1)
+            elif path.name.endswith(PACKED):
+                packed.append(path)
 
     yield from within(folder, _DEPTH)
 
@@ -121,7 +134,7 @@ def _entries(folder: Path) -> list[tuple[Path, bool, bool]]:
             found = [(entry.name, _is_folder(entry), entry.is_symlink()) for entry in entries]
     except OSError:
         return []
-    kept = [entry for entry in found if entry[1] or any(kind in entry[0] for kind in _FILES)]
+    kept = [entry for entry in found if entry[1] or any(kind in entry[0] for kind in FILES)]
     return [(folder / name, is_folder, is_link) for name, is_folder, is_link in sorted(kept)]
 
 

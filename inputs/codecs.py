@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from .errors import BrokenRecord, LogError
 from .jpeg import JPEG, size_and_orientation
 from .jpeg_pixels import LEAST_SCALED, decode_jpeg
 from .picture_part import PicturePart
-from .picture_size import FORMATS, READING
+from .picture_size import FORMATS, PNG, READING
 
 __all__ = ["decode_image", "encode_jpeg"]
 
@@ -60,6 +62,7 @@ def _decode_with_pillow(
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
         raise LogError(f"{READING}: {install_command('camera')}") from error
+    encoded = _without_broken_remarks(encoded)
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             _check_colours(image.mode, source)
@@ -81,8 +84,32 @@ def _decode_with_pillow(
         MemoryError,
         Image.DecompressionBombError,
     ) as error:
-        raise BrokenRecord(f"{source}: not a complete picture ({error})") from error
+        # Pillow names what it was given by its address
+        reason = "cannot identify image file" if isinstance(error, UnidentifiedImageError) else error
+        raise BrokenRecord(f"{source}: not a complete picture ({reason})") from error
     return part.of(pixels, source, out, scratch)
+
+
+def _without_broken_remarks(encoded: bytes) -> bytes:
+    """Returns a PNG without the chunks that no pixel needs and whose checksum is wrong: other decoders pass over them.
+
+    Their names begin with a small letter. Anything else comes back as it is.
+    """
+    if not encoded.startswith(PNG):
+        return encoded
+    kept, begun, at = [], 0, len(PNG)
+    while at + 12 <= len(encoded):
+        length, name = struct.unpack_from(">I4s", encoded, at)
+        end = at + 12 + length
+        if end > len(encoded):
+            break
+        if name[:1].islower() and name != b"tRNS":
+            (checksum,) = struct.unpack_from(">I", encoded, end - 4)
+            if zlib.crc32(encoded[at + 4 : end - 4]) != checksum:
+                kept.append(encoded[begun:at])
+                begun = end
+        at = end
+    return encoded if not begun else b"".join([*kept, encoded[begun:]])
 
 
 def _check_colours(mode: str, source: str) -> None:

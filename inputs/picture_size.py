@@ -10,9 +10,9 @@ from perceptum.install import install_command
 from .errors import BrokenRecord, LogError
 from .jpeg import JPEG, size_of
 
-__all__ = ["FORMATS", "MOST_PIXELS", "READING", "picture_size"]
+__all__ = ["FORMATS", "MOST_PIXELS", "PNG", "READING", "picture_size"]
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 MOST_PIXELS = 178_956_970
 """Of a picture that is decoded, as Pillow's own bound: a header may promise any number, and a decoder makes room."""
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "PPM", "GIF")
@@ -27,7 +27,7 @@ def picture_size(encoded: bytes, source: str = "picture") -> tuple[int, int]:
     """
     if encoded.startswith(JPEG):
         size = size_of(encoded)
-    elif encoded.startswith(_PNG):
+    elif encoded.startswith(PNG):
         # the first chunk is the head: length, name, width, height
         size = (
             _reversed(struct.unpack_from(">II", encoded, 16))

@@ -34,7 +34,7 @@ class _Sensor(msgspec.Struct):
 class Calibration:
     """The sensors of one log by name."""
 
-    def __init__(self, path: Path, sensors: dict[str, _Sensor]) -> None:
+    def __init__(self, path: Path, sensors: dict[str, msgspec.Raw]) -> None:
         self._path = path
         self._sensors = sensors
 
@@ -43,7 +43,10 @@ class Calibration:
             raise MissingRecord(
                 f"{self._path}: no sensor '{name}', found {', '.join(list(self._sensors)[:12]) or 'none'}"
             )
-        return self._sensors[name]
+        try:
+            return msgspec.json.decode(self._sensors[name], type=_Sensor)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BrokenRecord(f"{self._path}: {name} is not the expected JSON ({error})") from error
 
     def ego_from(self, name: str) -> Matrix:
         """Returns (4, 4): body from sensor."""
@@ -92,6 +95,6 @@ def read_calibration(path: Path) -> Calibration:
     """Reads the file; raises MissingRecord or BrokenRecord."""
     encoded = read_bytes(path, "where the sensors are mounted is not known")
     try:
-        return Calibration(path, msgspec.json.decode(encoded, type=dict[str, _Sensor]))
+        return Calibration(path, msgspec.json.decode(encoded, type=dict[str, msgspec.Raw]))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BrokenRecord(f"{path}: not the expected JSON ({error})") from error

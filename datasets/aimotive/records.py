@@ -54,10 +54,10 @@ class _Stamped(msgspec.Struct):
 
 
 def read_stamp(path: Path) -> int:
-    """Returns the ns of a box file; raises BrokenRecord."""
+    """Returns the ns of a box file; raises BrokenRecord, also for 0, which was never set."""
     text = read_json(path, _Stamped, "the frame has no time").Timestamp
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise BrokenRecord(f"{path}: Timestamp is {text[:40]!r}, wanted nanoseconds")
+    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text)):
+        raise BrokenRecord(f"{path}: Timestamp is {text[:40]!r}, wanted nanoseconds above 0")
     return int(text)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,31 +14,35 @@ from perceptum.inputs.poses import yaw_from_rotation
 
 from ..reading.feather import Kind, read_columns
 from ..reading.label_table import LabelTable
-from ..reading.rotations import check_finite, rotations
+from ..reading.rotations import not_finite, not_turned, rotations
 from ..reading.track_velocity import neighbours, track_velocity
 from ..reading.widened import widened
 
 __all__ = ["read_label_table"]
 
 
+_SIZE = ("length_m", "width_m", "height_m")
 _COLUMNS: dict[str, Kind] = {
     "timestamp_ns": "int",
     "track_uuid": "text",
     "category": "text",
-    **dict.fromkeys(("length_m", "width_m", "height_m", "qw", "qx", "qy", "qz", "tx_m", "ty_m", "tz_m"), "float"),
+    **dict.fromkeys((*_SIZE, "qw", "qx", "qy", "qz", "tx_m", "ty_m", "tz_m"), "float"),
     "num_interior_pts": "int",
 }
 
 
 def read_label_table(path: Path, poses: Callable[[], Poses]) -> LabelTable:
-    """Reads annotations.feather; raises BrokenRecord. `poses` is only called where there is a label."""
-    columns = read_columns(path, _COLUMNS, "the log has no labels")
+    """Reads annotations.feather; raises BrokenRecord. `poses` is only called where there is a label.
+
+    A row that is not a box is an error of its time alone.
+    """
+    columns = read_columns(path, _COLUMNS, "the log has no labels", nulls=True)
+    broken = _broken(path, columns)
+    bad_times = {int(columns["timestamp_ns"][row]): why for row, why in sorted(broken.items(), reverse=True)}
+    good = np.setdiff1d(np.arange(len(columns["timestamp_ns"])), list(broken))
+    columns = {name: column[good] for name, column in columns.items()}
     numbers = {name: widened(columns[name]) for name, kind in _COLUMNS.items() if kind == "float"}
-    check_finite(path, numbers)
-    size = np.stack([numbers[name] for name in ("length_m", "width_m", "height_m")], axis=1)
-    if (size < 0).any():
-        row = int(np.argmax((size < 0).any(axis=1)))
-        raise BrokenRecord(f"{path}: row {row} is a box of negative size {size[row].tolist()} (length width height)")
+    size = np.stack([numbers[name] for name in _SIZE], axis=1)
     centre = np.stack([numbers[name] for name in ("tx_m", "ty_m", "tz_m")], axis=1)
     yaw_rad = yaw_from_rotation(rotations(path, numbers))
     times, tracks = columns["timestamp_ns"].astype(np.int64), columns["track_uuid"]
@@ -49,7 +54,18 @@ def read_label_table(path: Path, poses: Callable[[], Poses]) -> LabelTable:
         category=columns["category"],
         track_id=tracks,
         num_points=columns["num_interior_pts"].astype(np.int64),
+        broken=bad_times,
     ).by_time()
+
+
+def _broken(path: Path, columns: Mapping[str, NDArray[Any]]) -> dict[int, str]:
+    """Returns row -> why it is not a box."""
+    numbers = {name: widened(columns[name]) for name, kind in _COLUMNS.items() if kind == "float"}
+    found = {row: f"{path}: {why}" for row, why in not_finite(numbers).items()}
+    size = np.stack([numbers[name] for name in _SIZE], axis=1)
+    for row in np.flatnonzero((size < 0).any(axis=1)).tolist():
+        found.setdefault(row, f"{path}: row {row} is a box of negative size {size[row].tolist()} (length width height)")
+    return {**not_turned(path, numbers), **found}
 
 
 def _velocity(

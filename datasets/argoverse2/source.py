@@ -31,7 +31,7 @@ from ..reading.files import Numbered, numbered, subfolders
 from ..reading.label_table import LabelTable
 from ..reading.picture_file import picture_file, size_of
 from ..reading.reader import Reader, first_times
-from ..reading.rotations import check_finite, poses_of_columns, transforms
+from ..reading.rotations import not_finite, poses_of_columns, transforms_or_errors
 from .beams import row_of_ring
 from .labels import read_label_table
 
@@ -76,14 +76,14 @@ class Argoverse2(Reader):
         return poses_of_columns(path, columns["timestamp_ns"].astype(np.int64), columns)
 
     @once
-    def ego_from_sensors(self) -> Mapping[str, Matrix]:
-        """Sensor -> (4, 4), from calibration/."""
+    def ego_from_sensors(self) -> Mapping[str, Matrix | BrokenRecord]:
+        """Sensor -> (4, 4), from calibration/, or what is wrong with it."""
         path = self.folder / "calibration" / "egovehicle_SE3_sensor.feather"
         columns = read_columns(
-            path, {"sensor_name": "text", **_POSE_COLUMNS}, "where the sensors are mounted is not known"
+            path, {"sensor_name": "text", **_POSE_COLUMNS}, "where the sensors are mounted is not known", nulls=True
         )
-        check_finite(path, {name: columns[name] for name in _POSE_COLUMNS})
-        return dict(zip(columns["sensor_name"].tolist(), transforms(path, columns), strict=True))
+        numbers = {name: columns[name] for name in _POSE_COLUMNS}
+        return transforms_or_errors(path, columns["sensor_name"], numbers)
 
     @once
     def _cameras(self) -> tuple[Path, Mapping[str, NDArray[Any]]]:
@@ -93,7 +93,7 @@ class Argoverse2(Reader):
             **dict.fromkeys(_INTRINSICS, "float"),
             **dict.fromkeys(_SIZE, "int"),
         }
-        return path, read_columns(path, kinds, "pictures need the cameras' intrinsics", _SIZE)
+        return path, read_columns(path, kinds, "pictures need the cameras' intrinsics", _SIZE, nulls=True)
 
     @once
     def sizes(self) -> Mapping[str, tuple[int, int] | None]:
@@ -105,19 +105,26 @@ class Argoverse2(Reader):
         return dict(zip(columns["sensor_name"].tolist(), (size_of(*pair) for pair in sides), strict=True))
 
     @once
-    def intrinsics(self) -> Mapping[str, Matrix]:
-        """Camera -> (3, 3), pixels."""
+    def intrinsics(self) -> Mapping[str, Matrix | BrokenRecord]:
+        """Camera -> (3, 3), pixels, or what is wrong with it."""
         path, columns = self._cameras
-        check_finite(path, {name: columns[name] for name in _INTRINSICS})
+        broken = not_finite({name: columns[name] for name in _INTRINSICS})
         rows = zip(*(columns[name].tolist() for name in _INTRINSICS), strict=True)
         matrices = [np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]) for fx, fy, cx, cy in rows]
-        return dict(zip(columns["sensor_name"].tolist(), matrices, strict=True))
+        return {
+            name: BrokenRecord(f"{path}: {broken[row]}") if row in broken else matrices[row]
+            for row, name in enumerate(columns["sensor_name"].tolist())
+        }
 
-    def _calibrated(self, table: Mapping[str, Matrix], sensor: str, file: str) -> Matrix:
+    def _calibrated(self, table: Mapping[str, Matrix | BrokenRecord], sensor: str, file: str) -> Matrix:
         if sensor not in table:
             found = ", ".join(table) or "none"
             raise MissingRecord(f"{self.folder / 'calibration' / file}: no sensor '{sensor}', found {found}")
-        return table[sensor]
+        calibrated = table[sensor]
+        if isinstance(calibrated, BrokenRecord):
+            # its own, not the kept one: raising that again would grow its traceback
+            raise BrokenRecord(str(calibrated))
+        return calibrated
 
     def _ego_from(self, sensor: str) -> Matrix:
         return self._calibrated(self.ego_from_sensors, sensor, "egovehicle_SE3_sensor.feather")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from perceptum.inputs import LidarSweep, LogError, Times
@@ -12,13 +13,16 @@ from ..reading.files import Numbered, read_each
 from ..reading.point_file import velodyne_sweep
 from ..reading.reader import Reader, first_times
 
-__all__ = ["LIDAR", "KittiReader"]
+__all__ = ["LIDAR", "KittiReader", "TimesOf"]
 
 LIDAR = "velodyne"
 
+TimesOf = Callable[[str, Numbered], tuple[Times, Mapping[int, LogError]]]
+"""(sensor, its files) -> (n,) ns, and the row of each file that has no time, with what is wrong."""
+
 
 class KittiReader(Reader):
-    """Files as streams; a camera whose times are broken is left out. The frames are the sweeps.
+    """Files as streams; those whose times are broken are left out. The frames are the sweeps.
 
     In a download without any sweep they are the pictures of the first camera.
     """
@@ -33,17 +37,36 @@ class KittiReader(Reader):
         folder: Path,
         points: Numbered,
         pictures: Mapping[str, Numbered],
-        times_of: Callable[[str, Numbered], Times],
+        times_of: TimesOf,
     ) -> None:
-        """`times_of` gives (n,) ns of a sensor's files."""
         super().__init__(folder)
         self._points = points
-        self._pictures = {name: files for name, files in pictures.items() if len(files)}
+        self.unreadable: list[LogError] = []
         if len(points):
-            self.lidars = {LIDAR: times_of(LIDAR, points)}
-        self.cameras, left_out = read_each(self._pictures, times_of)
-        self.unreadable: list[LogError] = list(left_out.values())
+            self._points, times_ns = self._stamped(times_of, LIDAR, points)
+            self.lidars = {LIDAR: times_ns}
+        there = {name: files for name, files in pictures.items() if len(files)}
+        stamped, left_out = read_each(there, partial(self._stamped, times_of))
+        self._pictures = {name: files for name, (files, _) in stamped.items()}
+        self.cameras = {name: times_ns for name, (_, times_ns) in stamped.items()}
+        self.unreadable += left_out.values()
         self.times_ns = first_times(self.lidars, self.cameras)
+
+    def _stamped(self, times_of: TimesOf, sensor: str, files: Numbered) -> tuple[Numbered, Times]:
+        """Returns the files that have a time, and these; raises LogErrors where none has one."""
+        times_ns, broken = times_of(sensor, files)
+        if not broken:
+            return files, times_ns
+        kept = [row for row in range(len(files)) if row not in broken]
+        first = broken[min(broken)]
+        if not kept:
+            raise first
+        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+        said = type(first)(f"{first}{more}")
+        # one line of a file of times may be of several sensors
+        if str(said) not in map(str, self.unreadable):
+            self.unreadable.append(said)
+        return files.of(kept), times_ns[kept]
 
     @property
     def _frames(self) -> Numbered:

@@ -81,7 +81,7 @@ class KittiObject(KittiReader):
         points = [numbered(folder / name, ".bin", unit=FRAME_NS) for name in _LIDAR_FOLDERS]
         pictures = {name: numbered(folder / name, ".png", ".jpg", unit=FRAME_NS) for name in _PROJECTIONS}
         found = next((files for files in points if len(files)), points[0])
-        super().__init__(folder, found, pictures, lambda _, files: files.numbers)
+        super().__init__(folder, found, pictures, lambda _, files: (files.numbers, {}))
 
     @once
     def poses(self) -> Poses:

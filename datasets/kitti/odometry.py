@@ -6,6 +6,7 @@ frame. The published poses are those of camera 0, and are taken to the velodyne 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,6 +19,7 @@ from perceptum.inputs import (
     BrokenRecord,
     CameraImage,
     LidarSweep,
+    LogError,
     Matrix,
     MissingRecord,
     PointLabels,
@@ -29,7 +31,7 @@ from perceptum.inputs import (
 from perceptum.inputs.once import once
 from perceptum.inputs.poses import rigid
 
-from ..reading.files import Numbered, floats, has_numbered, numbered, read_each, read_text
+from ..reading.files import Numbered, has_numbered, numbered, read_each, read_text
 from ..reading.picture_file import picture_file
 from ..reading.pose_matrices import poses_of, rows_or_nan
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
@@ -68,10 +70,22 @@ class KittiOdometry(KittiReader):
 
     def __init__(self, folder: Path) -> None:
         stamps = folder / "times.txt"
-        self._all_times = all_times = _read_times(stamps)
+        self._all_times, self._no_time = _read_times(stamps)
         pictures = {name: numbered(folder / name, ".png", ".jpg") for name in _PROJECTIONS}
         points = numbered(folder / LIDAR, ".bin")
-        super().__init__(folder, points, pictures, lambda _, files: _times_of(files, stamps, all_times))
+        super().__init__(folder, points, pictures, lambda _, files: self._times_of(files, stamps))
+
+    def _times_of(self, files: Numbered, path: Path) -> tuple[Times, dict[int, LogError]]:
+        """Returns (n,) ns: a file's number is the line of its time; and what is wrong with that of each row."""
+        broken: dict[int, LogError] = {}
+        for row, number in enumerate(files.numbers.tolist()):
+            if number >= len(self._all_times):
+                said = f"{path}: {len(self._all_times)} lines, but {files.paths[row].name} needs line {number + 1}"
+                broken[row] = BrokenRecord(said)
+            elif number in self._no_time:
+                broken[row] = self._no_time[number]
+        lines = np.minimum(files.numbers, max(len(self._all_times) - 1, 0))
+        return self._all_times[lines] if len(self._all_times) else np.zeros(len(files), dtype=np.int64), broken
 
     @once
     def poses(self) -> Poses:
@@ -90,7 +104,7 @@ class KittiOdometry(KittiReader):
         # a general inverse: the transpose would lose what the rounded rotation lacks, 9 um at 200 m
         velodyne_from_camera = np.linalg.inv(camera_from_velodyne)
         world_from_ego = velodyne_from_camera @ first_from_camera @ camera_from_velodyne
-        return poses_of(path, self._all_times, world_from_ego, broken)
+        return poses_of(path, self._all_times, world_from_ego, {**broken, **self._no_time})
 
     @once
     def _labelled(self) -> frozenset[str]:
@@ -160,24 +174,21 @@ def _lines_of(text: str, wanted: int) -> list[str]:
     return lines
 
 
-def _times_of(files: Numbered, path: Path, all_times: Times) -> Times:
-    """Returns (n,) ns: a file's number is the line of its time."""
-    last = int(files.numbers[-1])
-    if last >= len(all_times):
-        raise BrokenRecord(f"{path}: {len(all_times)} lines, but {files.paths[-1].name} needs line {last + 1}")
-    return all_times[files.numbers]
+def _read_times(path: Path) -> tuple[Times, dict[int, LogError]]:
+    """Returns (n,) ns of the seconds in times.txt, one per line, 0 where that is not a time; and what is wrong with
+    each such line, counted from 0."""
+    lines = read_text(path, "the frames have no times").rstrip().splitlines()
+    found, broken = read_each(dict(enumerate(lines)), lambda line, text: _time_ns(path, line, text))
+    times_ns = np.zeros(len(lines), dtype=np.int64)
+    times_ns[list(found)] = list(found.values())
+    return times_ns, broken
 
 
-def _read_times(path: Path) -> Times:
-    """Returns (n,) ns of the seconds in times.txt, one per line."""
+def _time_ns(path: Path, line: int, text: str) -> int:
     try:
-        seconds = np.array(floats(read_text(path, "the frames have no times").split()), dtype=np.float64)
-    except ValueError as error:
-        if isinstance(error, BrokenRecord | MissingRecord):
-            raise
-        raise BrokenRecord(f"{path}: {error}") from error
-    bad = ~(np.abs(seconds) <= _LONGEST_S)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise BrokenRecord(f"{path}: line {row + 1} is {seconds[row]}, wanted seconds since the start")
-    return np.rint(seconds * 1e9).astype(np.int64)
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not abs(seconds) <= _LONGEST_S:
+        raise BrokenRecord(f"{path}: line {line + 1} is {text.strip()[:40]!r}, wanted seconds since the start")
+    return round(seconds * 1e9)

@@ -30,7 +30,7 @@ from ..reading.picture_file import picture_file, size_of
 from ..reading.pose_matrices import poses_of
 from .calibration import calibration_lines, camera_of, matrix_of, rotation_of
 from .folders import LIDAR, KittiReader
-from .raw_oxts import OXTS_MEASURES, carry_to, oxts_signal, read_stamps, read_stamps_or_gaps, world_from_imus
+from .raw_oxts import OXTS_MEASURES, carry_to, oxts_signal, read_stamps, world_from_imus
 
 __all__ = ["LOOKS_LIKE", "KittiRaw", "open_source", "recognises"]
 
@@ -91,7 +91,7 @@ class KittiRaw(KittiReader):
         files = numbered(folder / "data", ".txt")
         if not len(files):
             raise PoseUnknown(f"{folder / 'data'}: no packets NNNNNNNNNN.txt, so the drive has no poses")
-        times_ns, broken = read_stamps_or_gaps(folder / "timestamps.txt", files)
+        times_ns, broken = read_stamps(folder / "timestamps.txt", files)
         world_from_imu, unreadable = world_from_imus(files)
         imu_from_velodyne = np.linalg.inv(self._rigid("calib_imu_to_velo.txt", "poses"))
         poses = poses_of(folder, times_ns, world_from_imu @ imu_from_velodyne, broken | unreadable, files.paths)
@@ -100,7 +100,7 @@ class KittiRaw(KittiReader):
     def read_signal(self, name: str) -> Signal:
         folder = self.folder / "oxts"
         files = numbered(folder / "data", ".txt")
-        stamps = read_stamps_or_gaps(folder / "timestamps.txt", files)
+        stamps = read_stamps(folder / "timestamps.txt", files)
         return oxts_signal(folder, files, *stamps, self._rigid("calib_imu_to_velo.txt", "vectors of the signal oxts"))
 
     def _calibration(self, file: str, needs: str) -> tuple[Path, dict[str, str]]:

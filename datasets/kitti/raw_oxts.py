@@ -15,7 +15,7 @@ from perceptum.inputs.signal import Measured
 from ..reading.files import Numbered, floats, read_each, read_text
 from ..reading.pose_matrices import rows_or_nan
 
-__all__ = ["OXTS_MEASURES", "carry_to", "oxts_signal", "read_stamps", "read_stamps_or_gaps", "world_from_imus"]
+__all__ = ["OXTS_MEASURES", "carry_to", "oxts_signal", "read_stamps", "world_from_imus"]
 
 
 _STAMP = re.compile(r"(?:19[789]|20)\d+-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
@@ -43,26 +43,20 @@ _EARTH_RADIUS_M = 6378137.0
 _NORTHERNMOST_DEG = 85.0
 
 
-def read_stamps(path: Path, files: Numbered) -> Times:
-    """Returns (n,) ns since 1970 of the numbered files: file NNNNNNNNNN has line NNNNNNNNNN, counted from 0.
+def read_stamps(path: Path, files: Numbered) -> tuple[Times, dict[int, LogError]]:
+    """Returns (n,) ns since 1970 of the numbered files: file NNNNNNNNNN has line NNNNNNNNNN, counted from 0; and the
+    row of each file whose line is not there, or is not a time, with what is wrong: its time here is 0.
 
     The clock is the computer's, taken as UTC. Lines of files that are not there may be anything, also empty.
     """
-    times_ns, broken = read_stamps_or_gaps(path, files)
-    if broken:
-        raise next(iter(broken.values()))
-    return times_ns
-
-
-def read_stamps_or_gaps(path: Path, files: Numbered) -> tuple[Times, dict[int, LogError]]:
-    """Returns the same, 0 for a line that is not a time, and the row of each such file with what is wrong."""
     lines = read_text(path, "the records have no times").splitlines()
-    last = int(files.numbers[-1])
-    if last >= len(lines):
-        raise BrokenRecord(f"{path}: {len(lines)} lines, but {files.paths[-1].name} needs line {last + 1}")
-    found, broken = read_each(
-        dict(enumerate(files.numbers.tolist())), lambda _, number: _stamp_ns(path, number, lines[number])
-    )
+
+    def stamp(row: int, number: int) -> int:
+        if number >= len(lines):
+            raise BrokenRecord(f"{path}: {len(lines)} lines, but {files.paths[row].name} needs line {number + 1}")
+        return _stamp_ns(path, number, lines[number])
+
+    found, broken = read_each(dict(enumerate(files.numbers.tolist())), stamp)
     times_ns = np.zeros(len(files), dtype=np.int64)
     for row, time_ns in found.items():
         times_ns[row] = time_ns
@@ -71,6 +65,8 @@ def read_stamps_or_gaps(path: Path, files: Numbered) -> tuple[Times, dict[int, L
 
 def _stamp_ns(path: Path, number: int, text: str) -> int:
     text = text.strip()
+    if text.startswith("1970-01-01"):
+        raise BrokenRecord(f"{path}: line {number + 1} is {text[:40]!r}, the first day of all clocks: it was never set")
     if _STAMP.fullmatch(text):
         try:
             return int(np.datetime64(text.replace(" ", "T"), "ns").astype(np.int64))

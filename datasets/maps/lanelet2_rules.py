@@ -33,8 +33,13 @@ def _tag(thing: Any, name: str) -> str:
     return str(thing.attributes[name]) if name in thing.attributes else ""
 
 
-def controlled(lanes: Sequence[Any]) -> NDArray[np.bool_]:
-    """Returns (n,) whether a lane has a light, a stop or yield sign, or must give way by a rule of the map."""
+def controlled(lanes: Sequence[Any]) -> NDArray[np.bool_] | None:
+    """Returns (n,) whether a lane has a light, a stop or yield sign, or must give way by a rule of the map.
+
+    None where no lane has any rule: the map does not say.
+    """
+    if not any(len(lane.regulatoryElements) for lane in lanes):
+        return None
     return np.array([any(_stops(lane, rule) for rule in lane.regulatoryElements) for lane in lanes], dtype=np.bool_)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord
 
-from .records import columns_of, starts_of
+from .records import columns_of, numbers_or_nan, starts_of
 from .rows import AnnotationRow, InstanceRow
 from .tokens import numbered, rows_of
 
@@ -56,9 +56,9 @@ def box_columns(
         return {
             "box_sample": rows_of(path, [row.sample_token for row in rows], row_of_sample, "sample"),
             "box_instance": rows_of(path, [row.instance_token for row in rows], row_of_instance, "instance"),
-            "box_xyz": np.array([row.translation for row in rows], dtype=np.float64).reshape(-1, 3),
-            "box_wlh": np.array([row.size for row in rows], dtype=np.float64).reshape(-1, 3),
-            "box_wxyz": np.array([row.rotation for row in rows], dtype=np.float64).reshape(-1, 4),
+            "box_xyz": numbers_or_nan([row.translation for row in rows], 3),
+            "box_wlh": numbers_or_nan([row.size for row in rows], 3),
+            "box_wxyz": numbers_or_nan([row.rotation for row in rows], 4),
             "box_visibility": rows_of(
                 path, [row.visibility_token or "" for row in rows], row_of_visibility, "visibility"
             ),

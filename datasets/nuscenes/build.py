@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord
-
 from .boxes import box_columns, categories_of_instances
 from .index import Index, Names
-from .records import record_columns
+from .records import numbers_or_nan, record_columns
 from .rows import CalibrationRow, LogRow, NamedRow, SampleRow, SceneRow, SensorRow, VisibilityRow, whole_table
 from .tokens import rows_of
 
@@ -88,15 +86,12 @@ def _calibrations(folder: Path, calibrations: dict[str, CalibrationRow], sensors
     path, rows = folder / "calibrated_sensor.json", list(calibrations.values())
     intrinsics = np.full((len(rows), 9), np.nan)
     for i, row in enumerate(rows):
-        if row.camera_intrinsic:
-            if len(row.camera_intrinsic) != 3:
-                raise BrokenRecord(
-                    f"{path}: {row.token} has intrinsics of {len(row.camera_intrinsic)} rows, wanted 3 or none"
-                )
-            intrinsics[i] = np.ravel(row.camera_intrinsic)
+        # others stay NaN: a camera is asked for its intrinsics, and then refused
+        if row.camera_intrinsic is not None and len(row.camera_intrinsic) == 3:
+            intrinsics[i] = np.ravel(numbers_or_nan(row.camera_intrinsic, 3))
     return {
         "calibration_sensor": rows_of(path, [row.sensor_token for row in rows], sensors, "sensor"),
-        "calibration_xyz": np.array([row.translation for row in rows], dtype=np.float64).reshape(-1, 3),
-        "calibration_wxyz": np.array([row.rotation for row in rows], dtype=np.float64).reshape(-1, 4),
+        "calibration_xyz": numbers_or_nan([row.translation for row in rows], 3),
+        "calibration_wxyz": numbers_or_nan([row.rotation for row in rows], 4),
         "calibration_intrinsics": intrinsics,
     }

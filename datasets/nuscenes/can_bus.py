@@ -162,8 +162,8 @@ def _why_broken(message: Any, shape: tuple[tuple[str, int], ...]) -> str:
     if not isinstance(message, dict):
         return f"is {str(message)[:40]!r}, wanted an object"
     utime = message.get("utime")
-    if isinstance(utime, bool) or not isinstance(utime, int) or not 0 <= utime <= _MOST_US:
-        return f"has the utime {str(utime)[:40]!r}, wanted whole microseconds since 1970"
+    if isinstance(utime, bool) or not isinstance(utime, int) or not 0 < utime <= _MOST_US:
+        return f"has the utime {str(utime)[:40]!r}, wanted whole microseconds since 1970, above 0"
     if _shape(message) != shape:
         return f"has {_listed(_shape(message))}, wanted {_listed(shape)}"
     for name, value in message.items():

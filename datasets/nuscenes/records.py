@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..reading.picture_file import size_of
-from .rows import LATEST_US, EgoPoseRow, Row, SampleDataRow, rows_in_parts
+from .rows import LATEST_US, EgoPoseRow, Numbers, Row, SampleDataRow, rows_in_parts
 from .tokens import find, numbered, packed, rows_of
 
-__all__ = ["columns_of", "record_columns", "starts_of"]
+__all__ = ["columns_of", "numbers_or_nan", "record_columns", "starts_of"]
 
 Columns = dict[str, NDArray[Any]]
 Parsed = TypeVar("Parsed", bound=Row)
@@ -77,7 +77,7 @@ def _records(path: Path, samples: Sequence[str], calibrations: Sequence[str]) ->
         number_of = {pair: number for number, pair in enumerate(set(sides))}
         sizes = np.array([size_of(*pair) or (0, 0) for pair in number_of], dtype=np.uint16).reshape(-1, 2)
         return {
-            "record_time_us": np.array([row.timestamp for row in rows], dtype=np.int64),
+            "record_time_us": np.array([row.timestamp or 0 for row in rows], dtype=np.int64),
             "record_sample": rows_of(path, [row.sample_token for row in rows], row_of_sample, "sample"),
             "record_calibration": rows_of(
                 path, [row.calibrated_sensor_token for row in rows], row_of_calibration, "calibrated_sensor"
@@ -106,8 +106,8 @@ def _poses(folder: Path, wanted: NDArray[np.uint64], record_time_us: NDArray[np.
         return {
             "token": packed([row.token for row in rows]),
             "time_us": np.array([_time_us(row) for row in rows], dtype=np.int64),
-            "xyz": _numbers([row.translation for row in rows], 3),
-            "wxyz": _numbers([row.rotation for row in rows], 4),
+            "xyz": numbers_or_nan([row.translation for row in rows], 3),
+            "wxyz": numbers_or_nan([row.rotation for row in rows], 4),
         }
 
     columns = columns_of(folder / "ego_pose.json", EgoPoseRow, convert)
@@ -129,7 +129,7 @@ def _time_us(row: EgoPoseRow) -> int:
     return row.timestamp if row.timestamp is not None and 0 <= row.timestamp <= LATEST_US else -1
 
 
-def _numbers(rows: list[list[float | None] | None], count: int) -> NDArray[np.float64]:
+def numbers_or_nan(rows: Sequence[Numbers], count: int) -> NDArray[np.float64]:
     """Returns (n, count); NaN for a row with another count, and for null."""
     whole = [row if row is not None and len(row) == count else [None] * count for row in rows]
     return np.array(whole, dtype=np.float64).reshape(-1, count)

@@ -20,6 +20,7 @@ __all__ = [
     "InstanceRow",
     "LogRow",
     "NamedRow",
+    "Numbers",
     "Row",
     "SampleDataRow",
     "SampleRow",
@@ -35,8 +36,7 @@ LATEST_US = 9_000_000_000_000_000
 TimeUs = Annotated[int, msgspec.Meta(ge=0, le=LATEST_US)]
 Count = Annotated[int, msgspec.Meta(ge=-1, le=2_000_000_000)]
 Token = Annotated[str, msgspec.Meta(max_length=128)]
-Triple = tuple[float, float, float]
-Quadruple = tuple[float, float, float, float]
+Numbers = list[float | None] | None
 
 
 class Row(msgspec.Struct, gc=False):
@@ -53,12 +53,14 @@ class SensorRow(Row, gc=False):
 
 
 class CalibrationRow(Row, gc=False):
+    """One that is broken is None or NaN, or has too few numbers: it spoils no other sensor."""
+
     sensor_token: str
-    translation: Triple
+    translation: Numbers = None
     """Metres, ego frame."""
-    rotation: Quadruple
+    rotation: Numbers = None
     """w x y z, ego from sensor."""
-    camera_intrinsic: list[Triple] = []
+    camera_intrinsic: list[Numbers] | None = None
 
 
 class LogRow(Row, gc=False):
@@ -81,15 +83,15 @@ class EgoPoseRow(Row, gc=False):
 
     token: Token = ""
     timestamp: int | None = None
-    translation: list[float | None] | None = None
-    rotation: list[float | None] | None = None
+    translation: Numbers = None
+    rotation: Numbers = None
 
 
 class SampleDataRow(Row, gc=False):
     sample_token: str
     ego_pose_token: Token
     calibrated_sensor_token: str
-    timestamp: TimeUs
+    timestamp: TimeUs | None
     is_key_frame: bool
     filename: str
     height: Any = None
@@ -106,12 +108,14 @@ class InstanceRow(Row, gc=False):
 
 
 class AnnotationRow(Row, gc=False):
+    """A box that is broken is None or NaN, or has too few numbers: it spoils the labels of its sample alone."""
+
     sample_token: str
     instance_token: str
-    translation: Triple
-    size: Triple
+    translation: Numbers = None
+    size: Numbers = None
     """Width, length, height: not in our order."""
-    rotation: Quadruple
+    rotation: Numbers = None
     visibility_token: str | None = None
     attribute_tokens: list[str] = []
     num_lidar_pts: Count = -1

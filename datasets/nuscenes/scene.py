@@ -55,6 +55,8 @@ class Scene:
     """NaN or nonsense where the pose is missing or broken."""
     pose_files: Sequence[str]
     """(P,) the file of a record that has each."""
+    without_time: Sequence[str]
+    """The files of records whose time was never set; they are in no stream."""
     calibration: Mapping[int, tuple[Matrix, Matrix, Matrix]]
     """Row -> w x y z, translation, and the nine intrinsics, NaN where the sensor is not a camera."""
     _mounts: dict[int, Matrix] = field(default_factory=dict)
@@ -125,6 +127,7 @@ def scene_of(index: Index, number: int, root: Path) -> Scene:
         pose_wxyz=columns["record_pose_wxyz"][at],
         pose_xyz=columns["record_pose_xyz"][at],
         pose_files=tuple(files[row] for row in at.tolist()),
+        without_time=tuple(files[row] for row in np.flatnonzero(columns["record_time_us"] == 0).tolist()),
         calibration={int(row): _calibration(index, int(row)) for row in calibrations},
     )
 
@@ -160,7 +163,7 @@ def _streams(
     streams = {}
     # rows are sorted by sensor already
     for sensor in np.unique(sensors):
-        rows = np.flatnonzero((sensors == sensor) & there)
+        rows = np.flatnonzero((sensors == sensor) & there & (columns["record_time_us"] > 0))
         if len(rows):
             streams[index.names.channels[sensor]] = Stream(
                 modality=index.names.modalities[sensor],

@@ -71,6 +71,7 @@ class NuScenes(Named):
         self._annotations: Annotations | None = None
         if index.names.labelled:
             self._annotations = annotations_of(index, number, tables / "sample_annotation.json")
+        self.unreadable: list[LogError] = self._without_time()
         self.lidars: Mapping[str, Times] = self._times("lidar")
         self.radars: Mapping[str, Times] = self._times("radar")
         self.cameras: Mapping[str, Times] = self._times("camera")
@@ -92,6 +93,18 @@ class NuScenes(Named):
 
     def read_signal(self, name: str) -> Signal:
         return read_can(self.root, self.name, name)
+
+    def _without_time(self) -> list[LogError]:
+        lost = self.scene.without_time
+        if not lost:
+            return []
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        return [
+            BrokenRecord(
+                f"{self.tables / 'sample_data.json'}: the timestamp of {lost[0][:120]}{more} is 0 or null, which was "
+                "never set; leave such records out with on_error='skip'"
+            )
+        ]
 
     def _times(self, modality: str) -> dict[str, Times]:
         """Channel -> stamps; LIDAR_TOP first, then by the order of the sensor table."""
@@ -132,6 +145,13 @@ class NuScenes(Named):
     @once
     def point_classes(self) -> Mapping[int, str] | None:
         """The categories by their index, which comes with nuScenes-lidarseg; None where that is not unpacked."""
+        unread = Unread(self.tables)
+        for kind, files in (("lidarseg", self._lidarseg), ("panoptic", self._panoptic)):
+            folder = self.root / kind / self.tables.name
+            # the files come in one archive, and the table that names them in another
+            if not files and folder.is_dir():
+                unread.add(f"labels of points in {folder}, since {kind}.json is not here")
+        unread.warn()
         return point_classes(self.tables / "category.json") if self._lidarseg or self._panoptic else None
 
     def _point_labels(self, sensor: str, index: int, points: int) -> PointLabels | None:

@@ -108,7 +108,7 @@ def _frames(root: Path, index: Index, keyframes: bool) -> tuple[NDArray[np.int64
         return np.full(count, NOT_COUNTED, dtype=np.int64), np.full(count, np.nan)
     times_us = columns["record_time_us"][rows]
     # in a folder that is not here, or two at one time: only opening the scene says what it then has
-    doubtful = ~_there(root, index.names.channels[lidars[0]], columns, rows)
+    doubtful = ~_there(root, index.names.channels[lidars[0]], columns, rows) | (times_us == 0)
     doubtful[1:] |= (np.diff(times_us) <= 0) & ~np.isin(np.arange(1, len(rows)), ends)
     sure = (np.diff(ends) > 0) & (np.diff(np.concatenate([[0], np.cumsum(doubtful)])[ends]) == 0)
     first, last = times_us[np.minimum(ends[:-1], len(rows) - 1)], times_us[ends[1:] - 1]

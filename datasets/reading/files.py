@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,10 @@ class Numbered:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def of(self, rows: Sequence[int]) -> Numbered:
+        """Returns some of the files."""
+        return Numbered(self.numbers[list(rows)], tuple(self.paths[row] for row in rows))
 
     @property
     def stems(self) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import Labels, Matrix, Times
+from perceptum.inputs import BrokenRecord, Labels, Matrix, Times
 
 __all__ = ["LabelTable"]
 
@@ -26,21 +27,29 @@ class LabelTable:
     category: NDArray[np.str_]
     track_id: NDArray[np.str_]
     num_points: NDArray[np.int64]
+    broken: Mapping[int, str] = field(default_factory=dict)
+    """Time -> what is wrong with a box of that time, which is not among these: the others of that time are not all."""
 
     def by_time(self) -> Self:
         """Returns the same boxes in the order of their times; those of one time stay as they were."""
         order = np.argsort(self.times_ns, kind="stable")
-        return type(self)(**{column.name: getattr(self, column.name)[order] for column in fields(self)})
+        columns = [column.name for column in fields(self) if column.name != "broken"]
+        return replace(self, **{name: getattr(self, name)[order] for name in columns})
 
     def spans(self, time_ns: int) -> bool:
-        """Whether the time is between the first box and the last, both included."""
-        return len(self.times_ns) > 0 and bool(self.times_ns[0] <= time_ns <= self.times_ns[-1])
+        """Whether the time is between the first box and the last, both included, also of those that are broken."""
+        ends = [*self.times_ns[[0, -1]].tolist()] if len(self.times_ns) else []
+        ends += self.broken
+        return bool(ends) and min(ends) <= time_ns <= max(ends)
 
     def at(self, time_ns: int, world_from_ego: Matrix | None = None) -> Labels:
         """Returns the boxes at exactly this time, an empty set where there are none.
 
-        `world_from_ego` turns velocities that are stored along the world's axes.
+        `world_from_ego` turns velocities that are stored along the world's axes. Raises BrokenRecord where one of them
+        is broken.
         """
+        if time_ns in self.broken:
+            raise BrokenRecord(self.broken[time_ns])
         first, end = (int(np.searchsorted(self.times_ns, time_ns, side=side)) for side in ("left", "right"))
         rows = slice(first, end)
         velocity = self.velocity[rows]

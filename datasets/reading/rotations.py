@@ -14,25 +14,25 @@ from perceptum.inputs.poses import rigid, rotation_from_quaternion
 
 from .widened import widened
 
-__all__ = ["check_finite", "poses_of_columns", "quaternions", "rotations", "transforms", "translations"]
+__all__ = ["not_finite", "not_turned", "poses_of_columns", "rotations", "transforms_or_errors"]
 
 Columns = Mapping[str, NDArray[Any]]
 
 _FARTHEST_M = 1e9
 
 
-def check_finite(path: Path, columns: Columns) -> None:
-    """Raises BrokenRecord for a number that is NaN, infinite or beyond 1e9."""
+def not_finite(columns: Columns) -> dict[int, str]:
+    """Returns row -> what is wrong, for rows that hold a number that is NaN, infinite or beyond 1e9."""
+    found: dict[int, str] = {}
     for name, column in columns.items():
-        bad = ~(np.abs(widened(column)) <= _FARTHEST_M)
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise BrokenRecord(f"{path}: {name} in row {row} is {column[row]}, wanted a finite number within 1e9")
+        for row in np.flatnonzero(~(np.abs(widened(column)) <= _FARTHEST_M)).tolist():
+            found.setdefault(row, f"{name} in row {row} is {column[row]}, wanted a finite number within 1e9")
+    return found
 
 
 def poses_of_columns(path: Path, times_ns: NDArray[np.int64], columns: Columns) -> Poses:
     """Returns the poses of the rows; one that is not a pose leaves a gap. Raises BrokenRecord where none is."""
-    wxyz, place = _wxyz(columns), translations(columns)
+    wxyz, place = _wxyz(columns), _translations(columns)
     bad = _not_unit(wxyz) | ~(np.abs(place) <= _FARTHEST_M).all(axis=1)
     broken = {
         row: f"{path}: row {row} has the quaternion {wxyz[row].tolist()} and translation {place[row].tolist()}, "
@@ -51,26 +51,35 @@ def _not_unit(wxyz: Matrix) -> NDArray[np.bool_]:
         return np.asarray(~(np.abs(np.linalg.norm(wxyz, axis=1) - 1) < 0.01))
 
 
-def quaternions(path: Path, columns: Columns) -> Matrix:
-    """Returns (n, 4) w x y z; raises BrokenRecord where one is not of length 1 within 1 %."""
+def not_turned(path: Path, columns: Columns) -> dict[int, str]:
+    """Returns row -> what is wrong, with the file's name, for rows whose quaternion is not of length 1 within 1 %."""
     wxyz = _wxyz(columns)
-    bad = _not_unit(wxyz)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise BrokenRecord(f"{path}: row {row} has the quaternion {wxyz[row].tolist()}, wanted one of length 1")
-    return wxyz
+    return {
+        row: f"{path}: row {row} has the quaternion {wxyz[row].tolist()}, wanted one of length 1"
+        for row in np.flatnonzero(_not_unit(wxyz)).tolist()
+    }
 
 
 def rotations(path: Path, columns: Columns) -> Matrix:
-    """Returns (n, 3, 3)."""
-    return rotation_from_quaternion(quaternions(path, columns))
+    """Returns (n, 3, 3); raises BrokenRecord where a quaternion is not of length 1 within 1 %."""
+    broken = not_turned(path, columns)
+    if broken:
+        raise BrokenRecord(broken[min(broken)])
+    return rotation_from_quaternion(_wxyz(columns))
 
 
-def translations(columns: Columns) -> Matrix:
+def _translations(columns: Columns) -> Matrix:
     """Returns (n, 3) metres."""
     return np.stack([widened(columns[name]) for name in ("tx_m", "ty_m", "tz_m")], axis=1)
 
 
-def transforms(path: Path, columns: Columns) -> Matrix:
-    """Returns (n, 4, 4) rigid float64."""
-    return rigid(rotations(path, columns), translations(columns))
+def transforms_or_errors(path: Path, names: NDArray[np.str_], columns: Columns) -> dict[str, Matrix | BrokenRecord]:
+    """Returns name -> (4, 4) rigid float64 of its row, or what is wrong with the row."""
+    broken = {**not_turned(path, columns), **{row: f"{path}: {why}" for row, why in not_finite(columns).items()}}
+    wxyz, place = _wxyz(columns), _translations(columns)
+    return {
+        str(name): BrokenRecord(broken[row])
+        if row in broken
+        else np.asarray(rigid(rotation_from_quaternion(wxyz[row]), place[row]))
+        for row, name in enumerate(names.tolist())
+    }

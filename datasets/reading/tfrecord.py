@@ -27,8 +27,12 @@ class TFRecord(NamedTuple):
     size: int
 
 
-def records_of(path: Path, what: str) -> list[TFRecord]:
-    """Returns where the records are, by their lengths alone; raises MissingRecord or BrokenRecord."""
+def records_of(path: Path, what: str) -> tuple[list[TFRecord], BrokenRecord | None]:
+    """Returns where the records are, by their lengths alone, and what is wrong behind the last of them: where one
+    begins that is not whole, those behind it are not found.
+
+    Raises MissingRecord, and BrokenRecord where the first is not whole.
+    """
     found: list[TFRecord] = []
     with open_file(path, what) as file:
         end, at = os.fstat(file.fileno()).st_size, 0
@@ -37,14 +41,19 @@ def records_of(path: Path, what: str) -> list[TFRecord]:
             header = file.read(_HEADER.size)
             if at == 0 and header.startswith(_GZIP):
                 raise BrokenRecord(f"{path}: is compressed with gzip; unpack it first")
-            size = _length(path, header, at)
-            if at + _HEADER.size + size + _FOOTER.size > end:
-                raise BrokenRecord(
-                    f"{path}: record {len(found)} at byte {at} has {size} bytes, but the file is cut short"
-                )
+            try:
+                size = _length(path, header, at)
+                if at + _HEADER.size + size + _FOOTER.size > end:
+                    raise BrokenRecord(
+                        f"{path}: record {len(found)} at byte {at} has {size} bytes, but the file is cut short"
+                    )
+            except BrokenRecord as error:
+                if not found:
+                    raise
+                return found, error
             found.append(TFRecord(at + _HEADER.size, size))
             at += _HEADER.size + size + _FOOTER.size
-    return found
+    return found, None
 
 
 def _length(path: Path, header: bytes, at: int) -> int:

@@ -76,4 +76,4 @@ def _file(path: Path, number: int, skip_damaged: bool) -> Recording:
         return McapFile(path, number, skip_damaged=skip_damaged)
     from .rosbag_sqlite import SqliteBag
 
-    return SqliteBag(path, number)
+    return SqliteBag(path, number, skip_damaged=skip_damaged)

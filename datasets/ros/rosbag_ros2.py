@@ -51,7 +51,7 @@ def _opened(
 
             yield McapFile(folder / name, number, skip_damaged=skip_damaged)
         else:
-            yield SqliteBag(folder / name, number, compressed=per_message)
+            yield SqliteBag(folder / name, number, compressed=per_message, skip_damaged=skip_damaged)
 
 
 def _names(path: Path, metadata: Mapping[str, Any]) -> list[str]:

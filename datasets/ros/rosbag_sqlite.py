@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import warnings
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from perceptum.inputs import BrokenRecord, LogError
@@ -26,10 +27,13 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 class SqliteBag:
     """Answers as a `Recording`; a place is (number of the file, timestamp, row)."""
 
-    def __init__(self, path: Path, number: int = 0, *, compressed: bool | None = None) -> None:
-        """`compressed`: each message is a zstd frame; None: those are that begin as one, which no CDR does."""
+    def __init__(
+        self, path: Path, number: int = 0, *, compressed: bool | None = None, skip_damaged: bool = False
+    ) -> None:
+        """`compressed`: each message is a zstd frame; None: those are that begin as one, which no CDR does.
+        `skip_damaged`: read what is whole of a file that is not: the rows up to the first that cannot be reached."""
         self.location = str(path)
-        self._number, self._compressed = number, compressed
+        self._number, self._compressed, self._skip_damaged = number, compressed, skip_damaged
         check_file(path, "the recording is missing")
         self._file = SqliteFile(path)
         self.topics: Mapping[str, Topic] = self._topics()
@@ -47,7 +51,7 @@ class SqliteBag:
     def _topics(self) -> dict[str, Topic]:
         with self._open() as database:
             rows = database.execute("SELECT id, name, type, serialization_format FROM topics ORDER BY id").fetchall()
-            counts = dict(database.execute("SELECT topic_id, count(*) FROM messages GROUP BY topic_id").fetchall())
+            counts = self._counts(database)
             definitions = _definitions(database)
         lost = {id: count for id, count in counts.items() if id not in {row[0] for row in rows}}
         if lost:
@@ -63,17 +67,52 @@ class SqliteBag:
             add_topic(found, topic, self.location)
         return found
 
+    def _counts(self, database: sqlite3.Connection) -> dict[int, int]:
+        """Topic -> its messages; of a damaged file those that can be reached."""
+        try:
+            return dict(database.execute("SELECT topic_id, count(*) FROM messages GROUP BY topic_id").fetchall())
+        except sqlite3.DatabaseError:
+            if not self._skip_damaged:
+                raise
+        found = Counter[int]()
+        # what cannot be reached ends the walk, in `scan` as here, where it is said
+        with suppress(sqlite3.DatabaseError):
+            found.update(topic for (topic,) in database.execute("SELECT topic_id FROM messages ORDER BY id"))
+        return dict(found)
+
     def scan(self, topics: Collection[str], most: int) -> Iterator[Found]:
         """Yields the messages of the topics in the order of their rows; of each only `most` bytes are read."""
         ids = [id for id, name in self._names.items() if name in topics]
         marks = ",".join("?" * len(ids))
-        with self._open() as database:
-            query = f"SELECT id, topic_id, timestamp FROM messages WHERE topic_id IN ({marks}) ORDER BY id"
-            for row, topic, time_ns in database.execute(query, ids):
-                if not isinstance(time_ns, int):
-                    raise BrokenRecord(f"{self.location}: row {row} has the timestamp {time_ns!r}, wanted nanoseconds")
-                data = self._bytes(database, row, most) if most else b""
-                yield Found(self._names[topic], time_ns, time_ns, (self._number, time_ns, row), data)
+        query = f"SELECT id, topic_id, timestamp FROM messages WHERE topic_id IN ({marks}) ORDER BY id"
+        try:
+            with self._open() as database:
+                for row, topic, time_ns in database.execute(query, ids):
+                    found = self._found(database, row, self._names[topic], time_ns, most)
+                    if found is not None:
+                        yield found
+        except BrokenRecord as error:
+            self._skip(error)
+
+    def _found(self, database: sqlite3.Connection, row: int, topic: str, time_ns: object, most: int) -> Found | None:
+        """Returns one message; None where it is broken and what is damaged is left out."""
+        try:
+            if not isinstance(time_ns, int):
+                raise BrokenRecord(f"{self.location}: row {row} has the timestamp {time_ns!r}, wanted nanoseconds")
+            data = self._bytes(database, row, most) if most else b""
+        except (BrokenRecord, sqlite3.Error) as error:
+            if not self._skip_damaged:
+                raise
+            said = str(error) if isinstance(error, BrokenRecord) else f"{self.location}: row {row} ({error})"
+            self._skip(BrokenRecord(said))
+            return None
+        return Found(topic, time_ns, time_ns, (self._number, time_ns, row), data)
+
+    def _skip(self, error: BrokenRecord) -> None:
+        """Warns of what is left out, or raises it."""
+        if not self._skip_damaged:
+            raise error
+        warnings.warn(f"left out: {error}", stacklevel=2)
 
     def payload(self, topic: str, place: Place) -> bytes:
         with self._open() as database:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from perceptum.inputs import Source
 
 from ..listing import NOT_COUNTED, Listing
@@ -29,14 +31,20 @@ _STEPS = {"training": 91, "validation": 91, "testing": 11}
 
 
 def logs_in(file: Path, split: str | None, options: Mapping[str, Any]) -> Listing:
-    """Returns the scenarios of a file, by their numbers in it; only the records' lengths are read."""
-    numbers = [str(number) for number in range(len(records_of(file, "the scenarios are missing")))]
+    """Returns the scenarios of a file, by their numbers in it; only the records' lengths are read.
+
+    One that is not whole is listed too: opening it says what is wrong.
+    """
+    records, broken = records_of(file, "the scenarios are missing")
+    numbers = [str(number) for number in range(len(records) + (broken is not None))]
     names = [f"{file.name}/{number}" for number in numbers]
     folder = file.resolve().parent
     steps = _STEPS.get(folder.name, NOT_COUNTED)
     if steps != NOT_COUNTED and numbers and _steps_of_first(folder, file) != steps:
         steps = NOT_COUNTED
-    return Listing.of(names, frames=steps, option="scenario", values=numbers)
+    frames = np.full(len(numbers), steps, dtype=np.int64)
+    frames[len(records) :] = NOT_COUNTED
+    return Listing.of(names, frames=frames, option="scenario", values=numbers)
 
 
 _first: dict[Path, int] = {}

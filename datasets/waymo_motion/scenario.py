@@ -128,8 +128,6 @@ def _scenario(where: str, data: bytes) -> Scenario:
     if not 0 <= ego < len(tracks):
         raise BrokenRecord(f"{where}: the recording car is track {ego} of {len(tracks)}")
     lights = tuple(bytes_of(value) for value in found.get(7, []))
-    if len(lights) not in (0, len(seconds)):
-        raise BrokenRecord(f"{where}: traffic lights of {len(lights)} steps, the scenario has {len(seconds)}")
     types = [signed(last(track, 2)) for track in tracks]
     unread = {f"tracks of type {type}, which are OTHER": types.count(type) for type in set(types) if not _is_type(type)}
     unread |= {
@@ -137,7 +135,12 @@ def _scenario(where: str, data: bytes) -> Scenario:
         for number, v in found.items()
         if number not in _READ
     }
+    if len(lights) not in (0, len(seconds)):
+        # which of them is of which step is not known
+        unread[f"steps of traffic lights, since the scenario has {len(seconds)} steps"] = len(lights)
+        lights = ()
     to_predict = [fields(bytes_of(value)) for value in found.get(11, [])]
+    states = _states(where, tracks, len(seconds), ego, unread)
     return Scenario(
         id=id,
         times_ns=np.rint(seconds * 1e9).astype(np.int64),
@@ -145,7 +148,7 @@ def _scenario(where: str, data: bytes) -> Scenario:
         ego=ego,
         track_id=_ids(where, tracks),
         category=np.array([TRACK_TYPES[type] if _is_type(type) else "OTHER" for type in types], dtype=np.str_),
-        **_states(where, tracks, len(seconds)),
+        **states,
         to_predict=_to_predict(where, to_predict, len(tracks)),
         objects_of_interest=np.array(list(map(str, whole_numbers(found.get(4, [])))), dtype=np.str_),
         lights=lights,
@@ -173,8 +176,12 @@ def _to_predict(where: str, found: Sequence[Fields], tracks: int) -> NDArray[np.
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
 
-def _states(where: str, tracks: Sequence[Fields], steps: int) -> dict[str, Any]:
-    """Returns centre, size, heading_rad, velocity and valid, by track and step."""
+def _states(where: str, tracks: Sequence[Fields], steps: int, ego: int, unread: dict[str, int]) -> dict[str, Any]:
+    """Returns centre, size, heading_rad, velocity and valid, by track and step.
+
+    A state that is not finite is not known, and neither is any of a track that has more or fewer than there are steps:
+    `unread` gets them. Raises BrokenRecord where that is the recording car, at row `ego`.
+    """
     if len(tracks) * steps > _MOST_STATES:
         raise BrokenRecord(f"{where}: {len(tracks)} tracks at {steps} times, wanted at most {_MOST_STATES} states")
     # x y z, length width height, heading, velocity x y; and whether that is known
@@ -183,7 +190,10 @@ def _states(where: str, tracks: Sequence[Fields], steps: int) -> dict[str, Any]:
         states = track.get(3, [])
         if len(states) != steps:
             id = signed(last(track, 1))
-            raise BrokenRecord(f"{where}: track {id} has {len(states)} states, the scenario {steps} times")
+            if row == ego:
+                raise BrokenRecord(f"{where}: track {id} has {len(states)} states, the scenario {steps} times")
+            unread[f"states of track {id}, since the scenario has {steps} steps"] = len(states)
+            continue
         for step, state in enumerate(states):
             for number, value in fields_of(bytes_of(state)):
                 if 2 <= number <= 4:
@@ -197,7 +207,8 @@ def _states(where: str, tracks: Sequence[Fields], steps: int) -> dict[str, Any]:
     if bad.any():
         row, step = (int(i) for i in np.argwhere(bad)[0])
         id = signed(last(tracks[row], 1))
-        raise BrokenRecord(f"{where}: track {id} at step {step} is {numbers[row, step].tolist()}, wanted finite metres")
+        unread[f"states that are not finite metres, the first of track {id} at step {step}"] = int(bad.sum())
+        numbers[bad], valid[bad] = 0, False
     return {
         "centre": numbers[:, :, :3],
         "size": numbers[:, :, 3:6],

@@ -36,7 +36,7 @@ class WaymoMotion(Reader):
     lacks = "a scenario of the motion set has no sensors"
 
     def __init__(self, path: Path, scenario: str | int | None = None) -> None:
-        data = _chosen(path, records_of(path, _WHAT), scenario)
+        data = _chosen(path, *records_of(path, _WHAT), scenario)
         self.scenario: Scenario = read_scenario(str(path), data)
         super().__init__(path, name=self.scenario.id or None)
         self.times_ns = self.scenario.times_ns
@@ -110,28 +110,36 @@ class WaymoMotion(Reader):
         return read_map(self.location, self.scenario.map_features, self._lights.keys())
 
 
-def _chosen(path: Path, records: Sequence[TFRecord], scenario: str | int | None) -> bytes:
-    """Returns the bytes of the scenario with this id, or of this number, or of the only one."""
+def _chosen(path: Path, records: Sequence[TFRecord], broken: BrokenRecord | None, scenario: str | int | None) -> bytes:
+    """Returns the bytes of the scenario with this id, or of this number, or of the only one; `broken`: what is wrong
+    with the record behind the last."""
     if not records:
         raise BrokenRecord(f"{path}: holds no records, wanted a scenario")
-    if scenario is None and len(records) == 1:
+    if scenario is None and len(records) == 1 and broken is None:
         return read_record(path, records[0], _WHAT)
     number = int(scenario) if scenario is not None and str(scenario).isdecimal() and len(str(scenario)) < 9 else -1
     if 0 <= number < len(records):
         return read_record(path, records[number], _WHAT)
-    ids = []
-    for record in records:
-        data = read_record(path, record, _WHAT)
+    if number == len(records) and broken is not None:
+        raise broken
+    ids, damage = [], [] if broken is None else [broken]
+    for at, record in enumerate(records):
         try:
+            data = read_record(path, record, _WHAT)
             ids.append(scenario_id(data))
+        # one that is damaged may have any id, and is not looked for in
         except ValueError as error:
-            raise BrokenRecord(f"{path}: record {len(ids)} is not a scenario ({error})") from error
+            damage.append(BrokenRecord(f"{path}: record {at} is not a scenario ({' '.join(str(error).split())[:160]})"))
+            continue
         if ids[-1] == scenario:
             return data
+    if not ids:
+        raise damage[0]
     listed = ", ".join(ids[:3]) + (", ..." if ids[3:] else "")
-    said = f"{path}: holds {len(ids)} scenarios ({listed})"
+    lost = f" and {len(damage)} that cannot be read, the first: {damage[0]}" if damage else ""
+    said = f"{path}: holds {len(ids)} scenarios ({listed}){lost}"
     if scenario is None:
         raise BadOption.of(said, "say which with", "scenario", ids[0])
     near = get_close_matches(str(scenario), ids, n=1) or ids[:1]
-    said = f"{path}: no scenario '{str(scenario)[:40]}' among {len(ids)} ({listed})"
+    said = f"{path}: no scenario '{str(scenario)[:40]}' among {len(ids)} ({listed}){lost}"
     raise BadOption.of(said, "say which with", "scenario", near[0])

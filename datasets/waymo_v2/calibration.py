@@ -13,7 +13,7 @@ from perceptum.inputs.poses import rigid
 
 from ..reading.picture_file import size_of
 from ..reading.widened import widened
-from .parquet import read_table
+from .parquet import Table, read_table
 
 __all__ = ["CAMERAS", "LIDARS", "Camera", "Lidar", "read_cameras", "read_lidars"]
 
@@ -49,50 +49,64 @@ class Camera:
     """Height and width, px."""
 
 
-def read_lidars(path: Path) -> Mapping[str, Lidar]:
-    """Returns lidar -> its calibration; raises MissingRecord or BrokenRecord."""
+def read_lidars(path: Path) -> Mapping[str, Lidar | BrokenRecord]:
+    """Returns lidar -> its calibration, or what is wrong with it; raises MissingRecord or BrokenRecord."""
     names = ("key.laser_name", f"{_LIDAR}.extrinsic.transform")
     beams = tuple(f"{_LIDAR}.beam_inclination.{part}" for part in ("min", "max", "values"))
     table = read_table(path, names + beams, "points need the lidars' calibration")
     lowest, highest = (widened(table.numbers(name, nulls=True)) for name in beams[:2])
-    extrinsics, tables = _rigid(path, table.transforms(names[1])), table.lists(beams[2])
-    lidars = {}
+    extrinsics, broken = _rigid(path, table, names[1])
+    tables = table.lists(beams[2])
+    lidars: dict[str, Lidar | BrokenRecord] = {}
     for row, number in enumerate(table.numbers(names[0]).tolist()):
         values = tables[row]
         given = values if values is not None and len(values) else None
         angles = [lowest[row], highest[row]] if given is None else given
         if not (np.abs(angles) <= np.pi / 2).all():
-            raise BrokenRecord(f"{path}: row {row} has beam inclinations beyond 90 degrees or none at all")
-        lidars[LIDARS.get(number, "")] = Lidar(extrinsics[row], float(lowest[row]), float(highest[row]), given)
+            why = f"{path}: row {row} has beam inclinations beyond 90 degrees or none at all"
+            broken.setdefault(row, BrokenRecord(why))
+        lidars[LIDARS.get(number, "")] = broken.get(
+            row, Lidar(extrinsics[row], float(lowest[row]), float(highest[row]), given)
+        )
     return lidars
 
 
-def read_cameras(path: Path) -> Mapping[str, Camera]:
-    """Returns camera -> its calibration; raises MissingRecord or BrokenRecord."""
+def read_cameras(path: Path) -> Mapping[str, Camera | BrokenRecord]:
+    """Returns camera -> its calibration, or what is wrong with it; raises MissingRecord or BrokenRecord."""
     names = ("key.camera_name", f"{_CAMERA}.extrinsic.transform")
     lens = tuple(f"{_CAMERA}.intrinsic.{part}" for part in _LENS)
     sides = (f"{_CAMERA}.height", f"{_CAMERA}.width")
     table = read_table(path, names + lens, "pictures need the cameras' calibration", sides)
-    values = np.stack([widened(table.numbers(name)) for name in lens], axis=1)
-    if not np.isfinite(values).all() or (values[:, :2] <= 0).any():
-        raise BrokenRecord(f"{path}: a lens is wrong; wanted finite numbers and focal lengths above 0")
-    ego_from_cameras = _rigid(path, table.transforms(names[1])) @ _WAYMO_FROM_OPTICAL
+    values = np.stack([widened(table.numbers(name, nulls=True)) for name in lens], axis=1)
+    extrinsics, broken = _rigid(path, table, names[1])
+    good = np.isfinite(values).all(axis=1) & (values[:, :2] > 0).all(axis=1)
+    for row in np.flatnonzero(~good).tolist():
+        why = f"{path}: the lens in row {row} is wrong; wanted finite numbers and focal lengths above 0"
+        broken.setdefault(row, BrokenRecord(why))
+    ego_from_cameras = extrinsics @ _WAYMO_FROM_OPTICAL
     known = all(name in table for name in sides)
     sizes = zip(*(table.numbers(name, nulls=True).tolist() for name in sides), strict=True) if known else ()
     found = [size_of(*pair) for pair in sizes] or [None] * len(table)
-    cameras = {}
+    cameras: dict[str, Camera | BrokenRecord] = {}
     for row, number in enumerate(table.numbers(names[0]).tolist()):
         fu, fv, cu, cv = values[row, :4]
         # u = cu - fu y/x = cu + fu x_right/z_forward: the sign is in the turned axes
         # theirs count from the edge of the first pixel, ours from its middle
         intrinsics = np.array([[fu, 0, cu - 0.5], [0, fv, cv - 0.5], [0, 0, 1.0]])
-        cameras[CAMERAS.get(number, "")] = Camera(ego_from_cameras[row], intrinsics, values[row, 4:], found[row])
+        own = Camera(ego_from_cameras[row], intrinsics, values[row, 4:], found[row])
+        cameras[CAMERAS.get(number, "")] = broken.get(row, own)
     return cameras
 
 
-def _rigid(path: Path, transforms: Matrix) -> Matrix:
-    rotation = transforms[:, :3, :3]
-    bounded = np.abs(transforms) <= 1e6
-    if not bounded.all() or np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max(initial=0) > 1e-3:
-        raise BrokenRecord(f"{path}: an extrinsic transform is not a rotation and translation")
-    return transforms
+def _rigid(path: Path, table: Table, name: str) -> tuple[Matrix, dict[int, BrokenRecord]]:
+    """Returns (n, 4, 4), and what is wrong with each row that is not a rotation and translation."""
+    transforms, unreadable = table.transforms_or_gaps(name)
+    broken = {row: BrokenRecord(str(error)) for row, error in unreadable.items()}
+    for row, transform in enumerate(transforms):
+        rotation = transform[:3, :3]
+        bounded = (np.abs(transform) <= 1e6).all()
+        if not bounded or np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3:
+            broken.setdefault(
+                row, BrokenRecord(f"{path}: the extrinsic transform in row {row} is not a rotation and translation")
+            )
+    return transforms, broken

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.inputs import BrokenRecord
-
 from ..reading.label_table import LabelTable
 from ..reading.widened import widened
 from .parquet import read_table
@@ -24,29 +22,31 @@ _SEVEN = (*(f"box.center.{axis}" for axis in "xyz"), *(f"box.size.{axis}" for ax
 def read_boxes(path: Path) -> LabelTable:
     """Reads lidar_box/SEGMENT.parquet, whose velocities are along the world's axes.
 
-    Raises MissingRecord or BrokenRecord.
+    A row that is not a box is an error of its time alone. Raises MissingRecord or BrokenRecord.
     """
     keys = ("key.frame_timestamp_micros", "key.laser_object_id")
     others = ("type", "num_lidar_points_in_box", "speed.x", "speed.y")
     names = tuple(f"{_BOX}.{part}" for part in (*_SEVEN, *others))
     table = read_table(path, keys + names, "the segment has no boxes")
-    boxes = np.stack([widened(table.numbers(f"{_BOX}.{part}")) for part in _SEVEN], axis=1)
-    bad = ~((np.abs(boxes) <= 1e6).all(axis=1) & (boxes[:, 3:6] >= 0).all(axis=1))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise BrokenRecord(
-            f"{path}: row {row} is not a box: {boxes[row].tolist()} (centre, length width height, heading)"
-        )
-    boxes[:, 6] -= 2 * np.pi * np.floor((boxes[:, 6] + np.pi) / (2 * np.pi))
+    boxes = np.stack([widened(table.numbers(f"{_BOX}.{part}", nulls=True)) for part in _SEVEN], axis=1)
     times_ns = table.numbers(keys[0]).astype(np.int64) * 1000
+    good = (np.abs(boxes) <= 1e6).all(axis=1) & (boxes[:, 3:6] >= 0).all(axis=1)
+    broken = {
+        int(times_ns[row]): f"{path}: row {row} is not a box: {boxes[row].tolist()} (centre, length width height, "
+        "heading)"
+        for row in np.flatnonzero(~good).tolist()[::-1]
+    }
+    boxes = boxes[good]
+    boxes[:, 6] -= 2 * np.pi * np.floor((boxes[:, 6] + np.pi) / (2 * np.pi))
     speed = [widened(table.numbers(f"{_BOX}.speed.{axis}", nulls=True)) for axis in "xy"]
     return LabelTable(
-        times_ns=times_ns,
+        times_ns=times_ns[good],
         boxes=boxes,
-        velocity=np.stack(speed, axis=1),
-        category=_TYPES[_known(table.numbers(f"{_BOX}.type"))],
-        track_id=table.texts(keys[1]),
-        num_points=table.numbers(f"{_BOX}.num_lidar_points_in_box").astype(np.int64),
+        velocity=np.stack(speed, axis=1)[good],
+        category=_TYPES[_known(table.numbers(f"{_BOX}.type"))][good],
+        track_id=table.texts(keys[1])[good],
+        num_points=table.numbers(f"{_BOX}.num_lidar_points_in_box").astype(np.int64)[good],
+        broken=broken,
     ).by_time()
 
 

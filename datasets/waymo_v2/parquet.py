@@ -100,15 +100,9 @@ class Table:
         rows = (row.values for row in self._table.column(name))
         return [None if row is None else _as_float64(self.path, name, row) for row in rows]
 
-    def transforms(self, name: str) -> NDArray[np.float64]:
-        """Returns (n, 4, 4) float64 of lists of 16, row by row."""
-        found, broken = self.transforms_or_gaps(name)
-        if broken:
-            raise next(iter(broken.values()))
-        return found
-
     def transforms_or_gaps(self, name: str) -> tuple[NDArray[np.float64], dict[int, LogError]]:
-        """Returns the same, NaN where a row holds none, and each such row with what is wrong."""
+        """Returns (n, 4, 4) float64 of lists of 16, row by row; NaN where a row holds none, and each such row with what
+        is wrong."""
         rows = enumerate(self._table.column(name))
         found, broken = read_each(dict(rows), lambda row, cell: self._transform(name, row, cell.values))
         return rows_or_nan(len(self), found, (4, 4)), broken

@@ -21,6 +21,7 @@ from perceptum.inputs import (
     HDMap,
     Labels,
     LidarSweep,
+    LogError,
     MissingRecord,
     Poses,
     Times,
@@ -66,8 +67,9 @@ class WaymoV2(Reader):
         self._images = Rows(self._file("lidar"), stored, "the segment has no points")
         self._pixel_poses = Rows(self._file("lidar_pose"), image_columns(POSES), _NO_PIXEL_POSES)
         self._jpegs = Rows(self._file("camera_image"), (_JPEG,), "the segment has no pictures")
-        self._sweeps = read_streams(self._file("lidar"), "key.laser_name", LIDARS)
-        self._pictures = read_streams(self._file("camera_image"), "key.camera_name", CAMERAS, _POSE_TIME)
+        self._sweeps, sweeps_out = read_streams(self._file("lidar"), "key.laser_name", LIDARS)
+        self._pictures, pictures_out = read_streams(self._file("camera_image"), "key.camera_name", CAMERAS, _POSE_TIME)
+        self.unreadable: list[LogError] = [*sweeps_out, *pictures_out]
         self.lidars = {name: stream.times_ns for name, stream in self._sweeps.items()}
         self.cameras = {name: stream.times_ns for name, stream in self._pictures.items()}
         # the frames are TOP's sweeps; in a download without lidar, those that have a pose
@@ -78,7 +80,8 @@ class WaymoV2(Reader):
 
     def _pose_times(self) -> Times:
         path = self._file("vehicle_pose")
-        return frame_times(read_table(path, [FRAME], "the segment has neither points nor poses"))
+        times_ns = frame_times(read_table(path, [FRAME], "the segment has neither points nor poses"))
+        return times_ns[times_ns > 0]
 
     @once
     def ids(self) -> list[str]:
@@ -97,11 +100,11 @@ class WaymoV2(Reader):
         return poses_of(path, times_ns[order], world_from_ego[order], broken)
 
     @once
-    def _lidars(self) -> Mapping[str, Lidar]:
+    def _lidars(self) -> Mapping[str, Lidar | BrokenRecord]:
         return read_lidars(self._file("lidar_calibration"))
 
     @once
-    def _cameras(self) -> Mapping[str, Camera]:
+    def _cameras(self) -> Mapping[str, Camera | BrokenRecord]:
         return read_cameras(self._file("camera_calibration"))
 
     @once
@@ -110,7 +113,7 @@ class WaymoV2(Reader):
         path = self._file("lidar_pose")
         if not os.path.lexists(path):
             raise MissingRecord(f"{path}: no such file; {_NO_PIXEL_POSES}")
-        stream = read_streams(path, "key.laser_name", {1: _TOP}).get(_TOP)
+        stream = read_streams(path, "key.laser_name", {1: _TOP})[0].get(_TOP)
         return {} if stream is None else dict(zip(stream.times_ns.tolist(), stream.rows.tolist(), strict=True))
 
     def _poses_at(self, time_ns: int) -> NDArray[np.float32]:
@@ -183,10 +186,14 @@ class WaymoV2(Reader):
         return None
 
 
-def _calibrated(path: Path, table: Mapping[str, Calibrated], sensor: str) -> Calibrated:
+def _calibrated(path: Path, table: Mapping[str, Calibrated | BrokenRecord], sensor: str) -> Calibrated:
     if sensor not in table:
         raise MissingRecord(f"{path}: no sensor '{sensor}', found {', '.join(table) or 'none'}")
-    return table[sensor]
+    calibrated = table[sensor]
+    if isinstance(calibrated, BrokenRecord):
+        # its own, not the kept one: raising that again would grow its traceback
+        raise BrokenRecord(str(calibrated))
+    return calibrated
 
 
 def _jpeg(path: Path, rows: Rows, row: int) -> bytes:

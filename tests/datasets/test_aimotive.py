@@ -152,7 +152,7 @@ def test_broken_records_are_named(aimotive, made):
     said = refused(aimotive, boxes, json.dumps(stamped), lambda frame: frame.labels)
     assert said == "box 0 has a negative size or a quaternion that is not of length 1"
     said = refused(aimotive, boxes, '{"Timestamp": "-1"}', lambda frame: frame.labels)
-    assert said == "Timestamp is '-1', wanted nanoseconds"
+    assert said == "Timestamp is '-1', wanted nanoseconds above 0"
 
 
 CALIBRATION = "sensor/calibration/calibration.json"

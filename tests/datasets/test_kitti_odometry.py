@@ -85,10 +85,11 @@ def ask_pose(log):
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        ("0.0\n0.1\n", "2 lines, but 000003.bin needs line 4"),
-        ("0.0\nx\n", "'x' is not a number"),
-        ("0.0\nnan\n0\n0\n", "line 2 is nan, wanted seconds since the start"),
-        ("0.0\n1e300\n0\n0\n", "line 2 is 1e+300, wanted seconds since the start"),
+        ("0.0\n0.1\n", "2 lines, but 000002.bin needs line 3 (and 1 more)"),
+        ("0.0\nx\n", "line 2 is 'x', wanted seconds since the start (and 2 more)"),
+        ("0.0\nnan\n0.2\n0.3\n", "line 2 is 'nan', wanted seconds since the start"),
+        ("0.0\n1e300\n0.2\n0.3\n", "line 2 is '1e300', wanted seconds since the start"),
+        ("0.0\n\n0.2\n0.3\n", "line 2 is '', wanted seconds since the start"),
     ],
 )
 def test_broken_times_are_named(kitti_odometry, content, wanted):

@@ -142,7 +142,11 @@ def ask_pose(log):
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        ("", "0 lines, but 0000000004.bin needs line 5"),
+        (
+            "1970-01-01 00:00:00.000000000\n" * 5,
+            "line 1 is '1970-01-01 00:00:00.000000000', the first day of all clocks: it was never set",
+        ),
+        ("", "0 lines, but 0000000000.bin needs line 1"),
         ("\n" * 5, "line 1 is '', wanted a time such as 2011-09-26 13:02:25.964389445"),
         (
             "2011-13-26 13:02:25.0\n" * 5,

@@ -271,3 +271,7 @@ print("survived", errors)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("survived ")
+
+
+def test_a_map_without_any_rule_does_not_say_which_lanes_are_controlled(read):
+    assert read(small()).lanes.has_traffic_control is None

@@ -1159,3 +1159,43 @@ def test_a_point_step_that_the_data_does_not_have_is_said_with_the_one_that_fits
 
     text = said(lambda: open_log(write_as("mcap", tmp_path, rows))[0].lidar)
     assert text.endswith("its points seem to have 32 bytes each: point_step is wrong")
+
+
+# damaged='skip': what is whole of a file is read, whatever the container
+
+
+def damaged_sqlite(tmp_path, at):
+    """Twelve clouds in a .db3 of which a page is zeros, as a disk may leave it."""
+    path = write_as("sqlite", tmp_path, lambda maker: [mount(maker), *clouds(maker, 12)])
+    file = next(iter(path.rglob("*.db3"))) if path.is_dir() else path
+    data = bytearray(file.read_bytes())
+    page = int(len(data) * at) // 4096 * 4096
+    data[page : page + 4096] = bytes(4096)
+    file.write_bytes(data)
+    return file
+
+
+@pytest.mark.parametrize("at", [0.5, 0.75])
+def test_what_is_whole_of_a_damaged_database_can_be_read(tmp_path, at):
+    file = damaged_sqlite(tmp_path, at)
+
+    def content(**options):
+        return [len(frame.lidar) for frame in open_log(file, **options)]
+
+    assert str(file) in said(content)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        whole = content(damaged="skip")
+    assert 0 < len(whole) < 12
+    assert any(str(one.message).startswith(f"left out: {file}: ") for one in told)
+
+
+def test_a_row_without_a_time_is_left_out_of_a_damaged_database(tmp_path):
+    file = write_as("sqlite", tmp_path, lambda maker: [mount(maker), *clouds(maker, 4)])
+    file = next(iter(file.rglob("*.db3"))) if file.is_dir() else file
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE messages SET timestamp = 'late' WHERE id = 3")
+    database.close()
+    assert "row 3 has the timestamp 'late'" in said(lambda: open_log(file))
+    with pytest.warns(UserWarning, match="left out: .* row 3 has the timestamp 'late'"):
+        assert len(open_log(file, damaged="skip")) == 3

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perceptum import open_dataset
 from perceptum.convert import convert
 from perceptum.datasets import open_log
 from perceptum.datasets.reading.crc32c_kernel import crc32c
 from perceptum.datasets.waymo_motion.boundaries import along
 from perceptum.datasets.waymo_motion.map import read_map
 from perceptum.datasets.waymo_motion.scenario import LANE_STATES, read_scenario
-from perceptum.inputs import BrokenRecord, LogError, NotALog
+from perceptum.inputs import BrokenRecord, LogError, NotALog, PoseUnknown
 from perceptum.testing import check_dataset
 
 from . import made_waymo_motion as made
@@ -255,7 +256,11 @@ def changed(alter):
         (b"\x1f\x8b" + b"\0" * 30, "is compressed with gzip; unpack it first"),
         (b"abcdefghijklmnop", "the length of the record at byte 0 does not have its checksum; not a TFRecord file"),
         (changed(lambda d: d.pop()), "record 0 at byte 0 has {size} bytes, but the file is cut short"),
-        (changed(lambda d: d.extend(b"abc")), "3 bytes after byte {whole}, wanted a record; the file is cut short"),
+        (
+            changed(lambda d: d.extend(b"abc")),
+            "holds 1 scenarios (0a1b2c3d) and 1 that cannot be read, the first: {path}: 3 bytes after byte {whole}, "
+            "wanted a record; the file is cut short; say which with scenario='0a1b2c3d'",
+        ),
         (
             changed(lambda d: d.__setitem__(50, d[50] ^ 1)),
             "the record at byte 12 does not have its checksum; the file is damaged",
@@ -267,7 +272,7 @@ def changed(alter):
 def test_a_broken_file_is_named(tmp_path, content, wanted):
     path = tmp_path / "a.tfrecord"
     path.write_bytes(content)
-    sizes = {"size": len(made.scenario()), "whole": len(made.tfrecord(made.scenario()))}
+    sizes = {"size": len(made.scenario()), "whole": len(made.tfrecord(made.scenario())), "path": path}
     assert said(lambda: open_log(path)) == f"{path}: {wanted.format(**sizes)}"
 
 
@@ -279,20 +284,11 @@ OBJECTS = made.tracks()
     [
         ({"objects": OBJECTS[:2]}, "the recording car is track 2 of 2"),
         ({"objects": [*OBJECTS, OBJECTS[0]]}, "two tracks have the id 7, wanted one"),
-        ({"objects": [*OBJECTS, made.track(8, 1, [])]}, "track 8 has 0 states, the scenario 5 times"),
+        ({"objects": [*OBJECTS[:2], made.track(8, 1, [])]}, "track 8 has 0 states, the scenario 5 times"),
         ({"more": [made.double(1, 0.0)]}, "its times do not increase, or are not seconds"),
         ({"more": [made.double(1, np.nan)]}, "its times do not increase, or are not seconds"),
-        ({"more": [made.message(7)]}, "traffic lights of 6 steps, the scenario has 5"),
         ({"more": [made.message(11, made.number(1, 3))]}, "a track that is to be predicted is not one of its 3"),
         ({"more": [made.number(2, 5)]}, "not a scenario (found a number, wanted bytes)"),
-        (
-            {"objects": [made.track(1, 1, [made.state(np.nan, 0, 0)] * 5), *OBJECTS[1:]]},
-            "track 1 at step 0 is [nan, -6717.9, 181.25, 4.0, 2.0, 1.5, 0.0, 0.0, 0.0], wanted finite metres",
-        ),
-        (
-            {"objects": [made.track(1, 1, [made.state(0, 0, 0, size=(4, -1, 1))] * 5), *OBJECTS[1:]]},
-            "track 1 at step 0 is [-7824.4, -6717.9, 181.25, 4.0, -1.0, 1.0, 0.0, 0.0, 0.0], wanted finite metres",
-        ),
     ],
 )
 def test_a_scenario_that_cannot_be_is_named(tmp_path, changed, wanted):
@@ -407,3 +403,79 @@ def _side(centre, boundary):
     at = int(np.clip(np.argmin(((centre[:, :2] - middle) ** 2).sum(axis=1)), 1, len(centre) - 1))
     ahead, offset = centre[at, :2] - centre[at - 1, :2], middle - centre[at, :2]
     return (ahead[0] * offset[1] - ahead[1] * offset[0]) / np.hypot(*ahead)
+
+
+@pytest.mark.parametrize("wrong", [made.state(np.nan, 0, 0), made.state(0, 0, 0, size=(4, -1, 1))])
+def test_one_state_that_cannot_be_spoils_no_other(tmp_path, wrong):
+    states = [made.state(20, 3, 0), wrong, *[made.state(20, 3, 0)] * 3]
+    file = written(tmp_path, objects=[made.track(1, 1, states), *OBJECTS[1:]])
+    with pytest.warns(UserWarning, match=r"states that are not finite metres, the first of track 1 at step 1 \(1\)"):
+        log = open_log(file)
+    assert [list(frame.labels.track_id).count("1") for frame in log] == [1, 0, 1, 1, 1]
+
+
+def test_a_state_of_the_recording_car_that_cannot_be_leaves_a_gap_in_the_poses(tmp_path):
+    own = [made.state(1.0 * i if i != 2 else np.nan, 0, 0, (10, 0)) for i in range(made.STEPS)]
+    with pytest.warns(UserWarning, match="states that are not finite metres, the first of track 3 at step 2"):
+        log = open_log(written(tmp_path, objects=[*OBJECTS[:2], made.track(3, 1, own)]))
+    assert [pose_or_none(frame) for frame in log] == [0.0, 1.0, None, 3.0, 4.0]
+
+
+def pose_or_none(frame):
+    try:
+        return round(float(frame.world_from_ego[0, 3] - made.FAR[0]), 6)
+    except PoseUnknown:
+        return None
+
+
+def test_a_track_of_too_few_states_is_left_out_and_named(tmp_path):
+    with pytest.warns(UserWarning, match="states of track 8, since the scenario has 5 steps"):
+        log = open_log(written(tmp_path, objects=[*OBJECTS, made.track(8, 1, [made.state(0, 0, 0)])]))
+    assert "8" not in log[0].labels.track_id
+
+
+def test_traffic_lights_of_other_steps_are_left_out_and_named(tmp_path):
+    with pytest.warns(UserWarning, match=r"steps of traffic lights, since the scenario has 5 steps \(6\)"):
+        log = open_log(written(tmp_path, more=[made.message(7)]))
+    # the stop sign's lane alone
+    assert log.map.lanes.has_traffic_control.tolist() == [True, False, False]
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """Three scenarios, the last cut short."""
+    file = made.make(tmp_path / "training", *map(made.scenario, ("aa", "bb", "cc")))
+    file.write_bytes(file.read_bytes()[:-40])
+    return file
+
+
+@pytest.mark.parametrize("scenario", ["aa", "bb", 1])
+def test_a_file_that_is_cut_short_has_the_scenarios_before_the_cut(cut, scenario):
+    assert len(open_log(cut, scenario=scenario)) == made.STEPS
+
+
+def test_a_dataset_of_a_file_that_is_cut_short_leaves_out_the_last(cut):
+    with pytest.raises(BrokenRecord, match=r"record 2 at byte .* but the file is cut short"):
+        open_dataset(cut)
+    dataset = open_dataset(cut, on_error="skip")
+    assert len(dataset.logs) == 2
+    assert len(dataset.left_out) == 1
+    assert "the file is cut short" in dataset.left_out[0]
+
+
+def test_a_damaged_scenario_does_not_hide_those_behind_it(tmp_path):
+    file = made.make(tmp_path, *map(made.scenario, ("aa", "bb")))
+    data = bytearray(file.read_bytes())
+    data[60] ^= 1
+    file.write_bytes(data)
+    assert open_log(file, scenario="bb").source.name == "bb"
+    text = said(lambda: open_log(file, scenario="aa"))
+    assert f"no scenario 'aa' among 1 (bb) and 1 that cannot be read, the first: {file}: record 0 is not" in text
+
+
+@pytest.mark.parametrize("ask", [lambda file: file.parent, lambda file: f"{file}0", lambda file: file.parent / "a.txt"])
+def test_files_of_scenarios_are_named_where_a_path_is_none(tmp_path, ask):
+    file = made.make(tmp_path)
+    (tmp_path / "a.txt").write_text("a")
+    text = said(lambda: open_log(ask(file)), NotALog)
+    assert f"{file.name} (waymo_motion); open one of them" in text

@@ -621,3 +621,17 @@ def test_programs_are_no_pictures():
     assert refused(script).startswith("not a complete picture (cannot identify image file")
     with pytest.raises(BrokenRecord):
         picture_size(script)
+
+
+@pytest.mark.parametrize("name", [b"tEXt", b"iCCP", b"pHYs"])
+def test_a_png_whose_remark_has_a_wrong_checksum_is_whole(name):
+    """libpng warns and passes over chunks that no pixel needs."""
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 7, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, "PNG")
+    picture = buffer.getvalue()
+    at = picture.index(b"IDAT") - 4
+    remark = struct.pack(">I", 9) + name + b"a\0remark!" + b"\0\0\0\0"
+    np.testing.assert_array_equal(decode_image(picture[:at] + remark + picture[at:]), pixels)
+    with pytest.raises(BrokenRecord, match="not a complete picture"):
+        decode_image(picture[:at] + remark.replace(name, name.upper()) + picture[at:])
