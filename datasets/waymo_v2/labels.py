@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,8 @@ _SEVEN = (*(f"box.center.{axis}" for axis in "xyz"), *(f"box.size.{axis}" for ax
 def read_boxes(path: Path) -> LabelTable:
     """Reads lidar_box/SEGMENT.parquet, whose velocities are along the world's axes.
 
-    A row that is not a box is an error of its time alone. Raises MissingRecord or BrokenRecord.
+    A row that is not a box is an error of its time alone; num_points is -1 where a box does not say. Raises
+    MissingRecord or BrokenRecord.
     """
     keys = ("key.frame_timestamp_micros", "key.laser_object_id")
     others = ("type", "num_lidar_points_in_box", "speed.x", "speed.y")
@@ -43,11 +45,16 @@ def read_boxes(path: Path) -> LabelTable:
         times_ns=times_ns[good],
         boxes=boxes,
         velocity=np.stack(speed, axis=1)[good],
-        category=_TYPES[_known(table.numbers(f"{_BOX}.type"))][good],
+        category=_TYPES[_known(_or(0, table.numbers(f"{_BOX}.type", nulls=True)))][good],
         track_id=table.texts(keys[1])[good],
-        num_points=table.numbers(f"{_BOX}.num_lidar_points_in_box").astype(np.int64)[good],
+        num_points=_or(-1, table.numbers(f"{_BOX}.num_lidar_points_in_box", nulls=True))[good],
         broken=broken,
     ).by_time()
+
+
+def _or(unknown: int, column: NDArray[Any]) -> NDArray[np.int64]:
+    """Returns whole numbers; `unknown` for a null."""
+    return np.where(np.isnan(column), unknown, column).astype(np.int64)
 
 
 def _known(types: NDArray[np.int64]) -> NDArray[np.int64]:

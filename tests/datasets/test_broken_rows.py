@@ -73,6 +73,13 @@ def test_a_broken_box_of_waymo_v2_fails_its_frame_alone(waymo_v2, value):
     assert boxes(open_log(waymo_v2, on_error="skip")) == [None, 2, 2, 2]
 
 
+def test_a_box_of_waymo_v2_that_does_not_say_its_points_or_kind_is_there(waymo_v2):
+    for column in ("num_lidar_points_in_box", "type"):
+        put_in_parquet(waymo_v2, "lidar_box", f"[LiDARBoxComponent].{column}", 0, None)
+    labels = open_log(waymo_v2)[0].labels
+    assert (labels.num_points.tolist(), labels.category.tolist()) == ([-1, 10], ["UNKNOWN", "SIGN"])
+
+
 @pytest.mark.parametrize("value", [NAN, None])
 def test_a_broken_box_of_argoverse2_fails_its_frame_alone(argoverse2, value):
     wanted = boxes(open_log(argoverse2))
