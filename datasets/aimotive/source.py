@@ -24,6 +24,7 @@ from perceptum.inputs.once import once
 from ..reading.files import read_each, subfolders
 from ..reading.picture_file import picture_file
 from ..reading.reader import Reader, first_times
+from ..reading.unset_times import offsets_where_set
 from .calibration import Calibration, read_calibration
 from .laz import read_laz
 from .records import read_boxes, read_stamp, read_targets
@@ -125,10 +126,12 @@ class AiMotive(Reader):
         return read_boxes(path, time_ns) if path is not None else None
 
 
-def _offsets(path: Path, time_ns: NDArray[np.float64], stamp_ns: int) -> NDArray[np.int32]:
-    """Returns (N,) ns after the stamp."""
+def _offsets(path: Path, time_ns: NDArray[np.float64], stamp_ns: int) -> NDArray[np.int32] | None:
+    """Returns (N,) ns after the stamp; None where the points have no times."""
     # whole numbers below 2**53: exact in float64
-    offset = time_ns - stamp_ns
+    offset = offsets_where_set(str(path), "gps_time", time_ns, time_ns - stamp_ns)
+    if offset is None:
+        return None
     bad = ~(np.abs(offset) <= _REVOLUTION_NS)
     if bad.any():
         row = int(np.argmax(bad))

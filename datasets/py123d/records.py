@@ -12,6 +12,7 @@ from perceptum.inputs.poses import inverse, rotation_from_quaternion, yaw_from_r
 
 from ..reading.calibrated_lens import CalibratedLens
 from ..reading.picture_file import size_of
+from ..reading.unset_times import offsets_where_set
 
 __all__ = ["label_boxes", "lens_of", "lidar_columns", "radar_columns"]
 
@@ -43,7 +44,10 @@ def lidar_columns(lidar: Any, time_ns: int) -> dict[str, Any]:
     x, y, z = np.asarray(lidar.xyz).T
     stamps_us = features.get("timestamps")
     # the points' own stamps are microseconds since 1970
-    offset_ns = None if stamps_us is None else np.asarray(stamps_us, dtype=np.int64) * 1000 - time_ns
+    offset_ns = None
+    if stamps_us is not None:
+        times_ns = np.asarray(stamps_us, dtype=np.int64) * 1000
+        offset_ns = offsets_where_set("a lidar of py123d", "timestamps", times_ns, times_ns - time_ns)
     intensity = features.get("intensity")
     first = next(iter(lidar.lidar_metadatas.values()), None)
     origin = np.zeros(3) if first is None else np.asarray(first.lidar_to_imu_se3.transformation_matrix)[:3, 3].copy()

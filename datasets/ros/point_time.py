@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceptum.inputs import BrokenRecord
+
+from ..reading.unset_times import offsets_where_set
 
 __all__ = ["POINT_TIMES", "point_offsets"]
 
@@ -42,18 +43,13 @@ def point_offsets(fields: Mapping[str, Column], stamp_ns: int, point_time: str, 
         return None
     if field not in fields:
         raise BrokenRecord(f"{where}: no field {field!r} for point_time; it has {', '.join(fields) or 'no fields'}")
-    is_set = fields[field] != 0
-    if kind.startswith("absolute") and len(is_set) and not is_set.any():
-        # without the time of the cloud: it is said once for the topic
-        warnings.warn(
-            f"{where.partition(' at ')[0]}: field {field} is 0 for all points, which was never set; read without the "
-            "points' own times",
-            stacklevel=2,
-        )
-        return None
     offsets = _as_offsets(fields[field], kind, stamp_ns)
     if kind.startswith("absolute"):
-        offsets = np.where(is_set, offsets, 0)
+        # without the time of the cloud: it is said once for the topic
+        known = offsets_where_set(where.partition(" at ")[0], f"field {field}", fields[field], offsets)
+        if known is None:
+            return None
+        offsets = known
     first, last = (int(offsets.min()), int(offsets.max())) if len(offsets) else (0, 0)
     if max(abs(first), abs(last)) > _FARTHEST_NS:
         raise BrokenRecord(

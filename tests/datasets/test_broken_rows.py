@@ -231,6 +231,23 @@ def test_a_stamp_of_0_of_aimotive_was_never_set(made, aimotive):
     assert log.skipped == [f"{path}: Timestamp is '0', wanted nanoseconds above 0"]
 
 
+@pytest.mark.parametrize("some", [True, False])
+def test_points_of_aimotive_whose_times_were_never_set(made, aimotive, some):
+    import laspy
+
+    number = made("aimotive").NUMBERS[0]
+    path = aimotive / "dynamic" / "raw-revolutions" / f"frame_{number:07}.laz"
+    wanted = open_log(aimotive)[0].lidar.offset_ns
+    points = laspy.read(path)
+    points.gps_time = np.where(np.arange(len(wanted)) < 3, 0, points.gps_time) if some else np.zeros(len(wanted))
+    points.write(str(path), laz_backend=laspy.LazBackend.Lazrs)
+    if some:
+        np.testing.assert_array_equal(open_log(aimotive)[0].lidar.offset_ns, [0, 0, 0, *wanted[3:]])
+        return
+    with pytest.warns(UserWarning, match="gps_time is 0 for all points, which was never set"):
+        assert open_log(aimotive)[0].lidar.offset_ns is None
+
+
 def put_in_line(path, line, text):
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:line], *([] if text is None else [text]), *lines[line + 1 :]]) + "\n")
