@@ -347,6 +347,11 @@ def _logs_above(path: Path) -> list[tuple[str, Path]]:
     for place in list(path.parents)[:_LOOK_ABOVE]:
         for name in recognised(place, ON_DISK) or recognised(place, usable_others()):
             found.setdefault(name, place)
+    if not found:
+        # recordings in a folder without their metadata
+        for place in list(path.parents)[:_LOOK_ABOVE]:
+            for name in loosely(place):
+                found.setdefault(name, place)
     return list(found.items())
 
 

@@ -28,15 +28,32 @@ from .mcap_records import (
 __all__ = ["contents_of", "skip"]
 
 _FOOTER_BYTES = 9 + 20 + 8
+_AT_ONCE = 1 << 20
 
 
 def contents_of(where: str, file: IO[bytes], size: int, skip_damaged: bool) -> Contents:
     """Returns what the file holds; raises BrokenRecord. `skip_damaged`: of a damaged file, what is whole."""
+    size = _without_padding(file, size)
     is_whole = _is_whole(where, file, size, skip_damaged)
     found = _summary(where, file, size) if is_whole else None
     if found is None or not _completed(where, file, size, found):
         return _walked(where, file, size, skip_damaged)
     return found
+
+
+def _without_padding(file: IO[bytes], size: int) -> int:
+    """Returns the size without zeros behind the end, which a recorder leaves that made room before it wrote; all of it
+    where something else is before them."""
+    end = size
+    while end > 0:
+        start = max(end - _AT_ONCE, 0)
+        file.seek(start)
+        kept = file.read(end - start).rstrip(b"\0")
+        end = start + len(kept)
+        if kept:
+            break
+    file.seek(max(end - len(MAGIC), 0))
+    return end if file.read(len(MAGIC)) == MAGIC else size
 
 
 def skip(error: BrokenRecord, skip_damaged: bool) -> None:
@@ -52,7 +69,7 @@ def _is_whole(where: str, file: IO[bytes], size: int, skip_damaged: bool) -> boo
     if found != MAGIC:
         raise BrokenRecord(f"{where}: starts with {found!r}, wanted {MAGIC!r} (MCAP); it is not an MCAP file")
     file.seek(max(size - len(MAGIC), 0))
-    is_whole = size >= _FOOTER_BYTES + len(MAGIC) and file.read() == MAGIC
+    is_whole = size >= _FOOTER_BYTES + len(MAGIC) and file.read(len(MAGIC)) == MAGIC
     if not (is_whole or skip_damaged):
         raise BrokenRecord(
             f"{where}: {size} bytes do not end with {MAGIC!r}; the file is cut short; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,9 @@ def _recording(path: Path, skip_damaged: bool) -> Recording:
         f"{f' and {len(parts) - 3} more' if parts[3:] else ''}",
         stacklevel=2,
     )
-    return SeveralFiles(path, [_file(part, number, skip_damaged) for number, part in enumerate(parts)])
+    return SeveralFiles(
+        path, [partial(_file, part, number, skip_damaged) for number, part in enumerate(parts)], skip_damaged
+    )
 
 
 def _file(path: Path, number: int, skip_damaged: bool) -> Recording:

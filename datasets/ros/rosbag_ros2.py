@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from perceptum.inputs import BrokenRecord, LogError
+from perceptum.inputs import BrokenRecord, LogError, MissingRecord
 from perceptum.install import install_command
 
 from ..reading.files import read_text
@@ -37,21 +38,26 @@ def rosbag2(folder: Path, skip_damaged: bool = False) -> Recording:
     # only the last part: a bag that was moved names its old folder, a broken one may name any
     names = [PurePosixPath(name).name for name in _names(folder / METADATA, metadata)]
     others = [name for name in recordings_in(folder, (_SUFFIXES[kind],)) if name not in names]
+    lost = [name for name in names if not os.path.lexists(folder / name)]
+    if len(lost) == len(names) and others:
+        raise MissingRecord(
+            f"{folder / lost[0]}: no such file; beside it is {others[0]}, which {METADATA} does not name; open that "
+            f"itself, or write the metadata again with `ros2 bag reindex {folder}`"
+        )
     if others:
         warnings.warn(f"{folder}: {', '.join(others[:5])} not read, since {METADATA} does not name it", stacklevel=2)
-    return SeveralFiles(folder, list(_opened(folder, names, kind, per_message, skip_damaged)))
+    parts = [
+        partial(_opened, folder / name, number, kind, per_message, skip_damaged) for number, name in enumerate(names)
+    ]
+    return SeveralFiles(folder, parts, skip_damaged)
 
 
-def _opened(
-    folder: Path, names: Sequence[str], kind: str, per_message: bool | None, skip_damaged: bool
-) -> Iterator[Recording]:
-    for number, name in enumerate(names):
-        if kind == "mcap":
-            from .mcap_file import McapFile
+def _opened(path: Path, number: int, kind: str, per_message: bool | None, skip_damaged: bool) -> Recording:
+    if kind == "mcap":
+        from .mcap_file import McapFile
 
-            yield McapFile(folder / name, number, skip_damaged=skip_damaged)
-        else:
-            yield SqliteBag(folder / name, number, compressed=per_message, skip_damaged=skip_damaged)
+        return McapFile(path, number, skip_damaged=skip_damaged)
+    return SqliteBag(path, number, compressed=per_message, skip_damaged=skip_damaged)
 
 
 def _names(path: Path, metadata: Mapping[str, Any]) -> list[str]:

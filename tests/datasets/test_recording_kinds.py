@@ -1199,3 +1199,52 @@ def test_a_row_without_a_time_is_left_out_of_a_damaged_database(tmp_path):
     assert "row 3 has the timestamp 'late'" in said(lambda: open_log(file))
     with pytest.warns(UserWarning, match="left out: .* row 3 has the timestamp 'late'"):
         assert len(open_log(file, damaged="skip")) == 3
+
+
+def parts_of_a_recording(tmp_path):
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    for number in range(3):
+        maker, late_ns = Maker(), number * 10**9
+        rows = [
+            (topic, log_ns + late_ns, message)
+            for topic, log_ns, message in [mount(maker), *clouds(maker, stamp=lambda t, late_ns=late_ns: t + late_ns)]
+        ]
+        write_mcap(folder / f"drive_{number}.mcap", rows, maker)
+    return folder
+
+
+def test_a_part_that_is_damaged_is_left_out_where_that_is_asked(tmp_path):
+    folder = parts_of_a_recording(tmp_path)
+    wanted = quiet(lambda: [frame.lidar.x.tobytes() for frame in open_log(folder)])
+    (folder / "drive_1.mcap").write_bytes(b"nothing")
+    assert "drive_1.mcap: starts with" in said(lambda: quiet(lambda: open_log(folder)))
+    with pytest.warns(UserWarning, match=r"left out: .*drive_1.mcap: starts with"):
+        log = open_log(folder, damaged="skip")
+    assert [frame.lidar.x.tobytes() for frame in log] == [*wanted[:3], *wanted[6:]]
+
+
+def test_zeros_behind_the_end_of_an_mcap_are_no_part_of_it(tmp_path):
+    maker = Maker()
+    path = write_mcap(tmp_path / "a.mcap", [mount(maker), *clouds(maker)], maker)
+    path.write_bytes(path.read_bytes() + bytes(3 << 20))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert len(open_log(path)) == 3
+
+
+def test_files_that_were_renamed_under_their_metadata_are_named(tmp_path):
+    maker = Maker()
+    folder = write_rosbag2(tmp_path / "drive", [mount(maker), *clouds(maker)], maker, storage="mcap")
+    file = next(folder.glob("*.mcap"))
+    file.rename(folder / "other.mcap")
+    assert said(lambda: open_log(folder), MissingRecord) == (
+        f"{file}: no such file; beside it is other.mcap, which metadata.yaml does not name; open that itself, or write "
+        f"the metadata again with `ros2 bag reindex {folder}`"
+    )
+
+
+def test_recordings_in_the_folder_above_are_named(tmp_path):
+    folder = parts_of_a_recording(tmp_path)
+    (folder / "notes").mkdir()
+    assert said(lambda: open_log(folder / "notes"), NotALog).endswith(f"it is in {folder} (rosbag); open that")
