@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
 from typing import Any
 
-from perceptum.builders import InputBuilder
+from perceptum.builders import InputBuilder, TensorCache
 from perceptum.building import build_frames
 from perceptum.features import ReferenceFrame, SpecError, canonical, output_frame
 from perceptum.first_call import in_ms
 from perceptum.inputs import Frame
 from perceptum.neuropod import Model
-from perceptum.pipeline import Answer
+from perceptum.pipeline import Answer, Pipeline
 
 __all__ = ["Times", "output_frames", "run_model"]
 
@@ -75,18 +76,29 @@ def run_model(
     times: Times,
     *,
     threads: int = 1,
+    cache: TensorCache | str | os.PathLike[str] | None = None,
+    at_once: int = 1,
     touch: Callable[[Frame], object] | None = None,
 ) -> Iterator[Answer]:
     """Yields the model's answer to each frame, building only what it asks for; `times` is filled on the way.
 
     One after the other, so that times are those of a frame alone: a `Pipeline` builds and runs beside each other, which
-    is no faster where the model fills all cores by itself, and makes both seem to take longer.
+    is no faster where the model fills all cores by itself, and makes both seem to take longer. With `at_once` above 1
+    it is a pipeline all the same, for a model that has so many workers.
 
     A frame that cannot be built, of a log that skips what is broken, has no answer.
 
+    cache: as of InputBuilder.
     touch: reads what the frame needs before the clock starts, where reading is not to count as building.
     """
-    for built in build_frames(InputBuilder(model, threads=threads), frames, touch):
+    builder = InputBuilder(model, threads=threads, cache=cache)
+    if at_once > 1:
+        with closing(Pipeline(builder, model).run(frames, touch=touch)) as answers:
+            for answer in answers:
+                times.add(answer.build_s, answer.infer_s, answer.once_s)
+                yield answer
+        return
+    for built in build_frames(builder, frames, touch):
         start = perf_counter()
         outputs = model.infer(built.tensors)
         infer_s, once_s = perf_counter() - start, built.tensors.once_s

@@ -6,7 +6,7 @@ import _thread
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
@@ -120,7 +120,7 @@ class Pipeline:
         *,
         keep_tensors: bool = False,
         touch: Callable[[Frame], object] | None = None,
-    ) -> Iterator[Answer]:
+    ) -> Generator[Answer, None, None]:
         """Yields an Answer for each frame, in order. One that cannot be built has none if its log skips what is broken.
 
         Args:
@@ -138,7 +138,7 @@ class Pipeline:
 
 def _answers(
     pipeline: Pipeline, frames: Iterable[Frame], keep: bool, touch: Callable[[Frame], object] | None
-) -> Iterator[Answer]:
+) -> Generator[Answer, None, None]:
     # it dies with this frame, wherever that is left, and then all threads of the run end
     taker = _Taker()
     run = _Run(pipeline, frames, touch, taker)

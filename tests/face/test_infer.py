@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -228,3 +229,57 @@ def test_what_a_model_was_not_given_comes_before_what_it_said(code_package):
     with pc.load_neuropod(package, trust=True) as model, pytest.raises(ValueError, match=r"^model 'needy' ") as error:
         model.infer({})
     assert str(error.value).startswith("model 'needy' was not given reference_stamp, and failed: TypeError: ")
+
+
+HOW_MANY = """
+import os
+def model(ego_pose):
+    cpus = len(os.sched_getaffinity(0))
+    return {"seen": np.array([os.getpid(), cpus, int(os.environ.get("OMP_NUM_THREADS", 0)), os.nice(0)], np.int64)}
+"""
+
+
+@pytest.fixture
+def seeing(code_package) -> Path:
+    return code_package(HOW_MANY, [{"name": "seen", "dtype": "int64", "shape": [4]}])
+
+
+def test_a_model_in_processes_of_its_own_has_the_limits_that_are_given(command, seeing):
+    limits = ("--limit", "threads=3", "--limit", "nice=5", "--limit", f"cpus={min(os.sched_getaffinity(0))}")
+    words = ("infer", SMALL, seeing, "--trust", "--isolate", "--workers", 2, *limits, "--restart", "on_failure")
+    done = command(*words, "--load-timeout", 60, "--heartbeat-timeout", 60, "--out", "r.arrow")
+    assert (done.status, done.err) == (0, "")
+    assert "2 frames at once" in done.out
+    rows = [row["seen"].tolist() for row in read_results("r.arrow")]
+    assert [row[1:] for row in rows] == [[1, 3, 5]] * 3
+    assert os.getpid() not in {row[0] for row in rows}
+
+
+def test_a_cache_is_kept_for_the_next_run(command, seeing):
+    for _ in range(2):
+        assert command("infer", SMALL, seeing, "--trust", "--cache", "kept").status == 0
+    assert command("cache", "ls", "kept", "--json").json["bundles"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--workers", 2], "--workers is for models in processes of their own: add --isolate, or --sandbox"),
+        (["--limit", "threads=1"], "--limit is for models in processes of their own: add --isolate, or --sandbox"),
+        (["--restart", "never"], "--restart is for models in processes of their own: add --isolate, or --sandbox"),
+        (["--in-process", "--timeout", 1], "--timeout is for models in processes of their own: leave out --in-process"),
+        (["--in-process", "--sandbox"], "--sandbox is a process of its own: leave out --in-process"),
+        (["--isolate", "--limit", "ram=1"], "--limit must be threads=1, memory=4GB, cpus=0-3,8 or nice=5, got 'ram=1'"),
+        (["--isolate", "--limit", "nice=1", "--limit", "nice=2"], "--limit nice is given twice"),
+        (["--isolate", "--limit", "memory=lots"], "--limit memory must be a size such as 500MB or 200GB, got 'lots'"),
+        (["--isolate", "--limit", "cpus=0,x"], "--limit cpus must be like 0-3,8, got '0,x'"),
+        (["--isolate", "--limit", "threads=two"], "--limit threads must be a whole number, got 'two'"),
+        (["--isolate", "--limit", "threads=0"], "--limit: threads must be a whole number from 1 on, got 0"),
+        (["--isolate", "--environment", "odd"], None),
+    ],
+)
+def test_how_a_model_is_run_may_make_no_sense(refusal, monkeypatch, tmp_path, words, said):
+    monkeypatch.setenv("PERCEPTUM_ENVIRONMENTS", str(tmp_path / "environments"))
+    status, told = refusal("infer", SMALL, "gone.neuropod", *words)
+    assert status == 2
+    assert told == said or (said is None and told.startswith("--environment: no environment 'odd'; there are: none"))

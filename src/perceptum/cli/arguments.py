@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AugmentOf",
+    "CacheOf",
     "DrawOf",
     "Frames",
     "InSandbox",
@@ -35,8 +36,8 @@ __all__ = [
     "OneFrame",
     "ParamsOf",
     "Threads",
-    "TimeoutS",
     "Training",
+    "bytes_of",
     "check_some",
     "file_name",
     "frame_indices",
@@ -52,6 +53,9 @@ __all__ = [
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 """A number as one writes it; what begins with zeros is an id."""
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?", re.IGNORECASE)
 
 
 class OnError(StrEnum):
@@ -92,10 +96,6 @@ InSandbox = Annotated[
         "package that is code needs no --trust there.",
     ),
 ]
-TimeoutS = Annotated[
-    float | None,
-    typer.Option("--timeout", min=0.001, metavar="SECONDS", help="How long the model may take over one frame."),
-]
 ParamsOf = Annotated[
     list[str] | None,
     typer.Option(
@@ -104,6 +104,14 @@ ParamsOf = Annotated[
         help="Parameters for rows that bring none: GROUP=PRESET, GROUP=JSON, such as "
         "'lidar_points={\"num_sweeps\": 5}', or for all rows at once frame=lidar and image=PRESET or JSON; may be "
         "repeated.",
+    ),
+]
+CacheOf = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="FOLDER",
+        help="Keep built tensors in this folder, and take those that are there; `perceptum cache` looks after it.",
     ),
 ]
 Training = Annotated[
@@ -134,14 +142,21 @@ OnBroken = Annotated[
 ]
 
 
-def isolation(isolate: bool, sandbox: bool, timeout_s: float | None) -> dict[str, Any]:
+def bytes_of(option: str, text: str) -> int:
+    """Returns the number of bytes that a size such as 500MB or 4GiB says; raises UsageError that names the option."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"{option} must be a size such as 500MB or 200GB, got '{text}'")
+    number, unit, binary = found.groups()
+    power = " kmgt".index(unit.lower() or " ")
+    return int(float(number) * (1024 if binary else 1000) ** power)
+
+
+def isolation(isolate: bool, sandbox: bool) -> dict[str, Any]:
     """Returns keywords of load_neuropod: in this process, in one of its own, or in one that is kept in."""
     from perceptum.neuropod.isolation import default_isolation
 
-    how = "sandbox" if sandbox else isolate or default_isolation()
-    if timeout_s is not None and not how:
-        raise UsageError("--timeout can only be kept by a process of its own; add --isolate, or --sandbox")
-    return {"isolate": how, "timeout_s": timeout_s}
+    return {"isolate": "sandbox" if sandbox else isolate or default_isolation()}
 
 
 def file_name(frame: Frame, suffix: str) -> str:

@@ -11,11 +11,11 @@ import typer
 
 from perceptum.plural import counted
 
+from .arguments import bytes_of
 from .output import Json, print_json, print_table, track
 
 __all__ = ["add_to"]
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?", re.IGNORECASE)
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -94,7 +94,7 @@ def gc(
     """Remove what is broken, too old, of other code, or, from what was not used for longest on, beyond a size."""
     from perceptum.builders.cache.tending import clean
 
-    most_bytes = None if most is None else _bytes(most)
+    most_bytes = None if most is None else bytes_of("--most", most)
     older_than_s = None if older_than is None else _seconds(older_than)
     found = clean(_folder(folder), most_bytes=most_bytes, older_than_s=older_than_s, stale=stale)
     if json:
@@ -118,17 +118,6 @@ def _folder(given: Path | None) -> Path:
 
 def _share(hits: int, misses: int) -> str:
     return f"{hits / (hits + misses):.1%} of {hits + misses}" if hits + misses else ""
-
-
-def _bytes(text: str) -> int:
-    from perceptum.errors import UsageError
-
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
-        raise UsageError(f"--most must be a size such as 500MB or 200GB, got '{text}'")
-    number, unit, binary = found.groups()
-    power = " kMGT".lower().index(unit.lower() or " ")
-    return int(float(number) * (1024 if binary else 1000) ** power)
 
 
 def _seconds(text: str) -> float:

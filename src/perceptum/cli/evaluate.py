@@ -13,10 +13,11 @@ import typer
 from perceptum.errors import UsageError
 from perceptum.plural import counted
 
-from .arguments import Frames, InSandbox, OfSplit, TimeoutS, frames_of_all
+from .arguments import CacheOf, Frames, OfSplit, Threads, frames_of_all
 from .named import check_there
 from .opening import open_logs
 from .output import Json, print_json, print_table, say, track
+from .running import Running, runs_models
 
 if TYPE_CHECKING:
     from perceptum.evaluation import Comparison, Evaluation
@@ -32,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(compare)
 
 
+@runs_models
 def evaluate(
     problem: Annotated[
         str,
@@ -52,21 +54,10 @@ def evaluate(
     ] = None,
     split: OfSplit = None,
     frames: Frames = ":",
-    workers: Annotated[
-        int, typer.Option(min=1, help="Frames in flight, and processes of each model; with 1, times are undisturbed.")
-    ] = 1,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Threads of each process of a model; if not given, its framework takes all CPUs."),
-    ] = None,
-    in_process: Annotated[
-        bool, typer.Option("--in-process", help="Run the models in this process: what ends one of them ends all.")
-    ] = False,
-    sandbox: InSandbox = False,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Run packages that are code: Python, custom ops, graphs that touch files.")
-    ] = False,
-    timeout: TimeoutS = None,
+    threads: Threads = 1,
+    cache: CacheOf = None,
+    *,
+    running: Running,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Forget what is in the folder, or go on with it.")
     ] = False,
@@ -80,11 +71,11 @@ def evaluate(
     Status 1 where a model was judged on no frame. Interrupted with --out, the same command goes on.
     """
     from perceptum.evaluation import evaluate as run
+    from perceptum.problems import problem_named
 
-    isolated = {"--sandbox": sandbox, "--timeout": timeout is not None, "--threads": threads is not None}
-    if in_process and any(isolated.values()):
-        given = next(name for name, is_given in isolated.items() if is_given)
-        raise UsageError(f"{given} is for models in processes of their own")
+    how = running.keywords(isolated=True, restart="on_failure", alone=False)
+    # before anything is looked for on disk: it is the first word, and what is known of it costs nothing
+    problem_named(problem)
     packages = _packages(model)
     dataset = open_logs(logs, split=split)
     picked = frames_of_all(dataset, frames)
@@ -96,12 +87,11 @@ def evaluate(
             frames=picked,
             out=out,
             fresh=fresh,
-            workers=workers,
+            workers=running.workers,
             threads=threads,
-            isolate="sandbox" if sandbox else not in_process,
-            trust=trust,
-            timeout_s=timeout,
+            cache=cache,
             track=track,
+            **how,
         )
     except KeyboardInterrupt:
         if out is not None:

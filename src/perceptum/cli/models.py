@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,21 +14,22 @@ from perceptum.first_call import first_in_words
 from perceptum.plural import counted
 
 from .arguments import (
+    CacheOf,
     Frames,
-    InSandbox,
-    Isolate,
     LogPath,
     OnBroken,
     OnError,
     Threads,
-    TimeoutS,
     check_some,
     frame_indices,
-    isolation,
 )
 from .named import check_there
 from .opening import open_one
 from .output import Json, print_json, print_table, say, tell_skipped, track
+from .running import Running, runs_models
+
+if TYPE_CHECKING:
+    from perceptum.pipeline import Answer
 
 __all__ = ["add_to"]
 
@@ -70,37 +72,45 @@ def demo(
     typer.echo("packages: " + "  ".join(map(str, result.packages)))
 
 
+@runs_models
 def infer(
     log: LogPath,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A packaged model: a folder or a zip file.")],
     frames: Frames = ":",
     out: Annotated[Path | None, typer.Option(help="Write the outputs to this file: .arrow, or .parquet.")] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Run a package that is code: Python, custom ops, graphs that touch files.")
-    ] = False,
-    isolate: Isolate = False,
-    sandbox: InSandbox = False,
-    timeout: TimeoutS = None,
     threads: Threads = 1,
+    cache: CacheOf = None,
+    *,
+    running: Running,
     on_error: OnBroken = OnError.stop,
     json: Json = False,
 ) -> None:
     """Run a packaged model on a log: build what it asks for, frame by frame, and show or write its answers."""
-    from perceptum.inference import Times
+    from perceptum.inference import Times, run_model
     from perceptum.neuropod import load_neuropod
+    from perceptum.neuropod.isolation import default_isolation
     from perceptum.results import check_results_name
 
-    how = isolation(isolate, sandbox, timeout)
+    how = running.keywords(isolated=default_isolation(), restart="never", alone=True)
+    if how["isolate"]:
+        how["workers"] = running.workers
     if out is not None:
         check_results_name(out)
     opened = open_one(log, on_error.value)
     picked = frame_indices(opened, frames)
     check_there(model)
     start = perf_counter()
-    with load_neuropod(model, trust=trust, **how) as loaded:
+    with load_neuropod(model, **how) as loaded:
         load_ms = round((perf_counter() - start) * 1e3, 3)
         times = Times()
-        rows = _run(opened, picked, loaded, times, out, threads)
+        rows = _run(
+            opened,
+            picked,
+            loaded,
+            times,
+            out,
+            partial(run_model, threads=threads, cache=cache, at_once=running.workers),
+        )
     about = {"model": loaded.name, "platform": loaded.platform, "log": opened.info()["name"], "load_ms": load_ms}
     summary = {**about, **times.summary()}
     if json:
@@ -114,7 +124,9 @@ def infer(
     which = "medians" if len(rows) > 2 else "first calls"
     typer.echo(
         f"{counted(len(rows), 'frame')}: reading and building {summary['build_ms']} ms, "
-        f"infer {summary['infer_ms']} ms ({which})" + (f"; written to {out}" if out else "")
+        f"infer {summary['infer_ms']} ms ({which})"
+        + (f", {running.workers} frames at once" if running.workers > 1 else "")
+        + (f"; written to {out}" if out else "")
     )
 
 
@@ -125,19 +137,20 @@ def _first(summary: Mapping[str, Any]) -> str:
     return f"first frame: reading and building {built}; infer {first['infer_ms']:.1f} ms"
 
 
-def _run(log: Any, picked: range, model: Any, times: Any, out: Path | None, threads: int) -> list[dict[str, Any]]:
+def _run(
+    log: Any, picked: range, model: Any, times: Any, out: Path | None, run: Callable[..., Iterator[Answer]]
+) -> list[dict[str, Any]]:
     """Runs the model, writes the results where asked for, and returns a line per frame."""
     from contextlib import nullcontext
 
-    from perceptum.inference import output_frames, run_model
+    from perceptum.inference import output_frames
     from perceptum.results import ResultsWriter
 
     about: dict[bytes | str, bytes | str] = {"model": model.name, "log": log.source.location}
     rows = []
     writer = nullcontext() if out is None else ResultsWriter(out, model.outputs, about, output_frames(model))
     with writer as sink:
-        chosen = track((log[i] for i in picked), model.name, len(picked))
-        for answer in run_model(chosen, model, times, threads=threads):
+        for answer in track(run((log[i] for i in picked), model, times), model.name, len(picked)):
             shapes = {name: f"{tuple(array.shape)} {array.dtype}" for name, array in answer.outputs.items()}
             frame = answer.frame
             rows.append({"frame": frame.index, "frame_id": frame.id, "time_ns": frame.time_ns, **shapes})

@@ -52,7 +52,7 @@ def parity(
     from perceptum.neuropod import load_neuropod
     from perceptum.parity import compare_with_training, frames_to_compare, recorded_training
 
-    how = isolation(isolate, sandbox, None)
+    how = isolation(isolate, sandbox)
     check_there(package)
     dataset = open_logs(logs, split=split)
     training = recorded_training(package)

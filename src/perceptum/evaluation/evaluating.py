@@ -8,10 +8,12 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
+from perceptum.builders import TensorCache
 from perceptum.errors import UsageError
 from perceptum.inputs import Dataset, Log
 from perceptum.keywords import names_keywords
 from perceptum.neuropod.process.limits import Limits
+from perceptum.neuropod.process.remote import Restart
 from perceptum.problems import JudgedProblem, problem_named
 
 from .entrants import entrants_of, loaded
@@ -38,10 +40,16 @@ def evaluate(
     out: str | os.PathLike[str] | None = None,
     fresh: bool = False,
     workers: int = 1,
-    threads: int | None = None,
+    threads: int = 1,
+    cache: TensorCache | str | os.PathLike[str] | None = None,
     isolate: bool | str = True,
     trust: bool = False,
+    limits: Limits | None = None,
+    environment: str | None = None,
+    restart: str | Restart = "on_failure",
     timeout_s: float | None = None,
+    load_timeout_s: float | None = None,
+    heartbeat_timeout_s: float | None = None,
     track: Track = lambda records, _, __: records,
 ) -> Evaluation:
     """Runs models on the frames of logs and judges them by a problem.
@@ -55,13 +63,14 @@ def evaluate(
         fresh: forget what is in the folder.
         workers: how many frames are in flight, and how many processes each isolated model has. With 1, models run one
             after the other on frames in their order, and times are those of a model alone; scores are the same.
-        threads: with how many threads each process of an isolated model computes; None leaves it to its framework,
-            which takes all CPUs. Where several frames are in flight on CPUs, 1 keeps the processes out of each other's
-            way; some frameworks then round the last bit of their answers otherwise.
+        threads, cache: as of InputBuilder. What a cache has is not built again, and the times say how long that took.
         isolate: packages run in processes of their own (True), or in a sandbox ("sandbox"), so that one that dies costs
             its frame and no more; False: in this process.
         trust: packages that are code may run.
-        timeout_s: how long a model may take over a frame; for isolated ones.
+        limits, environment, restart, timeout_s, load_timeout_s, heartbeat_timeout_s: of isolated models, as of
+            load_neuropod. Each process of a model takes all CPUs, unless limits say otherwise: where several frames are
+            in flight, Limits(threads=1) keeps them out of each other's way; some frameworks then round the last bit of
+            their answers otherwise.
         track: passes the records through, for a progress bar: (records, what, how many).
 
     A frame on which a model fails, whose inputs cannot be built, or that has no labels is counted with what was said,
@@ -71,8 +80,17 @@ def evaluate(
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise UsageError(f"workers must be a whole number of frames in flight, at least 1, got {workers!r}")
     name, problem = (problem, problem_named(problem)) if isinstance(problem, str) else (_title(problem), problem)
-    if not isolate and (threads is not None or timeout_s is not None):
-        raise UsageError("threads and timeout_s are for models in processes of their own")
+    isolated: dict[str, Any] = {
+        "limits": limits,
+        "environment": environment,
+        "timeout_s": timeout_s,
+        "load_timeout_s": load_timeout_s,
+        "heartbeat_timeout_s": heartbeat_timeout_s,
+    }
+    given = [name for name, value in isolated.items() if value is not None]
+    if not isolate and given:
+        raise UsageError(f"{given[0]} is for models in processes of their own, and isolate is False")
+    kept = TensorCache.of(cache)
     dataset = Dataset.of(logs)
     positions = _positions(dataset, frames)
     entrants = entrants_of(models)
@@ -84,10 +102,9 @@ def evaluate(
         left = [position for position in positions if position not in done]
         how: dict[str, Any] = {"trust": trust, "isolate": isolate}
         if isolate:
-            limits = None if threads is None else Limits(threads=threads)
-            how |= {"workers": workers, "restart": "on_failure", "timeout_s": timeout_s, "limits": limits}
+            how |= {"workers": workers, "restart": restart, **isolated}
         with loaded(entrants, **how) as ready:
-            judge = Judge(problem, ready)
+            judge = Judge(problem, ready, threads, kept)
             keep = store.add if store is not None else lambda _: None
             with closing(judged(judge, dataset, left, workers, keep)) as running:
                 for record in track(running, setup.problem.title, len(left)):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perceptum.builders import BuildError, InputBuilder, Tensors
+from perceptum.builders import BuildError, InputBuilder, TensorCache, Tensors
 from perceptum.errors import UsageError
 from perceptum.foreign import foreign, let_interrupts_pass, said
 from perceptum.inputs import Dataset, Frame, LogError
@@ -36,15 +36,22 @@ class ProblemFailed(UsageError):
 class Judge:
     """Answers one frame with all models, and judges them by the problem. Any number of threads may ask at once."""
 
-    def __init__(self, problem: JudgedProblem, models: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        problem: JudgedProblem,
+        models: Mapping[str, Any],
+        threads: int = 1,
+        cache: TensorCache | None = None,
+    ) -> None:
         """Raises UsageError where a model does not suit the problem, SpecError where its inputs cannot be built."""
         for model in models.values():
             problem.check(model)
         self._problem = problem
         self._models = models
         # one plan for all: stages that several models need run once a frame
-        self._builder = InputBuilder(models)
-        self._targets = InputBuilder(list(problem.targets), training=True) if problem.targets else None
+        self._how: dict[str, Any] = {"threads": threads, "cache": cache}
+        self._builder = InputBuilder(models, **self._how)
+        self._targets = InputBuilder(list(problem.targets), training=True, **self._how) if problem.targets else None
         self._steps = _steps_of(self._builder)
         self._alone: dict[str, InputBuilder[dict[str, Tensors]]] = {}
         self._lock = threading.Lock()
@@ -108,7 +115,7 @@ class Judge:
 
     def _build_alone(self, name: str, frame: Frame) -> tuple[Tensors, float] | str:
         with self._lock:
-            builder = self._alone.get(name) or InputBuilder({name: self._models[name]})
+            builder = self._alone.get(name) or InputBuilder({name: self._models[name]}, **self._how)
             self._alone[name] = builder
         start = perf_counter()
         try:

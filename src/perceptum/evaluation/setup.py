@@ -16,6 +16,8 @@ from perceptum.inputs import Dataset
 from perceptum.plural import counted
 from perceptum.problems import JudgedProblem
 
+from .content import contents_of
+
 __all__ = ["FramesSetup", "LogSetup", "ModelSetup", "ProblemSetup", "SchemaSetup", "Setup", "differences"]
 
 FORMAT = 1
@@ -54,6 +56,8 @@ class LogSetup(msgspec.Struct, frozen=True, kw_only=True):
     frames: int
     duration_s: float | None
     """From its first frame to its last; None where only opening it says."""
+    content: str = ""
+    """SHA-256 over what it holds, as far as that can be said without reading it."""
 
 
 class FramesSetup(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,9 +92,10 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         positions: Sequence[int],
         models: Mapping[str, ModelSetup],
     ) -> Setup:
-        """name: how the problem was asked for. No log is opened that is not open."""
+        """name: how the problem was asked for. No log on disk is opened that is not open."""
         schema = canonical()
         logs, numbers = dataset.places(positions)
+        contents = contents_of(dataset, dict.fromkeys(logs.tolist()))
         return cls(
             format=FORMAT,
             perceptum=__version__,
@@ -98,7 +103,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
             problem=_problem_setup(name, problem),
             models=dict(models),
             dataset=dataset.name,
-            logs=[_log_setup(dataset, log) for log in dict.fromkeys(logs.tolist())],
+            logs=[_log_setup(dataset, log, content) for log, content in contents.items()],
             frames=FramesSetup(count=len(positions), digest=_sha256([logs.tolist(), numbers.tolist()])),
         )
 
@@ -137,7 +142,8 @@ def _decides(setup: Setup) -> dict[str, str | None]:
         found[f"model '{name}'"] = model.digest or "not a package"
         found[f"inputs of model '{name}'"] = model.inputs
     for number, log in enumerate(setup.logs):
-        found[f"log {number}"] = f"{log.name}, {counted(log.frames, 'frame')}, {log.duration_s} s"
+        content = f"content {log.content[:_SHOWN]}" if log.content else "content not known"
+        found[f"log {number}"] = f"{log.name}, {counted(log.frames, 'frame')}, {log.duration_s} s, {content}"
     return found
 
 
@@ -176,9 +182,9 @@ def _plain(value: Any) -> Any:
         return type(value).__qualname__
 
 
-def _log_setup(dataset: Dataset, log: int) -> LogSetup:
+def _log_setup(dataset: Dataset, log: int, content: str) -> LogSetup:
     about = dataset.about(log)
-    return LogSetup(name=about.name, frames=about.frames, duration_s=about.duration_s)
+    return LogSetup(name=about.name, frames=about.frames, duration_s=about.duration_s, content=content)
 
 
 def _sha256(values: Sequence[object]) -> str:

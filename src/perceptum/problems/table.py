@@ -137,7 +137,7 @@ def _options(place: str, made: type[JudgedProblem], text: str | None) -> dict[st
         texts = texts_of_text(place, text, lambda: None)
         takes = made.takes(texts)
         options = texts_of_text(place, text, takes)
-        check_options(place, takes, options, given=0)
+        check_options(place, takes, options, given=0, keywords=())
     except BadOption as error:
         raise UsageError(str(error)) from None
     return options

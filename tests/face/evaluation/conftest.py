@@ -49,6 +49,10 @@ def model(ego_pose):
     "threads": """
 import os
 def model(ego_pose): return {'count': np.array(float(os.environ['OMP_NUM_THREADS']))}""",
+    # a program outside of a sandbox sees the processes of others; inside it, its own alone
+    "sees": """
+import os
+def model(ego_pose): return {'count': np.array(float(sum(name.isdigit() for name in os.listdir('/proc'))))}""",
     "never": "def model(ego_pose): raise RuntimeError('out of order')",
 }
 

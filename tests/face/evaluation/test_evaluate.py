@@ -13,6 +13,7 @@ from perceptum.evaluation import Evaluation, ProblemFailed
 from perceptum.inputs import Dataset, Log, LogError, MissingRecord
 from perceptum.inputs.lazy_logs import LazyLogs, LogAbout
 from perceptum.neuropod import NeuropodError
+from perceptum.neuropod.process.limits import Limits
 from perceptum.testing import check_problem
 
 
@@ -76,13 +77,26 @@ def test_a_model_that_hangs_fails_after_its_time(problem, drive, packages):
     found = pc.evaluate(problem, drive, {"a": packages["hangs"]}, frames=[2, 3], trust=True, timeout_s=1.0)
     assert statuses(found, "a") == ["failed", "judged"]
     assert "1 s" in found.failures()[0]["error"]
-    with pytest.raises(UsageError, match=r"^threads and timeout_s are for models in processes of their own$"):
+    with pytest.raises(UsageError, match=r"^timeout_s is for models in processes of their own, and isolate is False$"):
         pc.evaluate(problem, drive, packages["hangs"], isolate=False, timeout_s=1.0)
 
 
 def test_a_model_computes_with_the_threads_that_it_is_given(problem, drive, packages):
-    found = pc.evaluate(problem, drive, {"a": packages["threads"]}, frames=[0], trust=True, threads=3)
+    found = pc.evaluate(problem, drive, {"a": packages["threads"]}, frames=[0], trust=True, limits=Limits(threads=3))
     assert found.observations["a"][0]["count"] == 3
+
+
+def test_a_cache_gives_what_was_built_before(problem, drive, counts, tmp_path):
+    """Of the second run everything is found: inputs, and what the frames are judged by."""
+    scan = [{"name": "lidar_num_points", "dtype": "int32", "shape": [1]}]
+    models = [counts("pose", lambda ego_pose: 75.0), counts("scan", lambda lidar_num_points: 75.0, scan)]
+    cache = pc.TensorCache(tmp_path / "kept")
+    first = pc.evaluate(problem, drive, models, frames=[0, 1], cache=cache)
+    built = cache.stats().misses
+    assert (built > 4, cache.stats().hits, cache.stats().left_out) == (True, 0, {})
+    again = pc.evaluate(problem, drive, models, frames=[0, 1], cache=tmp_path / "kept", threads=2)
+    assert (cache.stats().misses, cache.stats().hits) == (built, built)
+    assert [again.scores[name].summary for name in ("pose", "scan")] == [first.scores["pose"].summary] * 2
 
 
 def test_a_log_that_cannot_be_opened_is_counted(problem, drive, counts):

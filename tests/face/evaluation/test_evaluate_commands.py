@@ -12,6 +12,9 @@ import time
 
 import pytest
 
+from perceptum.evaluation import Evaluation
+from perceptum.neuropod.process.worker.enclosure import why_not
+
 
 @pytest.fixture
 def evaluate(command, problem_file, drive_name, packages):
@@ -73,13 +76,52 @@ def test_bad_use_is_refused(refusal, problem_file, drive_name, packages):
     assert refused("--model", "gone.neuropod") == (2, "gone.neuropod: no such file or folder")
     assert refused("--model", steady, "--in-process", "--timeout", "1") == (
         2,
-        "--timeout is for models in processes of their own",
+        "--timeout is for models in processes of their own: leave out --in-process",
     )
-    assert refused("--model", steady, "--in-process", "--threads", "1")[1].startswith("--threads is for models in ")
+    assert refused("--model", steady, "--in-process", "--limit", "threads=1")[1].startswith("--limit is for models in ")
     assert refused("--model", f"a={steady}", "--model", steady)[1].startswith("--model: give each a name, or none; ")
     assert refused("--model", f"a={steady}", "--model", f"a={steady}")[1] == "--model: two models are called 'a'"
     assert refused("--model", steady, "--trust", "--out", "run.json")[1].startswith("cannot write run.json: ")
     assert refused("--model", steady, "--trust", "--frames", "9:")[1].startswith("--frames 9: picks no frame; ")
+
+
+def test_the_problem_is_looked_at_before_the_packages_and_the_logs(refusal):
+    words = ("nowhere", "--model", "gone.neuropod")
+    status, said = refusal("evaluate", "detection", *words)
+    assert (status, said.partition(";")[0]) == (2, "no problem 'detection'")
+    assert "; there are bev_segmentation, detection3d, " in said
+    assert refusal("evaluate", "detection3d", *words) == (2, "gone.neuropod: no such file or folder")
+
+
+def test_a_cache_is_kept_and_nothing_is_added_by_the_next_run(evaluate, command):
+    kept = []
+    for _ in range(2):
+        assert evaluate(["steady"], "--cache", "kept").status == 0
+        kept.append(command("cache", "ls", "kept", "--json").json)
+    assert {row["name"]: row["tensors"] for row in kept[0]["features"]}["ego_pose"] == 4
+    assert kept[1]["bundles"] == kept[0]["bundles"]
+
+
+@pytest.mark.skipif(why_not() is not None, reason=f"no sandbox here: {why_not()}")
+def test_a_sandbox_needs_no_trust_and_keeps_the_model_in(command, problem_file, drive_name, packages):
+    words = (
+        "evaluate",
+        problem_file,
+        drive_name,
+        "--model",
+        f"sees={packages['sees']}",
+        "--frames",
+        "0:2",
+        "--out",
+        "run",
+    )
+    refused = command(*words)
+    assert refused.status == 1
+    assert "this package is code" in refused.err
+    done = command(*words, "--sandbox", "--json")
+    assert done.json["models"]["sees"]["frames"]["judged"] == 2
+    observed = Evaluation.load("run").observations["sees"]
+    assert {float(one["count"]) for one in observed.values()} <= {1.0, 2.0, 3.0}
 
 
 def test_runs_are_compared(evaluate, command, packages, tmp_path):

@@ -123,6 +123,11 @@ def test_an_evaluation_of_something_else_is_refused_and_what_differs_is_named(
             {"log": pc.open_log(drive_name.replace("frames=4", "frames=3"))},
             "log 0: street-0, 4 frames, .*, 3 frames, .* now",
         ),
+        (
+            # the same name, frames and times
+            {"log": pc.open_log(f"{drive_name},noise_m=0.5")},
+            "log 0: street-0, 4 frames, 0.3.* s, content [0-9a-f]{16} before, street-0, 4 frames, .* now",
+        ),
         ({"frames": [0, 1]}, "frames: 1 before, 2 now"),
     ]:
         with pytest.raises(UsageError, match=f"run: holds an evaluation of something else .*{named}.*start over with"):
