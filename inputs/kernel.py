@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from .compiling import say_compiling
 from .first_calls import COMPILING, LOADING, Kind, first_call
 from .kernel_folder import kernel_folder
 from .once import once
@@ -156,6 +157,8 @@ class _Kept(NullCache):  # type: ignore[misc, unused-ignore]
             if self.lock is not None and _wait_for(self.lock, _LONGEST_COMPILING_S, look_every_s=0.02):
                 self.compiled += 1
                 found = self._load(sig, target_context)
+        if found is None:
+            say_compiling(self.cache_path)
         return found
 
     def let_go(self) -> None:
