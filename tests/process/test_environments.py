@@ -643,7 +643,7 @@ def test_the_command_line_adds_makes_lists_and_removes(run, uv, empty_venv):
         f"bare: Python {PYTHON} with neither numpy nor a framework, {empty_venv}/bin/python\n",
         "",
     )
-    status, out, _ = run("create", "new", "-r", "numpy==2.0", "--requirement", "torch==2.1.0", "--json")
+    status, out, _ = run("create", "new", "-r", "numpy==2.0", "--requirement", "torch==2.1.0", "--yes", "--json")
     assert status == 0
     made = json.loads(out)
     assert made["frameworks"] == {"numpy": "2.0", "torch": "2.1.0"}
@@ -661,7 +661,7 @@ def test_the_command_line_adds_makes_lists_and_removes(run, uv, empty_venv):
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
-        (("remove", "new"), 1, "no environment 'new'; there are: none (perceptum env add new PYTHON adds one)"),
+        (("remove", "new"), 2, "no environment 'new'; there are: none (perceptum env add new PYTHON adds one)"),
         (("create", "new"), 2, "say what 'new' is for: a package, or --requirement NAME==VERSION"),
         (
             ("create", "new", "absent.neuropod", "-r", "numpy"),
@@ -669,7 +669,7 @@ def test_the_command_line_adds_makes_lists_and_removes(run, uv, empty_venv):
             "an environment is made for a package or of --requirement, not both",
         ),
         (("create", "new", "absent.neuropod"), 2, "absent.neuropod: no such file or folder"),
-        (("add", "new", "absent"), 1, None),
+        (("add", "new", "absent"), 2, None),
     ],
 )
 def test_the_command_line_says_in_one_line_what_is_wrong(run, words, status, told):
@@ -677,3 +677,40 @@ def test_the_command_line_says_in_one_line_what_is_wrong(run, words, status, tol
     assert (found, out) == (status, "")
     assert err.count("\n") == 1
     assert told is None or err == f"perceptum: {told}\n"
+
+
+def test_before_anything_is_downloaded_it_says_what_and_from_where_and_asks(run, uv, monkeypatch):
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://me:secret@mirror.example/simple")
+    monkeypatch.setenv("UV_INDEX", "own=https://own.example/simple")
+    words = ("create", "new", "-r", "torch==2.1.0", "-r", "numpy")
+    what = (
+        f"numpy, torch==2.1.0, and what these need, for Python {PYTHON} ({sys.executable}), by uv from "
+        "https://mirror.example/simple, https://own.example/simple"
+    )
+    status, out, err = run(*words)
+    assert (status, out) == (2, "")
+    assert err == f"perceptum: making 'new' installs {what}; nobody can be asked here, so add --yes if it shall\n"
+    asked = []
+    monkeypatch.setattr("perceptum.cli.environments._on_terminal", lambda: True)
+    monkeypatch.setattr("typer.confirm", lambda text, **_: asked.append(text) or len(asked) > 1)
+    assert run(*words) == (1, "", f"'new' is made of {what}\n")
+    assert not uv.exists()
+    assert run(*words)[0] == 0
+    # of the same requirements there is one now
+    assert run("create", "other", "-r", "numpy", "-r", "torch==2.1.0")[0] == 0
+    assert len(asked) == 2
+
+
+def test_where_pip_looks_is_what_its_settings_say(monkeypatch, tmp_path):
+    from perceptum.neuropod.process.environments.ahead import look_ahead
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://me:secret@own.example/simple")
+    ahead = look_ahead("new", ["numpy"])
+    assert (ahead.program, ahead.is_made) == ("pip", False)
+    assert ahead.sources == ("https://pypi.org/simple", "https://own.example/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
+    monkeypatch.delenv("PIP_EXTRA_INDEX_URL")
+    assert look_ahead("new", ["numpy"]).sources == ("https://mirror.example/simple",)

@@ -16,7 +16,7 @@ from .making import create
 from .need import Need
 from .registry import registered
 
-__all__ = ["create_for", "need_of"]
+__all__ = ["asked_for", "create_for", "need_of"]
 
 _NEWEST_MINOR = 20
 
@@ -32,6 +32,13 @@ def create_for(name: str, path: str | os.PathLike[str], python: str | os.PathLik
 
     python: the interpreter it is made with; None is this one, or for a package that names Pythons one in that range.
     """
+    return create(name, *asked_for(path, python))
+
+
+def asked_for(
+    path: str | os.PathLike[str], python: str | os.PathLike[str] | None = None
+) -> tuple[list[str], str | os.PathLike[str] | None]:
+    """Returns the requirements of a package's environment, and the Python that it is made with."""
     package = open_package(path)
     try:
         need = need_of(package)
@@ -41,7 +48,7 @@ def create_for(name: str, path: str | os.PathLike[str], python: str | os.PathLik
         package.files.close()
     if python is None and need.what == "Python":
         python = _python_in(need.versions, path)
-    return create(name, need.requirements(), python)
+    return list(need.requirements()), python
 
 
 def _python_in(versions: str, path: str | os.PathLike[str]) -> str:

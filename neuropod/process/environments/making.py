@@ -21,7 +21,7 @@ from ...package.requirements import last_error
 from .environment import Environment, ask_python, clean_variables, find_python
 from .registry import check_new, find, locked, made_folder, register, registered, writing
 
-__all__ = ["create"]
+__all__ = ["create", "key_of", "wanted_of"]
 
 # the pip that comes with older ones does not know the wheels of today
 _OLD_PIP = (3, 8)
@@ -35,14 +35,9 @@ def create(name: str, requirements: Sequence[str], python: str | os.PathLike[str
     python: the interpreter it is made with; None is this one. An environment that was made of the same requirements is
     not made again: it gets one more name. Raises NeuropodError with what pip, or uv where it is installed, said last.
     """
-    wanted = tuple(sorted({" ".join(text.split()) for text in requirements if text.strip()}))
-    if not wanted:
-        raise NeuropodError(f"environment '{name}': nothing is required; name what it is to have, such as numpy")
-    dashed = next((text for text in wanted if text.startswith("-")), None)
-    if dashed is not None:
-        raise NeuropodError(f"environment '{name}': '{dashed}' is an option, not a requirement")
+    wanted = wanted_of(name, requirements)
     base = ask_python(name, find_python(sys.executable if python is None else python))
-    made = _key(wanted, base.version)
+    made = key_of(wanted, base.version)
     if _is_made(name, made):
         return find(name)
     check_new(name)
@@ -62,7 +57,19 @@ def _is_made(name: str, made: str) -> bool:
     return any(other.name == name and other.made == made for other in registered())
 
 
-def _key(requirements: Sequence[str], version: str) -> str:
+def wanted_of(name: str, requirements: Sequence[str]) -> tuple[str, ...]:
+    """Returns the requirements in order, each once; raises NeuropodError where there are none."""
+    wanted = tuple(sorted({" ".join(text.split()) for text in requirements if text.strip()}))
+    if not wanted:
+        raise NeuropodError(f"environment '{name}': nothing is required; name what it is to have, such as numpy")
+    dashed = next((text for text in wanted if text.startswith("-")), None)
+    if dashed is not None:
+        raise NeuropodError(f"environment '{name}': '{dashed}' is an option, not a requirement")
+    return wanted
+
+
+def key_of(requirements: Sequence[str], version: str) -> str:
+    """Returns the name of the folder of an environment of these requirements, for such a Python."""
     plain = [list(requirements), version.rpartition(".")[0], platform.machine(), sys.platform]
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:20]
 

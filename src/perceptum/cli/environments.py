@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +15,10 @@ import typer
 from perceptum.errors import UsageError
 
 from .named import check_there
-from .output import Json, print_json, print_table, working
+from .output import Json, print_json, print_table, say, working
 
 if TYPE_CHECKING:
-    from perceptum.neuropod.process.environments import Environment
+    from perceptum.neuropod.process.environments import Ahead, Environment
 
 __all__ = ["add_to"]
 
@@ -41,7 +44,9 @@ def add(
     """Register a Python that is here: a worker needs numpy and the model's framework in it, and no more."""
     from perceptum.neuropod.process import environments
 
-    _show(environments.add(name, python), json)
+    with _bad_use():
+        found = environments.add(name, python)
+    _show(found, json)
 
 
 def list_all(json: Json = False) -> None:
@@ -67,11 +72,15 @@ def create(
     python: Annotated[
         Path | None, typer.Option(metavar="PYTHON|VENV", help="The Python it is made with; this one, if not given.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before anything is downloaded.")] = False,
     json: Json = False,
 ) -> None:
-    """Make an environment, for a package or of requirements: once, whoever asks for the same again. This downloads."""
+    """Make an environment, for a package or of requirements: once, whoever asks for the same again.
+
+    It downloads what is not there: it says what, and from where, and asks.
+    """
     from perceptum.neuropod.process import environments
-    from perceptum.neuropod.process.environments.for_package import create_for
+    from perceptum.neuropod.process.environments.for_package import asked_for
 
     if package is None and requirement is None:
         package, name = Path(name), Path(name).stem
@@ -79,21 +88,49 @@ def create(
             raise UsageError(f"say what '{name}' is for: a package, or --requirement NAME==VERSION")
     if package is not None and requirement is not None:
         raise UsageError("an environment is made for a package or of --requirement, not both")
+    wanted: Sequence[str] = requirement or ()
+    made_with: str | os.PathLike[str] | None = python
+    if package is not None:
+        check_there(package)
+        wanted, made_with = asked_for(package, python)
+    ahead = environments.look_ahead(name, wanted, made_with)
+    if not (yes or ahead.is_made) and not _agreed(name, ahead):
+        raise typer.Exit(1)
     with working(f"making the environment {name}"):
-        if package is not None:
-            check_there(package)
-            found = create_for(name, package, python)
-        else:
-            found = environments.create(name, requirement or [], python)
+        found = environments.create(name, wanted, made_with)
     _show(found, json)
+
+
+def _agreed(name: str, ahead: Ahead) -> bool:
+    """Asks on a terminal; raises UsageError where there is none."""
+    if not _on_terminal():
+        raise UsageError(f"making '{name}' installs {ahead}; nobody can be asked here, so add --yes if it shall")
+    say(f"'{name}' is made of {ahead}")
+    return typer.confirm("Install that?", err=True)
 
 
 def remove(name: Name) -> None:
     """Forget an environment; one that perceptum made is deleted."""
     from perceptum.neuropod.process import environments
 
-    environments.remove(name)
+    with _bad_use():
+        environments.remove(name)
     typer.echo(f"removed: {name}")
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+@contextmanager
+def _bad_use() -> Iterator[None]:
+    """For what was named and is not there."""
+    from perceptum.neuropod import NeuropodError
+
+    try:
+        yield
+    except NeuropodError as error:
+        raise UsageError(str(error)) from error
 
 
 def _show(environment: Environment, json: bool) -> None:
