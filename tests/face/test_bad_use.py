@@ -543,3 +543,24 @@ def test_no_memory_for_a_tensor_is_one_line_that_names_it(refusal, monkeypatch):
     status, said = refusal("build", SMALL, "lidar_bev_occupancy")
     assert status == 1
     assert said.startswith("no memory for ")
+
+
+@pytest.mark.parametrize("words", [["info", ""], ["check", " "], ["explain", "ego_pose", "--log", ""]])
+def test_a_log_of_no_name_is_not_this_folder(refusal, words):
+    said = "LOG is empty; name a folder, a recording or synthetic, and this folder as ."
+    assert refusal(*words) == (2, said)
+
+
+def test_a_misspelled_family_and_format_are_met_with_the_nearest(refusal):
+    assert refusal("features", "lidr") == (2, "no feature or family 'lidr'; did you mean 'lidar'?")
+    said = "no format 'kiti'; there are argoverse2, kitti, nuscenes; did you mean 'kitti'?"
+    assert refusal("submit", "kiti", "results", SMALL, "--out", "made") == (2, said)
+
+
+def test_a_worker_does_not_listen_where_a_file_is(refusal):
+    Path("notes").write_text("mine")
+    assert refusal("worker", "--socket", "notes") == (2, "--socket notes: a file is there already; name another")
+
+
+def test_a_frame_to_explain_needs_a_log(refusal):
+    assert refusal("explain", "ego_pose", "--frame", 1) == (2, "--frame is for --log: without a log nothing is built")

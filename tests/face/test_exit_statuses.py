@@ -46,3 +46,12 @@ def test_a_file_of_another_kind_is_not_a_package(refusal):
     Path("notes.txt").write_text("mine")
     said = "notes.txt: a package is a folder or a zip file, this is neither; get it again"
     assert refusal("inspect", "notes.txt") == (2, said)
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_that_is_closed_is_no_fault(command, monkeypatch, closed):
+    import sys
+
+    monkeypatch.setattr(sys, closed, None)
+    assert command("info", "synthetic:logs=2").status == 0
+    assert command("info", "nowhere").status == 2

@@ -79,6 +79,10 @@ def run() -> None:
     """Runs a command; an error that the user can fix, want of memory, and a warning, is one line, without a
     traceback. Ctrl-C leaves as KeyboardInterrupt, whatever other code made of it."""
     warnings.showwarning = _shown_once(warnings.showwarning)
+    # closed by whoever started this, as by >&- in a shell
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
         app(prog_name="perceptum")
     except BaseException as error:
@@ -141,8 +145,8 @@ def _status(error: Exception) -> int | None:
 
 def _text(error: Exception) -> str:
     """Returns one line: the error's own, and for the system's errors and absent packages what they lack."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     text = (isinstance(error, ImportError) and _missing(error)) or str(error)
     return visible(" ".join(text.split("\n")))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,10 +49,21 @@ def features(
         raise UsageError(f"--preset {preset} needs the feature to show: perceptum features NAME --preset {preset}")
     if name is None or (name in catalogue.families and name not in catalogue and preset is None):
         _list(catalogue, family or name, json)
-    elif json:
+        return
+    _check_name(catalogue, name)
+    if json:
         print_json(_named(catalogue, name, preset))
     else:
         _show(_named(catalogue, name, preset), preset)
+
+
+def _check_name(catalogue: Catalogue, name: str) -> None:
+    """Raises UsageError where a family is nearer to a name that nothing has than any feature is."""
+    if name.partition("__")[0] in catalogue or get_close_matches(name, list(catalogue), n=1):
+        return
+    near = get_close_matches(name, catalogue.families, n=1)
+    if near:
+        raise UsageError(f"no feature or family '{name}'; did you mean '{near[0]}'?")
 
 
 def _list(catalogue: Catalogue, family: str | None, json: bool) -> None:

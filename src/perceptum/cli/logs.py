@@ -15,7 +15,7 @@ from perceptum.inputs import Dataset
 from perceptum.plural import counted
 
 from .arguments import LogPath, OfSplit, OnBroken, OnError
-from .opening import open_any, place_of_one, typed
+from .opening import check_named, open_any, place_of_one, typed
 from .output import Json, print_json, print_table, say, tell_skipped, track
 
 __all__ = ["add_to"]
@@ -216,6 +216,7 @@ def check(log: LogPath, json: Json = False) -> None:
     """
     from perceptum.check import NOT_CHECKED, NOT_READ, check_log
 
+    check_named(log)
     try:
         found = check_log(log, track)
     except NotALog:

@@ -21,7 +21,17 @@ from .output import say
 if TYPE_CHECKING:
     from perceptum.inputs import Dataset, Log
 
-__all__ = ["check_whole", "open_any", "open_first", "open_logs", "open_named", "open_one", "place_of_one", "typed"]
+__all__ = [
+    "check_named",
+    "check_whole",
+    "open_any",
+    "open_first",
+    "open_logs",
+    "open_named",
+    "open_one",
+    "place_of_one",
+    "typed",
+]
 
 OnBad = Literal["raise", "skip"]
 _SHOWN = 3
@@ -51,6 +61,7 @@ def open_logs(logs: str | Sequence[str], on_error: OnBad = "raise", split: str |
 
     each = []
     for log in [logs] if isinstance(logs, str) else logs:
+        check_named(log)
         with typed(log):
             try:
                 each.append(open_dataset(log, split=split, on_error=on_error))
@@ -65,6 +76,7 @@ def open_any(log: str, split: str | None = None, on_error: OnBad = "raise") -> L
     """Opens the log that was named, or all logs of the folder or the split that was."""
     from perceptum.datasets.collection import split_text
 
+    check_named(log)
     with typed(log):
         text, split = split_text(log, split)
     if split is not None:
@@ -117,6 +129,12 @@ def place_of_one(log: str, on_error: OnBad = "raise") -> str:
         return log
     _only(log, found)
     return _place(found, 0)
+
+
+def check_named(log: str) -> None:
+    """Raises UsageError for an empty text, as a variable of a shell is that was not set: it would be this folder."""
+    if not log.strip():
+        raise UsageError("LOG is empty; name a folder, a recording or synthetic, and this folder as .")
 
 
 def _only(log: str, dataset: Dataset) -> Log:

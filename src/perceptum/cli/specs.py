@@ -15,11 +15,11 @@ from perceptum.plural import counted
 
 from .arguments import (
     AugmentOf,
+    CacheOf,
     DrawOf,
     Frames,
     LogPath,
     OnBroken,
-    OneFrame,
     OnError,
     ParamsOf,
     Threads,
@@ -56,7 +56,10 @@ def add_to(app: typer.Typer) -> None:
 def explain(
     spec: SpecArgument,
     log: Annotated[str | None, typer.Option(help="Build a frame of this log, to show sizes and times too.")] = None,
-    frame: OneFrame = "0",
+    frame: Annotated[
+        str | None,
+        typer.Option(metavar="N|ID", help="Which frame of it, by its number or its id; the first if not given."),
+    ] = None,
     params: ParamsOf = None,
     training: Training = False,
     threads: Threads = 1,
@@ -65,8 +68,10 @@ def explain(
     """Show what will be computed for a spec, what is shared, who owns the memory, and that nothing is copied."""
     from perceptum.builders import InputBuilder
 
+    if frame is not None and log is None:
+        raise UsageError("--frame is for --log: without a log nothing is built")
     builder = InputBuilder(open_rows(spec), params=read_params(params), threads=threads, training=training)
-    built = None if log is None else _build_twice(builder, one_frame(open_first(log), frame))
+    built = None if log is None else _build_twice(builder, one_frame(open_first(log), "0" if frame is None else frame))
     explanation = builder.explain()
     if json:
         print_json({**explanation.to_dict(), "built": built})
@@ -101,6 +106,7 @@ def build(
     augment: AugmentOf = None,
     draw: DrawOf = None,
     threads: Threads = 1,
+    cache: CacheOf = None,
     on_error: OnBroken = OnError.stop,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
     json: Json = False,
@@ -117,7 +123,12 @@ def build(
         check_folder_name(out, "each frame gets an .npz file in a folder")
     changes, first = read_augment(augment, draw)
     builder = InputBuilder(
-        open_rows(spec), params=read_params(params), threads=threads, training=training, augment=changes
+        open_rows(spec),
+        params=read_params(params),
+        threads=threads,
+        training=training,
+        augment=changes,
+        cache=cache,
     )
     about = {"fingerprint": builder.fingerprint, "training": training}
     opened = open_one(log, on_error.value)

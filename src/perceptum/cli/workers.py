@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from perceptum.errors import UsageError
+
 __all__ = ["add_to"]
 
 
@@ -26,4 +28,8 @@ def worker(
     """
     from perceptum.neuropod.process.attached import listen
 
+    if socket.exists() and not socket.is_socket():
+        raise UsageError(
+            f"--socket {socket}: a {'folder' if socket.is_dir() else 'file'} is there already; name another"
+        )
     listen(socket)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ def write_submission(
     frames have none.
     """
     if format not in FORMATS:
-        raise UsageError(f"no format '{format}'; there are {', '.join(FORMATS)}")
+        near = get_close_matches(format, FORMATS, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise UsageError(f"no format '{format}'; there are {', '.join(FORMATS)}{hint}")
     module: Any = importlib.import_module(f"{__package__}.{format}")
     path = Path(out)
     if module.ENDING:
