@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .errors import UsageError
 
-__all__ = ["FORMATS", "check_ending", "check_folder_name", "whole_file"]
+__all__ = ["FORMATS", "check_ending", "check_file_place", "check_folder_name", "whole_file"]
 
 _ENDINGS = (
     ".arrow .feather .ipc .parquet .orc .avro .csv .tsv .json .jsonl .yaml .xlsx .h5 .hdf5 .npz .npy .mat .pkl "
@@ -41,12 +41,9 @@ def check_folder_name(path: Path, what: str) -> None:
         raise UsageError(f"cannot write {path}: {what}; name one without an ending")
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yields the path to write to, beside `path`, whose place it then takes; after any error nothing is left of it.
-
-    Raises UsageError where no file can be written there, before anything else is done.
-    """
+def check_file_place(path: Path) -> Path:
+    """Returns what a file is written in the place of: the path, or where it leads to. Raises UsageError where there can
+    be none, so that it is known before there is something to write."""
     if path.is_dir():
         raise UsageError(f"cannot write {path}: it is a folder; name a file")
     # a link stays one; a device would be replaced by a file of its name
@@ -58,6 +55,16 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise UsageError(f"cannot write {path}: it is not a regular file; name another")
     if not target.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no folder {target.parent}")
+    return target
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields the path to write to, beside `path`, whose place it then takes; after any error nothing is left of it.
+
+    Raises UsageError where no file can be written there, before anything else is done.
+    """
+    target = check_file_place(path)
     beside = target.with_name(f".{target.name}.part")
     try:
         beside.touch()

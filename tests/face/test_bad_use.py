@@ -564,3 +564,11 @@ def test_a_worker_does_not_listen_where_a_file_is(refusal):
 
 def test_a_frame_to_explain_needs_a_log(refusal):
     assert refusal("explain", "ego_pose", "--frame", 1) == (2, "--frame is for --log: without a log nothing is built")
+
+
+def test_a_picture_in_the_place_of_a_folder_is_refused_before_it_is_drawn(refusal, monkeypatch):
+    import perceptum.view
+
+    monkeypatch.setattr(perceptum.view.Scene, "of", lambda *_: pytest.fail("it was drawn"))
+    Path("made").mkdir()
+    assert refusal("view", SMALL, "--out", "made") == (2, "cannot write made: it is a folder; name a file")

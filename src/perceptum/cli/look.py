@@ -94,11 +94,12 @@ def view(
 
     Or what a spec builds of it, and as it was built: --spec.
     """
-    from perceptum.output_file import check_ending
+    from perceptum.output_file import check_ending, check_file_place
     from perceptum.view import Scene, pictures_of_log
 
     if out is not None:
         check_ending(out, (".png",), "pictures are PNG files")
+        check_file_place(out)
     ground = None if range_m is None else _checked(range_m, viewer, cameras)
     changes = read_augment(augment, draw)
     if spec is not None and not cameras:

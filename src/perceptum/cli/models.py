@@ -89,6 +89,7 @@ def infer(
     from perceptum.inference import Times, run_model
     from perceptum.neuropod import load_neuropod
     from perceptum.neuropod.isolation import default_isolation
+    from perceptum.output_file import check_file_place
     from perceptum.results import check_results_name
 
     how = running.keywords(isolated=default_isolation(), restart="never", alone=True)
@@ -96,6 +97,7 @@ def infer(
         how["workers"] = running.workers
     if out is not None:
         check_results_name(out)
+        check_file_place(out)
     opened = open_one(log, on_error.value)
     picked = frame_indices(opened, frames)
     check_there(model)
