@@ -249,7 +249,8 @@ class Dataset:
         return self._mix.drawn(_checked_numbers(places, len(self), self), epoch)
 
     def info(self, *, sensors: bool = False) -> dict[str, Any]:
-        """Returns what it holds, as plain data: frames, and of each log name, frames, duration, split, description.
+        """Returns what it holds, as plain data: frames, and of each log name, frames, duration, split,
+        description, and the place by which it is opened alone.
 
         Frames are those of the dataset: of a subset, those that are chosen. A log is opened where only that gives its
         duration; with `sensors`, all are, and each lists its sensors.
