@@ -67,7 +67,8 @@ LogPath = Annotated[
     str,
     typer.Argument(
         metavar="LOG",
-        help='A log, or "synthetic"; options after a colon: "synthetic:frames=20", "nuscenes/:scene=scene-0061".',
+        help='A log, a folder with logs, or "synthetic"; options after a colon: "synthetic:frames=20", '
+        '"nuscenes/:scene=scene-0061", "nuscenes/:split=val".',
     ),
 ]
 OfSplit = Annotated[
