@@ -67,7 +67,8 @@ def scenes_in(root: Path, tables: Path, options: Mapping[str, Any]) -> Listing:
 
     frames_at = options.get("frames", "keyframes")
     if frames_at not in ("keyframes", "sweeps"):
-        raise BadOption(f"nuscenes: frames is {frames_at!r}, wanted 'keyframes' or 'sweeps'")
+        said = f"nuscenes: frames is {frames_at!r}, wanted 'keyframes' or 'sweeps'"
+        raise BadOption(said, typed_hint="e.g. {log}:frames=sweeps")
     index = open_index(tables, options.get("cache"))
     names = index.names.scenes
     number_of = {name: number for number, name in enumerate(names)}

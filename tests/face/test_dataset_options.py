@@ -28,7 +28,7 @@ CASES = [
     (
         "nuscenes",
         "scen=scene-0001",
-        "nuscenes: no option 'scen'; it takes version, scene, frames, radar_filter, cache; did you mean log:scene=...?",
+        "nuscenes: no option 'scen'; it takes version, scene, frames, radar_filter, cache, split; did you mean log:scene=...?",
     ),
     (
         "nuscenes",
@@ -82,9 +82,8 @@ def test_which_one_is_said_as_it_is_typed(log, refusal, tmp_path):
     # info lists them
     status, said = refusal("check", "log")
     assert status == 2
-    assert "2 segments, it has " in said
-    first = said.rpartition("log:segment=")[2]
-    assert said.endswith(f"; say which with log:segment={first}")
+    assert said.startswith("log: holds 2 logs, wanted one: log:segment=")
+    first = said.partition("log:segment=")[2].partition(",")[0]
     assert open_log(f"log:segment={first}").source.name == first
     # in Python it is an argument
     with pytest.raises(BadOption) as caught:
