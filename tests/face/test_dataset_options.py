@@ -28,7 +28,8 @@ CASES = [
     (
         "nuscenes",
         "scen=scene-0001",
-        "nuscenes: no option 'scen'; it takes version, scene, frames, radar_filter, cache, split; did you mean log:scene=...?",
+        "nuscenes: no option 'scen'; it takes version, scene, frames, radar_filter, cache, split; "
+        "did you mean log:scene=...?",
     ),
     (
         "nuscenes",
