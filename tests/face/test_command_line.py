@@ -210,6 +210,35 @@ def test_ctrl_c_is_one_line_where_python_makes_another_error_of_it():
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "perceptum: interrupted\n")
 
 
+def test_a_second_ctrl_c_while_it_ends_is_no_traceback():
+    again = "import atexit, os, signal\natexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+    command = [sys.executable, "-c", again + PRESSED, "info", "synthetic:frames=20"]
+    env = {**os.environ, "WHEN": "perceptum.info"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "perceptum: interrupted\n" * 2)
+
+
+GARBAGE = """
+import os
+class Seen:
+    def __del__(self):
+        os.write(1, b"looked for")
+    def __init__(self):
+        self.itself = self
+import sys
+seen = Seen()
+from perceptum.cli import main
+main()
+"""
+
+
+def test_a_command_ends_without_looking_for_garbage():
+    """Beside the compiler's hundred thousand objects that takes a few tenths of a second, and seconds on a busy
+    machine."""
+    done = subprocess.run([sys.executable, "-c", GARBAGE, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"perceptum {perceptum.__version__}\n"
+
+
 @pytest.mark.parametrize(
     ("number", "status", "said"), [(signal.SIGINT, 130, "perceptum: interrupted\n"), (signal.SIGTERM, 143, "")]
 )
