@@ -25,7 +25,7 @@ BENCHMARKS = ("voxels", "voxel_points", "sweeps", "bev", "range_image", "core", 
 BENCHMARKS += ("importing", "store", "nuscenes_tables", "radar", "waymo")
 BENCHMARKS += ("cameras", "pictures", "matrices", "depth", "bevfusion", "video")
 BENCHMARKS += ("augment", "augment_cameras", "augment_bevfusion", "map_raster", "lane_graph", "agents", "targets")
-BENCHMARKS += ("isolation", "loader", "metrics", "metrics_count", "cache")
+BENCHMARKS += ("isolation", "loader", "interrupts", "metrics", "metrics_count", "cache")
 
 
 def main() -> int:

@@ -5,14 +5,15 @@ A time that holds such costs says nothing about the next frame, so whoever takes
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Literal, NamedTuple
 
-__all__ = ["COMPILING", "LOADING", "FirstCall", "Kind", "first_call", "first_calls_since", "latest", "seconds"]
+__all__ = ["COMPILING", "LOADING", "FirstCall", "Kind", "first_call", "first_calls_since", "latest", "seconds", "watch"]
 
 Kind = Literal["loading kernels", "compiling kernels"]
 LOADING: Kind = "loading kernels"
@@ -47,6 +48,21 @@ class _Own(threading.local):
 
 
 _own = _Own()
+_waiting: set[int] = set()
+"""Threads that are in a first call."""
+_watching: list[Callable[[bool], object]] = []
+# a forked child has one thread, which is in none
+os.register_at_fork(after_in_child=_waiting.clear)
+
+
+def watch(told: Callable[[bool], object]) -> None:
+    """From now on calls `told` when a first call begins or ends, with whether any thread is in one."""
+    _watching.append(told)
+
+
+def _tell() -> None:
+    for told in _watching:
+        told(bool(_waiting))
 
 
 @contextmanager
@@ -56,12 +72,16 @@ def first_call(kinds: list[Kind]) -> Iterator[None]:
         yield
         return
     _own.busy = True
+    _waiting.add(threading.get_ident())
+    _tell()
     start = perf_counter()
     try:
         yield
     finally:
         end = perf_counter()
         _own.busy = False
+        _waiting.discard(threading.get_ident())
+        _tell()
         _own.calls.append(FirstCall(kinds[-1], start, end))
         latest.end_s = end
 

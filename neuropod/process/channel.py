@@ -455,6 +455,14 @@ class Channel:
     def _take(self, deadline: float) -> None:
         """Reads one message that comes before a reply."""
         kind, body, descriptors = self._receive("died", deadline)
+        # no call between here and what closes them: Ctrl-C comes in calls
+        try:
+            self._take_message(kind, body, descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _take_message(self, kind: int, body: bytes, descriptors: list[int]) -> None:
         if kind == wire.CHUNK and len(descriptors) == 1:
             try:
                 self._outputs.map(descriptors[0])
@@ -462,7 +470,6 @@ class Channel:
                 raise self._garbage(str(error)) from error
             return
         if descriptors:
-            _close(descriptors)
             raise self._garbage(f"a message of kind {kind} with descriptors")
         if kind == wire.BODY and not self._bodies:
             self._bodies.append(body)

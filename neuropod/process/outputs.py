@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import weakref
 from collections import deque
@@ -75,16 +74,14 @@ class Outputs:
         self._gone: deque[_Lent] = deque()
 
     def map(self, descriptor: int) -> None:
-        """Takes a chunk that the worker has made, and its descriptor."""
+        """Takes a chunk that the worker has made. Its descriptor stays the caller's, who closes it then."""
         is_wanted = self._most_bytes is None and len(self._chunks) < _MOST_CHUNKS and is_sealed(descriptor)
         try:
-            chunk = Chunk(descriptor) if is_wanted else None
+            chunk = Chunk(descriptor, owns=False) if is_wanted else None
         except (OSError, ValueError, OverflowError):
             chunk = None
         if chunk is None:
-            os.close(descriptor)
             raise ValueError("memory that cannot be used")
-        chunk.close_descriptor()
         self._chunks.append(chunk)
 
     def learn(self, plan: Any, rows: Any) -> None:

@@ -70,8 +70,9 @@ def is_sealed(descriptor: int) -> bool:
 class Chunk(object):
     """One anonymous file, mapped."""
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
+    def __init__(self, descriptor: int, owns: bool = True) -> None:
+        """owns: whether it closes the descriptor, which the map does not need."""
+        self.descriptor = descriptor if owns else -1
         self.nbytes = os.fstat(descriptor).st_size
         self.map = mmap.mmap(descriptor, self.nbytes)
         self.memory = memoryview(self.map)
@@ -80,9 +81,10 @@ class Chunk(object):
 
     def close_descriptor(self) -> None:
         """The map stays: it goes with the last array over it."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        # first it is nobody's: Ctrl-C between two lines must not have it closed twice
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def __del__(self) -> None:
         if getattr(self, "descriptor", -1) >= 0:

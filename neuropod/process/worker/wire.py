@@ -121,32 +121,36 @@ def receive(
     deadline: of time.monotonic(), for all of it: the connection's own timeout is for each part. Raises socket.timeout.
     """
     ancillary_bytes = socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4)
-    descriptors = array.array("i")
+    got = []  # type: List[Any]
     try:
-        head, ancillary, flags, _ = connection.recvmsg(
-            _FRAME.size, ancillary_bytes, getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-        )
-        for level, kind, data in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                descriptors.frombytes(data[: len(data) - len(data) % 4])
+        # in one step, written in C, from the system to a list: Ctrl-C comes between two steps, and then what was
+        # received would be nobody's, and its descriptors open for ever
+        got.extend(map(connection.recvmsg, [_FRAME.size], [ancillary_bytes], [getattr(socket, "MSG_CMSG_CLOEXEC", 0)]))
+        head, _, flags, _ = got[0]
+        descriptors = _descriptors(got)
         head += _exactly(connection, _FRAME.size - len(head), deadline) if head else b""
         if len(head) < _FRAME.size:
             raise Closed("end of messages")
         nbytes, kind, wanted = _FRAME.unpack(head)
         if nbytes > most_bytes or wanted != len(descriptors) or flags & socket.MSG_CTRUNC:
             raise ValueError("a message of {} bytes with {} descriptors".format(nbytes, len(descriptors)))
-        return kind, _exactly(connection, nbytes, deadline), list(descriptors)
-    except ConnectionError as error:
-        _close(descriptors)
-        raise Closed(str(error)) from error
-    except BaseException:
-        _close(descriptors)
+        return kind, _exactly(connection, nbytes, deadline), descriptors
+    except BaseException as error:
+        for descriptor in _descriptors(got):
+            os.close(descriptor)
+        if isinstance(error, ConnectionError):
+            raise Closed(str(error)) from error
         raise
 
 
-def _close(descriptors: Iterable[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
+def _descriptors(got: Iterable[Any]) -> List[int]:
+    """Returns what came with received messages, as recvmsg gives them."""
+    found = array.array("i")
+    for _, ancillary, _, _ in got:
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                found.frombytes(data[: len(data) - len(data) % 4])
+    return list(found)
 
 
 def _exactly(connection: socket.socket, nbytes: int, deadline: Optional[float]) -> bytes:

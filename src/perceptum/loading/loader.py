@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -69,6 +70,9 @@ class Loader:
             it is left out of its batch, and listed in `stats().left_out`.
         on_worker_death: "raise"; "skip": the sample that it died of is left out; "retry": that batch is tried once
             more.
+        timeout_s: how long a worker may be at one sample, while the loop waits; one that takes longer hangs, and is
+            ended: that is a death. Loading and compiling kernels, which first builds do, does not count. None: for
+            ever. Only workers can be ended, so it wants `workers`.
         progress: True: a bar with the rate and the time left; or a function that is called as progress(epoch, batches
             delivered, batches in all).
 
@@ -100,6 +104,7 @@ class Loader:
         start_method: StartMethod | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         on_worker_death: OnDeath = "raise",
+        timeout_s: float | None = None,
         progress: Progress = False,
     ) -> None:
         _check_number("batch_size", batch_size, 1, or_none=True)
@@ -111,6 +116,7 @@ class Loader:
         _check_word("start_method", start_method, (None, *get_args(StartMethod)))
         _check_word("on_error", on_error, ("raise", "skip"))
         _check_word("on_worker_death", on_worker_death, get_args(OnDeath))
+        _check_timeout(timeout_s, workers)
         rank, world = _checked_shard(shard)
         draws = shuffle if seed is None else seed
         if augment is not None and draws is None:
@@ -142,6 +148,7 @@ class Loader:
         self._most_ahead = min(workers * prefetch, _MOST_AHEAD)
         self._prefetch_bytes = prefetch_bytes
         self._on_worker_death: OnDeath = on_worker_death
+        self._timeout_s = math.inf if timeout_s is None else float(timeout_s)
         self._progress = progress
         self._stats = Stats(workers)
         self._workers: Workers | None = None
@@ -242,8 +249,11 @@ class Loader:
 
     def close(self) -> None:
         """Ends the workers. Tensors that somebody holds stay; a new loop starts new workers."""
+        if self._workers is not None:
+            self._workers.close()
+        # last: after Ctrl-C in the middle of it the rest is done by the next call, or when the loader dies
         if self._end is not None:
-            self._end()
+            self._end.detach()
         self._workers = self._end = None
 
     def __enter__(self) -> Loader:
@@ -379,6 +389,7 @@ class Loader:
                 most_ahead=self._most_ahead,
                 most_bytes=self._prefetch_bytes,
                 on_death=self._on_worker_death,
+                timeout_s=self._timeout_s,
             )
             self._end = weakref.finalize(self, self._workers.close)
             self._end.atexit = False
@@ -418,6 +429,15 @@ def _check_number(name: str, value: object, least: int, most: int | None = None,
         wanted = f"a number of {least} or more" if most is None else f"a number from {least} to {most}"
         hint = "; it is the seed of the order" if name == "shuffle" and isinstance(value, bool) else ""
         raise UsageError(f"{name} must be {wanted}{', or None' if or_none else ''}, got {value!r}{hint}")
+
+
+def _check_timeout(timeout_s: object, workers: int) -> None:
+    if timeout_s is None:
+        return
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s < math.inf:
+        raise UsageError(f"timeout_s must be a number of seconds above 0, or None, got {timeout_s!r}")
+    if not workers:
+        raise UsageError("timeout_s ends a worker that hangs, and with workers=0 there is none; use workers=1 or more")
 
 
 def _check_word(name: str, value: object, words: tuple[str | None, ...]) -> None:

@@ -35,7 +35,7 @@ CHUNK, PLAN, LEFT_OUT, BATCH, FAILED = 30, 31, 32, 33, 34
 FORK, FORKED, ENDED = 40, 41, 42
 
 CONTROL_BYTES = 4096
-_AT = struct.Struct("<QQ")
+_AT = struct.Struct("<QQQ")
 _JOB = struct.Struct("<QQQQ")
 
 
@@ -46,6 +46,8 @@ class At(NamedTuple):
     """0: nothing."""
     sample: int
     """Its number in the batch."""
+    prepares: int = 0
+    """1: it waits for the code of a kernel, which is loaded or compiled."""
 
     def write(self, page: memoryview) -> None:
         _AT.pack_into(page, 0, *self)

@@ -74,6 +74,7 @@ def _fork_workers(connection: socket.socket, work: Any, keep_bytes: int) -> None
     # once for all that are forked
     prepare()
     watched: dict[int, int] = {}
+    parent = os.getpid()
     ready = select.poll()
     ready.register(connection, select.POLLIN)
     try:
@@ -89,7 +90,7 @@ def _fork_workers(connection: socket.socket, work: Any, keep_bytes: int) -> None
                 _, _, descriptors = wire.receive(connection)
                 pid = os.fork()
                 if not pid:
-                    _run_forked(connection, watched, lambda: _serve(serve, descriptors, keep_bytes, work))  # noqa: B023
+                    _run_forked(parent, connection, watched, lambda: _serve(serve, descriptors, keep_bytes, work))  # noqa: B023
                 for own in descriptors:
                     os.close(own)
                 pidfd = os.pidfd_open(pid)
@@ -107,7 +108,7 @@ def _serve(serve: Any, descriptors: list[int], keep_bytes: int, work: Any) -> No
     serve(socket.socket(fileno=connection), socket.socket(fileno=jobs), control, keep_bytes, work)
 
 
-def _run_forked(connection: socket.socket, watched: dict[int, int], run: Any) -> None:
+def _run_forked(parent: int, connection: socket.socket, watched: dict[int, int], run: Any) -> None:
     """In the forked process, which ends here."""
     import traceback
 
@@ -115,7 +116,7 @@ def _run_forked(connection: socket.socket, watched: dict[int, int], run: Any) ->
 
     status = 1
     try:
-        die_with(os.getppid())
+        die_with(parent)
         connection.close()
         for descriptor in watched:
             os.close(descriptor)

@@ -11,9 +11,11 @@ import socket
 import sys
 import time
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Literal, Protocol
 
 from perceptum.errors import UsageError, WorkerDied
@@ -31,7 +33,9 @@ __all__ = ["Begun", "ForkServer", "Forks", "Spawns", "StartMethod", "Starts", "s
 StartMethod = Literal["fork", "spawn", "forkserver"]
 _SCRIPT = Path(__file__).parent / "start_worker.py"
 _GRACE_S = 5.0
-"""How long the system may take over what takes no time: to end what was killed."""
+"""How long the system may take over what takes no time: to end what was killed, or has died."""
+_REAP_S = 0.5
+"""How long what forks workers may take to wait for them, which were killed."""
 _LINES_S = 0.05
 _UNKNOWN = Ended(None)
 
@@ -42,8 +46,12 @@ class Begun(Protocol):
     pid: int
 
     def kill(self) -> None: ...
-    def wait(self) -> Ended:
-        """Returns how it ended, once it has, which is soon."""
+    def abort(self) -> None:
+        """Lets it say where it is, which ends it, if it can."""
+        ...
+
+    def wait(self, most_s: float = _GRACE_S) -> Ended:
+        """Returns how it ended, once it has, which is soon; after `most_s` that nobody knows how."""
         ...
 
 
@@ -53,7 +61,12 @@ class Starts(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends what only starts workers; they have been killed before."""
+        """Ends what only starts workers; they have been killed before. What an interrupt left of it is done by the
+        next call."""
+        ...
+
+    def forget(self) -> None:
+        """In a forked child: closes what is its parent's."""
         ...
 
 
@@ -67,15 +80,25 @@ def starts_of(method: StartMethod, work: Work, keep_bytes: int) -> Starts:
 class _Kept:
     """A process that the keeper has started."""
 
-    def __init__(self, process: keeper.Process) -> None:
-        self._process = process
-        self.pid = process.pid
+    def __init__(self, start: Callable[[Callable[[Ended], object]], keeper.Process]) -> None:
+        """start: starts it, and calls what it is given when that process has ended."""
+        # not the process's Event: Ctrl-C between two lines of its Python can leave as a RuntimeError
+        self._told: SimpleQueue[Ended] = SimpleQueue()
+        self._process = start(self._told.put)
+        self.pid = self._process.pid
 
     def kill(self) -> None:
         self._process.kill()
 
-    def wait(self) -> Ended:
-        self._process.over.wait(_GRACE_S)
+    def abort(self) -> None:
+        if self._process.ended is None:
+            with suppress(OSError):
+                os.kill(self.pid, signal.SIGABRT)
+
+    def wait(self, most_s: float = _GRACE_S) -> Ended:
+        if self._process.ended is None:
+            with suppress(Empty):
+                self._told.get(timeout=most_s)
         return self._process.ended or _UNKNOWN
 
     @property
@@ -103,13 +126,16 @@ class Forks:
             serve(own[0], own[1], os.dup(own[2].fileno()), self._keep_bytes, self._work)
 
         try:
-            return _Kept(keeper.start_forked(run, lambda ended: None))
+            return _Kept(partial(keeper.start_forked, run))
         finally:
             for one in own:
                 one.close()
 
     def close(self) -> None:
         """Nothing else was started."""
+
+    def forget(self) -> None:
+        """Nor is anything else open."""
 
 
 class _Fresh:
@@ -127,16 +153,22 @@ class _Fresh:
         self, ours: socket.socket, theirs: socket.socket, *, forks: bool, descriptors: Sequence[int] = ()
     ) -> _Kept:
         argv = [keeper.python(), *keeper.flags(), "-P", str(_SCRIPT), str(theirs.fileno())]
-        process = keeper.start(argv, os.environ, [theirs], lambda ended: None)
+        process = _Kept(partial(keeper.start, argv, os.environ, [theirs]))
         start = json.dumps({**self._start, "sys_path": sys.path, "forks": forks}).encode()
         # where it has died meanwhile, it says so itself
         with suppress(OSError, wire.Closed):
             ours.sendall(len(start).to_bytes(8, "little") + start, socket.MSG_NOSIGNAL)
             wire.send(ours, WORK, b"", [self._file, *descriptors])
-        return _Kept(process)
+        return process
 
     def close(self) -> None:
-        os.close(self._file)
+        self.forget()
+
+    def forget(self) -> None:
+        # first it is nobody's: Ctrl-C between two lines must not have it closed twice
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
 
 
 class Spawns(_Fresh):
@@ -153,6 +185,7 @@ class ForkServer(_Fresh):
         super().__init__(work, keep_bytes)
         self._line, theirs = socket.socketpair()
         self._ended: dict[int, int] = {}
+        self._has_forked = False
         try:
             self._server = self._started(self._line, theirs, forks=True)
         except BaseException:
@@ -165,18 +198,24 @@ class ForkServer(_Fresh):
     def start(self, ours: socket.socket, theirs: socket.socket, jobs: socket.socket, control: int) -> Begun:
         try:
             wire.send(self._line, FORK, b"", [theirs.fileno(), jobs.fileno(), control])
-            return _Grandchild(self, self._read(FORKED)["pid"])
+            pid = self._read(FORKED)["pid"]
+            self._has_forked = True
+            return _Grandchild(self, pid)
         except (wire.Closed, OSError) as error:
             raise WorkerDied(f"what forks the workers ended before it did: {self._server.wait()}") from error
 
-    def ended(self, pid: int, lines_s: float) -> Ended:
+    def ended(self, pid: int, lines_s: float, most_s: float) -> Ended:
         """Returns how a worker ended; its last words may take `lines_s` to arrive."""
         try:
-            self._line.settimeout(_GRACE_S)
+            # 0 would be not to wait at all, also for what is there
+            self._line.settimeout(max(most_s, 1e-3))
             while pid not in self._ended:
                 self._read(ENDED)
+        # what nobody knows: it takes longer, or Ctrl-C came in the middle of an earlier message
+        except (TimeoutError, ValueError, KeyError):
+            return _UNKNOWN
         except (wire.Closed, OSError):
-            return self._server.wait()
+            return self._server.wait(most_s)
         finally:
             self._line.settimeout(None)
         time.sleep(lines_s)
@@ -192,15 +231,24 @@ class ForkServer(_Fresh):
                 return said
 
     def close(self) -> None:
-        super().close()
-        # it ends when it has waited for those that it forked
-        self._line.close()
-        if self._server.wait() is _UNKNOWN:
+        # not close alone: a fork of this process may have the line too, and what forks would not see it end
+        with suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
+        self.forget()
+        # it ends when it has waited for those that it forked. One that has forked none may be importing still, for
+        # seconds
+        if not self._has_forked or self._server.wait(_REAP_S) is _UNKNOWN:
             self._server.kill()
-            self._server.wait()
+            self._server.wait(_REAP_S)
+
+    def forget(self) -> None:
+        super().forget()
+        self._line.close()
 
 
 class _Grandchild:
+    _descriptor = -1
+
     def __init__(self, server: ForkServer, pid: int) -> None:
         self._server = server
         self.pid = pid
@@ -209,15 +257,28 @@ class _Grandchild:
 
     def kill(self) -> None:
         self._is_killed = True
+        self._send(signal.SIGKILL)
+
+    def abort(self) -> None:
+        self._send(signal.SIGABRT)
+
+    def _send(self, number: int) -> None:
         # by descriptor: its number may be another's by now
         with suppress(OSError):
-            signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
+            signal.pidfd_send_signal(self._descriptor, number)
 
-    def wait(self) -> Ended:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        return self._server.ended(self.pid, 0 if self._is_killed else _LINES_S)
+    def wait(self, most_s: float = _GRACE_S) -> Ended:
+        ended = self._server.ended(self.pid, 0 if self._is_killed else _LINES_S, most_s)
+        if ended is not _UNKNOWN:
+            descriptor, self._descriptor = self._descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)
+        return ended
+
+    def __del__(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 class _Pickler(pickle.Pickler):

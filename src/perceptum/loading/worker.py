@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from perceptum.builders import Tensors
 from perceptum.builders.memory import Memory
 from perceptum.builders.pool import Pool
+from perceptum.inputs.first_calls import watch
 from perceptum.neuropod.frameworks.handoff import address
 from perceptum.neuropod.process.memory import SharedMemory
 from perceptum.neuropod.process.worker import wire
@@ -60,6 +61,13 @@ class _Worker:
         self._sent_chunks = 0
         self._plans: dict[str, int] = {}
         self._waited_s = 0.0
+        self._at = At(0, 0)
+        watch(lambda prepares: self._is_at(self._at._replace(prepares=int(prepares))))
+
+    def _is_at(self, at: At) -> None:
+        """Writes it where the parent looks when it waits long, or when this process has died."""
+        self._at = at
+        at.write(self._page)
 
     def serve(self) -> None:
         ready = select.poll()
@@ -88,14 +96,14 @@ class _Worker:
             self._held.pop((place >> 48, place & (1 << 48) - 1), None)
 
     def _do(self, job: Job) -> None:
-        At(job.ticket, 0).write(self._page)
+        self._is_at(At(job.ticket, 0))
         try:
-            built = self._work.build(job, self._pools, lambda number: At(job.ticket, number).write(self._page))
+            built = self._work.build(job, self._pools, lambda number: self._is_at(At(job.ticket, number)))
         except BaseException as error:
             self._say_failed(job, error)
         else:
             self._say_built(job, built)
-        At(0, 0).write(self._page)
+        self._is_at(At(0, 0))
 
     def _say_failed(self, job: Job, error: BaseException) -> None:
         text = "".join(traceback.format_exception(error, limit=-_MOST_FRAMES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import select
@@ -11,7 +12,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from perceptum.neuropod.process.worker import wire
 from perceptum.neuropod.process.worker.shared import Chunk, make_file
 
 from .messages import BATCH, CHUNK, CONTROL_BYTES, FAILED, GIVEN_BACK, LEFT_OUT, PLAN, At, Job
+from .patience import Patience
 from .starting import Begun, Starts
 from .stats import Stats
 from .work import Built, Work
@@ -36,6 +38,10 @@ _LOOK_S = 0.5
 _MOST_DEATHS = 3
 """In a row, with no batch in between: then it is not the sample's fault."""
 _MOST_GIVEN_BACK = 4096
+_END_S = 1.0
+"""How long the system may take to end all that were killed; it ends them later all the same."""
+_SAY_S = 0.5
+"""How long a worker that hangs may take to say where it is."""
 
 
 class _Plan(NamedTuple):
@@ -68,12 +74,12 @@ class _Ready:
 class _Worker:
     """One worker, and the memory of its that this process has mapped."""
 
-    def __init__(self, starts: Starts, jobs: socket.socket) -> None:
+    def __init__(self, starts: Starts, jobs: socket.socket, patience: Patience) -> None:
         self.socket, theirs = socket.socketpair()
         control = -1
         try:
             control = make_file("perceptum loader", CONTROL_BYTES)
-            self._page = Chunk(os.dup(control)).memory
+            self._page = Chunk(control, owns=False).memory
             self.process: Begun = starts.start(self.socket, theirs, jobs, control)
         except BaseException:
             self.socket.close()
@@ -82,6 +88,7 @@ class _Worker:
             theirs.close()
             if control >= 0:
                 os.close(control)
+        self.patience = patience
         self.outputs = Outputs()
         self.plans: list[_Plan] = []
         self.left_out: list[tuple[int, str]] = []
@@ -89,6 +96,8 @@ class _Worker:
         """Place of a block that is ready or that somebody holds -> bytes."""
         self.unread: list[int] = []
         """Places of blocks that nobody is to have."""
+        self._takes = select.poll()
+        self._takes.register(self.socket, select.POLLOUT)
 
     @property
     def at(self) -> At:
@@ -100,6 +109,10 @@ class _Worker:
             places = [*self.unread, *self.outputs.given_back(_MOST_GIVEN_BACK)]
             self.unread.clear()
             if not places:
+                return
+            # it reads nothing, since it is long at something, or hangs: it hears of them later
+            if not self._takes.poll(0):
+                self.unread = places
                 return
             for place in places:
                 self.lent.pop(place, None)
@@ -133,10 +146,10 @@ class _Worker:
         if ready.answer is not None:
             self.unread += [chunk << 48 | offset for chunk, offset, _ in ready.answer.blocks]
 
-    def close(self) -> None:
+    def close(self, most_s: float) -> None:
         self.process.kill()
         self.socket.close()
-        self.process.wait()
+        self.process.wait(most_s)
 
 
 class Workers:
@@ -147,6 +160,7 @@ class Workers:
         most_bytes: of all batches that are ready or held, and of those that are being built, each as large as the
             largest so far. The one that is waited for is built whatever is held.
         on_death: what to do where a worker dies: raise; leave out the sample that it died of; or try it once more.
+        timeout_s: how long a worker may be at one sample; longer is a death.
     """
 
     def __init__(
@@ -159,12 +173,15 @@ class Workers:
         most_ahead: int,
         most_bytes: int,
         on_death: OnDeath,
+        timeout_s: float = math.inf,
     ) -> None:
         self._work = work
         self._starts = starts
         self._stats = stats
         self._most_ahead, self._most_bytes = most_ahead, most_bytes
         self._on_death = on_death
+        self._timeout_s = timeout_s
+        self._look_s = min(_LOOK_S, timeout_s / 4)
         self._owner = os.getpid()
         self._jobs, self._taken = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._workers: dict[int, _Worker] = {}
@@ -177,7 +194,7 @@ class Workers:
         self._largest = 0
         self._deaths = 0
         self._tried: set[int] = set()
-        self._is_closed = False
+        self._is_closed = self._is_over = False
         _all.add(self)
         try:
             for _ in range(count):
@@ -187,7 +204,7 @@ class Workers:
             raise
 
     def _start_one(self) -> None:
-        worker = _Worker(self._starts, self._taken)
+        worker = _Worker(self._starts, self._taken, Patience(self._timeout_s))
         self._workers[worker.socket.fileno()] = worker
         self._poll.register(worker.socket, select.POLLIN)
 
@@ -205,12 +222,12 @@ class Workers:
 
     def built(self, epoch: int, start: int, batches: range) -> Iterator[Built]:
         """Yields these batches of an epoch. Whatever is raised in a worker for a batch is raised here in its turn."""
-        self._forget_open()
         tickets: list[int] = []
         wanted = iter(batches)
         following = next(wanted, None)
         in_turn: BaseException | None = None
         try:
+            self._forget_open()
             while following is not None or tickets:
                 if self._is_closed:
                     raise LoaderError("the loader was closed in the middle of this loop")
@@ -279,17 +296,37 @@ class Workers:
 
     def _wait(self) -> None:
         begin_s = perf_counter()
-        found = self._poll.poll(_LOOK_S * 1e3)
-        self._stats.waited_s += perf_counter() - begin_s
+        found = self._poll.poll(self._look_s * 1e3)
+        waited_s = perf_counter() - begin_s
+        self._stats.waited_s += waited_s
         for descriptor, _ in found:
             worker = self._workers[descriptor]
             try:
                 self._read(worker)
             except (wire.Closed, OSError):
                 self._replace(worker)
+        # no wait counts for more than it should have taken: this process may have stood still too
+        waited_s = min(waited_s, self._look_s)
+        for worker in [w for w in self._workers.values() if w.patience.is_over(w.at, waited_s)]:
+            self._end(worker)
+
+    def _end(self, worker: _Worker) -> None:
+        """A worker hangs: it is killed when it has said where, so that its place is free."""
+        worker.process.abort()
+        worker.process.wait(_SAY_S)
+        worker.process.kill()
+        self._replace(worker, hung=True)
 
     def _read(self, worker: _Worker) -> None:
         kind, body, descriptors = wire.receive(worker.socket)
+        # no call between here and what closes them: Ctrl-C comes in calls
+        try:
+            self._take(worker, kind, body, descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _take(self, worker: _Worker, kind: int, body: bytes, descriptors: list[int]) -> None:
         if kind == CHUNK:
             worker.outputs.map(descriptors[0])
         elif kind == PLAN:
@@ -334,8 +371,8 @@ class Workers:
         self._stats.idle_s += idle_s
         return Built(ready.positions, tensors, ready.left_out, took_s)
 
-    def _replace(self, worker: _Worker) -> None:
-        """A worker has died: another takes its place, or who waits is told."""
+    def _replace(self, worker: _Worker, *, hung: bool = False) -> None:
+        """A worker has died, or was ended since it hung: another takes its place, or who waits is told."""
         at = worker.at
         descriptor = worker.socket.fileno()
         self._poll.unregister(descriptor)
@@ -351,7 +388,10 @@ class Workers:
             where = f"while it built {self._work.sample(job, at.sample)}"
         else:
             where = "while it was started" if not worker.plans else "between two batches"
-        message = f"a worker of the loader died {where}: {ended}"
+            if at.ticket:
+                where = "over a batch that nobody waits for any more"
+        how = f"longer than timeout_s={self._timeout_s:g}, and was {ended}" if hung else str(ended)
+        message = f"a worker of the loader {'hung' if hung else 'died'} {where}: {how}"
         is_tried = job is not None and job.ticket in self._tried
         if self._on_death == "raise" or self._deaths > _MOST_DEATHS or (self._on_death == "retry" and is_tried):
             error = WorkerDied(message)
@@ -369,7 +409,8 @@ class Workers:
                 self._open[job.ticket] = job._replace(left_out=(*job.left_out, at.sample))
                 position = self._work.share(job.start).batch(job.batch)[at.sample]
                 index = self._work.order.frame(job.epoch, position)
-                self._stats.left_out.append(f"{self._work.frame_name(index)}: a worker died of it: {ended}")
+                what = "a worker hung at it" if hung else "a worker died of it"
+                self._stats.left_out.append(f"{self._work.frame_name(index)}: {what}: {how}")
         self._start_one()
         self._give_out_again()
 
@@ -383,30 +424,34 @@ class Workers:
                 self._jobs.send(job.packed(), socket.MSG_NOSIGNAL)
 
     def close(self) -> None:
-        """Kills the workers. What was delivered stays: its memory goes with the last array over it."""
-        if self._is_closed:
-            return
+        """Kills the workers. What was delivered stays: its memory goes with the last array over it.
+
+        What an interrupt, a second Ctrl-C, leaves of that is done by the next call.
+        """
         self._is_closed = True
-        _all.discard(self)
-        if os.getpid() != self._owner:
+        if self._is_over or os.getpid() != self._owner:
             return
         self._ready.clear()
         for worker in self._workers.values():
             worker.process.kill()
-        for worker in self._workers.values():
-            worker.close()
-        self._workers.clear()
+        until_s = monotonic() + _END_S
+        for descriptor, worker in list(self._workers.items()):
+            worker.close(max(until_s - monotonic(), 0.0))
+            del self._workers[descriptor]
         self._jobs.close()
         self._taken.close()
         self._starts.close()
+        _all.discard(self)
+        self._is_over = True
 
     def forget(self) -> None:
         """In a forked child: the workers are its parent's, and must see when that is gone."""
-        self._is_closed = True
+        self._is_closed = self._is_over = True
         for worker in self._workers.values():
             worker.socket.close()
         self._jobs.close()
         self._taken.close()
+        self._starts.forget()
 
 
 _all: weakref.WeakSet[Workers] = weakref.WeakSet()
