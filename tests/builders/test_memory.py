@@ -187,7 +187,7 @@ def resident_bytes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("threads", "count"), [(1, 10_000), (2, 1_000)])
+@pytest.mark.parametrize(("threads", "count"), [(1, 4_000), (2, 1_000)])
 def test_thousands_of_frames_of_varying_size_allocate_nothing_and_stay_flat(frame_of, street, threads, count):
     random = np.random.default_rng(threads)
     frames = [frame_of(street(int(n), seed=k)[:, :3]) for k, n in enumerate(random.integers(0, 500, 40))]
