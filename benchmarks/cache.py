@@ -1,23 +1,28 @@
-"""An epoch of BEVFusion from a cache of tensors, against building it, frame by frame and in batches.
+"""An epoch of BEVFusion from a cache of tensors, against building it, frame by frame and in batches; and augmented
+samples with all that it learns, of which a cache has the decoded pictures alone.
 
 Files are in the page cache, and every build reads them again, but for the map, which all keep.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xxhash
+from augment import MOVED
+from augment_bevfusion import PICTURES
 from bevfusion import NAMES, PARAMS
 from bevfusion_root import made_bevfusion, open_reading
 from harness import Result, compare, lines
 
-from perceptum.builders import InputBuilder
+from perceptum.builders import Augment, Draw, InputBuilder
 from perceptum.builders.cache import TensorCache
 from perceptum.inputs import Frame, Log
 
@@ -25,6 +30,9 @@ __all__ = ["run"]
 
 BUILT = "built each time"
 WANTED = 5.0
+DECODED = "pictures decoded each time"
+KEPT = "pictures from the cache"
+SPEC = Path(__file__).parents[1] / "examples" / "specs" / "bevfusion_nuscenes_training.json"
 _SETTLED_S = 2.1
 
 
@@ -34,7 +42,8 @@ def run(rounds: int = 12) -> list[Result]:
         # files that were just written may change again without another time, and are read to see that they did not
         time.sleep(_SETTLED_S)
         log = open_reading(root)
-        return [*_race(rounds, log, Path(folder)), *_batches(rounds, log, Path(folder))]
+        found = [*_race(rounds, log, Path(folder)), *_batches(rounds, log, Path(folder))]
+        return [*found, *_augmented(rounds, log, Path(folder))]
 
 
 def _builder(**options: Any) -> InputBuilder[Any]:
@@ -79,6 +88,32 @@ def _batches(rounds: int, log: Log, folder: Path) -> list[Result]:
     }
     times = compare(rounds, work, warm=2)
     return lines(f"a batch of {len(frames)} of BEVFusion", times, BUILT, {"from the cache": WANTED})
+
+
+def _augmented(rounds: int, log: Log, folder: Path) -> list[Result]:
+    rows = json.loads(SPEC.read_text())
+    images = [row for row in rows if row["name"] == "camera_images"]
+    found = []
+    for what, wanted, least in (
+        ("an augmented frame of BEVFusion, all that it learns", rows, 1.2),
+        ("the pictures of an augmented frame of BEVFusion", images, 1.5),
+    ):
+        plain, kept = (
+            InputBuilder(wanted, training=True, augment=Augment(**MOVED, **PICTURES), cache=cache)
+            for cache in (None, TensorCache(folder / "tensors", pictures=True))
+        )
+        for index in range(3):
+            draw = Draw(0, 0, index)
+            for name, tensor in plain.build(log[-1], draw=draw).items():
+                np.testing.assert_array_equal(kept.build(log[-1], draw=draw)[name], tensor)
+        # both have the same draws, one after the other
+        ours, theirs = count(), count()
+        work: dict[str, Callable[[], Any]] = {
+            DECODED: lambda one=plain, number=theirs: one.build(log[-1], draw=Draw(1, 0, next(number))),
+            KEPT: lambda one=kept, number=ours: one.build(log[-1], draw=Draw(1, 0, next(number))),
+        }
+        found += lines(what, compare(2 * rounds, work), DECODED, {KEPT: least})
+    return found
 
 
 def _frames(log: Log) -> list[Frame]:

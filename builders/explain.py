@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from perceptum.features import FRAMES, UNITS, Params, Resolved
 from perceptum.plural import counted
 
+from .camera.decoded import DecodedPictures
 from .errors import OURS, stage_failed
 from .handover import Owner
 from .lane import Lane, Wanted
@@ -138,6 +139,8 @@ class Explanation:
     """What may happen to samples that have a draw; empty: nothing."""
     cache: str
     """The folder in which tensors are kept; empty: they are built each time."""
+    pictures: int | None
+    """Bytes of a frame's decoded pictures, as they are kept there; 0 before a frame is built; None: none are kept."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -169,6 +172,11 @@ class Explanation:
         )
         if self.cache:
             lines.append(f"tensors are kept in {self.cache}, and found again while nothing that they came from changes")
+        if self.pictures is not None:
+            each = f"{_size(self.pictures)} a frame, {_size(1000 * self.pictures)} of 1000 frames"
+            lines.append(
+                f"so are pictures as they are decoded: {each if self.pictures else 'height x width x 3 bytes each'}"
+            )
         lines += [f"once, and in none of these times: {what} {ms:.1f} ms" for what, ms in self.once_ms.items()]
         lines.append(f"tensors are {'writable' if self.writable else 'read-only'}, 64-byte aligned")
         return "\n".join(lines)
@@ -232,6 +240,9 @@ def explain(
         plan.fingerprints,
         "" if plan.options.augment is None else plan.options.augment.said(),
         "" if plan.options.cache is None else str(plan.options.cache.folder),
+        max((s.frame_bytes for s in lane.stages if isinstance(s, DecodedPictures)), default=None)
+        if plan.options.keeps_pictures
+        else None,
     )
 
 

@@ -115,7 +115,8 @@ class Lane:
         self._writable = plan.options.writable
         self._layouts = {model: layout for model, layout in plan.layouts.items() if layout.places}
         augment = plan.options.augment
-        stages = Stages(crew, said, augment)
+        cache = plan.options.cache
+        stages = Stages(crew, said, augment, cache if plan.options.keeps_pictures else None)
         self._paster = None if augment is None or augment.paste is None else Paster(augment.paste, Stages(crew, said))
         self.wanted = [
             _wanted(model, row, plan.layouts[model], stages) for model, rows in plan.rows.items() for row in rows
@@ -138,7 +139,6 @@ class Lane:
         self._graph = _Graph.of(self.stages, self.wanted, self.labels)
         self.step_labels = self._graph.labels
         self._pruned: dict[frozenset[Wanted], _Graph] = {}
-        cache = plan.options.cache
         self._reuse = None if cache is None else Reuse(cache, self.wanted, augment is not None)
         self.ran: Collection[Stage] = self.stages
         """The stages that ran on the last frame; the others were not needed."""

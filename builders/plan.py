@@ -37,6 +37,12 @@ class Options:
     cache: TensorCache | None = None
     """Where tensors are kept, and found again; it changes no byte."""
 
+    @property
+    def keeps_pictures(self) -> bool:
+        """Whether pictures are kept as they are decoded: where a draw changes what is shown of them."""
+        changes = self.augment is not None and self.augment.changes_pictures
+        return changes and self.cache is not None and self.cache.pictures
+
     def __post_init__(self) -> None:
         if isinstance(self.threads, bool) or not isinstance(self.threads, int):
             raise SpecError(f"threads must be a number, got {self.threads!r}")

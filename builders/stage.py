@@ -17,6 +17,7 @@ from .written import Written
 if TYPE_CHECKING:
     # a stage itself
     from .augment.augment import Augment
+    from .cache.tensor_cache import TensorCache
 
 __all__ = ["Clearing", "Filler", "Stage", "Stages", "closure"]
 
@@ -104,11 +105,19 @@ class Filler(Stage):
 class Stages:
     """The stages of a lane, in an order in which they can run; asking twice for the same gives the same."""
 
-    def __init__(self, crew: Crew, said: dict[Hashable, object], augment: Augment | None = None) -> None:
+    def __init__(
+        self,
+        crew: Crew,
+        said: dict[Hashable, object],
+        augment: Augment | None = None,
+        pictures: TensorCache | None = None,
+    ) -> None:
         self._crew = crew
         self._said = said
         self.augment = augment
         """What may happen to samples that have a draw; what does happen is in the stage `Drawn`."""
+        self.pictures = pictures
+        """Where pictures are kept as they are decoded; None: they are decoded each time."""
         self._stages: dict[Hashable, Stage] = {}
         self._taken: dict[Stage, None] = {}
         """What the stage that is being made has asked for."""

@@ -127,6 +127,11 @@ class Augment:
         """Whether the pixels of pictures may move."""
         return bool(self.image_resize or self.image_crop or self.image_flip or self.image_rotate)
 
+    @property
+    def changes_pictures(self) -> bool:
+        """Whether the pixels of pictures may move, or their colours change."""
+        return self.moves_pixels or self.image_color is not None
+
 
 def _share_or_span(name: str, given: Any) -> Span:
     """Returns from and to of a share; a number is both."""

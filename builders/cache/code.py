@@ -1,4 +1,4 @@
-"""Which code a class runs: its own module and all that this imports, as far as it is ours or a plug-in's."""
+"""Which code a class or a function runs: its own module and all that this imports, of ours and of plug-ins."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import pkgutil
 import re
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from operator import attrgetter
 from types import CodeType, FunctionType
+from typing import Any
 
 import xxhash
 
@@ -33,18 +34,23 @@ _BEGAN_S = time.time()
 
 _log = logging.getLogger(__name__)
 
+Kind = type | Callable[..., Any]
+
 
 class UnknownCode(Exception):
     """Code whose source is not known: typed into an interpreter, or changed since it was loaded."""
 
 
 class Code:
-    """The modules, and the versions of what is not ours, that some classes run."""
+    """The modules, and the versions of what is not ours, that some classes run.
 
-    def __init__(self, modules: frozenset[str], packages: frozenset[str]) -> None:
+    besides: modules that count by their own source, and not by what they import.
+    """
+
+    def __init__(self, modules: frozenset[str], packages: frozenset[str], besides: frozenset[str]) -> None:
         self.modules = modules
         self.packages = packages | frozenset(_ALWAYS)
-        told = [f"{name} {_digest(name)}" for name in sorted(modules.union(_FOR_ALL))]
+        told = [f"{name} {_digest(name)}" for name in sorted(modules | besides)]
         told += [f"{name} {_version(name)}" for name in sorted(self.packages)]
         told.append(f"python {sys.version_info.major}.{sys.version_info.minor}")
         self.digest = xxhash.xxh3_128_hexdigest("\n".join(told).encode())
@@ -53,17 +59,20 @@ class Code:
         return f"<Code {self.digest[:12]}: {len(self.modules)} modules, with {', '.join(sorted(self.packages))}>"
 
 
-def code_of(kinds: Iterable[type]) -> Code:
-    """Returns the code of classes, those that they derive from included. Raises UnknownCode.
+def code_of(kinds: Iterable[Kind]) -> Code:
+    """Returns the code of classes, those that they derive from included, or of functions. Raises UnknownCode.
 
     What a module imports is seen in its source, inside functions too; what only type checkers import does not count,
     and of a package's `__init__` only where it has the name from that is imported.
     """
-    return _code_of(frozenset(base.__module__ for kind in kinds for base in kind.__mro__))
+    kinds = tuple(kinds)
+    bases = [base for kind in kinds for base in (kind.__mro__ if isinstance(kind, type) else (kind,))]
+    fills = any(isinstance(kind, type) for kind in kinds)
+    return _code_of(frozenset(base.__module__ for base in bases), frozenset(_FOR_ALL if fills else ()))
 
 
-def names_of(kinds: Iterable[type]) -> tuple[str, ...]:
-    """Returns module:name of each class, by which `still_runs` finds it again."""
+def names_of(kinds: Iterable[Kind]) -> tuple[str, ...]:
+    """Returns module:name of each, by which `still_runs` finds it again."""
     return tuple(sorted({f"{kind.__module__}:{kind.__qualname__}" for kind in kinds}))
 
 
@@ -82,7 +91,7 @@ def still_runs(names: tuple[str, ...], digest: str) -> bool:
 
 
 @cache
-def _code_of(roots: frozenset[str]) -> Code:
+def _code_of(roots: frozenset[str], besides: frozenset[str]) -> Code:
     own = frozenset({_OURS, *(name.partition(".")[0] for name in roots)}) - sys.stdlib_module_names
     modules: set[str] = set()
     packages: set[str] = set()
@@ -98,7 +107,7 @@ def _code_of(roots: frozenset[str]) -> Code:
                 waits.append(other)
             elif top not in sys.stdlib_module_names:
                 packages.add(top)
-    return Code(frozenset(modules), frozenset(packages))
+    return Code(frozenset(modules), frozenset(packages), besides)
 
 
 @cache

@@ -15,7 +15,10 @@ from perceptum.inputs.once import Guard
 
 from .folder import write_whole
 
-__all__ = ["CacheStats", "Counts", "FeatureStats", "counts_in"]
+__all__ = ["PICTURE", "CacheStats", "Counts", "FeatureStats", "counts_in"]
+
+PICTURE = "decoded picture"
+"""What decoded pictures are called where features are listed."""
 
 _SAVED_EVERY_S = 30.0
 
@@ -34,6 +37,14 @@ class FeatureStats:
         """Which share was found; 0 where nothing was asked."""
         return self.hits / (self.hits + self.misses) if self.hits + self.misses else 0.0
 
+    def found(self, nbytes: int) -> None:
+        self.hits += 1
+        self.bytes_found += nbytes
+
+    def missed(self, kept_bytes: int) -> None:
+        self.misses += 1
+        self.bytes_kept += kept_bytes
+
     def add(self, other: FeatureStats) -> None:
         for name in fields(self):
             setattr(self, name.name, getattr(self, name.name) + getattr(other, name.name))
@@ -46,6 +57,8 @@ class CacheStats:
     features: dict[str, FeatureStats] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     """Why tensors were built and not kept -> how many: they depend on a draw, a record may be broken, ..."""
+    pictures: FeatureStats = field(default_factory=FeatureStats)
+    """Decoded pictures that were found, or had to be decoded: none of them is a tensor."""
     broken: int = 0
     """Bundles that were not as they were written, and are gone."""
 
@@ -67,9 +80,14 @@ class CacheStats:
 
     def __str__(self) -> str:
         left_out = "".join(f"; {n} not kept: {why}" for why, n in self.left_out.items())
+        shown = self.pictures
+        pictures = (
+            f"; {shown.hits} pictures found decoded ({shown.bytes_found / 1e6:.1f} MB), {shown.misses} decoded, "
+            f"{shown.bytes_kept / 1e6:.1f} MB kept"
+        )
         return (
             f"{self.hits} tensors found ({self.bytes_found / 1e6:.1f} MB), {self.misses} built, "
-            f"{self.bytes_kept / 1e6:.1f} MB kept{left_out}"
+            f"{self.bytes_kept / 1e6:.1f} MB kept{pictures if shown.hits + shown.misses else ''}{left_out}"
         )
 
 
@@ -89,15 +107,23 @@ class Counts:
 
     def found(self, feature: str, nbytes: int) -> None:
         with self._guard:
-            one = self._feature(feature)
-            one.hits += 1
-            one.bytes_found += nbytes
+            self._feature(feature).found(nbytes)
 
     def built(self, feature: str, kept_bytes: int) -> None:
         with self._guard:
-            one = self._feature(feature)
-            one.misses += 1
-            one.bytes_kept += kept_bytes
+            self._feature(feature).missed(kept_bytes)
+
+    def picture_found(self, nbytes: int) -> None:
+        with self._guard:
+            self._own().pictures.found(nbytes)
+
+    def picture_missed(self) -> None:
+        with self._guard:
+            self._own().pictures.missed(0)
+
+    def picture_kept(self, nbytes: int) -> None:
+        with self._guard:
+            self._own().pictures.bytes_kept += nbytes
 
     def left_out(self, why: str) -> None:
         with self._guard:
@@ -108,10 +134,13 @@ class Counts:
             self.stats.broken += 1
 
     def _feature(self, feature: str) -> FeatureStats:
+        return self._own().features.setdefault(feature, FeatureStats())
+
+    def _own(self) -> CacheStats:
         if self._process != os.getpid():
             # a forked child counts for itself
             self._begin()
-        return self.stats.features.setdefault(feature, FeatureStats())
+        return self.stats
 
     def save(self, at_once: bool = False) -> None:
         """Writes the counts where all processes' are, if it is time; a folder that cannot be written to has none."""
@@ -119,9 +148,12 @@ class Counts:
         if self._process != os.getpid() or not (at_once or now_s - self._saved_s > _SAVED_EVERY_S):
             return
         self._saved_s = now_s
-        if self.stats.features:
+        counted = dict(self.stats.features)
+        if self.stats.pictures != FeatureStats():
+            counted[PICTURE] = self.stats.pictures
+        if counted:
             with suppress(OSError):
-                write_whole(self._path, msgspec.json.encode(self.stats.features))
+                write_whole(self._path, msgspec.json.encode(counted))
 
 
 def counts_in(folder: Path) -> Mapping[str, FeatureStats]:

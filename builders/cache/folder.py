@@ -2,6 +2,7 @@
 
 v1/LOG/BLOCK/INDEX-TIME-WHO.tensors      a bundle of frame INDEX; BLOCK is INDEX // 64
 v1/LOG/log.json                          the log in words, for `perceptum cache ls`
+v1/pictures/KE/KEY.tensors               a decoded picture, by its content, whichever log it is of
 v1/counts/WHO.json                       what one process found and missed
 """
 
@@ -51,6 +52,7 @@ class CacheFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._root = folder / _VERSION
+        self._pictures = self._root / "pictures"
         self._listed: dict[str, tuple[int, int, dict[int, list[str]]]] = {}
 
     def __repr__(self) -> str:
@@ -96,6 +98,13 @@ class CacheFolder:
         if not (log / "log.json").exists():
             write_whole(log / "log.json", msgspec.json.encode({"dataset": dataset, "name": name}))
 
+    def of_picture(self, key: str) -> Path:
+        return self._pictures / key[:2] / f"{key}{SUFFIX}"
+
+    def name_pictures(self) -> None:
+        """Writes in words what the pictures are, as beside the bundles of a log; raises OSError."""
+        self.name_log(self._pictures, "", "decoded pictures")
+
     def used(self, path: str, status: os.stat_result) -> None:
         """Called where a bundle was of use."""
         if time.time() - status.st_mtime > _USED_S:
@@ -132,12 +141,21 @@ class CacheFolder:
         except (OSError, msgspec.MsgspecError, KeyError):
             return "", Path(bundle).parent.parent.name
 
-    def shrink(self, most_bytes: int) -> tuple[int, int]:
-        """Removes the bundles that were not used for longest, until the rest fit; returns how many, and their bytes."""
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all bundles."""
+        return sum(one.nbytes for one in self.bundles())
+
+    def shrink(self, most_bytes: int, idle_s: float = 0.0) -> tuple[int, int]:
+        """Removes the bundles that were not used for longest, until the rest fit; returns how many, and their bytes.
+
+        idle_s: those that were used within this time stay, whether the rest fits or not.
+        """
         kept = sorted(self.bundles(), key=lambda one: one.used_s)
         total, removed, freed = sum(one.nbytes for one in kept), 0, 0
+        now_s = time.time()
         for one in kept:
-            if total - freed <= most_bytes:
+            if total - freed <= most_bytes or now_s - one.used_s < idle_s:
                 break
             if remove(one.path):
                 removed, freed = removed + 1, freed + one.nbytes

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import logging
 import os
-import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +21,15 @@ from perceptum.plural import a_or_an
 from .answers import Answers, Files, answers_of
 from .asked import Ask
 from .bundle import Answer, BrokenBundle, Head, Mapped, Tensor, checksum_of, placed, write_bundle
+from .checked import Check, Checked
 from .content import NotPlain
 from .counts import CacheStats, Counts
 from .folder import CacheFolder, default_folder, remove
+from .pictures import KeptPictures
+from .troubles import Troubles
 
-__all__ = ["Check", "Found", "Made", "TensorCache"]
+__all__ = ["Found", "Made", "TensorCache"]
 
-Check = Literal["always", "first", "never"]
-
-_log = logging.getLogger(__name__)
-
-_MOST_CHECKED = 1_000_000
-_WAIT_AFTER_FAILURE_S = 60.0
 _SHRUNK_TO = 0.9
 _LOOKED_EVERY = 0.05
 """The folder is measured again after this share of its limit was written by this process."""
@@ -78,15 +72,24 @@ class TensorCache:
         folder: where to keep them; None: tensors in $PERCEPTUM_CACHE, else in ~/.cache/perceptum.
         most_bytes: how large the folder may grow, roughly; what was not used for longest goes. None: no limit.
         check: whether checksums are compared each time, when a process first uses a tensor, or never.
+        pictures: whether the pictures of augmented samples are kept too, whole and as they are decoded, where a draw
+            decides what is shown of them: height x width x 3 bytes each, 4.3 MB of nuScenes. It pays where reading that
+            takes less time than decoding: from memory, or from a fast disk.
     """
 
     folder: Path
     most_bytes: int | None
     check: Check
+    pictures: bool
 
     @names_keywords
     def __init__(
-        self, folder: str | os.PathLike[str] | None = None, *, most_bytes: int | None = None, check: Check = "first"
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        most_bytes: int | None = None,
+        check: Check = "first",
+        pictures: bool = False,
     ) -> None:
         if folder is not None and not isinstance(folder, (str, os.PathLike)):
             raise SpecError(f"a cache's folder must be a path, got {folder!r}")
@@ -96,10 +99,13 @@ class TensorCache:
             raise SpecError(f"a cache's most_bytes must be 0 or more, got {most_bytes}")
         if check not in get_args(Check):
             raise SpecError(f"a cache's check must be {', '.join(get_args(Check))}, got {check!r}")
+        if not isinstance(pictures, bool):
+            raise SpecError(f"a cache's pictures must be True or False, got {pictures!r}")
         place = default_folder() if folder is None else Path(os.path.abspath(os.path.expanduser(folder)))
         object.__setattr__(self, "folder", place)
         object.__setattr__(self, "most_bytes", most_bytes)
         object.__setattr__(self, "check", check)
+        object.__setattr__(self, "pictures", pictures)
 
     @classmethod
     def of(cls, cache: object) -> TensorCache | None:
@@ -130,6 +136,18 @@ class TensorCache:
         """Keeps tensors of a frame, where that can be done; returns the keys of those that were."""
         return self._keeper.keep(frame, list(tensors), drawn, self.most_bytes)
 
+    def find_picture(self, encoded: bytes, reduce: int, rows: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """Returns a whole picture as it was decoded, `reduce` times smaller, (H, W, 3) uint8 RGB; None where it is not
+        kept. rows: those that are looked at, half-open."""
+        return self._keeper.pictures.find(encoded, reduce, rows, self.check)
+
+    def has_room_for_picture(self, nbytes: int) -> bool:
+        return self._keeper.pictures.has_room(nbytes, self.most_bytes)
+
+    def keep_picture(self, encoded: bytes, reduce: int, pixels: NDArray[np.uint8]) -> None:
+        """Keeps a whole picture as it was decoded, (H, W, 3) uint8 RGB, C-contiguous, where that can be done."""
+        self._keeper.pictures.keep(encoded, reduce, pixels)
+
 
 class _Keeper:
     """A folder as one process uses it."""
@@ -137,9 +155,9 @@ class _Keeper:
     def __init__(self, folder: Path) -> None:
         self.files = CacheFolder(folder)
         self.counts = Counts(self.files.counts)
-        self._checked: set[int] = set()
-        self._said: set[str] = set()
-        self._waits_until_s = 0.0
+        self._checked = Checked()
+        self._troubles = Troubles(folder)
+        self.pictures = KeptPictures(self.files, self.counts, self._troubles)
         self._written = 0
         self._measured = False
         weakref.finalize(self, Counts.save, self.counts, True)
@@ -157,7 +175,7 @@ class _Keeper:
             try:
                 found |= self._in_bundle(path, frame, keys - found.keys(), drawn, check, answers)
             except BrokenBundle as error:
-                self._say(str(error), "%s; it is removed, and built again", error)
+                self._troubles.say(str(error), "%s; it is removed, and built again", error)
                 self.counts.broke()
                 remove(path)
             except OSError:
@@ -181,11 +199,8 @@ class _Keeper:
         for tensor in wanted:
             if all(map(holds, tensor.answers)):
                 mark = hash((path, tensor.key))
-                array = bundle.array(tensor, check == "always" or (check == "first" and mark not in self._checked))
-                if check == "first":
-                    if len(self._checked) >= _MOST_CHECKED:
-                        self._checked.clear()
-                    self._checked.add(mark)
+                array = bundle.array(tensor, self._checked.wants(check, mark))
+                self._checked.note(check, mark)
                 found[tensor.key] = Found(array, tensor.sizes, tensor.dropped, partial(bundle.read_into, tensor))
         if found:
             self.files.used(path, bundle.status)
@@ -228,7 +243,7 @@ class _Keeper:
 
     def keep(self, frame: Frame, tensors: list[Made], drawn: bool, most_bytes: int | None) -> set[str]:
         log = _log_of(frame)
-        if log is None or not tensors or time.monotonic() < self._waits_until_s:
+        if log is None or not tensors or not self._troubles.may_write:
             return set()
         answers = answers_of(log)
         known_answers: dict[Ask, Answer] = {}
@@ -239,7 +254,7 @@ class _Keeper:
                 known_answers[ask] = Answer(ask, digest, answers.files(ask))
             except NotPlain as error:
                 unknown.add(ask)
-                self._say(
+                self._troubles.say(
                     f"plain {ask[0]}",
                     "%s: tensors that depend on '%s' are not kept: nothing stands for a %s",
                     log.source.location,
@@ -297,15 +312,7 @@ class _Keeper:
             self.files.name_log(place, log.source.dataset, log.source.name)
             self._written += write_bundle(self.files.new_bundle(place, frame.index), head, arrays)
         except OSError as error:
-            self._waits_until_s = time.monotonic() + _WAIT_AFTER_FAILURE_S
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            why = f"{error.strerror or error}" + ("; `perceptum cache gc` makes room" if full else "")
-            self._say(
-                f"write {error.errno}",
-                "%s: tensors cannot be kept (%s); they are built each time",
-                self.files.folder,
-                why,
-            )
+            self._troubles.cannot_write(error)
             return False
         return True
 
@@ -313,14 +320,8 @@ class _Keeper:
         if most_bytes is None or (self._measured and self._written < most_bytes * _LOOKED_EVERY):
             return
         self._measured, self._written = True, 0
-        total = sum(one.nbytes for one in self.files.bundles())
-        if total > most_bytes:
+        if self.files.nbytes > most_bytes:
             self.files.shrink(int(most_bytes * _SHRUNK_TO))
-
-    def _say(self, once: str, line: str, *values: object) -> None:
-        if once not in self._said:
-            self._said.add(once)
-            _log.warning(line, *values)
 
 
 class _Holds:

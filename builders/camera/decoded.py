@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from math import prod
 from threading import Lock
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,10 @@ from ..scratch import Scratch
 from ..stage import Stage, Stages
 from .views import CameraView, CameraViews
 
+if TYPE_CHECKING:
+    # no byte depends on it
+    from ..cache.tensor_cache import TensorCache
+
 __all__ = ["DecodedPictures", "PictureAsker", "reduce_of"]
 
 Pixels = NDArray[np.uint8]
@@ -30,7 +35,9 @@ Rows = Callable[[int], tuple[int, int]]
 class _Slot:
     """One camera's picture of the frame, at one scale."""
 
-    def __init__(self) -> None:
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+        """Of the whole picture."""
         self.lock = Lock()
         self.askers: list[tuple[PictureAsker, int]] = []
         """The tensors that will ask for it once, each with its own number of the camera."""
@@ -55,6 +62,7 @@ class DecodedPictures(Stage):
 
     def __init__(self, stages: Stages) -> None:
         super().__init__()
+        self._kept = stages.pictures
         self._askers: list[PictureAsker] = []
         self._slots: dict[tuple[str, int], _Slot] = {}
         self._free: list[Scratch] = []
@@ -77,10 +85,15 @@ class DecodedPictures(Stage):
         for asker in self._askers:
             for camera, view in enumerate(asker.views.views):
                 key = asker.key(view)
-                if key is not None:
-                    slot = self._slots.setdefault(key, _Slot())
+                if key is not None and view is not None and view.transform is not None:
+                    slot = self._slots.setdefault(key, _Slot(prod(_shape(view.transform.source, key[1]))))
                     slot.askers.append((asker, camera))
                     slot.left += 1
+
+    @property
+    def frame_bytes(self) -> int:
+        """The bytes of the last frame's pictures, whole, as they are kept; 0 where they are not."""
+        return 0 if self._kept is None else sum(slot.nbytes for slot in self._slots.values())
 
     def slot(self, key: tuple[str, int] | None) -> _Slot | None:
         return None if key is None else self._slots[key]
@@ -91,14 +104,15 @@ class DecodedPictures(Stage):
             slot.left -= 1
             slot.shown_by -= has_shown
             # whoever asks more often than was said has it decoded again
-            if slot.left <= 0 and slot.shown_by == 0 and slot.scratch is not None:
+            if slot.left <= 0 and slot.shown_by == 0:
                 slot.pixels = None
-                self._free.append(slot.scratch)
-                slot.scratch = None
+                if slot.scratch is not None:
+                    self._free.append(slot.scratch)
+                    slot.scratch = None
 
     def decode(self, picture: CameraImage, transform: ImageTransform, reduce: int, slot: _Slot) -> Pixels:
-        """Returns as many rows of the picture as anyone looks at, and sets the number of the first; raises
-        BrokenRecord."""
+        """Returns as many rows of the picture as anyone looks at, or all that a cache has of it, and sets the number of
+        the first; raises BrokenRecord."""
         height, width = found = picture.picture_size()
         if found != transform.source:
             raise BrokenRecord(
@@ -111,11 +125,34 @@ class DecodedPictures(Stage):
         if not ranges:
             # only to know whether it is whole
             last = -(-height // reduce)
+        # what a log has as pixels need not be decoded
+        if self._kept is not None and type(picture) is CameraImage:
+            pixels = self._whole(picture, (first, last), reduce, slot, self._kept)
+            if pixels is not None:
+                slot.first = 0
+                return pixels
+        slot.first = first
+        return picture.decode(rows=(first, last), reduce=reduce, scratch=self._room(found, reduce, slot))
+
+    def _whole(
+        self, picture: CameraImage, rows: tuple[int, int], reduce: int, slot: _Slot, kept: TensorCache
+    ) -> Pixels | None:
+        """Returns all of the picture, as it is kept, or decoded and kept; None where that cannot be done."""
+        pixels = kept.find_picture(picture.encoded, reduce, rows)
+        if pixels is not None or not kept.has_room_for_picture(slot.nbytes):
+            return pixels
+        # damage may lie where nobody looks
+        with suppress(BrokenRecord):
+            scratch = self._room(picture.picture_size(), reduce, slot)
+            pixels = picture.decode(reduce=reduce, scratch=scratch)
+            kept.keep_picture(picture.encoded, reduce, pixels)
+        return pixels
+
+    def _room(self, size: tuple[int, int], reduce: int, slot: _Slot) -> Pixels:
+        """Returns memory to decode a picture of (height, width) into."""
         if slot.scratch is None:
             slot.scratch = self._take()
-        slot.first = first
-        scratch = slot.scratch.reserve(-(-height // reduce) * -(-width // reduce) * 3)
-        return picture.decode(rows=(first, last), reduce=reduce, scratch=scratch)
+        return slot.scratch.reserve(prod(_shape(size, reduce)))
 
     def _take(self) -> Scratch:
         try:
@@ -210,6 +247,11 @@ class PictureAsker:
                 slot.pixels = self.views.or_skip(what, decode)
                 slot.broken = slot.pixels is None
             return slot.pixels
+
+
+def _shape(size: tuple[int, int], reduce: int) -> tuple[int, int, int]:
+    """Returns the shape of a picture of (height, width) that is decoded so many times smaller."""
+    return -(-size[0] // reduce), -(-size[1] // reduce), 3
 
 
 def reduce_of(transform: ImageTransform) -> int:

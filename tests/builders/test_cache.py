@@ -240,7 +240,7 @@ def test_pasted_objects_are_not_taken_for_the_frame_s_own(folder, tmp_path):
 
 
 def test_a_pickled_builder_has_the_cache(folder):
-    builder = InputBuilder(["ego_motion"], cache=TensorCache(folder, most_bytes=10**9, check="always"))
+    builder = InputBuilder(["ego_motion"], cache=TensorCache(folder, most_bytes=10**9, check="always", pictures=True))
     other = pickle.loads(pickle.dumps(builder))
     assert other.cache == builder.cache
     assert other.plan == builder.plan
@@ -253,6 +253,7 @@ def test_a_pickled_builder_has_the_cache(folder):
         ({"most_bytes": -1}, "a cache's most_bytes must be 0 or more, got -1"),
         ({"most_bytes": "9GB"}, "a cache's most_bytes must be a number of bytes, got '9GB'"),
         ({"check": "often"}, "a cache's check must be always, first, never, got 'often'"),
+        ({"pictures": "all"}, "a cache's pictures must be True or False, got 'all'"),
     ],
 )
 def test_bad_options_are_refused(options, said):
