@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from perceptum.datasets.reading.rotations import check_finite, quaternions, translations
+from perceptum.datasets.reading.rotations import not_finite, rotations, transforms_or_errors
 from perceptum.datasets.reading.widened import widened
 from perceptum.datasets.waymo_v2.parquet import read_table
 from perceptum.inputs import BrokenRecord
@@ -38,11 +38,12 @@ def test_it_becomes_a_nan_and_what_is_float64_is_not_copied():
 
 def test_tables_of_poses_take_it():
     path = Path("poses.feather")
-    with pytest.raises(BrokenRecord, match=r"^poses\.feather: tx_m in row 0 is nan, wanted a finite number"):
-        check_finite(path, {"tx_m": SIGNALLING})
-    with pytest.raises(BrokenRecord, match=r"has the quaternion \[nan, nan, nan, nan\]"):
-        quaternions(path, dict.fromkeys(("qw", "qx", "qy", "qz"), SIGNALLING))
-    assert np.isnan(translations(dict.fromkeys(("tx_m", "ty_m", "tz_m"), SIGNALLING))).all()
+    turns, places = ("qw", "qx", "qy", "qz"), ("tx_m", "ty_m", "tz_m")
+    assert not_finite({"tx_m": SIGNALLING}) == {0: "tx_m in row 0 is nan, wanted a finite number within 1e9"}
+    with pytest.raises(BrokenRecord, match=r"^poses\.feather: row 0 has the quaternion \[nan, nan, nan, nan\]"):
+        rotations(path, dict.fromkeys(turns, SIGNALLING))
+    columns = dict.fromkeys((*turns, *places), SIGNALLING)
+    assert isinstance(transforms_or_errors(path, np.array(["front"]), columns)["front"], BrokenRecord)
 
 
 def test_lists_of_a_parquet_file_take_it(tmp_path):
@@ -50,4 +51,6 @@ def test_lists_of_a_parquet_file_take_it(tmp_path):
     row = np.eye(4, dtype=np.float32).ravel()
     row[:1] = SIGNALLING
     parquet.write_table(pa.table({"pose": pa.array([row], pa.list_(pa.float32()))}), path)
-    assert np.isnan(read_table(path, ["pose"], "it is missing").transforms("pose")[0, 0, 0])
+    found, broken = read_table(path, ["pose"], "it is missing").transforms_or_gaps("pose")
+    assert np.isnan(found[0, 0, 0])
+    assert not broken

@@ -94,7 +94,7 @@ def test_a_source_that_is_no_log_leaves_nothing_behind(refusal):
 
 def test_a_place_that_cannot_be_written_is_told(refusal):
     Path("file").write_text("")
-    assert refusal("convert", SMALL, "file/store") == (2, "cannot write file/store.part: Not a directory")
+    assert refusal("convert", SMALL, "file/store") == (2, "cannot write file/store: file is a file; name a folder")
     status, says = refusal("convert", SMALL, "/proc/store")
     assert status == 2
     assert says.startswith("cannot write /proc/store.part: ")
