@@ -55,3 +55,12 @@ def test_a_stream_that_is_closed_is_no_fault(command, monkeypatch, closed):
     monkeypatch.setattr(sys, closed, None)
     assert command("info", "synthetic:logs=2").status == 0
     assert command("info", "nowhere").status == 2
+
+
+def test_nobody_is_asked_where_the_input_is_closed(command, monkeypatch):
+    import sys
+
+    monkeypatch.setattr(sys, "stdin", None)
+    done = command("env", "create", "mine", "--requirement", "numpy")
+    assert done.status == 2
+    assert "add --yes" in done.err

@@ -80,9 +80,9 @@ def run() -> None:
     traceback. Ctrl-C leaves as KeyboardInterrupt, whatever other code made of it."""
     warnings.showwarning = _shown_once(warnings.showwarning)
     # closed by whoever started this, as by >&- in a shell
-    for name in ("stdout", "stderr"):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     try:
         app(prog_name="perceptum")
     except BaseException as error:
