@@ -27,8 +27,6 @@ __all__ = [
     "CacheOf",
     "DrawOf",
     "Frames",
-    "InSandbox",
-    "Isolate",
     "LogPath",
     "OnBroken",
     "OnError",
@@ -42,7 +40,6 @@ __all__ = [
     "file_name",
     "frame_indices",
     "frames_of_all",
-    "isolation",
     "one_frame",
     "one_in_words",
     "open_rows",
@@ -86,17 +83,6 @@ OneFrame = Annotated[
     typer.Option("--frame", metavar="N|ID", help="Which frame: its number, negative from the end, or its id."),
 ]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads within a build; they never change the result.")]
-Isolate = Annotated[
-    bool, typer.Option("--isolate", help="Run the model in a process of its own, on memory that both share.")
-]
-InSandbox = Annotated[
-    bool,
-    typer.Option(
-        "--sandbox",
-        help="Run the model in a process that is kept from the network, from files and from other processes; a "
-        "package that is code needs no --trust there.",
-    ),
-]
 ParamsOf = Annotated[
     list[str] | None,
     typer.Option(
@@ -151,13 +137,6 @@ def bytes_of(option: str, text: str) -> int:
     number, unit, binary = found.groups()
     power = " kmgt".index(unit.lower() or " ")
     return int(float(number) * (1024 if binary else 1000) ** power)
-
-
-def isolation(isolate: bool, sandbox: bool) -> dict[str, Any]:
-    """Returns keywords of load_neuropod: in this process, in one of its own, or in one that is kept in."""
-    from perceptum.neuropod.isolation import default_isolation
-
-    return {"isolate": "sandbox" if sandbox else isolate or default_isolation()}
 
 
 def file_name(frame: Frame, suffix: str) -> str:

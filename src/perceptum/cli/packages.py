@@ -16,6 +16,7 @@ from perceptum.plural import counted
 from .arguments import ParamsOf, read_params
 from .named import check_there
 from .output import Json, print_json, print_table, working
+from .running import Trusted
 
 if TYPE_CHECKING:
     from perceptum.problems import Problem
@@ -221,9 +222,7 @@ def _meant(name: str, meaning: Mapping[str, Any]) -> dict[str, Any]:
 
 def verify(
     package: PackagePath,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Run a package that is code: Python, custom ops, graphs that touch files.")
-    ] = False,
+    trust: Trusted = False,
     json: Json = False,
 ) -> None:
     """Check a package: its files, its spec, its framework, and that it loads and gives the right outputs here."""

@@ -9,10 +9,11 @@ import typer
 
 from perceptum.plural import counted
 
-from .arguments import InSandbox, Isolate, OfSplit, Threads, frames_of_all, isolation
+from .arguments import OfSplit, Threads, frames_of_all
 from .named import check_there
 from .opening import open_logs
 from .output import Json, print_json, print_table, track
+from .running import InSandbox, Trusted
 
 if TYPE_CHECKING:
     from perceptum.parity import Parity
@@ -40,24 +41,24 @@ def parity(
             help="Which frames of all; if not given, those that the package records, and ten more.",
         ),
     ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Run a package that is code: Python, custom ops, graphs that touch files.")
+    trust: Trusted = False,
+    isolate: Annotated[
+        bool, typer.Option("--isolate", help="Run the model in a process of its own, on memory that both share.")
     ] = False,
-    isolate: Isolate = False,
     sandbox: InSandbox = False,
     threads: Threads = 1,
     json: Json = False,
 ) -> None:
     """Compare, byte by byte, what a package is given with what training saw; exit status 1 where it differs."""
     from perceptum.neuropod import load_neuropod
+    from perceptum.neuropod.isolation import default_isolation
     from perceptum.parity import compare_with_training, frames_to_compare, recorded_training
 
-    how = isolation(isolate, sandbox)
     check_there(package)
     dataset = open_logs(logs, split=split)
     training = recorded_training(package)
     picked = frames_to_compare(dataset, training) if frames is None else frames_of_all(dataset, frames)
-    with load_neuropod(package, trust=trust, **how) as model:
+    with load_neuropod(package, trust=trust, isolate="sandbox" if sandbox else isolate or default_isolation()) as model:
         chosen = track((dataset[i] for i in picked), model.name, len(picked))
         found = compare_with_training(model, training, chosen, threads)
     if json:

@@ -19,7 +19,7 @@ from .arguments import bytes_of
 if TYPE_CHECKING:
     from perceptum.neuropod.process.limits import Limits
 
-__all__ = ["Running", "runs_models"]
+__all__ = ["InSandbox", "Running", "Trusted", "runs_models"]
 
 _PANEL = "How models are run"
 _WHOLE = re.compile(r"-?\d{1,9}")
@@ -35,6 +35,19 @@ def _option(*names: str, **others: Any) -> Any:
     return typer.Option(*names, rich_help_panel=_PANEL, **others)
 
 
+InSandbox = Annotated[
+    bool,
+    _option(
+        "--sandbox",
+        help="Run it in a process that is kept from the network, from files and from other processes; a package "
+        "that is code needs no --trust there.",
+    ),
+]
+Trusted = Annotated[
+    bool, _option("--trust", help="Run a package that is code: Python, custom ops, graphs that touch files.")
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Running:
     """What was said of it; each field is an argument of the command."""
@@ -47,17 +60,8 @@ class Running:
             "first is what `evaluate` does, and the second what `infer` does.",
         ),
     ] = None
-    sandbox: Annotated[
-        bool,
-        _option(
-            "--sandbox",
-            help="Run it in a process that is kept from the network, from files and from other processes; a package "
-            "that is code needs no --trust there.",
-        ),
-    ] = False
-    trust: Annotated[
-        bool, _option("--trust", help="Run a package that is code: Python, custom ops, graphs that touch files.")
-    ] = False
+    sandbox: InSandbox = False
+    trust: Trusted = False
     workers: Annotated[
         int,
         _option(
