@@ -11,8 +11,8 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 from perceptum.features import Row, Schema, Spec, SpecError, UnknownFeature, canonical
 from perceptum.foreign import foreign
 from perceptum.inputs import Frame
-from perceptum.keywords import names_keywords
 from perceptum.plural import a_or_an, counted
+from perceptum.spelling import names_keywords
 
 from .augment import Augment
 from .batch import Batch, check_collation

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from perceptum.plural import counted
+from perceptum.spelling import did_you_mean
 
 from .canonical import canonical
 from .description import describe, first_sentence, folded
@@ -83,9 +83,8 @@ class Catalogue(Mapping[str, Feature]):
         if family is None:
             return self.schema.groups
         if family not in families:
-            near = difflib.get_close_matches(family, families, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(families)}"
-            raise SpecError(f"no family '{family}'; {hint}")
+            hint = did_you_mean(family, families) or f"; there are {', '.join(families)}"
+            raise SpecError(f"no family '{family}'{hint}")
         return families[family]
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from perceptum.keywords import names_keywords
+from perceptum.spelling import names_keywords
 
 from .errors import NeuropodError
 from .isolation import default_isolation

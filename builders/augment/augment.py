@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from perceptum.features import SpecError
-from perceptum.keywords import names_fields
+from perceptum.spelling import names_fields
 
 from .finite import check_turn, finite_number, from_and_to, is_finite_number
 from .paste import Paste

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from perceptum.features import SpecError
-from perceptum.keywords import names_fields
+from perceptum.spelling import names_fields
 
 from ..sample import Draw
 from .finite import finite_number, from_and_to

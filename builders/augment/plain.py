@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
@@ -10,6 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from perceptum.features import SpecError
+from perceptum.spelling import did_you_mean
 
 from .augment import Augment
 
@@ -45,9 +45,8 @@ def _made(kind: type[Any], plain: Mapping[str, Any], where: str) -> Any:
     known, types = [field.name for field in fields(kind)], get_type_hints(kind)
     for name in plain:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
-            raise SpecError(f"{where}: no field '{name}'; {hint}")
+            hint = did_you_mean(str(name), known) or f"; there are {', '.join(known)}"
+            raise SpecError(f"{where}: no field '{name}'{hint}")
     missing = [f.name for f in fields(kind) if f.default is MISSING and f.name not in plain]
     if missing:
         raise SpecError(f"{where} must say its {' and '.join(missing)}")

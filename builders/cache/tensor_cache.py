@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from perceptum.features import SpecError
 from perceptum.inputs import Frame, Log, LogError
-from perceptum.keywords import names_keywords
 from perceptum.plural import a_or_an
+from perceptum.spelling import names_keywords
 
 from .answers import Answers, Files, answers_of
 from .asked import Ask

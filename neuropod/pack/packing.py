@@ -8,11 +8,11 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from perceptum.foreign import foreign
+from perceptum.spelling import did_you_mean
 
 from ..errors import NeuropodError
 from ..frameworks.versions import check_range
@@ -188,11 +188,8 @@ def pack(
 def _refuse_unknown(common: Mapping[str, Any]) -> None:
     known = [option.name for option in fields(PackOptions)]
     for name in common.keys() - set(known):
-        near = get_close_matches(name, known, 1)
-        hint = (
-            f"did you mean '{near[0]}'?" if near else "help(perceptum.neuropod.pack.packing.PackOptions) lists them all"
-        )
-        raise TypeError(f"a packager has no keyword '{name}'; {hint}")
+        all_of_them = "; help(perceptum.neuropod.pack.packing.PackOptions) lists them all"
+        raise TypeError(f"a packager has no keyword '{name}'{did_you_mean(name, known) or all_of_them}")
 
 
 def _write_common(folder: Path, options: PackOptions, config: Config, extra: Metadata | None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from perceptum.datasets import open_collection
 from perceptum.errors import SpecError
 from perceptum.features.classes import CLASS_LISTS, LabelClass, check_classes, class_of, classes_of
 from perceptum.inputs import Dataset
+from perceptum.spelling import did_you_mean
 
 __all__ = ["ClassMap", "class_map", "open_dataset"]
 
@@ -76,8 +76,7 @@ def class_map(classes: str | Mapping[str, Sequence[str]] | Sequence[str | LabelC
     """Returns the map of a list by its name, of class -> categories, or of classes in full. Raises SpecError."""
     if isinstance(classes, str):
         if classes not in CLASS_LISTS:
-            near = get_close_matches(classes, CLASS_LISTS, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(classes, CLASS_LISTS)
             raise SpecError(f"classes: no list '{classes}'; there are {', '.join(CLASS_LISTS)}{hint}")
         return ClassMap(CLASS_LISTS[classes])
     if isinstance(classes, Mapping):

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 from perceptum.builders import InputBuilder, Tensors
 from perceptum.builders.handover import is_model
 from perceptum.inputs import Frame
-from perceptum.keywords import names_keywords
 from perceptum.plural import a_or_an
+from perceptum.spelling import names_keywords
 
 from .errors import UsageError
 

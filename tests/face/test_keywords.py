@@ -8,7 +8,7 @@ import pytest
 
 import perceptum as pc
 from perceptum.errors import BadOption
-from perceptum.keywords import names_keywords
+from perceptum.spelling import names_keywords
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from perceptum.features import SpecError
 from perceptum.features.classes import CLASS_LISTS, Classes, LabelClass, check_classes, class_of, classes_of
 from perceptum.inputs.objects import ObjectDatabase
+from perceptum.spelling import did_you_mean
 
 from ..finite import check_turn, is_finite_number, is_whole_number
 
@@ -149,9 +149,7 @@ class Paste:
 
 
 def _unknown(name: str, known: list[str], what: str, has: str) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"no {what} '{name}'; {hint}{has} {', '.join(known) or 'none'}"
+    return f"no {what} '{name}'{did_you_mean(name, known) or ';'} {has} {', '.join(known) or 'none'}"
 
 
 def _counts(given: Any) -> tuple[tuple[str, int], ...]:

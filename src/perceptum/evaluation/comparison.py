@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from perceptum.errors import UsageError
-from perceptum.keywords import names_keywords
 from perceptum.problems import JudgedProblem, Observation, Scores, problem_named
+from perceptum.spelling import names_keywords
 
 from .record import SCORE
 from .result import Evaluation, score_all

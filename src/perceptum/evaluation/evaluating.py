@@ -11,10 +11,10 @@ from typing import Any
 from perceptum.builders import TensorCache
 from perceptum.errors import UsageError
 from perceptum.inputs import Dataset, Log
-from perceptum.keywords import names_keywords
 from perceptum.neuropod.process.limits import Limits
 from perceptum.neuropod.process.remote import Restart
 from perceptum.problems import JudgedProblem, problem_named
+from perceptum.spelling import names_keywords
 
 from .entrants import entrants_of, loaded
 from .page import report

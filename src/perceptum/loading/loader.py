@@ -19,8 +19,8 @@ from perceptum.errors import LoaderError, UsageError
 from perceptum.features import Schema, Spec
 from perceptum.inputs import Log
 from perceptum.inputs.dataset import Dataset
-from perceptum.keywords import names_keywords
 from perceptum.plural import a_or_an, counted
+from perceptum.spelling import names_keywords
 
 from .batch import Batch, Batches, Samples
 from .messages import Job

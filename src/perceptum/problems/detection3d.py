@@ -7,7 +7,6 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import msgspec
@@ -20,6 +19,7 @@ from perceptum.features.classes import CLASS_LISTS, Classes, LabelClass, check_c
 from perceptum.inputs import Frame, MissingRecord
 from perceptum.inputs.poses import moved_boxes
 from perceptum.plural import counted
+from perceptum.spelling import did_you_mean
 
 from .metric import JudgedProblem, Observation, Scores, taking
 from .metrics import DETECTION_METRICS, DetectionMetric, FoundBoxes, LabelledBoxes
@@ -282,8 +282,7 @@ def _metric_named(name: str | type[DetectionMetric]) -> type[DetectionMetric]:
     if not isinstance(name, str):
         return name
     if name not in DETECTION_METRICS:
-        near = get_close_matches(name, DETECTION_METRICS, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(name, DETECTION_METRICS)
         raise UsageError(f"no metric '{name}' of 3D detection; there are {', '.join(sorted(DETECTION_METRICS))}{hint}")
     module, _, of = DETECTION_METRICS[name].partition(":")
     found: type[DetectionMetric] = getattr(importlib.import_module(module), of)
@@ -303,8 +302,7 @@ def _check_options(metric: str, judge: type[DetectionMetric], options: Mapping[s
     takes = [one.name for one in _parameters(judge)]
     for name in options:
         if name not in takes:
-            near = get_close_matches(name, [*takes, "metric", "classes"], n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(name, [*takes, "metric", "classes"])
             raise UsageError(f"metric '{metric}': no option '{name}'; it takes {', '.join(takes) or 'none'}{hint}")
 
 
@@ -312,11 +310,9 @@ def _classes(given: Classes | str) -> tuple[LabelClass, ...]:
     listed: Any = given
     if isinstance(given, str) and given not in CLASS_LISTS:
         listed = tuple(given.split("+"))
-        near = get_close_matches(given, CLASS_LISTS, n=1)
-        if near:
-            raise UsageError(
-                f"no list of classes '{given}'; there are {', '.join(CLASS_LISTS)}; did you mean '{near[0]}'?"
-            )
+        hint = did_you_mean(given, CLASS_LISTS)
+        if hint:
+            raise UsageError(f"no list of classes '{given}'; there are {', '.join(CLASS_LISTS)}{hint}")
     try:
         if not isinstance(listed, str):
             listed = tuple(msgspec.convert(one, LabelClass) if isinstance(one, Mapping) else one for one in listed)

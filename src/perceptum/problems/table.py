@@ -8,7 +8,6 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +17,7 @@ from perceptum.datasets.options import check_options, split_options, texts_of_te
 from perceptum.errors import SpecError, UsageError
 from perceptum.foreign import foreign
 from perceptum.inputs import BadOption
+from perceptum.spelling import did_you_mean
 
 from .metric import JudgedProblem
 
@@ -75,8 +75,7 @@ def _class_of(place: str) -> type[JudgedProblem]:
     if file.suffix == ".py":
         return _in_file(file, of)
     known = sorted({*PROBLEMS, *others})
-    near = get_close_matches(place, known, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    hint = did_you_mean(place, known)
     raise UsageError(f"no problem '{place}'; there are {', '.join(known)}, or a file of your own, own.py{hint}")
 
 

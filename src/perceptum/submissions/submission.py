@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from perceptum.inputs import Dataset, Log
 from perceptum.output_file import check_ending
 from perceptum.plural import counted
 from perceptum.results import ENDINGS
+from perceptum.spelling import did_you_mean
 
 from .detected import Detected, OutputNames, frame_keys, read_detected
 
@@ -72,9 +72,7 @@ def write_submission(
     frames have none.
     """
     if format not in FORMATS:
-        near = get_close_matches(format, FORMATS, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise UsageError(f"no format '{format}'; there are {', '.join(FORMATS)}{hint}")
+        raise UsageError(f"no format '{format}'; there are {', '.join(FORMATS)}{did_you_mean(format, FORMATS)}")
     module: Any = importlib.import_module(f"{__package__}.{format}")
     path = Path(out)
     if module.ENDING:

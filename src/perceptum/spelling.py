@@ -1,18 +1,29 @@
-"""A keyword that a call does not have is met with the nearest one that it has, as a misspelled feature is.
+"""A name that is not known, such as a keyword that a call does not have, is met with the nearest one that is.
 
 It is on the ground floor: every floor may import it, and it imports nothing of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["names_fields", "names_keywords"]
+__all__ = ["did_you_mean", "names_fields", "names_keywords"]
 
 Given = ParamSpec("Given")
 Returned = TypeVar("Returned")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns "; did you mean 'NAME'?" with the known name that is nearest, to put behind what was not found.
+
+    "" where none is near.
+    """
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def names_keywords(call: Callable[Given, Returned]) -> Callable[Given, Returned]:
@@ -32,14 +43,12 @@ def names_keywords(call: Callable[Given, Returned]) -> Callable[Given, Returned]
 
 
 def _unknown(call: Callable[..., Any], name: str) -> str:
-    from difflib import get_close_matches
     from inspect import signature
 
     called = call.__qualname__.removesuffix(".__init__").rpartition(".")[2]
     takes = [own for own in signature(call).parameters if own != "self"]
-    near = get_close_matches(name, takes, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"it takes {', '.join(takes)}"
-    return f"{called}() has no argument '{name}'; {hint}"
+    hint = did_you_mean(name, takes) or f"; it takes {', '.join(takes)}"
+    return f"{called}() has no argument '{name}'{hint}"
 
 
 def names_fields(kind: type[Returned]) -> type[Returned]:
